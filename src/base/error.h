@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Two channels:
+ *   negative errno   something failed; handed up unchanged, logged once where it is handled;
+ *   positive enum    an expected outcome (duplicate, queue full …), documented at the function, handled by
+ * its immediate caller and never handed further up as an error.
+ *
+ * A function that can be wrong about what a person or peer gave it fills an Error: what and where, in one
+ * sentence. */
+
+#include "base/macro.h"
+
+#define ERROR_MAX 512
+
+typedef struct Error {
+        char text[ERROR_MAX];
+} Error;
+
+/* Writes the sentence (error may be NULL) and returns `r`. */
+int error_set(Error *error, int r, const char *format, ...) _printf_(3, 4);

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <sys/types.h>
+
+#include "base/cleanup.h"
+
+/* All return 0 (or what is said) or a negative errno. */
+
+int fd_set_nonblock(int fd, bool nonblock);
+int fd_set_cloexec(int fd, bool cloexec);
+
+/* Writes all of `n` bytes to a blocking descriptor, over short writes and EINTR. */
+int write_all(int fd, const void *data, size_t n);
+
+/* Reads a descriptor to its end, at most `max` bytes; -EFBIG if there is more. *ret is malloc'ed and has a
+ * NUL behind its *ret_size bytes. */
+int read_all(int fd, size_t max, char **ret, size_t *ret_size);
+
+/* Reads a whole file, at most `max` bytes, as read_all(). */
+int read_file(const char *path, size_t max, char **ret, size_t *ret_size);
+
+/* Replaces the file at `path` by the given bytes so that after a power loss either the old or the new
+ * content is there: temporary file beside it, fsync, rename, fsync of the directory. Blocks on the disk. */
+int write_file_synced(const char *path, const void *data, size_t n, mode_t mode);
+
+/* mkdir -p. */
+int mkdir_parents(const char *path, mode_t mode);

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* One line per event to standard error: with a <N> priority prefix where systemd reads it, plain (coloured
+ * on a terminal) where a person does. The level is the only mutable state at file level in the project; it
+ * can be changed while running (org.freedesktop.LogControl1). Floors 0 to 3 never log above debug. */
+
+#include <errno.h>
+#include <stdarg.h>
+#include <syslog.h>
+
+#include "base/macro.h"
+
+void log_set_level(int level); /* LOG_EMERG … LOG_DEBUG; LOG_INFO at start */
+int log_get_level(void);
+const char *log_level_to_string(int level);
+int log_level_from_string(const char *word); /* the level, or -EINVAL */
+
+/* A sink takes lines over from standard error (the journal does, with fields); NULL gives them back. */
+typedef void (*LogSink)(int level, const char *line);
+void log_set_sink(LogSink sink);
+
+void log_line(int level, const char *format, ...) _printf_(2, 3);
+void log_line_va(int level, const char *format, va_list ap) _printf_(2, 0);
+
+/* Logs with ": <strerror>" behind, and returns `r` (negative) for `return log_error_errno(r, …)`. */
+int log_errno(int level, int r, const char *format, ...) _printf_(3, 4);
+
+#define log_debug(...)            log_line(LOG_DEBUG, __VA_ARGS__)
+#define log_info(...)             log_line(LOG_INFO, __VA_ARGS__)
+#define log_notice(...)           log_line(LOG_NOTICE, __VA_ARGS__)
+#define log_warning(...)          log_line(LOG_WARNING, __VA_ARGS__)
+#define log_error(...)            log_line(LOG_ERR, __VA_ARGS__)
+#define log_debug_errno(r, ...)   log_errno(LOG_DEBUG, r, __VA_ARGS__)
+#define log_warning_errno(r, ...) log_errno(LOG_WARNING, r, __VA_ARGS__)
+#define log_error_errno(r, ...)   log_errno(LOG_ERR, r, __VA_ARGS__)
