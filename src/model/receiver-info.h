@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What is known of a receiver: what it says of itself when it registers and what clients read from
+ * discovery. */
+
+#include <systemd/sd-id128.h>
+
+#include "model/address.h"
+
+typedef struct Label {
+        char key[NAME_MAX_LENGTH + 1];
+        char value[NAME_MAX_LENGTH + 1];
+} Label;
+
+typedef struct ReceiverInfo {
+        sd_id128_t id;       /* null before the first registration */
+        sd_id128_t instance; /* anew at each start of the receiver; null for one of the seed API */
+        char *name;
+        char *group;
+        Label *labels;
+        size_t n_labels;
+        Address *addresses; /* in the order in which a client shall try them */
+        size_t n_addresses;
+        uint32_t capacity; /* messages it takes at once: concurrency plus queue */
+        bool plain;        /* registered by the seed API: bare text, at-least-once */
+} ReceiverInfo;
+
+/* Frees what the record holds (not the record) and zeroes it. */
+void receiver_info_clear(ReceiverInfo *info);
+int receiver_info_copy(const ReceiverInfo *from, ReceiverInfo *ret); /* 0 or -ENOMEM */
+bool receiver_info_equal(const ReceiverInfo *a, const ReceiverInfo *b);
+
+/* "key=value" → *ret; -EINVAL with the reason in `error`. */
+int label_parse(const char *s, Label *ret, Error *error);
+
+/* True when every selector is a label of the receiver. */
+bool receiver_info_has_labels(const ReceiverInfo *info, const Label *selectors, size_t n);

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Which sequences of one stream are settled: everything below a low mark, plus disjoint ranges above it.
+ * Embed by value; sequence_set_init() first. Grows with the number of holes only. */
+
+#include "base/macro.h"
+
+typedef struct SequenceRange {
+        uint64_t first, last; /* both settled, first <= last */
+} SequenceRange;
+
+typedef struct SequenceSet {
+        uint64_t low;          /* everything < low is settled; sequences begin at 1 */
+        SequenceRange *ranges; /* ascending, not touching each other nor `low` */
+        size_t n_ranges;
+        size_t allocated;
+} SequenceSet;
+
+void sequence_set_init(SequenceSet *s);  /* nothing is settled: low = 1 */
+void sequence_set_clear(SequenceSet *s); /* frees; then as after init */
+
+bool sequence_set_contains(const SequenceSet *s, uint64_t sequence);
+
+/* 0 or -ENOMEM (then unchanged). Adding what is there already is fine. -EINVAL when first > last. */
+int sequence_set_add(SequenceSet *s, uint64_t first, uint64_t last) _must_use_;
+int sequence_set_add_below(SequenceSet *s, uint64_t low) _must_use_; /* settles everything < low */
