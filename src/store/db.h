@@ -48,9 +48,12 @@ size_t db_pending(const Db *db); /* submitted and not yet done */
 /* False while one batch has been running for longer than `usec`: the disk hangs. */
 bool db_is_alive(Db *db, uint64_t usec);
 
-/* Statement helpers for floor 2: prepared once per database and kept (`sql` must be a literal or otherwise
- * live as long: it is found again by its address). NULL with the cause in sqlite3_errmsg(). Reset and
- * cleared when returned. */
+/* The descriptor that holds the lock, for a process that must outlive this one before the state may be used
+ * again. */
+int db_lock_fd(Db *db);
+
+/* Statement helpers for this floor: prepared once per database and kept, found again by their text. NULL
+ * with the cause in sqlite3_errmsg(). Reset and cleared when returned. */
 sqlite3_stmt *db_statement(sqlite3 *sql, const char *text);
 int db_step_done(sqlite3_stmt *s);  /* runs to the end: 0, or negative errno */
 int db_error(sqlite3 *sql, int rc); /* SQLite's code as a negative errno: -ENOSPC, -EIO, -ENOMEM … */

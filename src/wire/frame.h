@@ -6,6 +6,7 @@
  * body length) and a body. The first byte can begin no text, in ASCII or UTF-8, so bare text is told from
  * frames by it. */
 
+#include <sys/types.h>
 #include <systemd/sd-id128.h>
 
 #include "base/buffer.h"
@@ -66,8 +67,9 @@ typedef struct MessageFrame {
         Bytes payload;
 } MessageFrame;
 
-#define SETTLED_CLOSED (1u << 0) /* nothing will come on this stream any more: forget it and answer PRUNED  \
-                                  */
+#define SETTLED_CLOSED                                                                                      \
+        (1u << 0) /* nothing will come on this stream any more: forget it and answer PRUNED                 \
+                   */
 
 typedef struct SettledFrame {
         sd_id128_t stream;
