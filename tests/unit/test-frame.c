@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "wire/frame.h"
+
+static const sd_id128_t stream =
+                                        {
+                                                        .bytes = {1, 2, 3}
+},
+                        message = {.bytes = {9, 8, 7}};
+
+static Bytes text(const char *s)
+{
+        return (Bytes){(const uint8_t *) s, strlen(s)};
+}
+
+static void assert_bytes(Bytes b, const char *expected)
+{
+        assert_int_equal(b.size, strlen(expected));
+        assert_memory_equal(b.data, expected, b.size);
+}
+
+/* Encodes, then feeds the decoder one byte more at a time: only the whole frame may come out. */
+static Frame round_trip(const Frame *f, Buffer *b)
+{
+        Frame out = {};
+        size_t need = 0;
+
+        assert_int_equal(frame_encode(b, f), 0);
+        for (size_t n = 0; n < buffer_size(b); n++) {
+                assert_int_equal(frame_decode(buffer_peek(b), n, FRAME_BODY_MAX, &out, &need, NULL), 0);
+                assert_true(need > n && need <= buffer_size(b));
+        }
+        assert_int_equal(frame_decode(buffer_peek(b), buffer_size(b), FRAME_BODY_MAX, &out, NULL, NULL),
+                        buffer_size(b));
+        assert_int_equal(out.type, f->type);
+        return out;
+}
+
+static void test_message(void **state)
+{
+        Buffer b = {};
+        Frame f = {
+                        .type = FRAME_MESSAGE,
+                        .message = {.stream = stream,
+                                    .sequence = UINT64_C(0x0102030405060708),
+                                    .message = message,
+                                    .attempt = 3,
+                                    .flags = MESSAGE_POSSIBLE_DUPLICATE,
+                                    .attributes = text("attr"),
+                                    .payload = text("hello")}
+        };
+        Frame out = round_trip(&f, &b);
+
+        assert_true(sd_id128_equal(out.message.stream, stream));
+        assert_true(sd_id128_equal(out.message.message, message));
+        assert_true(out.message.sequence == UINT64_C(0x0102030405060708));
+        assert_int_equal(out.message.attempt, 3);
+        assert_int_equal(out.message.flags, MESSAGE_POSSIBLE_DUPLICATE);
+        assert_bytes(out.message.attributes, "attr");
+        assert_bytes(out.message.payload, "hello");
+        buffer_clear(&b);
+}
+
+static void test_answer(void **state)
+{
+        Buffer b = {};
+        Frame f = {
+                        .type = FRAME_ANSWER,
+                        .answer = {.stream = stream,
+                                   .sequence = 7,
+                                   .message = message,
+                                   .attempt = 2,
+                                   .outcome = OUTCOME_FAILED,
+                                   .delay_ms = 1500,
+                                   .data = text("exit status 3")}
+        };
+        Frame out = round_trip(&f, &b);
+
+        assert_int_equal(out.answer.outcome, OUTCOME_FAILED);
+        assert_int_equal(out.answer.delay_ms, 1500);
+        assert_bytes(out.answer.data, "exit status 3");
+        buffer_clear(&b);
+}
+
+static void test_small_frames(void **state)
+{
+        const Frame frames[] = {
+                        {.type = FRAME_HELLO,
+                         .hello = {.receiver = stream,
+                                                        .sender = message,
+                                                        .name = text("host")}              },
+                        {.type = FRAME_WELCOME,
+                         .welcome = {.credit = 5, .window = 6, .name = text("1@host")}     },
+                        {.type = FRAME_CANCEL,  .cancel = {.stream = stream, .sequence = 1}},
+                        {.type = FRAME_PING,    .token = 42                                },
+                        {.type = FRAME_PONG,    .token = 43                                },
+                        {.type = FRAME_CREDIT,  .credit = 44                               },
+                        {.type = FRAME_PRUNED,  .stream = stream                           },
+                        {.type = FRAME_GOODBYE, .reason = GOODBYE_RESTARTING               },
+                        {.type = FRAME_ERROR,   .text = text("not me")                     },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(frames); i++) {
+                Buffer b = {};
+                Frame out = round_trip(frames + i, &b);
+
+                if (out.type == FRAME_ERROR)
+                        assert_bytes(out.text, "not me");
+                if (out.type == FRAME_WELCOME)
+                        assert_int_equal(out.welcome.credit, 5);
+                buffer_clear(&b);
+        }
+}
+
+static void test_settled(void **state)
+{
+        Buffer b = {};
+        SequenceSet set;
+        Frame out;
+
+        sequence_set_init(&set);
+        assert_int_equal(sequence_set_add_below(&set, 10), 0);
+        assert_int_equal(sequence_set_add(&set, 12, 14), 0);
+        assert_int_equal(sequence_set_add(&set, 20, 20), 0);
+        assert_int_equal(frame_encode_settled(&b, stream, SETTLED_CLOSED, &set), 0);
+        assert_true(frame_decode(buffer_peek(&b), buffer_size(&b), FRAME_BODY_MAX, &out, NULL, NULL) > 0);
+        assert_int_equal(out.settled.flags, SETTLED_CLOSED);
+        assert_int_equal(out.settled.low, 10);
+        assert_int_equal(out.settled.n_ranges, 2);
+        assert_int_equal(settled_frame_range(&out.settled, 1).first, 20);
+
+        /* The first range moved below the low mark: a set never looks so. */
+        b.data[b.start + FRAME_HEADER_SIZE + 30 + 7] = 3;
+        assert_int_equal(frame_decode(buffer_peek(&b), buffer_size(&b), FRAME_BODY_MAX, &out, NULL, NULL),
+                        -EBADMSG);
+        sequence_set_clear(&set);
+        buffer_clear(&b);
+}
+
+static ssize_t decode_changed(size_t offset, uint8_t value, Error *error)
+{
+        Buffer b = {};
+        Frame f = {.type = FRAME_PING, .token = 1}, out;
+
+        assert_int_equal(frame_encode(&b, &f), 0);
+        b.data[b.start + offset] = value;
+        ssize_t n = frame_decode(buffer_peek(&b), buffer_size(&b), 1000, &out, NULL, error);
+        buffer_clear(&b);
+        return n;
+}
+
+static void test_garbage(void **state)
+{
+        Error error = {};
+        Frame out;
+
+        assert_int_equal(frame_decode((const uint8_t *) "hello", 5, 1000, &out, NULL, &error), -EBADMSG);
+        assert_int_equal(decode_changed(3, 2, &error), -EBADMSG); /* version */
+        assert_int_equal(decode_changed(6, 1, &error), -EBADMSG); /* must be zero */
+        assert_int_equal(decode_changed(4, 0x7F, &error), -EBADMSG);
+        assert_non_null(strstr(error.text, "0x7f"));
+        assert_int_equal(decode_changed(4, FRAME_GOODBYE, &error), -EBADMSG); /* 7 bytes too many */
+        assert_non_null(strstr(error.text, "GOODBYE"));
+        assert_int_equal(decode_changed(8, 0xFF, &error), -EMSGSIZE);
+        assert_int_equal(decode_changed(11, 9, &error), 0); /* one byte more is still to come */
+}
+
+static void test_encode_limits(void **state)
+{
+        Buffer b = {};
+        static uint8_t big[REPLY_MAX + 1];
+        Frame f = {
+                        .type = FRAME_ANSWER,
+                        .answer = {.outcome = OUTCOME_ACKED, .data = {big, sizeof big}}
+        };
+
+        assert_int_equal(frame_encode(&b, &f), -EMSGSIZE);
+        assert_int_equal(buffer_size(&b), 0);
+        buffer_clear(&b);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                        cmocka_unit_test(test_message),
+                        cmocka_unit_test(test_answer),
+                        cmocka_unit_test(test_small_frames),
+                        cmocka_unit_test(test_settled),
+                        cmocka_unit_test(test_garbage),
+                        cmocka_unit_test(test_encode_limits),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
