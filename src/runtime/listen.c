@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "runtime/listen.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "base/fd-util.h"
+#include "base/str-util.h"
+
+#define BACKLOG 512
+
+static int add(ListenerSet *set, int fd, bool inherited)
+{
+        struct sockaddr_storage ss;
+        socklen_t n = sizeof ss;
+        Listener l = {.fd = fd, .inherited = inherited};
+        int r;
+
+        if (getsockname(fd, (struct sockaddr *) &ss, &n) < 0)
+                return -errno;
+        r = address_from_sockaddr((struct sockaddr *) &ss, n, &l.address);
+        if (r < 0)
+                return r;
+        r = fd_set_nonblock(fd, true);
+        if (r < 0)
+                return r;
+        r = fd_set_cloexec(fd, true);
+        if (r < 0)
+                return r;
+
+        Listener *grown = reallocarray(set->listeners, set->n + 1, sizeof *grown);
+        if (!grown)
+                return -ENOMEM;
+        set->listeners = grown;
+        set->listeners[set->n++] = l;
+        return 0;
+}
+
+int listeners_inherit(ListenerSet *set, Error *error)
+{
+        int r;
+
+        int n = sd_listen_fds(1);
+        if (n < 0)
+                return error_set(error, n, "cannot take the sockets that systemd passed: %s", strerror(-n));
+
+        for (int fd = SD_LISTEN_FDS_START; fd < SD_LISTEN_FDS_START + n; fd++) {
+                if (sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, 1) <= 0)
+                        return error_set(error, -EINVAL,
+                                        "descriptor %d from systemd is not a listening stream socket", fd);
+                r = add(set, fd, true);
+                if (r < 0)
+                        return error_set(error, r, "socket %d from systemd: %s", fd, strerror(-r));
+        }
+        return n;
+}
+
+/* A socket file that nobody accepts on is what a killed process left behind. */
+static int remove_stale(const struct sockaddr_storage *ss, socklen_t n)
+{
+        const char *path = ((const struct sockaddr_un *) ss)->sun_path;
+        struct stat st;
+
+        if (lstat(path, &st) < 0)
+                return errno == ENOENT ? 0 : -errno;
+        if (!S_ISSOCK(st.st_mode))
+                return -EEXIST;
+
+        _cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (fd < 0)
+                return -errno;
+        if (connect(fd, (const struct sockaddr *) ss, n) >= 0 || errno == EAGAIN)
+                return -EADDRINUSE;
+        if (errno != ECONNREFUSED)
+                return -errno;
+        return unlink(path) < 0 ? -errno : 0;
+}
+
+static int prepare_unix(const Address *address, const struct sockaddr_storage *ss, socklen_t n)
+{
+        char directory[ADDRESS_MAX_LENGTH];
+        int r;
+
+        strcpy(directory, address->host);
+        char *slash = strrchr(directory, '/');
+        if (slash != directory) {
+                *slash = '\0';
+                r = mkdir_parents(directory, 0755);
+                if (r < 0)
+                        return r;
+        }
+        return remove_stale(ss, n);
+}
+
+static int bind_socket(int fd, const Address *address, const struct sockaddr_storage *ss, socklen_t n,
+                unsigned mode)
+{
+        int on = 1, r;
+
+        if (address->kind == ADDRESS_UNIX) {
+                r = prepare_unix(address, ss, n);
+                if (r < 0)
+                        return r;
+        } else
+                (void) setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+
+        if (bind(fd, (const struct sockaddr *) ss, n) < 0)
+                return -errno;
+        if (address->kind == ADDRESS_UNIX && chmod(address->host, mode) < 0)
+                return -errno;
+        return listen(fd, BACKLOG) < 0 ? -errno : 0;
+}
+
+int listeners_bind(ListenerSet *set, const Address *address, unsigned unix_mode, Error *error)
+{
+        char text[ADDRESS_STRING_MAX];
+        struct sockaddr_storage ss;
+        socklen_t n;
+        int r;
+
+        (void) address_format(address, text);
+        r = address_to_sockaddr(address, &ss, &n);
+        if (r < 0)
+                return error_set(error, r, "cannot listen on %s: give the host as a number", text);
+        _cleanup_close_ int fd = socket(ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        if (fd < 0)
+                return error_set(error, -errno, "cannot make a socket for %s: %s", text, strerror(errno));
+
+        r = bind_socket(fd, address, &ss, n, unix_mode);
+        if (r >= 0)
+                r = add(set, fd, false);
+        if (r < 0)
+                return error_set(error, r, "cannot listen on %s: %s", text, strerror(-r));
+        (void) TAKE_FD(fd);
+        return 0;
+}
+
+int listeners_check_security(const ListenerSet *set, bool allow_insecure, Error *error)
+{
+        char text[ADDRESS_STRING_MAX];
+
+        for (size_t i = 0; i < set->n && !allow_insecure; i++)
+                if (!address_is_local(&set->listeners[i].address))
+                        return error_set(error, -EPERM,
+                                        "%s can be reached from other hosts without TLS; to have it so, "
+                                        "write AllowInsecure=yes",
+                                        address_format(&set->listeners[i].address, text));
+        return 0;
+}
+
+void listeners_clear(ListenerSet *set)
+{
+        for (size_t i = 0; i < set->n; i++) {
+                Listener *l = set->listeners + i;
+                if (l->address.kind == ADDRESS_UNIX && !l->inherited && l->fd >= 0)
+                        (void) unlink(l->address.host);
+                (void) close_clear(&l->fd);
+        }
+        free(set->listeners);
+        *set = (ListenerSet){};
+}
+
+int peer_uid(int fd, unsigned *ret_uid)
+{
+        struct ucred credentials;
+        socklen_t n = sizeof credentials;
+
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &n) < 0)
+                return -errno;
+        if (credentials.uid == (uid_t) -1)
+                return -ENOTSUP;
+        *ret_uid = credentials.uid;
+        return 0;
+}

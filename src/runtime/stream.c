@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "runtime/stream.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+
+#define READ_CHUNK        65536u
+#define READS_PER_WAKE_UP 8u /* so that one busy peer cannot keep the loop */
+
+struct Stream {
+        int fd;
+        sd_event_source *io;
+        sd_event_source *flush; /* post source: runs once after the callbacks of an iteration */
+        StreamCallbacks callbacks;
+        void *userdata;
+        Buffer input, output;
+        bool connecting;
+        bool paused;
+        bool half_closed;
+        int failed;  /* a connect that failed at once, told from the loop */
+        bool *freed; /* set when the stream goes away inside a callback */
+};
+
+static void update_events(Stream *s)
+{
+        uint32_t events = 0;
+
+        if (!s->paused && !s->half_closed && !s->connecting)
+                events |= EPOLLIN;
+        if (s->connecting || buffer_size(&s->output) > 0)
+                events |= EPOLLOUT;
+        (void) sd_event_source_set_io_events(s->io, events);
+}
+
+static void stream_end(Stream *s, int error)
+{
+        (void) sd_event_source_set_enabled(s->io, SD_EVENT_OFF);
+        (void) sd_event_source_set_enabled(s->flush, SD_EVENT_OFF);
+        s->callbacks.ended(s, error, s->userdata);
+}
+
+/* True while the stream lives. */
+static bool stream_write(Stream *s)
+{
+        bool had_some = buffer_size(&s->output) > 0;
+
+        while (buffer_size(&s->output) > 0) {
+                ssize_t n = send(s->fd, buffer_peek(&s->output), buffer_size(&s->output), MSG_NOSIGNAL);
+                if (n < 0) {
+                        if (errno == EINTR)
+                                continue;
+                        if (errno == EAGAIN)
+                                break;
+                        stream_end(s, -errno);
+                        return false;
+                }
+                buffer_consume(&s->output, (size_t) n);
+        }
+        update_events(s);
+
+        if (had_some && buffer_size(&s->output) == 0 && s->callbacks.drained) {
+                bool freed = false;
+                s->freed = &freed;
+                s->callbacks.drained(s, s->userdata);
+                if (freed)
+                        return false;
+                s->freed = NULL;
+        }
+        return true;
+}
+
+/* True while the stream lives and there may be more to read. */
+static bool stream_read_some(Stream *s)
+{
+        bool freed = false;
+
+        uint8_t *room = buffer_reserve(&s->input, READ_CHUNK);
+        if (!room) {
+                stream_end(s, -ENOMEM);
+                return false;
+        }
+
+        ssize_t n = read(s->fd, room, READ_CHUNK);
+        if (n < 0) {
+                if (errno == EAGAIN || errno == EINTR)
+                        return false;
+                stream_end(s, -errno);
+                return false;
+        }
+        s->freed = &freed;
+        if (n > 0) {
+                buffer_added(&s->input, (size_t) n);
+                s->callbacks.readable(s, s->userdata);
+        } else if (s->callbacks.half_closed) {
+                s->half_closed = true;
+                update_events(s);
+                s->callbacks.half_closed(s, s->userdata);
+        } else
+                stream_end(s, 0);
+
+        if (freed)
+                return false;
+        s->freed = NULL;
+        return n == READ_CHUNK && !s->paused;
+}
+
+static int finish_connect(Stream *s)
+{
+        int error = 0;
+        socklen_t n = sizeof error;
+
+        if (getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &error, &n) < 0)
+                return -errno;
+        return -error;
+}
+
+static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+        Stream *s = userdata;
+        bool freed = false;
+
+        if (s->connecting) {
+                int r = finish_connect(s);
+                if (r < 0) {
+                        stream_end(s, r);
+                        return 0;
+                }
+                s->connecting = false;
+                update_events(s);
+                s->freed = &freed;
+                s->callbacks.connected(s, s->userdata);
+                if (!freed)
+                        s->freed = NULL;
+                return 0;
+        }
+
+        if ((revents & EPOLLOUT) && !stream_write(s))
+                return 0;
+        if ((revents & EPOLLIN) || ((revents & EPOLLHUP) && !s->half_closed))
+                for (unsigned i = 0; i < READS_PER_WAKE_UP && stream_read_some(s); i++)
+                        ;
+        else if (revents & (EPOLLERR | EPOLLHUP)) {
+                int r = finish_connect(s);
+                stream_end(s, r < 0 ? r : 0);
+        }
+        return 0;
+}
+
+static int on_flush(sd_event_source *source, void *userdata)
+{
+        Stream *s = userdata;
+
+        if (s->failed < 0)
+                stream_end(s, s->failed);
+        else if (!s->connecting)
+                (void) stream_write(s);
+        return 0;
+}
+
+int stream_new(sd_event *event, int fd, const StreamCallbacks *callbacks, void *userdata, Stream **ret)
+{
+        int r;
+
+        _cleanup_(stream_freep) Stream *s = calloc(1, sizeof *s);
+        if (!s)
+                return -ENOMEM;
+        s->fd = -1;
+        s->callbacks = *callbacks;
+        s->userdata = userdata;
+
+        r = sd_event_add_io(event, &s->io, fd, EPOLLIN, on_io, s);
+        if (r < 0)
+                return r;
+        (void) sd_event_source_set_description(s->io, "stream");
+        r = sd_event_add_defer(event, &s->flush, on_flush, s);
+        if (r < 0)
+                return r;
+        (void) sd_event_source_set_enabled(s->flush, SD_EVENT_OFF);
+        /* Behind everything else that is ready, so that one write takes what all of it appended. */
+        (void) sd_event_source_set_priority(s->flush, SD_EVENT_PRIORITY_NORMAL + 10);
+
+        s->fd = fd;
+        *ret = TAKE_PTR(s);
+        return 0;
+}
+
+static void set_tcp_options(int fd, uint64_t silence_usec)
+{
+        unsigned silence_ms = (unsigned) MIN(silence_usec / USEC_PER_MSEC, (uint64_t) UINT32_MAX);
+        int on = 1, idle = (int) MAX(silence_ms / 2000, 1u), interval = 1, count = 3;
+
+        (void) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        (void) setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+        (void) setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
+        (void) setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
+        (void) setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
+        (void) setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &silence_ms, sizeof silence_ms);
+}
+
+int stream_connect(sd_event *event, const Address *address, uint64_t silence_usec,
+                const StreamCallbacks *callbacks, void *userdata, Stream **ret)
+{
+        struct sockaddr_storage ss;
+        socklen_t n;
+        int r;
+
+        r = address_to_sockaddr(address, &ss, &n);
+        if (r < 0)
+                return r;
+        _cleanup_close_ int fd = socket(ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        if (fd < 0)
+                return -errno;
+        if (address->kind == ADDRESS_TCP)
+                set_tcp_options(fd, silence_usec);
+
+        int failed = connect(fd, (struct sockaddr *) &ss, n) < 0 && errno != EINPROGRESS ? -errno : 0;
+
+        Stream *s;
+        r = stream_new(event, fd, callbacks, userdata, &s);
+        if (r < 0)
+                return r;
+        (void) TAKE_FD(fd);
+        s->connecting = true;
+        s->failed = failed;
+        if (failed < 0) {
+                (void) sd_event_source_set_enabled(s->io, SD_EVENT_OFF);
+                stream_flush(s);
+        } else
+                update_events(s);
+        *ret = s;
+        return 0;
+}
+
+Stream *stream_free(Stream *s)
+{
+        if (!s)
+                return NULL;
+        if (s->freed)
+                *s->freed = true;
+        sd_event_source_disable_unref(s->flush);
+        sd_event_source_disable_unref(s->io);
+        (void) close_clear(&s->fd);
+        buffer_clear(&s->input);
+        buffer_clear(&s->output);
+        free(s);
+        return NULL;
+}
+
+Buffer *stream_input(Stream *s)
+{
+        return &s->input;
+}
+
+Buffer *stream_output(Stream *s)
+{
+        return &s->output;
+}
+
+void stream_flush(Stream *s)
+{
+        (void) sd_event_source_set_enabled(s->flush, SD_EVENT_ONESHOT);
+}
+
+size_t stream_output_size(const Stream *s)
+{
+        return buffer_size(&s->output);
+}
+
+void stream_pause(Stream *s, bool paused)
+{
+        s->paused = paused;
+        update_events(s);
+}
+
+int stream_fd(const Stream *s)
+{
+        return s->fd;
+}
