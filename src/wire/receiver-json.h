@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The record of a receiver as JSON (docs/HTTP_API.md). Parsing is strict about the fields that it knows and
+ * passes over unknown ones, so that a newer peer can say more. */
+
+#include <cjson/cJSON.h>
+
+#include "base/error.h"
+#include "model/receiver-info.h"
+
+#define JSON_FIELD_MAX 64
+
+/* What is wrong, and in which field ("" where it is the whole). */
+typedef struct JsonError {
+        Error error;
+        char field[JSON_FIELD_MAX];
+} JsonError;
+
+int json_error_set(JsonError *e, int r, const char *field, const char *format, ...) _printf_(4, 5);
+
+/* Parses exactly one JSON value of `size` bytes. -EINVAL, or -ENOMEM. The caller frees with cJSON_Delete().
+ */
+int json_parse(const char *text, size_t size, cJSON **ret, JsonError *error);
+
+/* A string field of an object: *ret points into it, or is NULL when it is absent and not required. */
+int json_get_string(
+                const cJSON *object, const char *field, bool required, const char **ret, JsonError *error);
+int json_get_id(const cJSON *object, const char *field, bool required, sd_id128_t *ret, JsonError *error);
+/* *ret is left alone when the field is absent. */
+int json_get_unsigned(const cJSON *object, const char *field, uint64_t min, uint64_t max, uint64_t *ret,
+                JsonError *error);
+
+/* One record. `registration`: "id" may be missing, "instance" may not (unless the record is plain). */
+int receiver_json_parse(const cJSON *object, bool registration, ReceiverInfo *ret, JsonError *error);
+cJSON *receiver_json_print(const ReceiverInfo *info); /* NULL when out of memory */
+
+/* An answer to GET /v1/receivers: the records (malloc'ed array, each to be cleared) and the revision. */
+int receiver_json_parse_list(const char *text, size_t size, ReceiverInfo **ret, size_t *ret_n,
+                char **ret_revision, JsonError *error);
+void receiver_info_array_free(ReceiverInfo *infos, size_t n);
+
+static inline void cjson_deletep(cJSON **p)
+{
+        cJSON_Delete(*p);
+}
