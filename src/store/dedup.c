@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "store/dedup.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Sequences are stored as SQLite's signed integers: 2^63 of them are as good as all. */
+const char *const dedup_migrations[] = {
+                "CREATE TABLE identity ("
+                "  one INTEGER PRIMARY KEY CHECK (one = 1),"
+                "  id BLOB NOT NULL, instance BLOB NOT NULL, boot BLOB NOT NULL,"
+                "  lock_device INTEGER NOT NULL, lock_inode INTEGER NOT NULL, token TEXT NOT NULL"
+                ") WITHOUT ROWID;"
+                "CREATE TABLE stream ("
+                "  stream BLOB PRIMARY KEY, low INTEGER NOT NULL, ranges BLOB NOT NULL"
+                ") WITHOUT ROWID;"
+                "CREATE TABLE outcome ("
+                "  stream BLOB NOT NULL, sequence INTEGER NOT NULL, message BLOB NOT NULL,"
+                "  attempt INTEGER NOT NULL, outcome INTEGER NOT NULL, reply BLOB NOT NULL,"
+                "  PRIMARY KEY (stream, sequence)"
+                ") WITHOUT ROWID",
+                NULL,
+};
+
+static void bind_id(sqlite3_stmt *s, int column, sd_id128_t id)
+{
+        (void) sqlite3_bind_blob(s, column, id.bytes, sizeof id.bytes, SQLITE_TRANSIENT);
+}
+
+static void bind_u64(sqlite3_stmt *s, int column, uint64_t v)
+{
+        (void) sqlite3_bind_int64(s, column, (sqlite3_int64) v);
+}
+
+/* A NULL pointer would be bound as NULL, not as no bytes. */
+static void bind_bytes(sqlite3_stmt *s, int column, const void *data, size_t n)
+{
+        (void) sqlite3_bind_blob64(s, column, n > 0 ? data : "", n, SQLITE_STATIC);
+}
+
+static int column_id(sqlite3_stmt *s, int column, sd_id128_t *ret)
+{
+        if (sqlite3_column_bytes(s, column) != sizeof ret->bytes)
+                return -EUCLEAN;
+        memcpy(ret->bytes, sqlite3_column_blob(s, column), sizeof ret->bytes);
+        return 0;
+}
+
+static uint64_t column_u64(sqlite3_stmt *s, int column)
+{
+        return (uint64_t) sqlite3_column_int64(s, column);
+}
+
+/* The ranges of a set as pairs of big-endian numbers, as they also are on the wire. */
+static uint64_t *pack_ranges(const SequenceSet *set)
+{
+        uint64_t *packed = calloc(set->n_ranges + 1, 2 * sizeof *packed);
+
+        for (size_t i = 0; packed && i < set->n_ranges; i++) {
+                packed[2 * i] = htobe64(set->ranges[i].first);
+                packed[2 * i + 1] = htobe64(set->ranges[i].last);
+        }
+        return packed;
+}
+
+static int unpack_ranges(SequenceSet *set, const void *data, size_t n)
+{
+        uint64_t pair[2];
+        int r;
+
+        if (n % sizeof pair != 0)
+                return -EUCLEAN;
+        for (size_t at = 0; at < n; at += sizeof pair) {
+                memcpy(pair, (const char *) data + at, sizeof pair);
+                r = sequence_set_add(set, be64toh(pair[0]), be64toh(pair[1]));
+                if (r < 0)
+                        return r == -EINVAL ? -EUCLEAN : r;
+        }
+        return 0;
+}
+
+static int load_stream(sqlite3_stmt *s, const DedupLoad *load)
+{
+        SequenceSet set;
+        sd_id128_t stream;
+        int r;
+
+        sequence_set_init(&set);
+        r = column_id(s, 0, &stream);
+        if (r >= 0)
+                r = sequence_set_add_below(&set, column_u64(s, 1));
+        if (r >= 0)
+                r = unpack_ranges(&set, sqlite3_column_blob(s, 2), (size_t) sqlite3_column_bytes(s, 2));
+        if (r >= 0)
+                r = load->settled(stream, &set, load->userdata);
+        sequence_set_clear(&set);
+        return r;
+}
+
+static int load_record(sqlite3_stmt *s, const DedupLoad *load)
+{
+        DedupRecord record = {
+                        .sequence = column_u64(s, 1),
+                        .attempt = (uint32_t) column_u64(s, 3),
+                        .outcome = (Outcome) sqlite3_column_int(s, 4),
+        };
+        int r;
+
+        r = column_id(s, 0, &record.stream);
+        if (r < 0)
+                return r;
+        r = column_id(s, 2, &record.message);
+        if (r < 0)
+                return r;
+        return load->record(&record, load->userdata);
+}
+
+static int walk(sqlite3 *sql, const char *text, int (*row)(sqlite3_stmt *s, const DedupLoad *load),
+                const DedupLoad *load)
+{
+        sqlite3_stmt *s = db_statement(sql, text);
+        int rc, r = 0;
+
+        if (!s)
+                return -EIO;
+        while (r >= 0 && (rc = sqlite3_step(s)) != SQLITE_DONE)
+                r = rc == SQLITE_ROW ? row(s, load) : db_error(sql, rc);
+        (void) sqlite3_reset(s);
+        return r < 0 ? r : 0;
+}
+
+int dedup_load(Db *db, const DedupLoad *load)
+{
+        sqlite3 *sql = db_sql(db);
+        int r;
+
+        r = walk(sql, "SELECT stream, low, ranges FROM stream", load_stream, load);
+        if (r < 0)
+                return r;
+        return walk(sql, "SELECT stream, sequence, message, attempt, outcome FROM outcome", load_record,
+                        load);
+}
+
+int dedup_load_identity(Db *db, DedupIdentity *ret)
+{
+        sqlite3 *sql = db_sql(db);
+        sqlite3_stmt *s = db_statement(
+                        sql, "SELECT id, instance, boot, lock_device, lock_inode, token FROM identity");
+        DedupIdentity identity = {};
+        int r;
+
+        if (!s)
+                return -EIO;
+        int rc = sqlite3_step(s);
+        if (rc != SQLITE_ROW) {
+                r = rc == SQLITE_DONE ? -ENOENT : db_error(sql, rc);
+                (void) sqlite3_reset(s);
+                return r;
+        }
+
+        r = column_id(s, 0, &identity.id);
+        if (r >= 0)
+                r = column_id(s, 1, &identity.instance);
+        if (r >= 0)
+                r = column_id(s, 2, &identity.boot);
+        identity.lock_device = column_u64(s, 3);
+        identity.lock_inode = column_u64(s, 4);
+        const char *token = (const char *) sqlite3_column_text(s, 5);
+        if (r >= 0 && (!token || strlen(token) >= sizeof identity.token))
+                r = -EUCLEAN;
+        if (r >= 0) {
+                strcpy(identity.token, token);
+                *ret = identity;
+        }
+        (void) sqlite3_reset(s);
+        return r < 0 ? r : 0;
+}
+
+static int identity_run(DbOp *op, sqlite3 *sql)
+{
+        const DedupIdentity *i = &CONTAINER_OF(op, DedupIdentityOp, op)->identity;
+        sqlite3_stmt *s = db_statement(sql, "INSERT OR REPLACE INTO identity (one, id, instance, boot, "
+                                            "lock_device, lock_inode, token)"
+                                            " VALUES (1, ?, ?, ?, ?, ?, ?)");
+
+        if (!s)
+                return -EIO;
+        bind_id(s, 1, i->id);
+        bind_id(s, 2, i->instance);
+        bind_id(s, 3, i->boot);
+        bind_u64(s, 4, i->lock_device);
+        bind_u64(s, 5, i->lock_inode);
+        (void) sqlite3_bind_text(s, 6, i->token, -1, SQLITE_STATIC);
+        return db_step_done(s);
+}
+
+void dedup_identity_op_init(DedupIdentityOp *o)
+{
+        *o = (DedupIdentityOp){.op.run = identity_run};
+}
+
+static int record_run(DbOp *op, sqlite3 *sql)
+{
+        DedupRecordOp *o = CONTAINER_OF(op, DedupRecordOp, op);
+        int r;
+
+        /* The condition sees only a record that stands in the way: a failed one gives way to a later
+         * attempt. */
+        sqlite3_stmt *s = db_statement(sql,
+                        "INSERT INTO outcome (stream, sequence, message, attempt, outcome, reply) VALUES "
+                        "(?, ?, ?, ?, ?, ?)"
+                        " ON CONFLICT (stream, sequence) DO UPDATE SET"
+                        " attempt = excluded.attempt, outcome = excluded.outcome, reply = excluded.reply"
+                        " WHERE outcome.outcome = ? AND outcome.message = excluded.message"
+                        " AND outcome.attempt < excluded.attempt");
+        if (!s)
+                return -EIO;
+        bind_id(s, 1, o->record.stream);
+        bind_u64(s, 2, o->record.sequence);
+        bind_id(s, 3, o->record.message);
+        bind_u64(s, 4, o->record.attempt);
+        (void) sqlite3_bind_int(s, 5, (int) o->record.outcome);
+        bind_bytes(s, 6, o->reply, o->reply_size);
+        (void) sqlite3_bind_int(s, 7, OUTCOME_FAILED);
+        r = db_step_done(s);
+        if (r < 0)
+                return r;
+        return sqlite3_changes(sql) == 1 ? 0 : -EEXIST;
+}
+
+void dedup_record_op_init(DedupRecordOp *o)
+{
+        *o = (DedupRecordOp){.op.run = record_run};
+}
+
+static int delete_range(sqlite3 *sql, sd_id128_t stream, uint64_t first, uint64_t last)
+{
+        sqlite3_stmt *s = db_statement(
+                        sql, "DELETE FROM outcome WHERE stream = ? AND sequence BETWEEN ? AND ?");
+
+        if (!s)
+                return -EIO;
+        bind_id(s, 1, stream);
+        bind_u64(s, 2, first);
+        bind_u64(s, 3, MIN(last, (uint64_t) INT64_MAX));
+        return db_step_done(s);
+}
+
+static int prune_run(DbOp *op, sqlite3 *sql)
+{
+        DedupPruneOp *o = CONTAINER_OF(op, DedupPruneOp, op);
+        const SequenceSet *set = o->settled;
+        int r;
+
+        r = delete_range(sql, o->stream, 0, set->low - 1);
+        for (size_t i = 0; i < set->n_ranges && r >= 0; i++)
+                r = delete_range(sql, o->stream, set->ranges[i].first, set->ranges[i].last);
+        if (r < 0)
+                return r;
+
+        sqlite3_stmt *s = db_statement(
+                        sql, "INSERT OR REPLACE INTO stream (stream, low, ranges) VALUES (?, ?, ?)");
+        uint64_t *packed = pack_ranges(set);
+        if (s && packed) {
+                bind_id(s, 1, o->stream);
+                bind_u64(s, 2, MIN(set->low, (uint64_t) INT64_MAX));
+                bind_bytes(s, 3, packed, set->n_ranges * 2 * sizeof *packed);
+                r = db_step_done(s);
+        } else
+                r = s ? -ENOMEM : -EIO;
+        free(packed);
+        return r;
+}
+
+void dedup_prune_op_init(DedupPruneOp *o)
+{
+        *o = (DedupPruneOp){.op.run = prune_run};
+}
+
+static int forget_run(DbOp *op, sqlite3 *sql)
+{
+        static const char *const texts[] = {
+                        "DELETE FROM outcome WHERE stream = ?", "DELETE FROM stream WHERE stream = ?"};
+        int r = 0;
+
+        for (size_t i = 0; i < ELEMENTSOF(texts) && r >= 0; i++) {
+                sqlite3_stmt *s = db_statement(sql, texts[i]);
+                if (!s)
+                        return -EIO;
+                bind_id(s, 1, CONTAINER_OF(op, DedupForgetOp, op)->stream);
+                r = db_step_done(s);
+        }
+        return r;
+}
+
+void dedup_forget_op_init(DedupForgetOp *o)
+{
+        *o = (DedupForgetOp){.op.run = forget_run};
+}
+
+static int reply_run(DbOp *op, sqlite3 *sql)
+{
+        DedupReplyOp *o = CONTAINER_OF(op, DedupReplyOp, op);
+        sqlite3_stmt *s = db_statement(sql, "SELECT reply FROM outcome WHERE stream = ? AND sequence = ?");
+        int r = 0;
+
+        if (!s)
+                return -EIO;
+        bind_id(s, 1, o->stream);
+        bind_u64(s, 2, o->sequence);
+        int rc = sqlite3_step(s);
+        if (rc == SQLITE_ROW) {
+                o->reply_size = (size_t) sqlite3_column_bytes(s, 0);
+                o->reply = malloc(o->reply_size + 1);
+                if (!o->reply)
+                        r = -ENOMEM;
+                else if (o->reply_size > 0)
+                        memcpy(o->reply, sqlite3_column_blob(s, 0), o->reply_size);
+        } else
+                r = rc == SQLITE_DONE ? -ENOENT : db_error(sql, rc);
+        (void) sqlite3_reset(s);
+        return r;
+}
+
+void dedup_reply_op_init(DedupReplyOp *o)
+{
+        *o = (DedupReplyOp){.op.run = reply_run};
+}
