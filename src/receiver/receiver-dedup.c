@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "receiver/receiver-dedup.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <uthash.h>
+
+typedef struct StreamState StreamState;
+
+struct DedupEntry {
+        uint64_t sequence; /* key */
+        StreamState *stream;
+        sd_id128_t message;
+        uint32_t attempt;        /* of the outcome, or of the run in progress */
+        uint32_t failed_attempt; /* what abandon() goes back to; 0: there was nothing */
+        Outcome outcome;         /* 0 while in progress */
+        UT_hash_handle hh;
+};
+
+struct StreamState {
+        sd_id128_t id; /* key */
+        SequenceSet settled;
+        DedupEntry *entries;
+        size_t in_progress;
+        UT_hash_handle hh;
+};
+
+struct DedupIndex {
+        StreamState *streams;
+        size_t max_streams;
+        size_t n_entries;
+};
+
+int dedup_index_new(size_t max_streams, DedupIndex **ret)
+{
+        DedupIndex *d = calloc(1, sizeof *d);
+        if (!d)
+                return -ENOMEM;
+        d->max_streams = max_streams;
+        *ret = d;
+        return 0;
+}
+
+static void drop_entry(DedupIndex *d, DedupEntry *e)
+{
+        HASH_DEL(e->stream->entries, e);
+        free(e);
+        d->n_entries--;
+}
+
+static void drop_stream(DedupIndex *d, StreamState *s)
+{
+        DedupEntry *e, *next;
+
+        HASH_ITER(hh, s->entries, e, next)
+                drop_entry(d, e);
+        HASH_DEL(d->streams, s);
+        sequence_set_clear(&s->settled);
+        free(s);
+}
+
+DedupIndex *dedup_index_free(DedupIndex *d)
+{
+        StreamState *s, *next;
+
+        if (!d)
+                return NULL;
+        HASH_ITER(hh, d->streams, s, next)
+                drop_stream(d, s);
+        free(d);
+        return NULL;
+}
+
+static StreamState *find_stream(const DedupIndex *d, sd_id128_t id)
+{
+        StreamState *s;
+
+        HASH_FIND(hh, d->streams, &id, sizeof id, s);
+        return s;
+}
+
+static DedupEntry *find_entry(const StreamState *s, uint64_t sequence)
+{
+        DedupEntry *e;
+
+        HASH_FIND(hh, s->entries, &sequence, sizeof sequence, e);
+        return e;
+}
+
+static StreamState *make_stream(DedupIndex *d, sd_id128_t id)
+{
+        StreamState *s = find_stream(d, id);
+
+        if (s)
+                return s;
+        s = calloc(1, sizeof *s);
+        if (!s)
+                return NULL;
+        s->id = id;
+        sequence_set_init(&s->settled);
+        HASH_ADD(hh, d->streams, id, sizeof s->id, s);
+        return s;
+}
+
+static DedupEntry *add_entry(DedupIndex *d, StreamState *s, uint64_t sequence, sd_id128_t message)
+{
+        DedupEntry *e = calloc(1, sizeof *e);
+
+        if (!e)
+                return NULL;
+        e->sequence = sequence;
+        e->stream = s;
+        e->message = message;
+        HASH_ADD(hh, s->entries, sequence, sizeof e->sequence, e);
+        d->n_entries++;
+        return e;
+}
+
+static int load_settled(sd_id128_t stream, const SequenceSet *set, void *userdata)
+{
+        const SequenceSet *merged;
+
+        return dedup_index_settle(userdata, set, stream, &merged);
+}
+
+static int load_record(const DedupRecord *record, void *userdata)
+{
+        StreamState *s = make_stream(userdata, record->stream);
+        DedupEntry *e = s ? add_entry(userdata, s, record->sequence, record->message) : NULL;
+
+        if (!e)
+                return -ENOMEM;
+        e->attempt = record->attempt;
+        e->outcome = record->outcome;
+        return 0;
+}
+
+int dedup_index_load(DedupIndex *d, Db *db)
+{
+        return dedup_load(db, &(DedupLoad){.settled = load_settled, .record = load_record, .userdata = d});
+}
+
+DedupVerdict dedup_index_judge(const DedupIndex *d, sd_id128_t stream, uint64_t sequence, sd_id128_t message,
+                uint32_t attempt, DedupRecord *ret_record)
+{
+        const StreamState *s = find_stream(d, stream);
+
+        if (!s) {
+                if (sequence > STREAM_WINDOW)
+                        return DEDUP_OUT_OF_WINDOW;
+                return HASH_COUNT(d->streams) >= d->max_streams ? DEDUP_TOO_MANY : DEDUP_RUN;
+        }
+
+        /* In progress comes before settled: what runs is told to be running, whatever the sender believes.
+         */
+        const DedupEntry *e = find_entry(s, sequence);
+        if (e && !sd_id128_equal(e->message, message))
+                return DEDUP_CONFLICT;
+        if (e && e->outcome == 0)
+                return DEDUP_IN_PROGRESS;
+        if (sequence_set_contains(&s->settled, sequence))
+                return DEDUP_SETTLED;
+        if (!e)
+                return sequence - s->settled.low >= STREAM_WINDOW ? DEDUP_OUT_OF_WINDOW : DEDUP_RUN;
+        if (e->outcome == OUTCOME_FAILED && attempt > e->attempt)
+                return DEDUP_RUN;
+
+        if (ret_record)
+                *ret_record = (DedupRecord){stream, sequence, e->message, e->attempt, e->outcome};
+        return DEDUP_RECORDED;
+}
+
+int dedup_index_begin(DedupIndex *d, sd_id128_t stream, uint64_t sequence, sd_id128_t message,
+                uint32_t attempt, DedupEntry **ret)
+{
+        StreamState *s = make_stream(d, stream);
+        if (!s)
+                return -ENOMEM;
+
+        DedupEntry *e = find_entry(s, sequence);
+        if (!e)
+                e = add_entry(d, s, sequence, message);
+        if (!e) {
+                if (!s->entries && s->settled.low == 1 && s->settled.n_ranges == 0)
+                        drop_stream(d, s);
+                return -ENOMEM;
+        }
+        e->failed_attempt = e->attempt;
+        e->attempt = attempt;
+        e->outcome = 0;
+        s->in_progress++;
+        *ret = e;
+        return 0;
+}
+
+void dedup_index_finish(DedupIndex *d, DedupEntry *e, Outcome outcome)
+{
+        e->stream->in_progress--;
+        e->outcome = outcome;
+        /* Settled meanwhile (the sender gave it up): nobody will ask again. */
+        if (sequence_set_contains(&e->stream->settled, e->sequence))
+                drop_entry(d, e);
+}
+
+void dedup_index_abandon(DedupIndex *d, DedupEntry *e)
+{
+        StreamState *s = e->stream;
+
+        s->in_progress--;
+        if (e->failed_attempt > 0) {
+                e->attempt = e->failed_attempt;
+                e->outcome = OUTCOME_FAILED;
+                return;
+        }
+        drop_entry(d, e);
+        if (!s->entries && s->settled.low == 1 && s->settled.n_ranges == 0)
+                drop_stream(d, s);
+}
+
+int dedup_index_settle(
+                DedupIndex *d, const SequenceSet *settled, sd_id128_t stream, const SequenceSet **ret_set)
+{
+        DedupEntry *e, *next;
+        int r;
+
+        StreamState *s = make_stream(d, stream);
+        if (!s)
+                return -ENOMEM;
+        r = sequence_set_add_below(&s->settled, settled->low);
+        for (size_t i = 0; i < settled->n_ranges && r >= 0; i++)
+                r = sequence_set_add(&s->settled, settled->ranges[i].first, settled->ranges[i].last);
+        if (r < 0)
+                return r;
+
+        /* At most STREAM_WINDOW entries: a walk is bounded by what the sender was granted. */
+        HASH_ITER(hh, s->entries, e, next)
+                if (e->outcome != 0 && sequence_set_contains(&s->settled, e->sequence))
+                        drop_entry(d, e);
+        *ret_set = &s->settled;
+        return 0;
+}
+
+int dedup_index_forget(DedupIndex *d, sd_id128_t stream)
+{
+        StreamState *s = find_stream(d, stream);
+
+        if (!s)
+                return 0;
+        if (s->in_progress > 0)
+                return -EBUSY;
+        drop_stream(d, s);
+        return 0;
+}
+
+size_t dedup_index_entries(const DedupIndex *d)
+{
+        return d->n_entries;
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "receiver/receiver-dedup.h"
+
+static const sd_id128_t a = {.bytes = {1}}, b = {.bytes = {2}}, m = {.bytes = {7}}, other = {.bytes = {8}};
+
+static int setup(void **state)
+{
+        return dedup_index_new(2, (DedupIndex **) state);
+}
+
+static int teardown(void **state)
+{
+        dedup_index_free(*state);
+        return 0;
+}
+
+static DedupEntry *begin(DedupIndex *d, sd_id128_t stream, uint64_t sequence, uint32_t attempt)
+{
+        DedupEntry *e = NULL;
+
+        assert_int_equal(dedup_index_judge(d, stream, sequence, m, attempt, NULL), DEDUP_RUN);
+        assert_int_equal(dedup_index_begin(d, stream, sequence, m, attempt, &e), 0);
+        return e;
+}
+
+/* Settles `first` to `last` of stream a. */
+static void settle(DedupIndex *d, uint64_t first, uint64_t last)
+{
+        SequenceSet set;
+        const SequenceSet *merged;
+
+        sequence_set_init(&set);
+        assert_int_equal(sequence_set_add(&set, first, last), 0);
+        assert_int_equal(dedup_index_settle(d, &set, a, &merged), 0);
+        assert_true(sequence_set_contains(merged, first));
+        sequence_set_clear(&set);
+}
+
+/* A message runs once; its repetitions are told that it runs, then what came of it, then that it is settled.
+ */
+static void test_life(void **state)
+{
+        DedupIndex *d = *state;
+        DedupRecord record;
+        DedupEntry *e = begin(d, a, 1, 1);
+
+        assert_int_equal(dedup_index_judge(d, a, 1, m, 1, NULL), DEDUP_IN_PROGRESS);
+        assert_int_equal(dedup_index_judge(d, a, 1, m, 2, NULL), DEDUP_IN_PROGRESS);
+        assert_int_equal(dedup_index_judge(d, a, 1, other, 1, NULL), DEDUP_CONFLICT);
+        dedup_index_finish(d, e, OUTCOME_ACKED);
+        for (uint32_t attempt = 1; attempt < 5; attempt++) {
+                assert_int_equal(dedup_index_judge(d, a, 1, m, attempt, &record), DEDUP_RECORDED);
+                assert_int_equal(record.outcome, OUTCOME_ACKED);
+        }
+        assert_int_equal(dedup_index_judge(d, a, 1, other, 1, NULL), DEDUP_CONFLICT);
+
+        settle(d, 1, 1);
+        assert_int_equal(dedup_index_judge(d, a, 1, m, 9, NULL), DEDUP_SETTLED);
+        assert_int_equal(dedup_index_entries(d), 0);
+}
+
+static void test_failed_attempts(void **state)
+{
+        DedupIndex *d = *state;
+        DedupRecord record;
+
+        dedup_index_finish(d, begin(d, a, 1, 1), OUTCOME_FAILED);
+        assert_int_equal(dedup_index_judge(d, a, 1, m, 1, &record), DEDUP_RECORDED);
+        assert_int_equal(record.outcome, OUTCOME_FAILED);
+
+        /* The second attempt could not be started: the first one's failure stands again. */
+        dedup_index_abandon(d, begin(d, a, 1, 2));
+        assert_int_equal(dedup_index_judge(d, a, 1, m, 1, &record), DEDUP_RECORDED);
+        assert_int_equal(record.attempt, 1);
+
+        dedup_index_finish(d, begin(d, a, 1, 2), OUTCOME_REJECTED);
+        assert_int_equal(dedup_index_judge(d, a, 1, m, 3, &record), DEDUP_RECORDED);
+        assert_int_equal(record.outcome, OUTCOME_REJECTED);
+        assert_int_equal(record.attempt, 2);
+}
+
+static void test_abandon_new(void **state)
+{
+        DedupIndex *d = *state;
+
+        dedup_index_abandon(d, begin(d, a, 1, 1));
+        assert_int_equal(dedup_index_entries(d), 0);
+        dedup_index_finish(d, begin(d, a, 1, 1), OUTCOME_ACKED);
+        assert_int_equal(dedup_index_entries(d), 1);
+}
+
+static void test_settled_while_running(void **state)
+{
+        DedupIndex *d = *state;
+        DedupEntry *e = begin(d, a, 3, 1);
+
+        settle(d, 3, 3);
+        assert_int_equal(dedup_index_judge(d, a, 3, m, 1, NULL), DEDUP_IN_PROGRESS);
+        assert_int_equal(dedup_index_forget(d, a), -EBUSY);
+        dedup_index_finish(d, e, OUTCOME_ACKED);
+        assert_int_equal(dedup_index_judge(d, a, 3, m, 1, NULL), DEDUP_SETTLED);
+        assert_int_equal(dedup_index_entries(d), 0);
+        assert_int_equal(dedup_index_forget(d, a), 0);
+        assert_int_equal(dedup_index_forget(d, b), 0);
+}
+
+static void test_bounds(void **state)
+{
+        DedupIndex *d = *state;
+
+        assert_int_equal(dedup_index_judge(d, a, STREAM_WINDOW + 1, m, 1, NULL), DEDUP_OUT_OF_WINDOW);
+        for (uint64_t i = 1; i <= STREAM_WINDOW; i++)
+                dedup_index_finish(d, begin(d, a, i, 1), OUTCOME_ACKED);
+        assert_int_equal(dedup_index_judge(d, a, STREAM_WINDOW + 1, m, 1, NULL), DEDUP_OUT_OF_WINDOW);
+        settle(d, 1, 10);
+        assert_int_equal(dedup_index_entries(d), STREAM_WINDOW - 10);
+        assert_int_equal(dedup_index_judge(d, a, STREAM_WINDOW + 10, m, 1, NULL), DEDUP_RUN);
+        assert_int_equal(dedup_index_judge(d, a, STREAM_WINDOW + 11, m, 1, NULL), DEDUP_OUT_OF_WINDOW);
+        assert_int_equal(dedup_index_judge(d, a, UINT64_MAX, m, 1, NULL), DEDUP_OUT_OF_WINDOW);
+
+        (void) begin(d, b, 1, 1);
+        assert_int_equal(dedup_index_judge(d, other, 1, m, 1, NULL), DEDUP_TOO_MANY);
+        assert_int_equal(dedup_index_forget(d, a), 0);
+        assert_int_equal(dedup_index_judge(d, other, 1, m, 1, NULL), DEDUP_RUN);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                        cmocka_unit_test_setup_teardown(test_life, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_failed_attempts, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_abandon_new, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_settled_while_running, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_bounds, setup, teardown),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
