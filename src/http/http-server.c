@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "http/http-server.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <microhttpd.h>
+#include <stdio.h>
+#include <utlist.h>
+
+#include "base/buffer.h"
+#include "base/str-util.h"
+#include "runtime/timer.h"
+
+#define CONNECTIONS_MAX    4096u
+#define CONNECTION_MEMORY  (32u << 10)
+#define CONNECTION_TIMEOUT 30u
+
+struct HttpExchange {
+        HttpServer *server;
+        struct MHD_Connection *connection;
+        HttpMatch match;
+        unsigned status; /* not 200: refused before its function is asked */
+        Buffer body;
+        bool suspended, replied;
+        HttpExchange *prev, *next; /* among the suspended */
+};
+
+struct HttpServer {
+        struct MHD_Daemon *daemon;
+        sd_event_source *io, *kick;
+        Timer timer;
+        const HttpRoute *routes;
+        size_t n_routes;
+        bool local;
+        void *userdata;
+        HttpExchange *suspended;
+};
+
+static void log_nothing(void *userdata, const char *format, va_list ap)
+{
+}
+
+/* Lets MHD work off what is ready, then asks when it wants to be called again: leftover work shows only
+ * there. */
+static void pump(HttpServer *s)
+{
+        MHD_UNSIGNED_LONG_LONG ms;
+
+        (void) MHD_run(s->daemon);
+        if (MHD_get_timeout(s->daemon, &ms) == MHD_NO)
+                timer_disarm(&s->timer);
+        else if (ms == 0)
+                (void) sd_event_source_set_enabled(s->kick, SD_EVENT_ONESHOT);
+        else
+                (void) timer_arm_in(&s->timer, ms * USEC_PER_MSEC);
+}
+
+static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+        pump(userdata);
+        return 0;
+}
+
+static int on_kick(sd_event_source *source, void *userdata)
+{
+        pump(userdata);
+        return 0;
+}
+
+static void on_timer(void *userdata)
+{
+        pump(userdata);
+}
+
+const char *http_argument(const HttpExchange *x)
+{
+        return x->match.argument;
+}
+
+const char *http_body(const HttpExchange *x, size_t *ret_size)
+{
+        *ret_size = buffer_size(&x->body);
+        return *ret_size > 0 ? (const char *) buffer_peek(&x->body) : "";
+}
+
+const char *http_query(const HttpExchange *x, const char *name)
+{
+        return MHD_lookup_connection_value(x->connection, MHD_GET_ARGUMENT_KIND, name);
+}
+
+typedef struct QueryEach {
+        const char *name;
+        bool (*fn)(const char *value, void *userdata);
+        void *userdata;
+} QueryEach;
+
+static enum MHD_Result on_query(void *userdata, enum MHD_ValueKind kind, const char *key, const char *value)
+{
+        QueryEach *each = userdata;
+
+        if (!str_equal(key, each->name))
+                return MHD_YES;
+        return each->fn(value ?: "", each->userdata) ? MHD_YES : MHD_NO;
+}
+
+void http_query_each(const HttpExchange *x, const char *name, bool (*fn)(const char *value, void *userdata),
+                void *userdata)
+{
+        QueryEach each = {name, fn, userdata};
+
+        (void) MHD_get_connection_values(x->connection, MHD_GET_ARGUMENT_KIND, on_query, &each);
+}
+
+const char *http_bearer(const HttpExchange *x)
+{
+        const char *value = MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, "Authorization");
+
+        return value ? str_after_prefix(value, "Bearer ") : NULL;
+}
+
+bool http_is_local(const HttpExchange *x)
+{
+        return x->server->local;
+}
+
+/* MHD 0.9.75 does not see a resumed connection by itself: the kick runs it. */
+void http_reply(HttpExchange *x, unsigned status, char *json)
+{
+        struct MHD_Response *response = MHD_create_response_from_buffer(json ? strlen(json) : 0,
+                        json ?: (void *) "", json ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
+
+        assert(!x->replied);
+        x->replied = true;
+        if (response) {
+                if (json)
+                        (void) MHD_add_response_header(response, "Content-Type", "application/json");
+                if (status == 405)
+                        (void) MHD_add_response_header(response, "Allow", x->match.allow);
+                (void) MHD_queue_response(x->connection, status, response);
+                MHD_destroy_response(response);
+        } else
+                free(json);
+        if (x->suspended) {
+                x->suspended = false;
+                DL_DELETE(x->server->suspended, x);
+                MHD_resume_connection(x->connection);
+                (void) sd_event_source_set_enabled(x->server->kick, SD_EVENT_ONESHOT);
+        }
+}
+
+static void refuse(HttpExchange *x)
+{
+        static const struct {
+                unsigned status;
+                const char *code, *message;
+        } table[] = {
+                        {404, "not-found",          "there is nothing at this path"      },
+                        {405, "method-not-allowed", "this path does not take this method"},
+                        {413, "too-large",          "the body is too large"              },
+                        {415, "wrong-type",         "the body must be application/json"  },
+                        {503, "unavailable",        "out of memory, or stopping"         },
+        };
+        size_t i = 0;
+
+        while (i + 1 < ELEMENTSOF(table) && table[i].status != x->status)
+                i++;
+        http_reply(x, table[i].status,
+                        str_format("{\"error\":{\"code\":\"%s\",\"field\":null,\"message\":\"%s\"}}",
+                                        table[i].code, table[i].message));
+}
+
+static HttpExchange *exchange_begin(
+                HttpServer *s, struct MHD_Connection *connection, const char *path, const char *method)
+{
+        HttpExchange *x = calloc(1, sizeof *x);
+
+        if (!x)
+                return NULL;
+        x->server = s;
+        x->connection = connection;
+        x->status = (unsigned) http_route_find(s->routes, s->n_routes, method, path, &x->match);
+
+        const char *type = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Type");
+        if (x->status == 200 && x->match.route->body_max > 0 && type &&
+                        strncasecmp(type, "application/json", STRLEN("application/json")) != 0)
+                x->status = 415;
+        return x;
+}
+
+static void exchange_take(HttpExchange *x, const char *data, size_t n)
+{
+        if (x->status != 200)
+                return;
+        if (n > x->match.route->body_max || buffer_size(&x->body) > x->match.route->body_max - n)
+                x->status = 413;
+        else if (buffer_append(&x->body, data, n) < 0)
+                x->status = 503;
+}
+
+static enum MHD_Result on_request(void *userdata, struct MHD_Connection *connection, const char *path,
+                const char *method, const char *version, const char *data, size_t *size, void **exchange)
+{
+        HttpServer *s = userdata;
+        HttpExchange *x = *exchange;
+
+        if (!x) {
+                *exchange = exchange_begin(s, connection, path, method);
+                return *exchange ? MHD_YES : MHD_NO;
+        }
+        if (*size > 0) {
+                exchange_take(x, data, *size);
+                *size = 0;
+                return MHD_YES;
+        }
+        if (x->replied)
+                return MHD_YES;
+        if (x->status != 200)
+                refuse(x);
+        else
+                x->match.route->fn(x, s->userdata);
+        if (!x->replied) {
+                x->suspended = true;
+                DL_APPEND(s->suspended, x);
+                MHD_suspend_connection(connection);
+        }
+        return MHD_YES;
+}
+
+static void on_completed(void *userdata, struct MHD_Connection *connection, void **exchange,
+                enum MHD_RequestTerminationCode code)
+{
+        HttpExchange *x = *exchange;
+
+        if (!x)
+                return;
+        buffer_clear(&x->body);
+        free(x);
+        *exchange = NULL;
+}
+
+int http_server_new(sd_event *event, int fd, bool local, const HttpRoute *routes, size_t n_routes,
+                void *userdata, HttpServer **ret)
+{
+        int r;
+
+        _cleanup_(http_server_freep) HttpServer *s = calloc(1, sizeof *s);
+        if (!s)
+                return -ENOMEM;
+        *s = (HttpServer){.routes = routes, .n_routes = n_routes, .local = local, .userdata = userdata};
+
+        /* MHD owns its copy; the caller's stays open. */
+        int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+        if (copy < 0)
+                return -errno;
+        s->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL,
+                        NULL, on_request, s, MHD_OPTION_EXTERNAL_LOGGER, log_nothing, NULL,
+                        MHD_OPTION_LISTEN_SOCKET, copy, MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,
+                        MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+                        (size_t) CONNECTION_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT, CONNECTION_TIMEOUT,
+                        MHD_OPTION_END);
+        if (!s->daemon)
+                return -EIO;
+
+        int epoll = MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+        r = sd_event_add_io(event, &s->io, epoll, EPOLLIN, on_io, s);
+        if (r < 0)
+                return r;
+        r = sd_event_add_defer(event, &s->kick, on_kick, s);
+        if (r < 0)
+                return r;
+        r = timer_init(&s->timer, event, "http-server", on_timer, s);
+        if (r < 0)
+                return r;
+        pump(s);
+        *ret = TAKE_PTR(s);
+        return 0;
+}
+
+/* MHD aborts the process when it is stopped with a suspended connection. */
+HttpServer *http_server_free(HttpServer *s)
+{
+        if (!s)
+                return NULL;
+        while (s->suspended) {
+                s->suspended->status = 503;
+                refuse(s->suspended);
+        }
+        if (s->daemon)
+                (void) MHD_run(s->daemon);
+        sd_event_source_disable_unref(s->io);
+        sd_event_source_disable_unref(s->kick);
+        timer_clear(&s->timer);
+        if (s->daemon)
+                MHD_stop_daemon(s->daemon);
+        free(s);
+        return NULL;
+}
