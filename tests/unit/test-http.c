@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+
+#include "base/str-util.h"
+#include "base/time-util.h"
+#include "http/http-client.h"
+#include "http/http-server.h"
+#include "runtime/listen.h"
+
+static void echo(HttpExchange *x, void *userdata)
+{
+        size_t n;
+        const char *body = http_body(x, &n);
+
+        http_reply(x, 200, str_format("%s:%.*s:%s", http_argument(x), (int) n, body, http_bearer(x) ?: ""));
+}
+
+static void hold(HttpExchange *x, void *userdata)
+{
+        *(HttpExchange **) userdata = x;
+}
+
+static const HttpRoute routes[] = {
+                {"POST", "/echo/*", 16, echo},
+                {"GET",  "/echo/*", 0,  echo},
+                {"GET",  "/hold",   0,  hold},
+};
+
+static void test_route(void **state)
+{
+        HttpMatch m;
+
+        assert_int_equal(http_route_find(routes, 3, "GET", "/echo/a", &m), 200);
+        assert_string_equal(m.argument, "a");
+        assert_int_equal(http_route_find(routes, 3, "GET", "/echo/", &m), 404);
+        assert_int_equal(http_route_find(routes, 3, "GET", "/echo/a/b", &m), 404);
+        assert_int_equal(http_route_find(routes, 3, "GET", "/hol", &m), 404);
+        assert_int_equal(http_route_find(routes, 3, "PUT", "/echo/a", &m), 405);
+        assert_string_equal(m.allow, "POST, GET");
+}
+
+typedef struct Result {
+        int status;
+        char body[256], ip[64];
+        bool done;
+} Result;
+
+static void on_done(int status, const char *body, size_t size, const char *local_ip, const Error *error,
+                void *userdata)
+{
+        Result *result = userdata;
+
+        result->status = status, result->done = true;
+        strncpy(result->body, body, sizeof result->body - 1);
+        strncpy(result->ip, local_ip, sizeof result->ip - 1);
+}
+
+static void wait_for(sd_event *event, const Result *result)
+{
+        uint64_t end = now_usec(CLOCK_BOOTTIME) + 5 * USEC_PER_SEC;
+
+        while (!result->done && now_usec(CLOCK_BOOTTIME) < end)
+                assert_true(sd_event_run(event, 100 * USEC_PER_MSEC) >= 0);
+        assert_true(result->done);
+}
+
+static void check_server(const char *address_text)
+{
+        ListenerSet set = {};
+        HttpExchange *held = NULL;
+        HttpServer *server = NULL;
+        HttpClient *client = NULL;
+        HttpRequest *request = NULL;
+        sd_event *event = NULL;
+        Address address;
+
+        assert_int_equal(sd_event_new(&event), 0);
+        assert_int_equal(address_parse(address_text, &address, NULL), 0);
+        assert_int_equal(listeners_bind(&set, &address, 0600, NULL), 0);
+        address = set.listeners[0].address;
+        bool local = address.kind == ADDRESS_UNIX;
+        assert_int_equal(http_server_new(event, set.listeners[0].fd, local, routes, 3, &held, &server), 0);
+        assert_int_equal(http_client_new(event, &client), 0);
+
+        Result a = {}, b = {}, c = {}, d = {};
+        HttpCall post = {.method = "POST", .path = "/echo/x", .token = "t", .body = "hello"};
+        assert_int_equal(http_client_request(client, &address, &post, on_done, &a, NULL), 0);
+        wait_for(event, &a);
+        assert_int_equal(a.status, 200);
+        assert_string_equal(a.body, "x:hello:t");
+        assert_string_equal(a.ip, local ? "" : "127.0.0.1");
+
+        post.body = "more than sixteen bytes";
+        assert_int_equal(http_client_request(client, &address, &post, on_done, &b, NULL), 0);
+        wait_for(event, &b);
+        assert_int_equal(b.status, 413);
+
+        HttpCall get = {.method = "GET", .path = "/echo/y", .body_max = 1};
+        assert_int_equal(http_client_request(client, &address, &get, on_done, &c, NULL), 0);
+        wait_for(event, &c);
+        assert_int_equal(c.status, -EMSGSIZE);
+
+        /* An answer that comes later wakes the connection at once. */
+        HttpCall later = {.method = "GET", .path = "/hold"};
+        assert_int_equal(http_client_request(client, &address, &later, on_done, &d, NULL), 0);
+        for (int i = 0; i < 50 && !held; i++)
+                assert_true(sd_event_run(event, 100 * USEC_PER_MSEC) >= 0);
+        assert_non_null(held);
+        uint64_t start = now_usec(CLOCK_BOOTTIME);
+        http_reply(held, 200, strdup("late"));
+        wait_for(event, &d);
+        assert_string_equal(d.body, "late");
+        assert_true(now_usec(CLOCK_BOOTTIME) - start < USEC_PER_SEC);
+
+        /* One is under way at each side when both end. */
+        held = NULL;
+        assert_int_equal(http_client_request(client, &address, &later, on_done, &d, &request), 0);
+        for (int i = 0; i < 50 && !held; i++)
+                assert_true(sd_event_run(event, 100 * USEC_PER_MSEC) >= 0);
+        assert_null(http_request_cancel(request));
+        http_server_free(server);
+        listeners_clear(&set);
+
+        Result e = {};
+        assert_int_equal(http_client_request(client, &address, &get, on_done, &e, NULL), 0);
+        wait_for(event, &e);
+        assert_int_equal(e.status, -ECONNREFUSED);
+        http_client_free(client);
+        sd_event_unref(event);
+}
+
+static void test_tcp(void **state)
+{
+        check_server("tcp:127.0.0.1:0");
+}
+
+static void test_unix(void **state)
+{
+        char directory[] = "/tmp/test-http-XXXXXX", text[64];
+
+        assert_non_null(mkdtemp(directory));
+        (void) snprintf(text, sizeof text, "unix:%s/s", directory);
+        check_server(text);
+        assert_int_equal(rmdir(directory), 0);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                        cmocka_unit_test(test_route),
+                        cmocka_unit_test(test_tcp),
+                        cmocka_unit_test(test_unix),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
