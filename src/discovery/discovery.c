@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/fd-util.h"
 #include "base/log.h"
 #include "base/str-util.h"
 #include "discovery/discovery-api.h"
@@ -159,11 +160,13 @@ static int start_store(Discovery *d, Error *error)
         _cleanup_free_ char *path = NULL;
         int r;
 
-        if (!d->state_directory) {
+        if (d->state_directory)
+                r = mkdir_parents(d->state_directory, 0700);
+        else
                 r = conf_state_directory("discovery", &d->state_directory);
-                if (r < 0)
-                        return error_set(error, r, "cannot make the state directory: %s", strerror(-r));
-        }
+        if (r < 0)
+                return error_set(error, r, "cannot make the state directory %s: %s",
+                                d->state_directory ?: "", strerror(-r));
         path = str_format("%s/registry.db", d->state_directory);
         if (!path)
                 return -ENOMEM;

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""ackgroup-discovery as its clients meet it; docs/HTTP_API.md is what it promises."""
+
+import subprocess
+import threading
+import uuid
+
+import pytest
+
+from conftest import BUILD, wait_until
+
+
+def record(name="1@host", **more):
+    return {"instance": str(uuid.uuid4()), "name": name, "addresses": ["unix:/run/x.sock"], **more}
+
+
+def names(d, query=""):
+    status, body, _ = d.ask("GET", "/v1/receivers" + query)
+    assert status == 200
+    return [r["name"] for r in body["receivers"]]
+
+
+def test_register_list_leave(discovery):
+    d = discovery()
+    status, first, _ = d.ask("POST", "/v1/receivers", record("b@host", group="g", labels={"zone": "a"}))
+    assert status == 201 and uuid.UUID(first["id"]) and first["lease_seconds"] == 30
+    status, second, _ = d.ask("POST", "/v1/receivers", record("a@host", capacity=4))
+    assert status == 201
+    assert names(d) == ["a@host", "b@host"]
+    assert names(d, "?group=g") == ["b@host"]
+    assert names(d, "?label=zone=a") == ["b@host"]
+    assert names(d, "?label=zone=b") == []
+
+    status, one, _ = d.ask("GET", "/v1/receivers/" + first["id"])
+    assert status == 200 and one["labels"] == {"zone": "a"} and "token" not in one
+
+    assert d.ask("DELETE", "/v1/receivers/" + first["id"])[0] == 401
+    assert d.ask("DELETE", "/v1/receivers/" + first["id"], token=second["token"])[0] == 403
+    assert d.ask("DELETE", "/v1/receivers/" + first["id"], token=first["token"])[0] == 204
+    assert names(d) == ["a@host"]
+
+
+def test_heartbeat_and_lease(discovery):
+    d = discovery("--lease", "1")
+    _, kept, _ = d.ask("POST", "/v1/receivers", record("kept"))
+    _, silent, _ = d.ask("POST", "/v1/receivers", record("silent"))
+
+    def beat_until_silent_is_gone():
+        assert d.ask("POST", f"/v1/receivers/{kept['id']}/heartbeat", token=kept["token"])[0] == 200
+        return names(d) == ["kept"]
+
+    wait_until(beat_until_silent_is_gone, "the silent receiver's lease ends")
+    assert d.ask("POST", f"/v1/receivers/{silent['id']}/heartbeat", token=silent["token"])[0] == 404
+
+
+@pytest.mark.parametrize("kill", [False, True])
+def test_registry_survives_restart(discovery, kill):
+    d = discovery()
+    _, first, _ = d.ask("POST", "/v1/receivers", record())
+    assert d.ask("POST", f"/v1/receivers/{first['id']}/heartbeat", token=first["token"])[0] == 200
+    before = d.ask("GET", "/v1/receivers")[1]["revision"]
+    if kill:  # the registry may lag a second
+        wait_until(lambda: b"1@host" in b"".join(p.read_bytes() for p in (d.directory / "state").iterdir()),
+                   "the lease is on disk")
+    d.end(kill=kill)
+    d.start()
+    assert names(d) == ["1@host"]
+    assert d.ask("GET", "/v1/receivers")[1]["revision"] != before
+    assert d.ask("POST", f"/v1/receivers/{first['id']}/heartbeat", token=first["token"])[0] == 200
+
+
+def test_identity(discovery):
+    d = discovery()
+    mine = record()
+    _, got, _ = d.ask("POST", "/v1/receivers", mine)
+
+    again = {**mine, "id": got["id"]}
+    assert d.ask("POST", "/v1/receivers", again)[0] == 401
+    assert d.ask("POST", "/v1/receivers", again, token="wrong")[0] == 403
+    assert d.ask("POST", "/v1/receivers", again, token=got["token"])[0] == 200
+
+    # Another start with a copy of the state, while the first is alive.
+    copy = {**again, "instance": str(uuid.uuid4())}
+    status, body, _ = d.ask("POST", "/v1/receivers", copy, token=got["token"])
+    assert status == 409 and body["error"]["code"] == "id-alive"
+    # A restart that knows the first to be dead.
+    status, body, _ = d.ask("POST", "/v1/receivers", {**copy, "previous_instance": mine["instance"]}, token=got["token"])
+    assert status == 200 and body["id"] == got["id"]
+
+    status, body, _ = d.ask("POST", "/v1/receivers", record())
+    assert status == 409 and body["error"]["code"] == "name-taken"
+
+    # Discovery has lost its state: the receiver keeps its identity.
+    unknown = str(uuid.uuid4())
+    status, body, _ = d.ask("POST", "/v1/receivers", record("2@host", id=unknown))
+    assert status == 201 and body["id"] == unknown
+
+
+def test_watch(discovery):
+    d = discovery()
+    revision = d.ask("GET", "/v1/receivers")[1]["revision"]
+    answers = []
+    watchers = [threading.Thread(target=lambda: answers.append(
+        d.ask("GET", f"/v1/receivers?since={revision}&wait=30")[1])) for _ in range(5)]
+    for w in watchers:
+        w.start()
+    d.ask("POST", "/v1/receivers", record())
+    for w in watchers:
+        w.join(25)
+    assert len(answers) == 5 and all(a["revision"] != revision and len(a["receivers"]) == 1 for a in answers)
+
+    revision = answers[0]["revision"]
+    assert d.ask("GET", f"/v1/receivers?since={revision}&wait=1")[1]["revision"] == revision
+
+
+def test_stop_with_watchers(discovery):
+    d = discovery()
+    revision = d.ask("GET", "/v1/receivers")[1]["revision"]
+    statuses = []
+
+    def watch():
+        try:
+            statuses.append(d.ask("GET", f"/v1/receivers?since={revision}&wait=60")[0])
+        except OSError:
+            statuses.append(0)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    threading.Event().wait(0.3)
+    assert d.end() == 0, d.read_log()
+    watcher.join(20)
+    assert statuses == [200]  # told what is, not cut off
+
+
+@pytest.mark.parametrize("change, field", [
+    ({"name": None}, "name"), ({"name": 5}, "name"), ({"name": "a b"}, "name"), ({"addresses": []}, "addresses"),
+    ({"addresses": ["x"]}, "addresses"), ({"addresses": "x"}, "addresses"), ({"instance": "x"}, "instance"),
+    ({"capacity": -1}, "capacity"), ({"capacity": 1.5}, "capacity"), ({"labels": {"a": 1}}, "labels"),
+    ({"labels": []}, "labels"), ({"group": ""}, "group"), ({"id": "x"}, "id"),
+])
+def test_bad_fields(discovery, change, field):
+    d = discovery()
+    body = {k: v for k, v in {**record(), **change}.items() if v is not None}
+    status, answer, _ = d.ask("POST", "/v1/receivers", body)
+    assert status == 400 and answer["error"]["field"].startswith(field), answer
+    assert names(d) == []
+
+
+def test_bad_requests(discovery):
+    d = discovery()
+    assert d.ask("POST", "/v1/receivers", raw="{")[0] == 400
+    assert d.ask("POST", "/v1/receivers", raw="[]")[0] == 400
+    assert d.ask("POST", "/v1/receivers", raw="")[0] == 400
+    assert d.ask("POST", "/v1/receivers", raw="[" * 60000)[0] == 400
+    assert d.ask("POST", "/v1/receivers", raw="x" * 70000)[0] == 413
+    assert d.ask("GET", "/nowhere")[0] == 404
+    status, _, headers = d.ask("PUT", "/v1/receivers", record())
+    assert status == 405 and "POST" in headers["Allow"] and "GET" in headers["Allow"]
+    assert d.ask("GET", "/v1/receivers/not-an-id")[0] in (400, 404)
+    assert d.ask("GET", "/v1/receivers?wait=x&since=y")[0] == 400
+    assert d.ask("GET", "/v1/status")[0] == 200
+
+
+def test_tcp_only_reads_by_default(discovery):
+    d = discovery()
+    assert d.ask("POST", "/v1/receivers", record(), tcp=True)[0] == 403
+    assert d.ask("GET", "/v1/receivers", tcp=True)[0] == 200
+    assert d.ask("POST", "/register", {"host": "127.0.0.1", "port": 1}, tcp=True)[0] in (403, 404)
+
+
+def test_seed_api(discovery):
+    """As the seed's receiver and client call it."""
+    d = discovery("--seed-api", "--lease", "1")
+    status, body, _ = d.ask("POST", "/register", {"host": "127.0.0.1", "port": 5001}, tcp=True)
+    assert status == 201 and "message" in body and uuid.UUID(body["id"])
+    assert d.ask("POST", "/heartbeat", {"id": body["id"]}, tcp=True)[0] == 200
+    assert d.ask("POST", "/heartbeat", {"id": str(uuid.uuid4())}, tcp=True)[0] == 404
+    for method in ("GET", "POST"):
+        status, listed, _ = d.ask(method, "/receivers", tcp=True)
+        assert status == 200 and [(r["id"], r["host"], r["port"]) for r in listed] == [(body["id"], "127.0.0.1", 5001)]
+        assert listed[0]["last_seen"] > 1e9
+    assert d.ask("GET", "/v1/receivers")[1]["receivers"][0]["plain"] is True
+    wait_until(lambda: d.ask("GET", "/receivers", tcp=True)[1] == [], "a silent receiver is gone")
+
+
+def test_two_with_one_state(discovery, tmp_path):
+    discovery()
+    other = tmp_path / "state"
+    run = subprocess.run([BUILD / "src/discovery/ackgroup-discovery", "--state-dir", other, "--config", "/dev/null",
+                          "--listen", f"unix:{tmp_path}/second.sock"], capture_output=True, text=True, timeout=60)
+    assert run.returncode != 0 and "in use" in run.stderr
