@@ -226,6 +226,16 @@ static int start_listening(Discovery *d, Error *error)
         return d->servers ? 0 : -ENOMEM;
 }
 
+/* A disk that has hung for so long will not come back by waiting: let systemd start us again. */
+#define DISK_PATIENCE_USEC (30 * USEC_PER_SEC)
+
+static bool is_alive(void *userdata)
+{
+        Discovery *d = userdata;
+
+        return db_is_alive(d->db, DISK_PATIENCE_USEC);
+}
+
 int discovery_start(Discovery *d, Error *error)
 {
         int r;
@@ -239,6 +249,7 @@ int discovery_start(Discovery *d, Error *error)
                 r = watch_init(d);
         if (r < 0)
                 return error_set(error, r, "cannot start: %s", strerror(-r));
+        loop_set_alive_check(d->loop, is_alive);
         r = start_store(d, error);
         if (r >= 0)
                 r = start_listening(d, error);

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """ackgroup-discovery as its clients meet it; docs/HTTP_API.md is what it promises."""
 
+import os
+import socket
 import subprocess
 import threading
 import uuid
 
 import pytest
 
-from conftest import BUILD, wait_until
+from conftest import BUILD, UnixConnection, wait_until
 
 
 def record(name="1@host", **more):
@@ -189,3 +191,37 @@ def test_two_with_one_state(discovery, tmp_path):
     run = subprocess.run([BUILD / "src/discovery/ackgroup-discovery", "--state-dir", other, "--config", "/dev/null",
                           "--listen", f"unix:{tmp_path}/second.sock"], capture_output=True, text=True, timeout=60)
     assert run.returncode != 0 and "in use" in run.stderr
+
+
+def test_systemd_sockets_and_readiness(tmp_path):
+    """Sockets passed as systemd passes them, READY=1 told, the sockets' files left alone, WATCHDOG=1 fed."""
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(str(tmp_path / "d.sock"))
+    listening.listen()
+    notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    notify.bind(str(tmp_path / "notify"))
+    notify.settimeout(20)
+
+    # The shell stays the process that LISTEN_PID and WATCHDOG_PID name, as it becomes the program.
+    shell = 'exec 3<&"$0"; export LISTEN_PID=$$ LISTEN_FDS=1 WATCHDOG_PID=$$; exec "$@"'
+    process = subprocess.Popen(
+        ["bash", "-c", shell, str(listening.fileno()), BUILD / "src/discovery/ackgroup-discovery",
+         "--state-dir", tmp_path / "state", "--config", "/dev/null"],
+        pass_fds=[listening.fileno()], stdin=subprocess.DEVNULL,
+        env={**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "200000"})
+    try:
+        said = set()
+        while not {"READY=1", "WATCHDOG=1"} <= said:
+            said |= set(notify.recv(4096).decode().splitlines())
+        connection = UnixConnection(tmp_path / "d.sock")
+        connection.request("GET", "/v1/status")
+        assert connection.getresponse().status == 200
+        connection.close()
+    finally:
+        process.terminate()
+    while "STOPPING=1" not in said:
+        said |= set(notify.recv(4096).decode().splitlines())
+    assert process.wait(20) == 0
+    assert (tmp_path / "d.sock").is_socket()
+    listening.close()
+    notify.close()
