@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "runtime/child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/pidfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/buffer.h"
+#include "base/fd-util.h"
+#include "base/str-util.h"
+#include "runtime/timer.h"
+
+#define READ_CHUNK 16384u
+/* After the end of the leader a pipe holds at most what the kernel lets it (1 MiB where somebody enlarged
+ * it). */
+#define LAST_READS 64u
+
+enum {
+        EXIT_CANNOT_PREPARE = 126,
+        EXIT_CANNOT_EXECUTE = 127,
+};
+
+struct Child {
+        pid_t pid; /* also the number of its group; 0 before it lives and after it was reaped */
+        int pidfd, input_fd, output_fd;
+        sd_event_source *exit_source, *input_source, *output_source;
+        Timer timeout;
+        const uint8_t *input;
+        size_t input_left;
+        Buffer output;
+        size_t output_max;
+        bool cut, timed_out;
+        ChildDone done;
+        void *userdata;
+};
+
+typedef struct Pipes {
+        int input[2], output[2];
+} Pipes;
+
+static void pipes_clear(Pipes *p)
+{
+        for (size_t i = 0; i < 2; i++) {
+                (void) close_clear(p->input + i);
+                (void) close_clear(p->output + i);
+        }
+}
+
+/* In the new process: everything here is async-signal-safe, since other threads may hold any lock. */
+_Noreturn static void become(const ChildSpec *spec, const Pipes *pipes, void *userdata)
+{
+        sigset_t none;
+
+        if (setpgid(0, 0) < 0 || dup2(pipes->input[0], STDIN_FILENO) < 0 ||
+                        dup2(pipes->output[1], STDOUT_FILENO) < 0)
+                _exit(EXIT_CANNOT_PREPARE);
+        if (spec->before_exec && spec->before_exec(getpid(), userdata) < 0)
+                _exit(EXIT_CANNOT_PREPARE);
+        (void) signal(SIGPIPE, SIG_DFL);
+        (void) sigemptyset(&none);
+        (void) sigprocmask(SIG_SETMASK, &none, NULL);
+        (void) execve(spec->path, spec->arguments, spec->environment);
+        _exit(EXIT_CANNOT_EXECUTE);
+}
+
+static void close_input(Child *c)
+{
+        c->input_source = sd_event_source_disable_unref(c->input_source);
+        (void) close_clear(&c->input_fd);
+}
+
+static int on_input(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+        Child *c = userdata;
+
+        while (c->input_left > 0) {
+                ssize_t n = write(fd, c->input, c->input_left);
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0 && errno == EAGAIN)
+                        return 0;
+                if (n < 0) /* it does not want (all of) its input, which is its own business */
+                        break;
+                c->input += n;
+                c->input_left -= (size_t) n;
+        }
+        close_input(c);
+        return 0;
+}
+
+/* True when there may be more at once. */
+static bool read_output(Child *c)
+{
+        uint8_t chunk[READ_CHUNK];
+        ssize_t n = read(c->output_fd, chunk, sizeof chunk);
+
+        if (n < 0)
+                return errno == EINTR;
+        if (n == 0) {
+                c->output_source = sd_event_source_disable_unref(c->output_source);
+                return false;
+        }
+        size_t keep = MIN((size_t) n, c->output_max - buffer_size(&c->output));
+        c->cut |= buffer_append(&c->output, chunk, keep) < 0 || keep < (size_t) n;
+        return true;
+}
+
+static int on_output(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+        (void) read_output(userdata);
+        return 0;
+}
+
+void child_kill(Child *c)
+{
+        if (c->pid > 0)
+                (void) kill(-c->pid, SIGKILL);
+}
+
+static void on_timeout(void *userdata)
+{
+        Child *c = userdata;
+
+        c->timed_out = true;
+        child_kill(c);
+}
+
+/* The leader has ended. While it is not reaped its number is taken, so the rest of the group can be killed
+ * and `done` can speak of the group without meaning somebody else. */
+static int on_exit_of_leader(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+        Child *c = userdata;
+        siginfo_t info = {};
+
+        if (waitid(P_PID, (id_t) c->pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0)
+                return 0;
+        child_kill(c);
+        for (unsigned i = 0; i < LAST_READS && c->output_source && read_output(c); i++)
+                ;
+
+        ChildResult result = {
+                        .status = info.si_code == CLD_EXITED ? W_EXITCODE(info.si_status, 0)
+                                                             : W_EXITCODE(0, info.si_status),
+                        .timed_out = c->timed_out && info.si_code == CLD_KILLED,
+                        .cut = c->cut,
+                        .output = buffer_peek(&c->output),
+                        .output_size = buffer_size(&c->output),
+        };
+        c->done(c->pid, &result, c->userdata);
+        child_free(c);
+        return 0;
+}
+
+static int add_sources(Child *c, sd_event *event, const ChildSpec *spec)
+{
+        int r;
+
+        r = timer_init(&c->timeout, event, "child-timeout", on_timeout, c);
+        if (r >= 0)
+                r = timer_arm_in(&c->timeout, spec->timeout_usec);
+        if (r >= 0)
+                r = sd_event_add_io(event, &c->input_source, c->input_fd, EPOLLOUT, on_input, c);
+        if (r >= 0)
+                r = sd_event_add_io(event, &c->output_source, c->output_fd, EPOLLIN, on_output, c);
+        if (r >= 0)
+                r = sd_event_add_io(event, &c->exit_source, c->pidfd, EPOLLIN, on_exit_of_leader, c);
+        /* What it wrote before its end is read first. */
+        if (r >= 0)
+                r = sd_event_source_set_priority(c->exit_source, SD_EVENT_PRIORITY_NORMAL + 5);
+        return r;
+}
+
+static int start(Child *c, const ChildSpec *spec, Pipes *pipes, void *userdata)
+{
+        int r;
+
+        if (pipe2(pipes->input, O_CLOEXEC) < 0 || pipe2(pipes->output, O_CLOEXEC) < 0)
+                return -errno;
+        r = fd_set_nonblock(pipes->input[1], true);
+        if (r >= 0)
+                r = fd_set_nonblock(pipes->output[0], true);
+        if (r < 0)
+                return r;
+
+        c->pid = fork();
+        if (c->pid < 0) {
+                c->pid = 0;
+                return -errno;
+        }
+        if (c->pid == 0)
+                become(spec, pipes, userdata);
+        /* Both sides do it, so that it is done whichever runs first. */
+        (void) setpgid(c->pid, c->pid);
+        c->input_fd = TAKE_FD(pipes->input[1]);
+        c->output_fd = TAKE_FD(pipes->output[0]);
+        c->pidfd = pidfd_open(c->pid, 0);
+        return c->pidfd < 0 ? -errno : 0;
+}
+
+int child_spawn(sd_event *event, const ChildSpec *spec, ChildDone done, void *userdata, Child **ret)
+{
+        Pipes pipes = {
+                        .input = {-1, -1},
+                          .output = {-1, -1}
+        };
+        int r;
+
+        _cleanup_(child_freep) Child *c = calloc(1, sizeof *c);
+        if (!c)
+                return -ENOMEM;
+        c->pidfd = c->input_fd = c->output_fd = -1;
+        c->input = spec->input;
+        c->input_left = spec->input_size;
+        c->output_max = spec->output_max;
+        c->done = done;
+        c->userdata = userdata;
+        r = start(c, spec, &pipes, userdata);
+        pipes_clear(&pipes);
+        if (r >= 0)
+                r = add_sources(c, event, spec);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(c);
+        return 0;
+}
+
+Child *child_free(Child *c)
+{
+        if (!c)
+                return NULL;
+        timer_clear(&c->timeout);
+        sd_event_source_disable_unref(c->exit_source);
+        sd_event_source_disable_unref(c->output_source);
+        close_input(c);
+        child_kill(c);
+        /* Just killed, it may need a moment; then it is reaped with us. */
+        if (c->pid > 0)
+                (void) waitpid(c->pid, NULL, WNOHANG);
+        (void) close_clear(&c->output_fd);
+        (void) close_clear(&c->pidfd);
+        buffer_clear(&c->output);
+        free(c);
+        return NULL;
+}
+
+int child_find_program(const char *name, char **ret)
+{
+        const char *path = getenv("PATH") ?: "/usr/local/bin:/usr/bin:/bin";
+        int r = -ENOENT;
+
+        if (strchr(name, '/')) {
+                char *copy = access(name, X_OK) < 0 ? NULL : strdup(name);
+                if (!copy)
+                        return -errno;
+                *ret = copy;
+                return 0;
+        }
+        for (const char *at = path; at; at = strchr(at, ':') ? strchr(at, ':') + 1 : NULL) {
+                char *file = str_format("%.*s/%s", (int) strcspn(at, ":"), at, name);
+                if (!file)
+                        return -ENOMEM;
+                if (access(file, X_OK) >= 0) {
+                        *ret = file;
+                        return 0;
+                }
+                if (errno == EACCES)
+                        r = -EACCES;
+                free(file);
+        }
+        return r;
+}

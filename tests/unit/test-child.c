@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/str-util.h"
+#include "base/time-util.h"
+#include "runtime/child.h"
+
+/* No test waits longer than this. */
+#define PATIENCE_USEC (20 * USEC_PER_SEC)
+
+typedef struct Run {
+        sd_event *event;
+        Child *child;
+        bool ended;
+        pid_t group;
+        ChildResult result;
+        char output[256];
+} Run;
+
+static int setup(void **state)
+{
+        Run *run = calloc(1, sizeof *run);
+
+        (void) signal(SIGPIPE, SIG_IGN);
+        *state = run;
+        return run ? sd_event_new(&run->event) : -1;
+}
+
+static int teardown(void **state)
+{
+        Run *run = *state;
+
+        sd_event_unref(run->event);
+        free(run);
+        return 0;
+}
+
+static void on_done(pid_t group, const ChildResult *result, void *userdata)
+{
+        Run *run = userdata;
+
+        run->ended = true;
+        run->group = group;
+        run->result = *result;
+        if (result->output_size > 0)
+                memcpy(run->output, result->output, MIN(result->output_size, sizeof run->output - 1));
+}
+
+static void spawn(Run *run, const char *script, const char *input, size_t output_max, uint64_t timeout)
+{
+        char *arguments[] = {(char *) "sh", (char *) "-c", (char *) script, NULL};
+        char *environment[] = {(char *) "PATH=/usr/bin:/bin", (char *) "WORD=brine", NULL};
+        ChildSpec spec = {
+                        .path = "/bin/sh",
+                        .arguments = arguments,
+                        .environment = environment,
+                        .input = input,
+                        .input_size = strlen(input),
+                        .output_max = output_max,
+                        .timeout_usec = timeout,
+        };
+
+        memset(run->output, 0, sizeof run->output);
+        assert_int_equal(child_spawn(run->event, &spec, on_done, run, &run->child), 0);
+}
+
+static void wait_end(Run *run)
+{
+        uint64_t until = now_usec(CLOCK_BOOTTIME) + PATIENCE_USEC;
+
+        while (!run->ended) {
+                assert_true(now_usec(CLOCK_BOOTTIME) < until);
+                assert_true(sd_event_run(run->event, USEC_PER_SEC) >= 0);
+        }
+}
+
+static void test_in_and_out(void **state)
+{
+        Run *run = *state;
+
+        spawn(run, "cat; echo \" $WORD\"", "some text", 100, USEC_INFINITY);
+        wait_end(run);
+        assert_true(WIFEXITED(run->result.status));
+        assert_int_equal(WEXITSTATUS(run->result.status), 0);
+        assert_string_equal(run->output, "some text brine\n");
+        assert_false(run->result.cut);
+}
+
+static void test_status(void **state)
+{
+        Run *run = *state;
+
+        spawn(run, "exit 3", "", 100, USEC_INFINITY);
+        wait_end(run);
+        assert_int_equal(WEXITSTATUS(run->result.status), 3);
+
+        run->ended = false;
+        spawn(run, "kill -TERM $$", "", 100, USEC_INFINITY);
+        wait_end(run);
+        assert_true(WIFSIGNALED(run->result.status));
+        assert_int_equal(WTERMSIG(run->result.status), SIGTERM);
+        assert_false(run->result.timed_out);
+}
+
+/* Input that nobody reads, and far more of it than a pipe holds. */
+static void test_input_unread(void **state)
+{
+        Run *run = *state;
+        size_t size = 4u << 20;
+        char *input = malloc(size + 1);
+
+        assert_non_null(input);
+        memset(input, 'x', size);
+        input[size] = '\0';
+        spawn(run, "exec true", input, 100, USEC_INFINITY);
+        wait_end(run);
+        assert_int_equal(run->result.status, 0);
+
+        run->ended = false;
+        spawn(run, "wc -c", input, 100, USEC_INFINITY);
+        wait_end(run);
+        assert_string_equal(run->output, "4194304\n");
+        free(input);
+}
+
+static void test_output_cut(void **state)
+{
+        Run *run = *state;
+
+        spawn(run, "head -c 3000000 /dev/zero | tr '\\0' a", "", 10, USEC_INFINITY);
+        wait_end(run);
+        assert_int_equal(run->result.status, 0);
+        assert_true(run->result.cut);
+        assert_int_equal(run->result.output_size, 10);
+        assert_string_equal(run->output, "aaaaaaaaaa");
+}
+
+/* Gone, or dead and waiting for a parent that never asks. */
+static bool is_dead(pid_t pid)
+{
+        char text[256] = "";
+        _cleanup_free_ char *path = str_format("/proc/%d/stat", (int) pid);
+        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+        if (fd < 0)
+                return true;
+        (void) !read(fd, text, sizeof text - 1);
+        const char *behind = strrchr(text, ')');
+        return !behind || behind[2] == 'Z' || behind[2] == 'X';
+}
+
+static void assert_dies(pid_t pid)
+{
+        for (int i = 0; i < 500 && !is_dead(pid); i++)
+                (void) usleep(10000);
+        assert_true(is_dead(pid));
+}
+
+static void test_timeout_kills_the_group(void **state)
+{
+        Run *run = *state;
+
+        spawn(run, "sleep 100 & echo $!; wait", "", 100, 300 * USEC_PER_MSEC);
+        wait_end(run);
+        assert_true(run->result.timed_out);
+        assert_int_equal(WTERMSIG(run->result.status), SIGKILL);
+        assert_dies((pid_t) atoi(run->output));
+}
+
+/* What the command leaves behind neither delays the result nor lives on, though it holds the output open. */
+static void test_left_behind(void **state)
+{
+        Run *run = *state;
+        uint64_t begin = now_usec(CLOCK_BOOTTIME);
+
+        spawn(run, "sleep 100 & echo $!", "", 100, USEC_INFINITY);
+        wait_end(run);
+        assert_int_equal(run->result.status, 0);
+        assert_true(now_usec(CLOCK_BOOTTIME) - begin < PATIENCE_USEC);
+        assert_dies((pid_t) atoi(run->output));
+
+        run->ended = false;
+        spawn(run, "setsid sleep 3 & echo out", "", 100, USEC_INFINITY);
+        wait_end(run);
+        assert_string_equal(run->output, "out\n");
+}
+
+static void test_kill_and_free(void **state)
+{
+        Run *run = *state;
+
+        spawn(run, "sleep 100", "", 100, USEC_INFINITY);
+        child_kill(run->child);
+        wait_end(run);
+        assert_int_equal(WTERMSIG(run->result.status), SIGKILL);
+        assert_false(run->result.timed_out);
+        assert_dies(run->group);
+
+        run->ended = false;
+        spawn(run, "sleep 100", "", 100, USEC_INFINITY);
+        child_free(run->child);
+        assert_int_equal(sd_event_run(run->event, 100 * USEC_PER_MSEC), 0);
+        assert_false(run->ended);
+}
+
+/* The command begins with no signal blocked and none ignored that we ignore. */
+static void test_signals_are_reset(void **state)
+{
+        Run *run = *state;
+        sigset_t set, before;
+
+        (void) sigemptyset(&set);
+        (void) sigaddset(&set, SIGTERM);
+        (void) sigprocmask(SIG_BLOCK, &set, &before);
+        spawn(run, "grep -E '^Sig(Blk|Ign)' /proc/self/status | tr -d 'A-Za-z:\\t\\n0'", "", 100,
+                        USEC_INFINITY);
+        (void) sigprocmask(SIG_SETMASK, &before, NULL);
+        wait_end(run);
+        assert_string_equal(run->output, "");
+}
+
+static int refuse(pid_t group, void *userdata)
+{
+        return -EPERM;
+}
+
+static void test_cannot_run(void **state)
+{
+        Run *run = *state;
+        char *arguments[] = {(char *) "x", NULL}, *environment[] = {NULL};
+        ChildSpec spec = {"/nonexistent/x", arguments, environment, "", 0, 1, USEC_INFINITY, NULL};
+
+        assert_int_equal(child_spawn(run->event, &spec, on_done, run, &run->child), 0);
+        wait_end(run);
+        assert_int_equal(WEXITSTATUS(run->result.status), 127);
+
+        run->ended = false;
+        spec.path = "/bin/true", spec.before_exec = refuse;
+        assert_int_equal(child_spawn(run->event, &spec, on_done, run, &run->child), 0);
+        wait_end(run);
+        assert_int_equal(WEXITSTATUS(run->result.status), 126);
+}
+
+static void test_find_program(void **state)
+{
+        _cleanup_free_ char *sh = NULL, *absolute = NULL, *none = NULL;
+
+        assert_int_equal(child_find_program("sh", &sh), 0);
+        assert_int_equal(access(sh, X_OK), 0);
+        assert_int_equal(child_find_program("/bin/sh", &absolute), 0);
+        assert_string_equal(absolute, "/bin/sh");
+        assert_int_equal(child_find_program("no-such-program-here", &none), -ENOENT);
+        assert_int_equal(child_find_program("/etc/passwd", &none), -EACCES);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                        cmocka_unit_test_setup_teardown(test_in_and_out, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_status, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_input_unread, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_output_cut, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_timeout_kills_the_group, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_left_behind, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_kill_and_free, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_signals_are_reset, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_cannot_run, setup, teardown),
+                        cmocka_unit_test(test_find_program),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
