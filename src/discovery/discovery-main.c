@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <getopt.h>
-#include <stdio.h>
-
 #include "base/log.h"
 #include "base/str-util.h"
 #include "discovery/discovery.h"
-#include "runtime/conf.h"
+#include "runtime/options.h"
 
 #define ITEM(key, type, field)                                                                              \
         {                                                                                                   \
@@ -26,18 +23,13 @@ static const ConfItem items[] = {
 static const char *const foreign[] = {"Receiver", "Client", NULL};
 static const ConfTable table = {items, foreign};
 
-static const struct option options[] = {
-                {"help",             no_argument, NULL, 'h'},
-                {"version",              no_argument, NULL, 'v'},
-                {"config",                  required_argument, NULL, 'c'},
-                {"listen",required_argument, NULL, 0},
-                {"seed-api",               optional_argument, NULL, 1},
-                {"lease",           required_argument, NULL, 2},
-                {"allow-tcp-registration",              optional_argument, NULL, 3},
-                {"allow-insecure",                  optional_argument, NULL, 4},
-                {"state-dir",        required_argument, NULL, 5},
-                {"log-level",                 required_argument, NULL, 6},
-                {             },
+static const Option rows[] = {
+                {"listen",                 "Listen", OPTION_VALUE},
+                {"seed-api",            "SeedApi", OPTION_FLAG},
+                {"lease",               "LeaseSec", OPTION_VALUE},
+                {"allow-tcp-registration",             "AllowTcpRegistration", OPTION_FLAG},
+                {"allow-insecure",                  "AllowInsecure", OPTION_FLAG},
+                {},
 };
 
 static const char help[] =
@@ -53,61 +45,18 @@ static const char help[] =
                 "  --allow-tcp-registration    take registrations over TCP too\n"
                 "  --allow-insecure            listen beyond loopback without TLS\n";
 
-static int read_config(const char *path, Discovery *d, Error *error)
-{
-        _cleanup_free_ char *directory = NULL, *file = NULL;
-
-        if (path)
-                return conf_read(&table, path, false, d, error);
-        int r = conf_directory(&directory);
-        if (r < 0)
-                return r;
-        file = str_format("%s/ackgroup.conf", directory);
-        return file ? conf_read(&table, file, true, d, error) : -ENOMEM;
-}
-
-/* Two passes: the file first, whose values the command line overrides. */
-static int configure(int argc, char **argv, Discovery *d, Error *error)
-{
-        const char *config = NULL;
-        bool first_listen = true;
-        int c, i, r = 0;
-
-        while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-                if (c == 'h' || c == 'v') {
-                        printf("%s", c == 'h' ? help : "ackgroup " ACKGROUP_VERSION "\n");
-                        return 1;
-                }
-                if (c == '?')
-                        return error_set(error, -EINVAL, "see --help");
-                if (c == 'c')
-                        config = optarg;
-        }
-        if (optind < argc)
-                return error_set(error, -EINVAL, "unexpected argument \"%s\"", argv[optind]);
-        r = read_config(config, d, error);
-        optind = 0;
-        while (r >= 0 && (c = getopt_long(argc, argv, "h", options, &i)) != -1) {
-                if (c == 'c')
-                        continue;
-                if (c == 0 && first_listen)
-                        d->listen = strv_free(d->listen), first_listen = false;
-                r = conf_set(&table, "Discovery", items[c].key, optarg ?: "yes", options[i].name, d, error);
-        }
-        if (r >= 0 && d->log_level) {
-                r = log_level_from_string(d->log_level);
-                if (r < 0)
-                        return error_set(error, r, "unknown log level \"%s\"", d->log_level);
-                log_set_level(r);
-        }
-        return r < 0 ? r : 0;
-}
+static const Options options = {
+                .help = help,
+                .section = "Discovery",
+                .table = &table,
+                .options = rows,
+};
 
 int main(int argc, char **argv)
 {
         Discovery d = {.lease_usec = LEASE_DEFAULT_USEC};
         Error error = {};
-        int r = configure(argc, argv, &d, &error);
+        int r = options_read(&options, argc, argv, &d, &error);
 
         if (r == 0)
                 r = discovery_start(&d, &error);
