@@ -146,9 +146,9 @@ DedupVerdict dedup_index_judge(const DedupIndex *d, sd_id128_t stream, uint64_t 
         const StreamState *s = find_stream(d, stream);
 
         if (!s) {
-                if (sequence > STREAM_WINDOW)
-                        return DEDUP_OUT_OF_WINDOW;
-                return HASH_COUNT(d->streams) >= d->max_streams ? DEDUP_TOO_MANY : DEDUP_RUN;
+                if (HASH_COUNT(d->streams) >= d->max_streams)
+                        return DEDUP_TOO_MANY;
+                return sequence > STREAM_WINDOW ? DEDUP_OUT_OF_WINDOW : DEDUP_RUN;
         }
 
         /* In progress comes before settled: what runs is told to be running, whatever the sender believes.
@@ -193,6 +193,11 @@ int dedup_index_begin(DedupIndex *d, sd_id128_t stream, uint64_t sequence, sd_id
         return 0;
 }
 
+void dedup_index_raise(DedupEntry *e, uint32_t attempt)
+{
+        e->attempt = MAX(e->attempt, attempt);
+}
+
 void dedup_index_finish(DedupIndex *d, DedupEntry *e, Outcome outcome)
 {
         e->stream->in_progress--;
@@ -223,6 +228,8 @@ int dedup_index_settle(
         DedupEntry *e, *next;
         int r;
 
+        if (!find_stream(d, stream) && HASH_COUNT(d->streams) >= d->max_streams)
+                return -ENOSPC;
         StreamState *s = make_stream(d, stream);
         if (!s)
                 return -ENOMEM;

@@ -38,12 +38,16 @@ DedupVerdict dedup_index_judge(const DedupIndex *d, sd_id128_t stream, uint64_t 
 int dedup_index_begin(DedupIndex *d, sd_id128_t stream, uint64_t sequence, sd_id128_t message,
                 uint32_t attempt, DedupEntry **ret);
 
+/* A retry of what is in progress asks for a later attempt: what comes of the run is that attempt's outcome.
+ */
+void dedup_index_raise(DedupEntry *e, uint32_t attempt);
+
 void dedup_index_finish(DedupIndex *d, DedupEntry *e, Outcome outcome); /* the outcome is synced */
 /* Not started after all, or its outcome could not be written: as before begin. */
 void dedup_index_abandon(DedupIndex *d, DedupEntry *e);
 
 /* Merges what a sender settled and drops those entries. What is in progress is kept until it ends. *ret_set
- * is lent, to be written to disk, until the next call. 0 or -ENOMEM. */
+ * is lent until the next call. 0, -ENOMEM, or -ENOSPC when there is no room for another stream. */
 int dedup_index_settle(
                 DedupIndex *d, const SequenceSet *settled, sd_id128_t stream, const SequenceSet **ret_set);
 

@@ -328,3 +328,19 @@ void dedup_reply_op_init(DedupReplyOp *o)
 {
         *o = (DedupReplyOp){.op.run = reply_run};
 }
+
+static int reset_run(DbOp *op, sqlite3 *sql)
+{
+        static const char *const texts[] = {
+                        "DELETE FROM outcome", "DELETE FROM stream", "DELETE FROM identity"};
+        int r = 0;
+
+        for (size_t i = 0; i < ELEMENTSOF(texts) && r >= 0; i++)
+                r = db_step_done(db_statement(sql, texts[i]));
+        return r;
+}
+
+void dedup_reset_op_init(DedupResetOp *o)
+{
+        *o = (DedupResetOp){.op.run = reset_run};
+}

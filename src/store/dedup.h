@@ -87,3 +87,9 @@ typedef struct DedupReplyOp {
         size_t reply_size;
 } DedupReplyOp;
 void dedup_reply_op_init(DedupReplyOp *o);
+
+/* Removes everything, the identity too: for a receiver that must become a new one. */
+typedef struct DedupResetOp {
+        DbOp op;
+} DedupResetOp;
+void dedup_reset_op_init(DedupResetOp *o);

@@ -230,12 +230,31 @@ static void test_identity(void **state)
         assert_string_equal(identity.token, "secret1");
 }
 
+static void test_reset(void **state)
+{
+        Fixture *f = *state;
+        DedupIdentityOp identity;
+        DedupIdentity loaded;
+        DedupResetOp reset;
+
+        assert_int_equal(db_start(f->db), 0);
+        dedup_identity_op_init(&identity);
+        assert_int_equal(run(&identity.op), 0);
+        assert_int_equal(record(a, 1, message, 1, OUTCOME_ACKED, ""), 0);
+        dedup_reset_op_init(&reset);
+        assert_int_equal(run(&reset.op), 0);
+        open_again(f);
+        assert_int_equal(dedup_load_identity(f->db, &loaded), -ENOENT);
+        assert_int_equal(load().n_records, 0);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                         cmocka_unit_test_setup_teardown(test_outcomes, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_prune, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_identity, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_reset, setup, teardown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

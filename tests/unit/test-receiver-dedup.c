@@ -114,6 +114,8 @@ static void test_settled_while_running(void **state)
 static void test_bounds(void **state)
 {
         DedupIndex *d = *state;
+        const SequenceSet *merged;
+        SequenceSet set;
 
         assert_int_equal(dedup_index_judge(d, a, STREAM_WINDOW + 1, m, 1, NULL), DEDUP_OUT_OF_WINDOW);
         for (uint64_t i = 1; i <= STREAM_WINDOW; i++)
@@ -127,8 +129,25 @@ static void test_bounds(void **state)
 
         (void) begin(d, b, 1, 1);
         assert_int_equal(dedup_index_judge(d, other, 1, m, 1, NULL), DEDUP_TOO_MANY);
+        sequence_set_init(&set);
+        assert_int_equal(dedup_index_settle(d, &set, other, &merged), -ENOSPC);
         assert_int_equal(dedup_index_forget(d, a), 0);
         assert_int_equal(dedup_index_judge(d, other, 1, m, 1, NULL), DEDUP_RUN);
+        assert_int_equal(dedup_index_settle(d, &set, other, &merged), 0);
+}
+
+/* A retry that came while the first attempt ran gets that run's failure, and only the next one runs again.
+ */
+static void test_raise(void **state)
+{
+        DedupIndex *d = *state;
+        DedupEntry *e = begin(d, a, 1, 1);
+
+        dedup_index_raise(e, 3);
+        dedup_index_raise(e, 2);
+        dedup_index_finish(d, e, OUTCOME_FAILED);
+        assert_int_equal(dedup_index_judge(d, a, 1, m, 3, NULL), DEDUP_RECORDED);
+        assert_int_equal(dedup_index_judge(d, a, 1, m, 4, NULL), DEDUP_RUN);
 }
 
 int main(void)
@@ -139,6 +158,7 @@ int main(void)
                         cmocka_unit_test_setup_teardown(test_abandon_new, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_settled_while_running, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_bounds, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_raise, setup, teardown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

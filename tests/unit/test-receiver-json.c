@@ -8,7 +8,7 @@
 #include <errno.h>
 
 #include "base/str-util.h"
-#include "wire/receiver-json.h"
+#include "wire/registration-json.h"
 
 #define ID       "\"11111111-2222-3333-4444-555555555555\""
 #define INSTANCE "\"instance\":" ID
@@ -82,11 +82,63 @@ static void test_list(void **state)
         free(revision);
 }
 
+static void test_registration(void **state)
+{
+        ReceiverInfo info = {.name = (char *) "a", .group = (char *) "g", .capacity = 3};
+        static const struct {
+                const char *text, *field;
+        } wrong[] = {
+                        {"[",                                                              ""             },
+                        {"{}",                                                             "id"           },
+                        {"{\"id\":" ID "}",                                                "token"        },
+                        {"{\"id\":" ID ",\"token\":\"a\"}",                                "lease_seconds"},
+                        {"{\"id\":" ID ",\"token\":\"a\",\"lease_seconds\":0}",            "lease_seconds"},
+                        {"{\"id\":" ID ",\"token\":\"a\\r\\nX: y\",\"lease_seconds\":30}", "token"        },
+        };
+        static const char right[] = "{\"id\":" ID ",\"token\":\"0a\",\"lease_seconds\":1.5,\"more\":1}";
+        Registered registered;
+        JsonError error;
+        uint64_t lease;
+
+        for (size_t i = 0; i < ELEMENTSOF(wrong); i++) {
+                error = (JsonError){};
+                assert_int_equal(registered_parse(wrong[i].text, strlen(wrong[i].text), &registered, &error),
+                                -EINVAL);
+                assert_string_equal(error.field, wrong[i].field);
+        }
+        assert_int_equal(registered_parse(right, strlen(right), &registered, &error), 0);
+        assert_string_equal(registered.token, "0a");
+        assert_int_equal(registered.lease_usec, 1500000);
+        assert_int_equal(lease_parse(right, strlen(right), &lease, &error), 0);
+        assert_int_equal(lease, 1500000);
+
+        _cleanup_free_ char *plain = registration_print(&info, SD_ID128_NULL);
+        _cleanup_free_ char *claim = registration_print(&info, registered.id);
+        assert_null(strstr(plain, "previous_instance"));
+        assert_non_null(strstr(claim, "\"previous_instance\":" ID));
+}
+
+static void test_api_error(void **state)
+{
+        static const char said[] = "{\"error\":{\"code\":\"id-alive\",\"field\":\"id\",\"message\":\"no\"}}";
+        ApiError error;
+
+        api_error_parse(said, strlen(said), &error);
+        assert_string_equal(error.code, "id-alive");
+        assert_string_equal(error.error.text, "no");
+        api_error_parse("nonsense", 8, &error);
+        assert_string_equal(error.code, "");
+        api_error_parse("{\"error\":4}", 11, &error);
+        assert_string_equal(error.code, "");
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                         cmocka_unit_test(test_errors),
                         cmocka_unit_test(test_list),
+                        cmocka_unit_test(test_registration),
+                        cmocka_unit_test(test_api_error),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

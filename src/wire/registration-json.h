@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What a receiver says to discovery and hears from it (docs/HTTP_API.md). */
+
+#include "wire/receiver-json.h"
+
+#define TOKEN_MAX_LENGTH 64u
+
+typedef struct Registered {
+        sd_id128_t id;
+        char token[TOKEN_MAX_LENGTH + 1];
+        uint64_t lease_usec;
+} Registered;
+
+/* The body of a registration; `previous` is null where nothing is claimed. Malloc'ed; NULL when out of
+ * memory. */
+char *registration_print(const ReceiverInfo *info, sd_id128_t previous);
+
+/* The answer to it. -EINVAL with the reason in `error`, or -ENOMEM. */
+int registered_parse(const char *text, size_t size, Registered *ret, JsonError *error);
+
+/* "lease_seconds" of a heartbeat's answer or of the status. */
+int lease_parse(const char *text, size_t size, uint64_t *ret_usec, JsonError *error);
+
+/* An answer that is an error: its code ("" where it has none) and its sentence. */
+typedef struct ApiError {
+        char code[JSON_FIELD_MAX];
+        Error error;
+} ApiError;
+void api_error_parse(const char *text, size_t size, ApiError *ret);
