@@ -1,0 +1,461 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "receiver/receiver-conn.h"
+
+#include <errno.h>
+
+#include "base/log.h"
+#include "base/str-util.h"
+#include "receiver/receiver.h"
+#include "runtime/stream.h"
+
+#define HELLO_TIMEOUT_USEC (10 * USEC_PER_SEC)
+#define TEXT_SILENCE_USEC  (50 * USEC_PER_MSEC)
+/* What was said last shall arrive: the peer may read so long before the connection is closed. */
+#define LINGER_USEC (2 * USEC_PER_SEC)
+/* A peer that does not read its answers is not read either. */
+#define OUTPUT_PAUSE ((size_t) 1 << 20)
+
+typedef enum ConnState {
+        CONN_NEW,          /* nothing has come */
+        CONN_HELLO,        /* frames; HELLO has not come */
+        CONN_OPEN,         /* frames */
+        CONN_TEXT,         /* bare text that has not ended */
+        CONN_TEXT_WORKING, /* its handler is queued or running */
+        CONN_ENDING,       /* nothing is read any more; closed when the output is out and the peer closes */
+} ConnState;
+
+struct Conn {
+        Receiver *receiver;
+        uint64_t id;
+        Stream *stream;
+        ConnState state;
+        Timer timer; /* HELLO, the silence behind a text, or the last patience */
+        size_t need; /* bytes from which on it pays to look for a frame */
+        uint32_t credit;
+        sd_id128_t sender;
+        char *sender_name;
+        UT_hash_handle hh;
+};
+
+static Conn *find(const Receiver *r, uint64_t id)
+{
+        Conn *c;
+
+        HASH_FIND(hh, r->conns.by_id, &id, sizeof id, c);
+        return c;
+}
+
+static void share_later(Receiver *r)
+{
+        (void) sd_event_source_set_enabled(r->conns.share, SD_EVENT_ONESHOT);
+}
+
+static void leave_open(Conn *c)
+{
+        if (c->state != CONN_OPEN)
+                return;
+        c->credit = 0;
+        c->receiver->conns.n_open--;
+        share_later(c->receiver);
+}
+
+static Conn *conn_free(Conn *c)
+{
+        if (!c)
+                return NULL;
+        leave_open(c);
+        HASH_DEL(c->receiver->conns.by_id, c);
+        c->receiver->conns.n--;
+        timer_clear(&c->timer);
+        stream_free(c->stream);
+        free(c->sender_name);
+        free(c);
+        return NULL;
+}
+
+/* For the callbacks of the loop: what waits for a connection to go may go on. */
+static void conn_gone(Conn *c)
+{
+        Receiver *r = c->receiver;
+
+        conn_free(c);
+        if (!r->stopping)
+                receiver_accept(r, true);
+        receiver_progress(r);
+}
+
+/* No callback frees the connection while its frames are being read: from here on nothing of it is read, and
+ * the loop closes it when what was said is out. */
+static void conn_end(Conn *c)
+{
+        if (c->state == CONN_ENDING)
+                return;
+        leave_open(c);
+        c->state = CONN_ENDING;
+        stream_pause(c->stream, false);
+        (void) timer_arm_in(&c->timer, stream_output_size(c->stream) > 0 ? LINGER_USEC : 0);
+}
+
+static void conn_send(Conn *c, const Frame *f)
+{
+        if (c->state == CONN_ENDING)
+                return;
+        if (frame_encode(stream_output(c->stream), f) < 0) {
+                log_error("Cannot write a frame: out of memory");
+                conn_end(c);
+                return;
+        }
+        stream_flush(c->stream);
+}
+
+static void conn_refuse(Conn *c, const char *text)
+{
+        conn_send(c, &(Frame){
+                                     .type = FRAME_ERROR, .text = {(const uint8_t *) text, strlen(text)}
+        });
+        conn_end(c);
+}
+
+/* Credit. */
+
+static unsigned share_of(const Receiver *r, size_t i)
+{
+        size_t n = r->conns.n_open;
+
+        return receiver_capacity(r) / (unsigned) n + (i < receiver_capacity(r) % n);
+}
+
+/* Equal shares, the rest to the oldest. What a sender has out beyond a smaller share is taken as it comes,
+ * as long as the queue has room. */
+static int on_share(sd_event_source *source, void *userdata)
+{
+        Receiver *r = userdata;
+        size_t i = 0;
+
+        for (Conn *c = r->conns.by_id; c; c = c->hh.next) {
+                if (c->state != CONN_OPEN)
+                        continue;
+                unsigned credit = share_of(r, i++);
+                if (credit == c->credit)
+                        continue;
+                c->credit = credit;
+                conn_send(c, &(Frame){.type = FRAME_CREDIT, .credit = credit});
+        }
+        return 0;
+}
+
+/* What a newcomer gets at once is what nobody else was promised; its share follows. */
+static uint32_t first_credit(const Receiver *r)
+{
+        uint64_t granted = 0;
+
+        for (const Conn *c = r->conns.by_id; c; c = c->hh.next)
+                granted += c->credit;
+        uint64_t free_credit = receiver_capacity(r) > granted ? receiver_capacity(r) - granted : 0;
+        return (uint32_t) MIN(free_credit, (uint64_t) share_of(r, r->conns.n_open));
+}
+
+/* Frames in. Each takes a frame whose bytes are only lent. 0, or negative with the reason. */
+
+static int on_hello(Conn *c, const Frame *f, Error *error)
+{
+        char ours[SD_ID128_UUID_STRING_MAX];
+        Receiver *r = c->receiver;
+
+        if (r->disputed || sd_id128_is_null(r->info.id))
+                return error_set(error, -EAGAIN, "this receiver has no id of its own yet");
+        if (!sd_id128_equal(f->hello.receiver, r->info.id))
+                return error_set(error, -EPERM, "this receiver is %s",
+                                sd_id128_to_uuid_string(r->info.id, ours));
+        c->sender = f->hello.sender;
+        c->sender_name = str_printable(f->hello.name.data, f->hello.name.size, f->hello.name.size);
+        if (!c->sender_name)
+                return -ENOMEM;
+        timer_disarm(&c->timer);
+        c->state = CONN_OPEN;
+        r->conns.n_open++;
+        c->credit = first_credit(r);
+        conn_send(c, &(Frame){
+                                     .type = FRAME_WELCOME,
+                                     .welcome = {.receiver = r->info.id,
+                                                 .instance = r->info.instance,
+                                                 .credit = c->credit,
+                                                 .window = STREAM_WINDOW,
+                                                 .max_payload = (uint32_t) r->max_payload,
+                                                 .name = {(const uint8_t *) r->info.name,
+                                                                     strlen(r->info.name)}}
+        });
+        log_debug("Sender %s is connected", c->sender_name);
+        share_later(r);
+        return 0;
+}
+
+static Sender sender_of(const Conn *c)
+{
+        return (Sender){.conn = c->id, .id = c->sender, .name = c->sender_name};
+}
+
+static int on_message(Conn *c, const Frame *f, Error *error)
+{
+        Sender sender = sender_of(c);
+
+        return job_message(c->receiver, &sender, &f->message, error);
+}
+
+static int on_cancel(Conn *c, const Frame *f, Error *error)
+{
+        Sender sender = sender_of(c);
+
+        return job_cancel(c->receiver, &sender, &f->cancel, error);
+}
+
+static int on_settled(Conn *c, const Frame *f, Error *error)
+{
+        return settle(c->receiver, c->id, &f->settled, error);
+}
+
+static int on_ping(Conn *c, const Frame *f, Error *error)
+{
+        conn_send(c, &(Frame){.type = FRAME_PONG, .token = f->token});
+        return 0;
+}
+
+static const struct {
+        FrameType type;
+        ConnState state;
+        int (*fn)(Conn *c, const Frame *f, Error *error);
+} handlers[] = {
+                {FRAME_HELLO,   CONN_HELLO, on_hello  },
+                {FRAME_MESSAGE, CONN_OPEN,  on_message},
+                {FRAME_CANCEL,  CONN_OPEN,  on_cancel },
+                {FRAME_SETTLED, CONN_OPEN,  on_settled},
+                {FRAME_PING,    CONN_OPEN,  on_ping   },
+};
+
+static int on_frame(Conn *c, const Frame *f, Error *error)
+{
+        for (size_t i = 0; i < ELEMENTSOF(handlers); i++)
+                if (handlers[i].type == f->type && handlers[i].state == c->state)
+                        return handlers[i].fn(c, f, error);
+        return error_set(error, -EPROTO, "a frame of type %02x has no place here", f->type);
+}
+
+static void read_frames(Conn *c)
+{
+        size_t body_max = c->receiver->max_payload + ATTRIBUTES_MAX + 128;
+        Buffer *in = stream_input(c->stream);
+        Error error = {};
+        Frame f;
+
+        while ((c->state == CONN_HELLO || c->state == CONN_OPEN) && buffer_size(in) >= MAX(c->need, 1u)) {
+                if (stream_output_size(c->stream) > OUTPUT_PAUSE) {
+                        stream_pause(c->stream, true);
+                        return;
+                }
+                c->need = 0;
+                ssize_t n = frame_decode(buffer_peek(in), buffer_size(in), body_max, &f, &c->need, &error);
+                if (n == 0)
+                        return;
+                int r = n < 0 ? (int) n : on_frame(c, &f, &error);
+                if (r < 0) {
+                        log_debug("Ending a connection: %s", error.text);
+                        conn_refuse(c, error.text[0] ? error.text : strerror(-r));
+                        return;
+                }
+                buffer_consume(in, (size_t) n);
+        }
+}
+
+/* Bare text. */
+
+static void text_complete(Conn *c)
+{
+        Sender sender = {.conn = c->id, .name = "a sender of bare text"};
+        Buffer *in = stream_input(c->stream);
+
+        timer_disarm(&c->timer);
+        c->state = CONN_TEXT_WORKING;
+        if (job_text(c->receiver, &sender, (Bytes){buffer_peek(in), buffer_size(in)}))
+                buffer_consume(in, buffer_size(in));
+        else
+                conn_end(c);
+}
+
+static void read_text(Conn *c)
+{
+        if (buffer_size(stream_input(c->stream)) <= c->receiver->max_payload)
+                (void) timer_arm_in(&c->timer, TEXT_SILENCE_USEC);
+        else
+                conn_end(c);
+}
+
+static void on_readable(Stream *s, void *userdata)
+{
+        Conn *c = userdata;
+        Buffer *in = stream_input(s);
+
+        if (c->state == CONN_NEW) {
+                bool framed = *buffer_peek(in) == FRAME_MAGIC_FIRST;
+                if (!framed && !c->receiver->plain_text)
+                        conn_refuse(c, "this receiver takes frames only, no bare text");
+                else
+                        c->state = framed ? CONN_HELLO : CONN_TEXT;
+        }
+        if (c->state == CONN_TEXT)
+                read_text(c);
+        else if (c->state == CONN_HELLO || c->state == CONN_OPEN)
+                read_frames(c);
+        else
+                buffer_consume(in, buffer_size(in));
+}
+
+static void on_half_closed(Stream *s, void *userdata)
+{
+        Conn *c = userdata;
+
+        if (c->state == CONN_TEXT)
+                text_complete(c);
+        else if (c->state != CONN_TEXT_WORKING && (c->state != CONN_ENDING || stream_output_size(s) == 0))
+                conn_gone(c);
+}
+
+static void on_ended(Stream *s, int error, void *userdata)
+{
+        conn_gone(userdata);
+}
+
+static void on_drained(Stream *s, void *userdata)
+{
+        Conn *c = userdata;
+
+        if (c->state == CONN_ENDING)
+                (void) shutdown(stream_fd(s), SHUT_WR);
+        else {
+                stream_pause(s, false);
+                read_frames(c);
+        }
+        receiver_progress(c->receiver);
+}
+
+static void on_timer(void *userdata)
+{
+        Conn *c = userdata;
+
+        if (c->state == CONN_TEXT)
+                text_complete(c);
+        else if (c->state == CONN_ENDING)
+                conn_gone(c);
+        else
+                conn_refuse(c, "no HELLO came");
+}
+
+int conn_accept(Receiver *r, int fd)
+{
+        static const StreamCallbacks callbacks = {
+                        .readable = on_readable,
+                        .half_closed = on_half_closed,
+                        .ended = on_ended,
+                        .drained = on_drained,
+        };
+        int x;
+
+        Conn *c = calloc(1, sizeof *c);
+        if (!c)
+                return -ENOMEM;
+        c->receiver = r;
+        c->id = ++r->conns.last_id;
+        x = timer_init(&c->timer, loop_event(r->loop), "connection", on_timer, c);
+        if (x >= 0)
+                x = timer_arm_in(&c->timer, HELLO_TIMEOUT_USEC);
+        if (x >= 0)
+                x = stream_new(loop_event(r->loop), fd, &callbacks, c, &c->stream);
+        HASH_ADD(hh, r->conns.by_id, id, sizeof c->id, c);
+        r->conns.n++;
+        if (x < 0)
+                conn_free(c);
+        return x;
+}
+
+/* Answers out. */
+
+static bool ack_is_withheld(const Receiver *r, const char *message)
+{
+        sd_id128_t random;
+
+        if (r->failure_probability <= 0 || sd_id128_randomize(&random) < 0)
+                return false;
+        if ((double) (random.qwords[0] >> 11) * 0x1p-53 >= r->failure_probability)
+                return false;
+        log_info("Message %s: ack withheld on purpose", message);
+        return true;
+}
+
+void conn_answer(Receiver *r, uint64_t conn, const AnswerFrame *answer)
+{
+        char id[SD_ID128_UUID_STRING_MAX];
+        Conn *c = find(r, conn);
+
+        if (!c || c->state != CONN_OPEN)
+                return;
+        if (answer->outcome == OUTCOME_ACKED &&
+                        ack_is_withheld(r, sd_id128_to_uuid_string(answer->message, id)))
+                return;
+        conn_send(c, &(Frame){.type = FRAME_ANSWER, .answer = *answer});
+}
+
+void conn_pruned(Receiver *r, uint64_t conn, sd_id128_t stream)
+{
+        Conn *c = find(r, conn);
+
+        if (c && c->state == CONN_OPEN)
+                conn_send(c, &(Frame){.type = FRAME_PRUNED, .stream = stream});
+}
+
+void conn_text_done(Receiver *r, uint64_t conn, bool acked)
+{
+        Conn *c = find(r, conn);
+
+        if (!c || c->state != CONN_TEXT_WORKING)
+                return;
+        if (acked && !ack_is_withheld(r, "of bare text")) {
+                (void) !buffer_append(stream_output(c->stream), "ACK", STRLEN("ACK"));
+                stream_flush(c->stream);
+        }
+        conn_end(c);
+}
+
+void conns_goodbye(Receiver *r, GoodbyeReason reason, bool end)
+{
+        Conn *c, *next;
+
+        HASH_ITER(hh, r->conns.by_id, c, next) {
+                if (c->state == CONN_OPEN)
+                        conn_send(c, &(Frame){.type = FRAME_GOODBYE, .reason = reason});
+                if (end || (c->state != CONN_OPEN && c->state != CONN_TEXT_WORKING))
+                        conn_end(c);
+        }
+}
+
+bool conns_have_output(const Receiver *r)
+{
+        for (const Conn *c = r->conns.by_id; c; c = c->hh.next)
+                if (stream_output_size(c->stream) > 0)
+                        return true;
+        return false;
+}
+
+int conns_init(Receiver *r)
+{
+        int x = sd_event_add_defer(loop_event(r->loop), &r->conns.share, on_share, r);
+
+        return x < 0 ? x : sd_event_source_set_enabled(r->conns.share, SD_EVENT_OFF);
+}
+
+void conns_clear(Receiver *r)
+{
+        Conn *c, *next;
+
+        HASH_ITER(hh, r->conns.by_id, c, next)
+                conn_free(c);
+        r->conns.share = sd_event_source_disable_unref(r->conns.share);
+}

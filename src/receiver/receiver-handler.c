@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "receiver/receiver-handler.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/wait.h>
+
+#include "base/log.h"
+#include "base/str-util.h"
+#include "receiver/receiver.h"
+
+#define LOGGED_MAX 1000u /* bytes of a message that the built-in handler shows */
+
+/* What systemd says to us and to nobody else. */
+static const char *const private_variables[] = {
+                "NOTIFY_SOCKET=",
+                "WATCHDOG_PID=",
+                "WATCHDOG_USEC=",
+                "LISTEN_PID=",
+                "LISTEN_FDS=",
+                "LISTEN_FDNAMES=",
+                "ACKGROUP_",
+};
+
+static bool is_private(const char *variable)
+{
+        for (size_t i = 0; i < ELEMENTSOF(private_variables); i++)
+                if (str_after_prefix(variable, private_variables[i]))
+                        return true;
+        return false;
+}
+
+int handler_init(Receiver *r, Error *error)
+{
+        int x;
+
+        if (!r->command || !r->command[0])
+                return 0;
+        x = child_find_program(r->command[0], &r->program);
+        if (x < 0)
+                return error_set(error, x, "cannot run the handler %s: %s", r->command[0], strerror(-x));
+        for (char **e = environ; *e; e++)
+                if (!is_private(*e) && strv_append(&r->environment, *e) < 0)
+                        return -ENOMEM;
+        return 0;
+}
+
+void handler_clear(Receiver *r)
+{
+        free_clear(&r->program);
+        r->environment = strv_free(r->environment);
+}
+
+/* The environment of one run: ours, and what is known of the message. */
+static char **make_environment(const Job *job)
+{
+        char id[SD_ID128_UUID_STRING_MAX], *variables[9];
+        const Receiver *r = job->receiver;
+        char **e = strv_copy(r->environment);
+        size_t n = 0;
+
+        variables[n++] = str_format("ACKGROUP_MESSAGE=%s", sd_id128_to_uuid_string(job->message, id));
+        variables[n++] = str_format("ACKGROUP_SENDER=%s", sd_id128_to_uuid_string(job->sender, id));
+        variables[n++] = str_format("ACKGROUP_SENDER_NAME=%s", job->sender_name);
+        variables[n++] = str_format("ACKGROUP_STREAM=%s", sd_id128_to_uuid_string(job->key.stream, id));
+        variables[n++] = str_format("ACKGROUP_SEQUENCE=%llu", (unsigned long long) job->key.sequence);
+        variables[n++] = str_format("ACKGROUP_ATTEMPT=%u", job->attempt);
+        variables[n++] = str_format("ACKGROUP_RECEIVER=%s", sd_id128_to_uuid_string(r->info.id, id));
+        variables[n++] = str_format("ACKGROUP_RECEIVER_NAME=%s", r->info.name);
+        if (job->flags & MESSAGE_POSSIBLE_DUPLICATE)
+                variables[n++] = str_format("ACKGROUP_POSSIBLE_DUPLICATE=1");
+        for (size_t i = 0; i < n; i++) {
+                if (e && (!variables[i] || strv_append(&e, variables[i]) < 0))
+                        e = strv_free(e);
+                free(variables[i]);
+        }
+        return e;
+}
+
+/* In the new process. */
+static int before_exec(pid_t group, void *userdata)
+{
+        const Job *job = userdata;
+
+        return warden_begin(&job->receiver->warden, group);
+}
+
+static void fail(Job *job, char *why)
+{
+        job_finish(job, OUTCOME_FAILED, (uint8_t *) why, why ? strlen(why) : 0);
+}
+
+static char *describe(const Receiver *r, const ChildResult *result)
+{
+        char limit[DURATION_MAX];
+
+        if (result->timed_out)
+                return str_format("time limit of %s", format_duration(limit, r->handler_timeout_usec));
+        if (WIFSIGNALED(result->status))
+                return str_format("handler killed by signal %d", WTERMSIG(result->status));
+        return str_format("handler exited with status %d", WEXITSTATUS(result->status));
+}
+
+static void on_done(pid_t group, const ChildResult *result, void *userdata)
+{
+        bool killed = WIFSIGNALED(result->status) && WTERMSIG(result->status) == SIGKILL;
+        Job *job = userdata;
+        Receiver *r = job->receiver;
+
+        job->child = NULL;
+        warden_end(&r->warden, group);
+        if (job->abandoned && killed)
+                job_abandon(job);
+        else if (job->cancelled && killed)
+                job_finish(job, OUTCOME_CANCELLED, NULL, 0);
+        else if (WIFEXITED(result->status) && WEXITSTATUS(result->status) == 0) {
+                uint8_t *reply = result->output_size > 0 ? malloc(result->output_size) : NULL;
+                if (reply)
+                        memcpy(reply, result->output, result->output_size);
+                job_finish(job, OUTCOME_ACKED, reply, reply ? result->output_size : 0);
+        } else
+                fail(job, describe(r, result));
+        jobs_run_next(r);
+}
+
+static void log_message(Job *job)
+{
+        _cleanup_free_ char *text = str_printable(job->payload, job->payload_size, LOGGED_MAX);
+
+        log_info("%s says: %s", job->sender_name, text ?: "");
+        job_finish(job, OUTCOME_ACKED, NULL, 0);
+}
+
+void handler_run(Job *job)
+{
+        Receiver *r = job->receiver;
+
+        if (!r->program) {
+                log_message(job);
+                return;
+        }
+        char **environment = make_environment(job);
+        ChildSpec spec = {
+                        .path = r->program,
+                        .arguments = r->command,
+                        .environment = environment,
+                        .input = job->payload,
+                        .input_size = job->payload_size,
+                        .output_max = REPLY_MAX,
+                        .timeout_usec = r->handler_timeout_usec,
+                        .before_exec = before_exec,
+        };
+        int x = environment ? child_spawn(loop_event(r->loop), &spec, on_done, job, &job->child) : -ENOMEM;
+
+        strv_free(environment);
+        if (x < 0)
+                fail(job, str_format("cannot run the handler: %s", strerror(-x)));
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/log.h"
+#include "base/str-util.h"
+#include "receiver/receiver.h"
+#include "runtime/options.h"
+
+#define BOUNDED(key, type, field, low, high)                                                                \
+        {                                                                                                   \
+                "Receiver", key, type, offsetof(Receiver, field), low, high                                 \
+        }
+#define ITEM(key, type, field) BOUNDED(key, type, field, 0, 0)
+
+static const ConfItem items[] = {
+                ITEM("Instance", CONF_STRING, instance),
+                ITEM("Name", CONF_STRING, name),
+                ITEM("Group", CONF_STRING, group),
+                ITEM("Label", CONF_STRINGS, labels),
+                ITEM("Listen", CONF_STRINGS, listen),
+                ITEM("Advertise", CONF_STRINGS, advertise),
+                ITEM("Discovery", CONF_STRING, discovery),
+                BOUNDED("Concurrency", CONF_UNSIGNED, concurrency, 1, CONCURRENCY_MAX),
+                BOUNDED("Queue", CONF_UNSIGNED, queue, 0, QUEUE_MAX),
+                ITEM("FailureProbability", CONF_PROBABILITY, failure_probability),
+                ITEM("PlainText", CONF_BOOL, plain_text),
+                ITEM("HandlerTimeoutSec", CONF_DURATION, handler_timeout_usec),
+                BOUNDED("MaxPayload", CONF_SIZE, max_payload, 1, PAYLOAD_MAX),
+                ITEM("AllowInsecure", CONF_BOOL, allow_insecure),
+                ITEM("Exec", CONF_WORDS, command),
+                ITEM("StateDirectory", CONF_STRING, state_directory),
+                ITEM("LogLevel", CONF_STRING, log_level),
+                {},
+};
+static const char *const foreign[] = {"Discovery", "Client", NULL};
+static const ConfTable table = {items, foreign};
+
+static const Option rows[] = {
+                {"instance",    "Instance", OPTION_EARLY},
+                {"name", "Name", OPTION_VALUE},
+                {"group",        "Group", OPTION_VALUE},
+                {"label", "Label", OPTION_VALUE},
+                {"listen",       "Listen", OPTION_VALUE},
+                {"advertise", "Advertise", OPTION_VALUE},
+                {"discovery",       "Discovery", OPTION_VALUE},
+                {"concurrency", "Concurrency", OPTION_VALUE},
+                {"queue",      "Queue", OPTION_VALUE},
+                {"failure-probability", "FailureProbability", OPTION_VALUE},
+                {"plain-text",   "PlainText", OPTION_FLAG},
+                {"handler-timeout", "HandlerTimeoutSec", OPTION_VALUE},
+                {"max-payload",   "MaxPayload", OPTION_VALUE},
+                {"allow-insecure", "AllowInsecure", OPTION_FLAG},
+                {},
+};
+
+static const char help[] =
+                "Usage: ackgroup-receiver [OPTION…] [-- COMMAND…]\n\n"
+                "Takes messages, runs COMMAND for each, and acknowledges what was processed.\n\n"
+                "  --help, --version\n"
+                "  --config FILE               instead of ackgroup.conf and receiver@NAME.conf\n"
+                "  --state-dir DIR             where identity and outcomes are kept\n"
+                "  --log-level LEVEL\n"
+                "  --instance NAME             which of the receivers of this host it is\n"
+                "  --name NAME                 INSTANCE@HOST unless given\n"
+                "  --group GROUP               the group that it belongs to (default)\n"
+                "  --label KEY=VALUE           repeatable\n"
+                "  --listen ADDR               unix:PATH or tcp:HOST:PORT; repeatable\n"
+                "  --advertise ADDR            what clients are told instead; repeatable\n"
+                "  --discovery URL             unix:PATH or http://HOST:PORT\n"
+                "  --concurrency N             handlers that run at once (1)\n"
+                "  --queue N                   messages that may wait for one (64)\n"
+                "  --failure-probability P     withhold so many acks on purpose, to see retries\n"
+                "  --plain-text[=BOOL]         take bare text too, without exactly-once\n"
+                "  --handler-timeout SEC       a handler is killed after this (1h)\n"
+                "  --max-payload BYTES         largest message (1M)\n"
+                "  --allow-insecure            listen beyond loopback without TLS\n"
+                "\n"
+                "COMMAND gets the message as its input, and what is known of it as ACKGROUP_… in its\n"
+                "environment. Status 0 acknowledges, with its output as the reply; any other is a failure.\n"
+                "Without COMMAND messages are logged and acknowledged.\n";
+
+static char *instance_file(const void *object)
+{
+        const Receiver *r = object;
+
+        return r->instance ? str_format("receiver@%s.conf", r->instance) : NULL;
+}
+
+static const Options options = {
+                .help = help,
+                .section = "Receiver",
+                .table = &table,
+                .options = rows,
+                .second_file = instance_file,
+                .words = "Exec",
+};
+
+int main(int argc, char **argv)
+{
+        Receiver r = {
+                        .concurrency = 1,
+                        .queue = 64,
+                        .handler_timeout_usec = 3600 * USEC_PER_SEC,
+                        .max_payload = PAYLOAD_DEFAULT_MAX,
+                        .warden_pidfd = -1,
+        };
+        Error error = {};
+        int x = options_read(&options, argc, argv, &r, &error);
+
+        if (x == 0)
+                x = receiver_start(&r, &error);
+        if (x < 0)
+                log_error("ackgroup-receiver: %s", error.text[0] ? error.text : strerror(-x));
+        else if (x == 0)
+                x = loop_run(r.loop);
+        else
+                x = 0;
+        receiver_clear(&r);
+        return x != 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

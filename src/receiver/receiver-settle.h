@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What senders announced as settled, on its way to the disk: one write per stream at a time, and what is
+ * announced meanwhile goes with the next. A stream that is closed is forgotten when nothing of it is in
+ * progress any more, and that is confirmed when it is synced. */
+
+#include "receiver/receiver-conn.h"
+#include "store/dedup.h"
+
+typedef struct Settle Settle;
+
+typedef struct Settles {
+        Settle *by_stream; /* only those with something to write */
+} Settles;
+
+void settles_clear(Receiver *r); /* after the database is closed */
+
+/* A frame from `conn`; negative: it breaks the protocol. */
+int settle(Receiver *r, uint64_t conn, const SettledFrame *f, Error *error);
+
+/* A job of the stream has ended. */
+void settles_stream_idle(Receiver *r, sd_id128_t stream);

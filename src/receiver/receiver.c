@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "receiver/receiver.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <sys/epoll.h>
+#include <sys/pidfd.h>
+#include <unistd.h>
+
+#include "base/fd-util.h"
+#include "base/log.h"
+#include "base/str-util.h"
+#include "model/name.h"
+#include "receiver/receiver-handler.h"
+#include "runtime/conf.h"
+
+/* A predecessor that is still stopping holds the lock; longer than it may need. */
+#define LOCK_PATIENCE_USEC (40 * USEC_PER_SEC)
+/* A disk that has hung for so long will not come back by waiting: let systemd start us again. */
+#define DISK_PATIENCE_USEC (30 * USEC_PER_SEC)
+/* What runs when we shall stop may go on for so long, and then the rest for so much longer. */
+#define STOP_PATIENCE_USEC (25 * USEC_PER_SEC)
+#define STOP_GRACE_USEC    (5 * USEC_PER_SEC)
+
+static const char *instance_of(const Receiver *r)
+{
+        return r->instance ?: "default";
+}
+
+/* Who we say that we are. */
+
+static int find_name(Receiver *r, Error *error)
+{
+        char host[HOST_NAME_MAX + 1] = "";
+
+        if (!r->name) {
+                (void) gethostname(host, sizeof host - 1);
+                r->name = r->instance ? str_format("%s@%s", r->instance, host)
+                                      : str_format("%d@%s", (int) getpid(), host);
+        }
+        if (!r->name || str_replace(&r->info.name, r->name) < 0 ||
+                        str_replace(&r->info.group, r->group ?: "default") < 0)
+                return -ENOMEM;
+        if (!name_is_valid(r->info.name))
+                return error_set(error, -EINVAL,
+                                "\"%s\" cannot be a name: give another by Name=", r->info.name);
+        if (!name_is_valid(r->info.group))
+                return error_set(error, -EINVAL, "Group=%s is not a name", r->info.group);
+        return 0;
+}
+
+static int find_labels(Receiver *r, Error *error)
+{
+        size_t n = strv_length(r->labels);
+        int x = 0;
+
+        if (n > LABELS_MAX)
+                return error_set(error, -EINVAL, "at most %u labels", LABELS_MAX);
+        r->info.labels = calloc(LABELS_MAX, sizeof *r->info.labels);
+        if (!r->info.labels)
+                return -ENOMEM;
+        for (size_t i = 0; i < n && x >= 0; i++)
+                x = label_parse(r->labels[i], r->info.labels + r->info.n_labels++, error);
+        return x;
+}
+
+static int describe(Receiver *r, Error *error)
+{
+        Address a;
+        int x;
+
+        x = find_name(r, error);
+        if (x >= 0)
+                x = find_labels(r, error);
+        if (x >= 0)
+                x = sd_id128_randomize(&r->info.instance);
+        if (x >= 0 && strv_length(r->advertise) > ADDRESSES_MAX)
+                x = error_set(error, -EINVAL, "at most %u addresses can be advertised", ADDRESSES_MAX);
+        for (char **s = r->advertise; s && *s && x >= 0; s++)
+                x = address_parse(*s, &a, error);
+        r->info.capacity = receiver_capacity(r);
+        if (x >= 0 && !r->discovery) {
+                _cleanup_free_ char *directory = NULL;
+                x = conf_runtime_directory(&directory);
+                if (x < 0)
+                        return error_set(error, x, "cannot find the runtime directory: give Discovery=");
+                r->discovery = str_format("unix:%s/discovery.sock", directory);
+                x = r->discovery ? 0 : -ENOMEM;
+        }
+        return x;
+}
+
+/* State. */
+
+static int on_db(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+        Receiver *r = userdata;
+
+        db_dispatch(r->db);
+        return 0;
+}
+
+static bool is_alive(void *userdata)
+{
+        Receiver *r = userdata;
+
+        return db_is_alive(r->db, DISK_PATIENCE_USEC);
+}
+
+static int find_state_directory(Receiver *r, Error *error)
+{
+        _cleanup_free_ char *role = str_format("receiver/%s", instance_of(r));
+        int x;
+
+        if (!role)
+                return -ENOMEM;
+        if (r->state_directory)
+                x = mkdir_parents(r->state_directory, 0700);
+        else
+                x = conf_state_directory(role, &r->state_directory);
+        if (x < 0)
+                return error_set(error, x, "cannot make the state directory %s: %s",
+                                r->state_directory ?: "", strerror(-x));
+        return 0;
+}
+
+/* Takes the lock, and with the warden sees to it that the lock is held for as long as a handler of ours can
+ * live. Nothing has been started yet: the warden is forked from a process with one thread. */
+static int open_store(Receiver *r, Error *error)
+{
+        _cleanup_free_ char *path = NULL;
+        int x;
+
+        x = find_state_directory(r, error);
+        if (x < 0)
+                return x;
+        path = str_format("%s/receiver.db", r->state_directory);
+        if (!path)
+                return -ENOMEM;
+        x = db_open(path, dedup_migrations, LOCK_PATIENCE_USEC, &r->db, error);
+        if (x < 0)
+                return x;
+        x = warden_start(db_lock_fd(r->db), &r->warden);
+        if (x < 0)
+                return error_set(error, x, "cannot start the warden of the handlers: %s", strerror(-x));
+        x = dedup_load_identity(r->db, &r->identity);
+        if (x >= 0 || x == -ENOENT)
+                x = dedup_index_new(RECEIVER_STREAMS_MAX, &r->index);
+        if (x >= 0)
+                x = dedup_index_load(r->index, r->db);
+        r->info.id = r->identity.id;
+        return x < 0 ? error_set(error, x, "cannot read %s: %s", path, strerror(-x)) : 0;
+}
+
+/* Without it handlers could outlive us unseen. */
+static int on_warden(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+        Receiver *r = userdata;
+
+        log_error("The warden of the handlers has died: ending");
+        (void) sd_event_source_set_enabled(source, SD_EVENT_OFF);
+        loop_exit(r->loop, EXIT_FAILURE);
+        return 0;
+}
+
+static int start_store(Receiver *r)
+{
+        int x;
+
+        x = db_start(r->db);
+        if (x >= 0)
+                x = sd_event_add_io(loop_event(r->loop), &r->db_source, db_fd(r->db), EPOLLIN, on_db, r);
+        if (x < 0)
+                return x;
+        r->warden_pidfd = pidfd_open(r->warden.pid, 0);
+        if (r->warden_pidfd < 0)
+                return -errno;
+        return sd_event_add_io(
+                        loop_event(r->loop), &r->warden_source, r->warden_pidfd, EPOLLIN, on_warden, r);
+}
+
+/* Listening. */
+
+static void refuse_connection(int fd)
+{
+        static const char text[] = "this receiver has too many connections";
+        Buffer b = {};
+
+        if (frame_encode(&b, &(Frame){
+                                             .type = FRAME_ERROR,
+                                             .text = {(const uint8_t *) text, strlen(text)}
+        }) >= 0)
+                (void) !send(fd, buffer_peek(&b), buffer_size(&b), MSG_DONTWAIT | MSG_NOSIGNAL);
+        buffer_clear(&b);
+        (void) close(fd);
+}
+
+static int on_connection(sd_event_source *source, int listener, uint32_t revents, void *userdata)
+{
+        Receiver *r = userdata;
+        int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+        if (fd < 0) {
+                /* No descriptor is free: the end of a connection frees one and takes this up again. */
+                if ((errno == EMFILE || errno == ENFILE) && r->conns.n > 0) {
+                        log_warning("Out of file descriptors: new connections must wait");
+                        receiver_accept(r, false);
+                }
+                return 0;
+        }
+        if (r->conns.n >= CONNECTIONS_DEFAULT_MAX)
+                refuse_connection(fd);
+        else if (conn_accept(r, fd) < 0)
+                (void) close(fd);
+        return 0;
+}
+
+void receiver_accept(Receiver *r, bool on)
+{
+        on = on && !r->stopping && !sd_id128_is_null(r->identity.id);
+        for (size_t i = 0; r->accepting && i < r->listeners.n; i++)
+                (void) sd_event_source_set_enabled(r->accepting[i], on ? SD_EVENT_ON : SD_EVENT_OFF);
+}
+
+static int bind_default(Receiver *r)
+{
+        _cleanup_free_ char *directory = NULL, *address = NULL;
+        int x = conf_runtime_directory(&directory);
+
+        if (x < 0)
+                return x;
+        address = str_format("unix:%s/receiver/%s.sock", directory, instance_of(r));
+        return address ? strv_append(&r->listen, address) : -ENOMEM;
+}
+
+static int start_listening(Receiver *r, Error *error)
+{
+        char text[ADDRESS_STRING_MAX];
+        Address address;
+        int x;
+
+        x = listeners_inherit(&r->listeners, error);
+        if (x == 0 && strv_length(r->listen) == 0 && bind_default(r) < 0)
+                return error_set(error, -ENXIO, "cannot find the runtime directory: give Listen=");
+        for (char **s = r->listen; s && *s && x >= 0; s++) {
+                x = address_parse(*s, &address, error);
+                if (x >= 0)
+                        x = listeners_bind(&r->listeners, &address, 0660, error);
+        }
+        if (x >= 0)
+                x = listeners_check_security(&r->listeners, r->allow_insecure, error);
+        if (x < 0)
+                return x;
+        r->accepting = calloc(r->listeners.n, sizeof *r->accepting);
+        for (size_t i = 0; r->accepting && i < r->listeners.n; i++) {
+                const Listener *l = r->listeners.listeners + i;
+
+                x = sd_event_add_io(loop_event(r->loop), r->accepting + i, l->fd, EPOLLIN, on_connection, r);
+                if (x < 0)
+                        return error_set(error, x, "cannot listen: %s", strerror(-x));
+                log_info("Listening on %s", address_format(&l->address, text));
+        }
+        return r->accepting ? 0 : -ENOMEM;
+}
+
+/* Stopping: no new message is begun, what runs is finished, recorded and answered, and then we leave. */
+
+static void leave(Receiver *r)
+{
+        loop_exit(r->loop, 0);
+}
+
+static void on_stop_time(void *userdata)
+{
+        Receiver *r = userdata;
+
+        if (r->jobs.n == 0 || r->leaving) {
+                leave(r);
+                return;
+        }
+        log_warning("A handler has not finished in time: it is killed, and its message will be sent again");
+        r->leaving = true;
+        jobs_kill(r);
+        (void) timer_arm_in(&r->stop_timer, STOP_GRACE_USEC);
+}
+
+void receiver_stop(void *userdata)
+{
+        Receiver *r = userdata;
+
+        r->stopping = true;
+        loop_notify_stopping(r->loop);
+        loop_notify_status(r->loop, "Finishing what runs");
+        receiver_accept(r, false);
+        (void) timer_arm_in(&r->stop_timer, STOP_PATIENCE_USEC);
+        jobs_drop_queued(r);
+        conns_goodbye(r, GOODBYE_STOPPING, false);
+        receiver_progress(r);
+}
+
+/* Becoming new. */
+
+static void on_reset(DbOp *op, int result)
+{
+        Receiver *r = CONTAINER_OF(op, Receiver, reset.op);
+        DedupIndex *empty = NULL;
+
+        r->reset.op.run = NULL;
+        if (result >= 0)
+                result = dedup_index_new(RECEIVER_STREAMS_MAX, &empty);
+        if (result < 0) {
+                (void) log_error_errno(result, "Cannot forget the state of another receiver");
+                loop_exit(r->loop, EXIT_FAILURE);
+                return;
+        }
+        dedup_index_free(r->index);
+        r->index = empty;
+        r->identity = (DedupIdentity){};
+        r->info.id = SD_ID128_NULL;
+        r->renewing = false;
+        if (!r->stopping)
+                register_begin(r->registration);
+}
+
+void receiver_become_new(Receiver *r)
+{
+        r->renewing = true;
+        receiver_accept(r, false);
+        conns_goodbye(r, GOODBYE_STOPPING, true);
+        jobs_drop_queued(r);
+        jobs_kill(r);
+        receiver_progress(r);
+}
+
+void receiver_progress(Receiver *r)
+{
+        if (!jobs_are_idle(r))
+                return;
+        if (r->renewing && !r->reset.op.run) {
+                dedup_reset_op_init(&r->reset);
+                r->reset.op.done = on_reset;
+                db_submit(r->db, &r->reset.op);
+        }
+        if (r->stopping && !r->left && !conns_have_output(r)) {
+                r->left = true;
+                (void) timer_arm_in(&r->stop_timer, STOP_GRACE_USEC);
+                register_leave(r->registration, leave);
+        }
+}
+
+int receiver_start(Receiver *r, Error *error)
+{
+        int x;
+
+        r->warden_pidfd = -1;
+        x = describe(r, error);
+        if (x >= 0)
+                x = handler_init(r, error);
+        if (x >= 0)
+                x = open_store(r, error);
+        if (x < 0)
+                return x;
+        x = loop_new(receiver_stop, NULL, r, &r->loop);
+        if (x >= 0)
+                x = timer_init(&r->stop_timer, loop_event(r->loop), "stop", on_stop_time, r);
+        if (x >= 0)
+                x = conns_init(r);
+        if (x >= 0)
+                x = jobs_init(r);
+        if (x >= 0)
+                x = start_store(r);
+        if (x < 0)
+                return error_set(error, x, "cannot start: %s", strerror(-x));
+        loop_set_alive_check(r->loop, is_alive);
+        x = start_listening(r, error);
+        if (x >= 0)
+                x = register_new(r, &r->registration, error);
+        if (x < 0)
+                return x;
+        receiver_accept(r, true);
+        register_begin(r->registration);
+        return 0;
+}
+
+void receiver_clear(Receiver *r)
+{
+        r->stopping = r->left = true;
+        for (size_t i = 0; r->accepting && i < r->listeners.n; i++)
+                sd_event_source_disable_unref(r->accepting[i]);
+        free(r->accepting);
+        listeners_clear(&r->listeners);
+        sd_event_source_disable_unref(r->db_source);
+        db_close(r->db);
+        jobs_clear(r);
+        settles_clear(r);
+        conns_clear(r);
+        register_free(r->registration);
+        dedup_index_free(r->index);
+        sd_event_source_disable_unref(r->warden_source);
+        (void) close_clear(&r->warden_pidfd);
+        warden_stop(&r->warden);
+        timer_clear(&r->stop_timer);
+        handler_clear(r);
+        receiver_info_clear(&r->info);
+        loop_free(r->loop);
+        free(r->instance);
+        free(r->name);
+        free(r->group);
+        free(r->discovery);
+        free(r->state_directory);
+        free(r->log_level);
+        strv_free(r->labels);
+        strv_free(r->listen);
+        strv_free(r->advertise);
+        strv_free(r->command);
+}
