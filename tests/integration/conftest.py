@@ -11,6 +11,8 @@ import time
 
 import pytest
 
+from frames import Sender
+
 BUILD = pathlib.Path(os.environ["ACKGROUP_BUILD"])  # where meson built the programs
 
 
@@ -104,6 +106,80 @@ def discovery(tmp_path):
     def make(*options):
         made.append(Discovery(tmp_path, *options))
         return made[-1].start()
+
+    yield make
+    for one in made:
+        if one.process is not None:
+            assert one.end() == 0, one.read_log()
+        one.log.close()
+        assert "Sanitizer" not in one.read_log() and "runtime error" not in one.read_log(), one.read_log()
+
+
+class Receiver:
+    """One ackgroup-receiver with its own state directory and Unix socket."""
+
+    def __init__(self, directory, name, discovery, *options, command=()):
+        self.directory = directory / name
+        self.directory.mkdir(exist_ok=True)
+        self.name = name
+        self.discovery = discovery
+        self.socket = self.directory / "r.sock"
+        self.state = self.directory / "state"
+        self.options = options
+        self.command = command
+        self.process = None
+        self.log = open(self.directory / "log", "ab")
+        self.log_start = 0  # where the log of the process that runs now begins
+
+    def start(self, wait=True, environment=None):
+        self.log_start = os.fstat(self.log.fileno()).st_size
+        command = ["--", *map(str, self.command)] if self.command else []
+        self.process = subprocess.Popen(
+            [BUILD / "src/receiver/ackgroup-receiver", "--config", "/dev/null", "--state-dir", self.state,
+             "--instance", self.name, "--name", self.name, "--listen", f"unix:{self.socket}",
+             "--discovery", f"unix:{self.discovery.socket}", *map(str, self.options), *command],
+            stdin=subprocess.DEVNULL, stderr=self.log, env={**os.environ, **(environment or {})})
+        if wait:
+            wait_until(lambda: self.record(), "the receiver registers")
+        return self
+
+    def record(self):
+        """What discovery knows of the process that runs now, or None."""
+        assert self.process.poll() is None, "the receiver ended: " + self.read_log()
+        if "Registered as" not in self.read_log(self.log_start):
+            return None
+        found = self.discovery.ask("GET", "/v1/receivers")[1]["receivers"]
+        return next((r for r in found if r["name"] == self.name), None)
+
+    @property
+    def id(self):
+        return wait_until(self.record, "the receiver is registered")["id"]
+
+    def sender(self, **more):
+        """A connection behind HELLO."""
+        wait_until(self.socket.exists, "the receiver listens")
+        return Sender(self.socket, self.id, **more)
+
+    def read_log(self, start=0):
+        return (self.directory / "log").read_bytes()[start:].decode()
+
+    def end(self, kill=False):
+        if self.process is None:
+            return None
+        self.process.kill() if kill else self.process.terminate()
+        status = self.process.wait(40)
+        self.process = None
+        return status
+
+
+@pytest.fixture
+def receiver(tmp_path):
+    """Makes one and starts it: receiver(discovery, "name", "--option", command=[…])."""
+    made = []
+
+    def make(discovery_, name="r1", *options, start=True, **more):
+        made.append(Receiver(tmp_path, name, discovery_, *options, **more))
+        return made[-1].start() if start else made[-1]
 
     yield make
     for one in made:

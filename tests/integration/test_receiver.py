@@ -1,0 +1,458 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""ackgroup-receiver as its senders meet it; docs/PROTOCOL.md is what it promises."""
+
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import time
+import uuid
+
+import pytest
+
+import frames
+from conftest import wait_until
+from frames import Closed, Sender
+
+
+def script(tmp_path, text, name="handler"):
+    """A handler; `$D` is a directory of its own."""
+    path = tmp_path / name
+    path.write_text(f"#!/bin/sh\nD='{tmp_path}'\n{text}\n")
+    path.chmod(0o755)
+    return [path]
+
+
+def lines(path):
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def is_dead(pid):
+    """Gone, or a zombie that nobody reaps."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] in "ZX"
+    except OSError:
+        return True
+
+
+def test_hello(discovery, receiver):
+    r = receiver(discovery())
+    s = r.sender()
+    assert uuid.UUID(bytes=s.welcome.receiver) == uuid.UUID(r.id)
+    assert s.welcome.credit == 65 and s.welcome.window == 1024 and s.welcome.name == "r1"
+    with pytest.raises(Closed, match="this receiver is"):
+        Sender(r.socket, str(uuid.uuid4()))
+    s.write(frames.PING, b"12345678")
+    assert s.read_kind(frames.PONG) == b"12345678"
+
+
+def test_no_message_before_hello(discovery, receiver):
+    r = receiver(discovery())
+    s = Sender(r.socket, hello=False)
+    s.send(1, b"x")
+    assert s.read()[0] == frames.ERROR
+    with pytest.raises(Closed):
+        s.read()
+
+
+def test_built_in_handler(discovery, receiver):
+    r = receiver(discovery())
+    assert r.sender().ask(1, b"good morning").outcome == frames.ACKED
+    assert "good morning" in r.read_log()
+
+
+def test_reply_and_duplicate(discovery, receiver, tmp_path):
+    r = receiver(discovery(), command=script(tmp_path, 'echo run >>$D/runs; echo "got $(cat)"'))
+    s = r.sender()
+    first = s.ask(1, b"a")
+    assert first.outcome == frames.ACKED and first.data == b"got a\n"
+    again = s.ask(1, b"a", message=first.message, attempt=2)
+    assert again.outcome == frames.ACKED and again.data == first.data and again.attempt == 2
+    assert s.ask(1, b"b").outcome == frames.CONFLICT
+    assert r.end(kill=True) is not None
+    r.start()
+    again = r.sender(stream=s.stream).ask(1, b"a", message=first.message, attempt=2)
+    assert again.outcome == frames.ACKED and again.data == first.data
+    assert lines(tmp_path / "runs") == ["run"]
+
+
+def test_environment(discovery, receiver, tmp_path):
+    r = receiver(discovery(), command=script(tmp_path, "env | grep ^ACKGROUP_ | sort; env | grep -c NOTIFY_SOCKET"
+                                             "; test -n \"$HOME\" && true"))
+    s = r.sender()
+    a = s.ask(7, attempt=3)
+    said = dict(line.split("=", 1) for line in a.data.decode().splitlines() if "=" in line)
+    assert said.pop("ACKGROUP_MESSAGE") == str(uuid.UUID(bytes=a.message))
+    assert said.pop("ACKGROUP_STREAM") == str(uuid.UUID(bytes=s.stream))
+    assert said.pop("ACKGROUP_SENDER") == str(uuid.UUID(bytes=b"S" * 16))
+    assert said == {"ACKGROUP_SENDER_NAME": "host", "ACKGROUP_SEQUENCE": "7", "ACKGROUP_ATTEMPT": "3",
+                    "ACKGROUP_RECEIVER": r.id, "ACKGROUP_RECEIVER_NAME": "r1"}
+
+
+def test_failed_then_higher_attempt(discovery, receiver, tmp_path):
+    r = receiver(discovery(), command=script(tmp_path, "echo run >>$D/runs; test $ACKGROUP_ATTEMPT -ge 2 || exit 3"))
+    s = r.sender()
+    a = s.ask(1)
+    assert a.outcome == frames.FAILED and a.data == b"handler exited with status 3"
+    assert s.ask(1, message=a.message).outcome == frames.FAILED  # the same attempt: from the record
+    assert lines(tmp_path / "runs") == ["run"]
+    assert s.ask(1, message=a.message, attempt=2).outcome == frames.ACKED
+    assert lines(tmp_path / "runs") == ["run", "run"]
+
+
+def test_time_limit_and_signal(discovery, receiver, tmp_path):
+    r = receiver(discovery(), "r1", "--handler-timeout", "300ms",
+                 command=script(tmp_path, "test $ACKGROUP_SEQUENCE = 1 && kill -9 $$; sleep 100"))
+    s = r.sender()
+    assert s.ask(1).data == b"handler killed by signal 9"
+    assert s.ask(2).data == b"time limit of 300ms"
+
+
+@pytest.mark.parametrize("flag", [False, True])
+def test_killed_while_the_handler_runs(discovery, receiver, tmp_path, flag):
+    """The whole group of the handler is dead before the successor begins; the flag is the sender's to set."""
+    r = receiver(discovery(), command=script(
+        tmp_path, 'echo "$$ ${ACKGROUP_POSSIBLE_DUPLICATE:-no}" >>$D/runs\n'
+        'test -e $D/go && exit 0\nsleep 1000 & echo $! >$D/grandchild; wait'))
+    s = r.sender()
+    message = s.send(1)
+    grandchild = wait_until(lambda: lines(tmp_path / "grandchild"), "the handler runs")[0]
+    first = lines(tmp_path / "runs")[0].split()[0]
+    r.end(kill=True)
+    (tmp_path / "go").touch()
+    r.start()
+    assert is_dead(first) and is_dead(grandchild)
+    assert r.sender(stream=s.stream).ask(1, message=message, duplicate=flag).outcome == frames.ACKED
+    assert [line.split()[1] for line in lines(tmp_path / "runs")] == ["no", "1" if flag else "no"]
+
+
+def test_connection_lost_before_the_answer(discovery, receiver, tmp_path):
+    """The answer goes to the connection that asked last."""
+    r = receiver(discovery(), command=script(
+        tmp_path, "echo run >>$D/runs; while ! test -e $D/go; do sleep 0.02; done; echo done"))
+    s = r.sender()
+    message = s.send(1)
+    wait_until(lambda: lines(tmp_path / "runs"), "the handler runs")
+    s.close()
+    t = r.sender(stream=s.stream)
+    t.send(1, message=message, duplicate=True)
+    assert t.answer(working=True).outcome == frames.WORKING
+    (tmp_path / "go").touch()
+    a = t.answer()
+    assert a.outcome == frames.ACKED and a.data == b"done\n"
+    assert lines(tmp_path / "runs") == ["run"]
+
+
+def test_killed_behind_the_record(discovery, receiver, tmp_path):
+    """Recorded and never answered: the successor answers without running it again."""
+    r = receiver(discovery(), "r1", "--failure-probability", "1", command=script(tmp_path, "echo run >>$D/runs"))
+    s = r.sender()
+    message = s.send(1)
+    wait_until(lambda: "ack withheld" in r.read_log(), "the outcome is recorded")
+    r.end(kill=True)
+    r.options = ()
+    r.start()
+    assert r.sender(stream=s.stream).ask(1, message=message, duplicate=True).outcome == frames.ACKED
+    assert lines(tmp_path / "runs") == ["run"]
+
+
+def test_working_is_said(discovery, receiver, tmp_path):
+    r = receiver(discovery(), command=script(tmp_path, "while ! test -e $D/go; do sleep 0.02; done"))
+    s = r.sender()
+    s.send(1)
+    begin = time.monotonic()
+    assert s.answer(working=True).outcome == frames.WORKING
+    assert time.monotonic() - begin < 4
+    (tmp_path / "go").touch()
+    assert s.answer().outcome == frames.ACKED
+
+
+def test_settled(discovery, receiver):
+    r = receiver(discovery())
+    s = r.sender()
+    messages = [s.ask(n).message for n in (1, 2, 3)]
+    s.settle(2, (3, 3))
+    assert s.ask(1, message=messages[0]).outcome == frames.SETTLED_ALREADY
+    assert s.ask(2, message=messages[1]).outcome == frames.ACKED
+    assert s.ask(3, message=messages[2]).outcome == frames.SETTLED_ALREADY
+    assert r.end() == 0
+    r.start()
+    t = r.sender(stream=s.stream)
+    assert t.ask(3, message=messages[2]).outcome == frames.SETTLED_ALREADY
+    assert t.ask(2, message=messages[1]).outcome == frames.ACKED
+    t.settle(4, closed=True)
+    assert t.read_kind(frames.PRUNED) == s.stream
+    t.settle(4, closed=True)  # said again: nothing is known, which is confirmed too
+    assert t.read_kind(frames.PRUNED) == s.stream
+
+
+def test_closed_waits_for_what_runs(discovery, receiver, tmp_path):
+    r = receiver(discovery(), command=script(tmp_path, "while ! test -e $D/go; do sleep 0.02; done"))
+    s = r.sender()
+    s.send(1)
+    s.settle(2, closed=True)
+    s.write(frames.PING, b"12345678")
+    kinds = []
+    while frames.PONG not in kinds:
+        kinds.append(s.read()[0])
+    assert frames.PRUNED not in kinds
+    (tmp_path / "go").touch()
+    assert s.answer().outcome == frames.ACKED
+    assert s.read_kind(frames.PRUNED) == s.stream
+
+
+def test_out_of_window(discovery, receiver):
+    s = receiver(discovery()).sender()
+    assert s.ask(1024).outcome == frames.ACKED
+    s.send(1025)
+    assert s.read()[0] == frames.ERROR
+
+
+def test_cancel(discovery, receiver, tmp_path):
+    r = receiver(discovery(), command=script(
+        tmp_path, "echo $ACKGROUP_SEQUENCE >>$D/runs; test $ACKGROUP_SEQUENCE = 1 && sleep 1000; exit 1"))
+    s = r.sender()
+    running = s.send(1)
+    wait_until(lambda: lines(tmp_path / "runs"), "the handler runs")
+    queued = s.send(2)
+    s.cancel(2, queued)
+    a = s.answer()
+    assert (a.sequence, a.outcome) == (2, frames.CANCELLED)
+    s.cancel(1, running)
+    a = s.answer()
+    assert (a.sequence, a.outcome) == (1, frames.CANCELLED)
+    assert s.ask(2, message=queued, attempt=2).outcome == frames.CANCELLED
+    # Failed, and never seen: neither runs if it still comes.
+    failed = s.ask(3)
+    assert failed.outcome == frames.FAILED
+    unknown = uuid.uuid4().bytes
+    for sequence, message in ((3, failed.message), (4, unknown)):
+        s.cancel(sequence, message)
+        assert s.answer().outcome == frames.CANCELLED
+        assert s.ask(sequence, message=message, attempt=5).outcome == frames.CANCELLED
+    s.cancel(4, uuid.uuid4().bytes)
+    assert s.answer().outcome == frames.CONFLICT
+    assert lines(tmp_path / "runs") == ["1", "3"]
+
+
+def test_busy_and_credit(discovery, receiver, tmp_path):
+    r = receiver(discovery(), "r1", "--concurrency", "2", "--queue", "1", command=script(
+        tmp_path, "echo run >>$D/runs; while ! test -e $D/go; do sleep 0.02; done"))
+    assert r.record()["capacity"] == 3
+    a = r.sender()
+    assert a.credit == 3
+    b = r.sender()
+    assert b.credit == 0  # all was promised already
+    b.read_kind(frames.CREDIT)
+    a.read_kind(frames.CREDIT)
+    assert (a.credit, b.credit) == (2, 1)
+    a.send(1), a.send(2)
+    b.send(1)
+    wait_until(lambda: len(lines(tmp_path / "runs")) == 2, "two run")
+    busy = b.ask(2)
+    assert busy.outcome == frames.BUSY and busy.delay > 0
+    assert lines(tmp_path / "runs") == ["run"] * 2
+    (tmp_path / "go").touch()
+    assert {a.answer().sequence, a.answer().sequence} == {1, 2}
+    assert b.answer().outcome == frames.ACKED
+    assert b.ask(2).outcome == frames.ACKED
+    a.close()
+    b.read_kind(frames.CREDIT)
+    assert b.credit == 3
+
+
+def tcp_port(r):
+    return next(int(a.rsplit(":", 1)[1]) for a in r.record()["addresses"] if a.startswith("tcp:"))
+
+
+def talk(port, text, half_close=False):
+    """What a program of the seed does: connect, write, wait for a few bytes."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as s:
+        s.sendall(text)
+        if half_close:
+            s.shutdown(socket.SHUT_WR)
+        return s.recv(1024)
+
+
+def test_plain_text(discovery, receiver, tmp_path):
+    r = receiver(discovery(), "r1", "--plain-text", "--listen", "tcp:127.0.0.1:0", command=script(tmp_path, "cat >>$D/got; grep -q fine $D/got"))
+    port = tcp_port(r)
+    assert talk(port, b"bad\n") == b""
+    assert talk(port, b"fine") == b"ACK"
+    assert talk(port, b"half", half_close=True) == b"ACK"
+    assert (tmp_path / "got").read_text() == "bad\nfinehalf"
+    assert Sender(("127.0.0.1", port), r.id).ask(1).outcome == frames.ACKED
+
+
+def test_plain_text_is_off(discovery, receiver):
+    r = receiver(discovery(), "r1", "--listen", "tcp:127.0.0.1:0")
+    assert b"no bare text" in talk(tcp_port(r), b"hello")
+
+
+def test_failure_injection(discovery, receiver, tmp_path):
+    r = receiver(discovery(), "r1", "--failure-probability", "100%", "--plain-text", "--listen", "tcp:127.0.0.1:0",
+                 command=script(tmp_path, "echo run >>$D/runs"))
+    s = r.sender()
+    for attempt in (1, 2):
+        s.send(1, message=b"m" * 16, attempt=attempt)
+        wait_until(lambda: r.read_log().count("withheld on purpose") == attempt, "the ack is withheld")
+    assert lines(tmp_path / "runs") == ["run"]
+    assert talk(tcp_port(r), b"text") == b""
+    assert lines(tmp_path / "runs") == ["run", "run"]
+
+
+def test_stop_finishes_what_runs(discovery, receiver, tmp_path):
+    d = discovery()
+    r = receiver(d, command=script(tmp_path, "echo run >>$D/runs; while ! test -e $D/go; do sleep 0.02; done"))
+    s = r.sender()
+    s.send(1)
+    wait_until(lambda: lines(tmp_path / "runs"), "the handler runs")
+    s.send(2)
+    s.write(frames.PING, b"12345678")
+    s.read_kind(frames.PONG)
+    r.process.send_signal(signal.SIGTERM)
+    a = s.answer()
+    assert (a.sequence, a.outcome) == (2, frames.BUSY)
+    assert s.read_kind(frames.GOODBYE) == b"\x02"
+    assert s.ask(3).outcome == frames.BUSY
+    (tmp_path / "go").touch()
+    a = s.answer()
+    assert (a.sequence, a.outcome) == (1, frames.ACKED)
+    assert r.process.wait(20) == 0
+    r.process = None
+    assert d.ask("GET", "/v1/receivers")[1]["receivers"] == []
+    assert lines(tmp_path / "runs") == ["run"]
+
+
+def test_second_signal_ends_at_once(discovery, receiver, tmp_path):
+    r = receiver(discovery(), command=script(tmp_path, "echo $$ >>$D/runs; sleep 1000"))
+    r.sender().send(1)
+    handler = wait_until(lambda: lines(tmp_path / "runs"), "the handler runs")[0]
+    r.process.send_signal(signal.SIGTERM)
+    wait_until(lambda: signal_is_handled(r.process.pid), "the first is taken")
+    r.process.send_signal(signal.SIGTERM)
+    assert r.process.wait(10) == 1
+    r.process = None
+    wait_until(lambda: is_dead(handler), "the handler is dead")
+
+
+def signal_is_handled(pid):
+    """No signal waits to be taken."""
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return all(int(line.split()[1], 16) == 0 for line in status.splitlines() if line.startswith(("SigPnd", "ShdPnd")))
+
+
+def test_waits_for_discovery(discovery, receiver, tmp_path):
+    path = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+        notify.bind(path)
+        notify.settimeout(20)
+        d = discovery()
+        d.end()
+        r = receiver(d, start=False)
+        r.start(wait=False, environment={"NOTIFY_SOCKET": path})
+        said = []
+        while not any("cannot be asked" in word for word in said):
+            said.append(notify.recv(4096).decode())
+        assert any(word.startswith("STATUS=Waiting for discovery") for word in said)
+        assert any(word.startswith("EXTEND_TIMEOUT_USEC=") for word in said)
+        assert not any("READY=1" in word for word in said)
+        d.start()
+        while "READY=1" not in said:
+            said.append(notify.recv(4096).decode())
+        assert r.sender().ask(1).outcome == frames.ACKED
+        r.process.terminate()
+        while "STOPPING=1" not in said:
+            said.append(notify.recv(4096).decode())
+        assert r.process.wait(20) == 0
+        r.process = None
+
+
+def test_known_receiver_serves_without_discovery(discovery, receiver):
+    d = discovery()
+    r = receiver(d)
+    known = r.id
+    r.end(kill=True)
+    d.end()
+    r.start(wait=False)
+    wait_until(lambda: r.read_log().count("Listening on") == 2, "it listens again")
+    assert Sender(r.socket, known).ask(1).outcome == frames.ACKED
+    d.start()
+    wait_until(lambda: r.read_log().count("Registered as") == 2, "it registers again")
+    assert r.id == known
+
+
+@pytest.mark.parametrize("kill", [False, True])
+def test_restart_keeps_its_id(discovery, receiver, kill):
+    r = receiver(discovery())
+    first = r.id
+    r.end(kill=kill)
+    r.start()
+    assert r.id == first
+
+
+def test_registers_again_when_unknown(discovery, receiver):
+    d = discovery("--lease", "1")
+    r = receiver(d)
+    first = r.id
+    d.end()
+    shutil.rmtree(d.directory / "state")
+    d.start()
+    wait_until(r.record, "it registers again")
+    assert r.id == first
+    assert r.read_log().count("Registered as") == 2
+    assert r.sender().ask(1).outcome == frames.ACKED
+
+
+def test_copied_state_takes_a_fresh_id(discovery, receiver):
+    d = discovery("--lease", "1")
+    one = receiver(d, "one")
+    s = one.sender()
+    message = s.ask(1).message
+    two = receiver(d, "two", start=False)
+    shutil.copytree(one.state, two.state)
+    two.start()
+    assert two.id != one.id
+    assert "fresh id" in two.read_log() and "fresh id" not in one.read_log()
+    # Nothing is known there of what was sent to the other one.
+    t = two.sender(stream=s.stream)
+    assert t.ask(1).outcome == frames.ACKED
+    assert s.ask(1, message=message, attempt=2).outcome == frames.ACKED
+
+
+def test_name_is_taken(discovery, receiver):
+    d = discovery()
+    one = receiver(d, "one", "--name", "same", start=False)
+    one.start(wait=False)
+    wait_until(lambda: "Registered as same" in one.read_log(), "the first has the name")
+    two = receiver(d, "two", "--name", "same", start=False)
+    two.start(wait=False)
+    wait_until(lambda: "the name same is taken" in two.read_log(), "it says so")
+
+
+def test_second_on_the_same_state_waits(discovery, receiver):
+    r = receiver(discovery())
+    second = receiver(r.discovery, "r2", start=False)
+    second.state = r.state
+    second.start(wait=False)
+    first = r.id
+    r.end()
+    assert wait_until(lambda: second.record(), "it takes over")["id"] == first
+
+
+@pytest.mark.parametrize("options, words", [
+    (["--concurrency", "0"], "--concurrency"),
+    (["--name", "two words"], "cannot be a name"),
+    (["--label", "x"], "x"),
+    (["--listen", "tcp:0.0.0.0:0"], "AllowInsecure"),
+    (["--failure-probability", "2"], "--failure-probability"),
+    (["--", "/no/such/handler"], "/no/such/handler"),
+])
+def test_bad_options(discovery, receiver, options, words):
+    r = receiver(discovery(), start=False)
+    r.options = options
+    r.start(wait=False)
+    assert r.process.wait(20) == 1
+    r.process = None
+    assert words in r.read_log()
