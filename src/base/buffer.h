@@ -22,7 +22,7 @@ static inline size_t buffer_size(const Buffer *b)
 
 static inline const uint8_t *buffer_peek(const Buffer *b)
 {
-        return b->data + b->start;
+        return b->data ? b->data + b->start : NULL; /* NULL + 0 is undefined in C */
 }
 
 /* Room for `n` more bytes at the returned address, or NULL when out of memory; then buffer_added(k), k <= n.
