@@ -21,6 +21,7 @@
 /* What runs when we shall stop may go on for so long, and then the rest for so much longer. */
 #define STOP_PATIENCE_USEC (25 * USEC_PER_SEC)
 #define STOP_GRACE_USEC    (5 * USEC_PER_SEC)
+#define STOP_FLUSH_USEC    (2 * USEC_PER_SEC)
 
 static const char *instance_of(const Receiver *r)
 {
@@ -265,23 +266,45 @@ static int start_listening(Receiver *r, Error *error)
 
 /* Stopping: no new message is begun, what runs is finished, recorded and answered, and then we leave. */
 
-static void leave(Receiver *r)
+static void on_left(Receiver *r)
 {
         loop_exit(r->loop, 0);
+}
+
+static void leave(Receiver *r)
+{
+        r->left = true;
+        (void) timer_arm_in(&r->stop_timer, STOP_GRACE_USEC);
+        register_leave(r->registration, on_left);
 }
 
 static void on_stop_time(void *userdata)
 {
         Receiver *r = userdata;
 
-        if (r->jobs.n == 0 || r->leaving) {
+        if (r->left || r->impatient)
+                loop_exit(r->loop, 0);
+        else if (jobs_are_idle(r)) /* somebody does not read its answer */
                 leave(r);
-                return;
+        else {
+                log_warning("A handler has not finished in time: it is killed, and its message comes again");
+                r->impatient = true;
+                jobs_kill(r);
+                (void) timer_arm_in(&r->stop_timer, STOP_GRACE_USEC);
         }
-        log_warning("A handler has not finished in time: it is killed, and its message will be sent again");
-        r->leaving = true;
-        jobs_kill(r);
-        (void) timer_arm_in(&r->stop_timer, STOP_GRACE_USEC);
+}
+
+/* Nothing is left to do: what was answered shall reach the kernel, then discovery is told. */
+static void stop_idle(Receiver *r)
+{
+        if (r->left)
+                return;
+        if (!conns_have_output(r))
+                leave(r);
+        else if (!r->flushing) {
+                r->flushing = true;
+                (void) timer_arm_in(&r->stop_timer, STOP_FLUSH_USEC);
+        }
 }
 
 void receiver_stop(void *userdata)
@@ -341,11 +364,8 @@ void receiver_progress(Receiver *r)
                 r->reset.op.done = on_reset;
                 db_submit(r->db, &r->reset.op);
         }
-        if (r->stopping && !r->left && !conns_have_output(r)) {
-                r->left = true;
-                (void) timer_arm_in(&r->stop_timer, STOP_GRACE_USEC);
-                register_leave(r->registration, leave);
-        }
+        if (r->stopping)
+                stop_idle(r);
 }
 
 int receiver_start(Receiver *r, Error *error)

@@ -59,9 +59,10 @@ typedef struct Receiver {
         bool disputed; /* discovery says that our id is alive elsewhere: nobody is served under it */
         bool renewing; /* on the way to become a new receiver */
         DedupResetOp reset;
-        bool stopping; /* asked to */
-        bool leaving;  /* patience has ended */
-        bool left;     /* discovery is being told */
+        bool stopping;  /* asked to */
+        bool impatient; /* what runs has been killed */
+        bool flushing;  /* all is done but for answers that are not with the kernel yet */
+        bool left;      /* discovery is being told */
         Timer stop_timer;
 } Receiver;
 

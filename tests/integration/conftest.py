@@ -127,6 +127,7 @@ class Receiver:
         self.state = self.directory / "state"
         self.options = options
         self.command = command
+        self.prefix = []  # a program that runs it
         self.process = None
         self.log = open(self.directory / "log", "ab")
         self.log_start = 0  # where the log of the process that runs now begins
@@ -135,10 +136,10 @@ class Receiver:
         self.log_start = os.fstat(self.log.fileno()).st_size
         command = ["--", *map(str, self.command)] if self.command else []
         self.process = subprocess.Popen(
-            [BUILD / "src/receiver/ackgroup-receiver", "--config", "/dev/null", "--state-dir", self.state,
+            [*self.prefix, BUILD / "src/receiver/ackgroup-receiver", "--config", "/dev/null", "--state-dir", self.state,
              "--instance", self.name, "--name", self.name, "--listen", f"unix:{self.socket}",
              "--discovery", f"unix:{self.discovery.socket}", *map(str, self.options), *command],
-            stdin=subprocess.DEVNULL, stderr=self.log, env={**os.environ, **(environment or {})})
+            stdin=subprocess.DEVNULL, stderr=self.log, close_fds=not self.prefix, env={**os.environ, **(environment or {})})
         if wait:
             wait_until(lambda: self.record(), "the receiver registers")
         return self

@@ -3,6 +3,7 @@
 
 import os
 import pathlib
+import resource
 import shutil
 import signal
 import socket
@@ -439,6 +440,100 @@ def test_second_on_the_same_state_waits(discovery, receiver):
     first = r.id
     r.end()
     assert wait_until(lambda: second.record(), "it takes over")["id"] == first
+
+
+def test_large_payload_and_reply(discovery, receiver, tmp_path):
+    r = receiver(discovery(), "r1", "--max-payload", "3M", command=script(tmp_path, "tee $D/got"))
+    s = r.sender()
+    payload = os.urandom(3 << 20)
+    assert s.welcome.max_payload == len(payload)
+    a = s.ask(1, payload)
+    assert a.outcome == frames.ACKED and a.data == payload[:64 << 10]  # a longer reply is cut
+    assert (tmp_path / "got").read_bytes() == payload
+    assert s.ask(1, payload, message=a.message, attempt=2).data == a.data
+    with pytest.raises((Closed, ConnectionError)):
+        s.send(2, payload + b"x" * (16 << 10))
+        while s.read()[0] != frames.ERROR:
+            pass
+        s.read()
+
+
+def test_peer_that_does_not_read(discovery, receiver, tmp_path):
+    """Its answers are held back, others go on, and stopping does not wait for it."""
+    r = receiver(discovery(), command=script(tmp_path, "head -c 65536 /dev/zero"))
+    s = r.sender()
+    message = s.ask(1).message
+    for _ in range(100):
+        s.send(1, message=message, attempt=2)
+    assert r.sender().ask(1).outcome == frames.ACKED
+    begin = time.monotonic()
+    assert r.end() == 0
+    assert time.monotonic() - begin < 10
+
+
+def test_many_in_flight(discovery, receiver):
+    r = receiver(discovery(), "r1", "--queue", "1000")
+    senders = [r.sender() for _ in range(5)]
+    for s in senders:
+        for sequence in range(1, 101):
+            s.send(sequence, b"x" * 100)
+    for s in senders:
+        assert {s.answer().sequence for _ in range(100)} == set(range(1, 101))
+
+
+def test_record_cannot_be_written(discovery, receiver, tmp_path):
+    """What is not on disk is not answered; the retry runs the handler again."""
+    r = receiver(discovery(), start=False, command=script(tmp_path, "echo run >>$D/runs"))
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # inherited: a write beyond the limit fails instead
+    r.start()
+    signal.signal(signal.SIGXFSZ, before)
+    s = r.sender()
+    assert s.ask(1).outcome == frames.ACKED
+    limits = resource.prlimit(r.process.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(r.process.pid, resource.RLIMIT_FSIZE, (4096, limits[1]))
+    message = s.send(2)
+    wait_until(lambda: "cannot record" in r.read_log(), "the record fails")
+    resource.prlimit(r.process.pid, resource.RLIMIT_FSIZE, limits)
+    assert s.ask(2, message=message, attempt=2).outcome == frames.ACKED
+    assert s.ask(1).outcome == frames.CONFLICT
+
+
+def test_warden(discovery, receiver):
+    """It holds the lock and its pipe and no socket, ignores what ends a unit, and goes with its receiver."""
+    r = receiver(discovery())
+    children = pathlib.Path(f"/proc/{r.process.pid}/task/{r.process.pid}/children").read_text().split()
+    warden = next(c for c in children if pathlib.Path(f"/proc/{c}/comm").read_text() == "ackgroup-warden\n")
+    held = {os.readlink(p).split(":")[0] for p in pathlib.Path(f"/proc/{warden}/fd").iterdir()}
+    assert held == {"pipe", "/dev/null", str(r.state / "receiver.db.lock")}
+    os.kill(int(warden), signal.SIGTERM)
+    os.kill(int(warden), signal.SIGINT)
+    assert r.sender().ask(1).outcome == frames.ACKED
+    assert not is_dead(warden)
+    assert r.end() == 0
+    assert is_dead(warden)
+
+
+def test_without_its_warden_it_ends(discovery, receiver):
+    r = receiver(discovery())
+    children = pathlib.Path(f"/proc/{r.process.pid}/task/{r.process.pid}/children").read_text().split()
+    os.kill(int(children[0]), signal.SIGKILL)
+    assert r.process.wait(20) == 1
+    r.process = None
+
+
+def test_sockets_from_systemd(discovery, receiver, tmp_path):
+    path = tmp_path / "passed.sock"
+    r = receiver(discovery(), start=False)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        os.set_inheritable(listener.fileno(), True)
+        r.prefix = ["bash", "-c", f"exec 3<&{listener.fileno()}; LISTEN_PID=$$ LISTEN_FDS=1 exec \"$@\"", "bash"]
+        r.start()
+    assert r.record()["addresses"] == [f"unix:{path}", f"unix:{r.socket}"]
+    assert Sender(path, r.id).ask(1).outcome == frames.ACKED
+    assert r.end() == 0
+    assert path.exists() and not r.socket.exists()
 
 
 @pytest.mark.parametrize("options, words", [
