@@ -28,6 +28,26 @@ def wait_until(condition, what, seconds=20):
         time.sleep(0.02)
 
 
+def script(tmp_path, text, name="handler"):
+    """A handler; `$D` is a directory of its own."""
+    path = tmp_path / name
+    path.write_text(f"#!/bin/sh\nD='{tmp_path}'\n{text}\n")
+    path.chmod(0o755)
+    return [path]
+
+
+def lines(path):
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def is_dead(pid):
+    """Gone, or a zombie that nobody reaps."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] in "ZX"
+    except OSError:
+        return True
+
+
 class UnixConnection(http.client.HTTPConnection):
     def __init__(self, path):
         super().__init__("localhost", timeout=30)

@@ -2,9 +2,7 @@
 """ackgroup-receiver as its senders meet it; docs/PROTOCOL.md is what it promises."""
 
 import os
-import pathlib
 import resource
-import shutil
 import signal
 import socket
 import time
@@ -13,28 +11,8 @@ import uuid
 import pytest
 
 import frames
-from conftest import wait_until
+from conftest import is_dead, lines, script, wait_until
 from frames import Closed, Sender
-
-
-def script(tmp_path, text, name="handler"):
-    """A handler; `$D` is a directory of its own."""
-    path = tmp_path / name
-    path.write_text(f"#!/bin/sh\nD='{tmp_path}'\n{text}\n")
-    path.chmod(0o755)
-    return [path]
-
-
-def lines(path):
-    return path.read_text().splitlines() if path.exists() else []
-
-
-def is_dead(pid):
-    """Gone, or a zombie that nobody reaps."""
-    try:
-        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] in "ZX"
-    except OSError:
-        return True
 
 
 def test_hello(discovery, receiver):
@@ -303,145 +281,6 @@ def test_failure_injection(discovery, receiver, tmp_path):
     assert lines(tmp_path / "runs") == ["run", "run"]
 
 
-def test_stop_finishes_what_runs(discovery, receiver, tmp_path):
-    d = discovery()
-    r = receiver(d, command=script(tmp_path, "echo run >>$D/runs; while ! test -e $D/go; do sleep 0.02; done"))
-    s = r.sender()
-    s.send(1)
-    wait_until(lambda: lines(tmp_path / "runs"), "the handler runs")
-    s.send(2)
-    s.write(frames.PING, b"12345678")
-    s.read_kind(frames.PONG)
-    r.process.send_signal(signal.SIGTERM)
-    a = s.answer()
-    assert (a.sequence, a.outcome) == (2, frames.BUSY)
-    assert s.read_kind(frames.GOODBYE) == b"\x02"
-    assert s.ask(3).outcome == frames.BUSY
-    (tmp_path / "go").touch()
-    a = s.answer()
-    assert (a.sequence, a.outcome) == (1, frames.ACKED)
-    assert r.process.wait(20) == 0
-    r.process = None
-    assert d.ask("GET", "/v1/receivers")[1]["receivers"] == []
-    assert lines(tmp_path / "runs") == ["run"]
-
-
-def test_second_signal_ends_at_once(discovery, receiver, tmp_path):
-    r = receiver(discovery(), command=script(tmp_path, "echo $$ >>$D/runs; sleep 1000"))
-    r.sender().send(1)
-    handler = wait_until(lambda: lines(tmp_path / "runs"), "the handler runs")[0]
-    r.process.send_signal(signal.SIGTERM)
-    wait_until(lambda: signal_is_handled(r.process.pid), "the first is taken")
-    r.process.send_signal(signal.SIGTERM)
-    assert r.process.wait(10) == 1
-    r.process = None
-    wait_until(lambda: is_dead(handler), "the handler is dead")
-
-
-def signal_is_handled(pid):
-    """No signal waits to be taken."""
-    status = pathlib.Path(f"/proc/{pid}/status").read_text()
-    return all(int(line.split()[1], 16) == 0 for line in status.splitlines() if line.startswith(("SigPnd", "ShdPnd")))
-
-
-def test_waits_for_discovery(discovery, receiver, tmp_path):
-    path = str(tmp_path / "notify")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
-        notify.bind(path)
-        notify.settimeout(20)
-        d = discovery()
-        d.end()
-        r = receiver(d, start=False)
-        r.start(wait=False, environment={"NOTIFY_SOCKET": path})
-        said = []
-        while not any("cannot be asked" in word for word in said):
-            said.append(notify.recv(4096).decode())
-        assert any(word.startswith("STATUS=Waiting for discovery") for word in said)
-        assert any(word.startswith("EXTEND_TIMEOUT_USEC=") for word in said)
-        assert not any("READY=1" in word for word in said)
-        d.start()
-        while "READY=1" not in said:
-            said.append(notify.recv(4096).decode())
-        assert r.sender().ask(1).outcome == frames.ACKED
-        r.process.terminate()
-        while "STOPPING=1" not in said:
-            said.append(notify.recv(4096).decode())
-        assert r.process.wait(20) == 0
-        r.process = None
-
-
-def test_known_receiver_serves_without_discovery(discovery, receiver):
-    d = discovery()
-    r = receiver(d)
-    known = r.id
-    r.end(kill=True)
-    d.end()
-    r.start(wait=False)
-    wait_until(lambda: r.read_log().count("Listening on") == 2, "it listens again")
-    assert Sender(r.socket, known).ask(1).outcome == frames.ACKED
-    d.start()
-    wait_until(lambda: r.read_log().count("Registered as") == 2, "it registers again")
-    assert r.id == known
-
-
-@pytest.mark.parametrize("kill", [False, True])
-def test_restart_keeps_its_id(discovery, receiver, kill):
-    r = receiver(discovery())
-    first = r.id
-    r.end(kill=kill)
-    r.start()
-    assert r.id == first
-
-
-def test_registers_again_when_unknown(discovery, receiver):
-    d = discovery("--lease", "1")
-    r = receiver(d)
-    first = r.id
-    d.end()
-    shutil.rmtree(d.directory / "state")
-    d.start()
-    wait_until(r.record, "it registers again")
-    assert r.id == first
-    assert r.read_log().count("Registered as") == 2
-    assert r.sender().ask(1).outcome == frames.ACKED
-
-
-def test_copied_state_takes_a_fresh_id(discovery, receiver):
-    d = discovery("--lease", "1")
-    one = receiver(d, "one")
-    s = one.sender()
-    message = s.ask(1).message
-    two = receiver(d, "two", start=False)
-    shutil.copytree(one.state, two.state)
-    two.start()
-    assert two.id != one.id
-    assert "fresh id" in two.read_log() and "fresh id" not in one.read_log()
-    # Nothing is known there of what was sent to the other one.
-    t = two.sender(stream=s.stream)
-    assert t.ask(1).outcome == frames.ACKED
-    assert s.ask(1, message=message, attempt=2).outcome == frames.ACKED
-
-
-def test_name_is_taken(discovery, receiver):
-    d = discovery()
-    one = receiver(d, "one", "--name", "same", start=False)
-    one.start(wait=False)
-    wait_until(lambda: "Registered as same" in one.read_log(), "the first has the name")
-    two = receiver(d, "two", "--name", "same", start=False)
-    two.start(wait=False)
-    wait_until(lambda: "the name same is taken" in two.read_log(), "it says so")
-
-
-def test_second_on_the_same_state_waits(discovery, receiver):
-    r = receiver(discovery())
-    second = receiver(r.discovery, "r2", start=False)
-    second.state = r.state
-    second.start(wait=False)
-    first = r.id
-    r.end()
-    assert wait_until(lambda: second.record(), "it takes over")["id"] == first
-
-
 def test_large_payload_and_reply(discovery, receiver, tmp_path):
     r = receiver(discovery(), "r1", "--max-payload", "3M", command=script(tmp_path, "tee $D/got"))
     s = r.sender()
@@ -496,58 +335,3 @@ def test_record_cannot_be_written(discovery, receiver, tmp_path):
     resource.prlimit(r.process.pid, resource.RLIMIT_FSIZE, limits)
     assert s.ask(2, message=message, attempt=2).outcome == frames.ACKED
     assert s.ask(1).outcome == frames.CONFLICT
-
-
-def test_warden(discovery, receiver):
-    """It holds the lock and its pipe and no socket, ignores what ends a unit, and goes with its receiver."""
-    r = receiver(discovery())
-    children = pathlib.Path(f"/proc/{r.process.pid}/task/{r.process.pid}/children").read_text().split()
-    warden = next(c for c in children if pathlib.Path(f"/proc/{c}/comm").read_text() == "ackgroup-warden\n")
-    held = {os.readlink(p).split(":")[0] for p in pathlib.Path(f"/proc/{warden}/fd").iterdir()}
-    assert held == {"pipe", "/dev/null", str(r.state / "receiver.db.lock")}
-    os.kill(int(warden), signal.SIGTERM)
-    os.kill(int(warden), signal.SIGINT)
-    assert r.sender().ask(1).outcome == frames.ACKED
-    assert not is_dead(warden)
-    assert r.end() == 0
-    assert is_dead(warden)
-
-
-def test_without_its_warden_it_ends(discovery, receiver):
-    r = receiver(discovery())
-    children = pathlib.Path(f"/proc/{r.process.pid}/task/{r.process.pid}/children").read_text().split()
-    os.kill(int(children[0]), signal.SIGKILL)
-    assert r.process.wait(20) == 1
-    r.process = None
-
-
-def test_sockets_from_systemd(discovery, receiver, tmp_path):
-    path = tmp_path / "passed.sock"
-    r = receiver(discovery(), start=False)
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(path))
-        listener.listen()
-        os.set_inheritable(listener.fileno(), True)
-        r.prefix = ["bash", "-c", f"exec 3<&{listener.fileno()}; LISTEN_PID=$$ LISTEN_FDS=1 exec \"$@\"", "bash"]
-        r.start()
-    assert r.record()["addresses"] == [f"unix:{path}", f"unix:{r.socket}"]
-    assert Sender(path, r.id).ask(1).outcome == frames.ACKED
-    assert r.end() == 0
-    assert path.exists() and not r.socket.exists()
-
-
-@pytest.mark.parametrize("options, words", [
-    (["--concurrency", "0"], "--concurrency"),
-    (["--name", "two words"], "cannot be a name"),
-    (["--label", "x"], "x"),
-    (["--listen", "tcp:0.0.0.0:0"], "AllowInsecure"),
-    (["--failure-probability", "2"], "--failure-probability"),
-    (["--", "/no/such/handler"], "/no/such/handler"),
-])
-def test_bad_options(discovery, receiver, options, words):
-    r = receiver(discovery(), start=False)
-    r.options = options
-    r.start(wait=False)
-    assert r.process.wait(20) == 1
-    r.process = None
-    assert words in r.read_log()
