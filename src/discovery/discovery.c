@@ -109,8 +109,7 @@ static int add_lease(Discovery *d, ReceiverInfo *info, sd_id128_t token, Lease *
 
 int discovery_put(Discovery *d, ReceiverInfo *info, sd_id128_t token, Lease **ret)
 {
-        _cleanup_(cjson_deletep) cJSON *json = receiver_json_print(info);
-        _cleanup_free_ char *text = json ? cJSON_PrintUnformatted(json) : NULL;
+        _cleanup_free_ char *text = receiver_json_to_text(info);
         Lease *old = discovery_find(d, info->id);
         bool same = old && receiver_info_equal(&old->info, info);
         int r;
@@ -132,17 +131,16 @@ int discovery_put(Discovery *d, ReceiverInfo *info, sd_id128_t token, Lease **re
 
 static int on_stored(sd_id128_t id, sd_id128_t token, const char *record, void *userdata)
 {
-        _cleanup_(cjson_deletep) cJSON *json = NULL;
         ReceiverInfo info;
-        JsonError error;
         Lease *l;
+        int r;
 
-        if (json_parse(record, strlen(record), &json, &error) < 0 ||
-                        receiver_json_parse(json, false, &info, &error) < 0) {
-                log_warning("Passing over a stored receiver: %s", error.error.text);
+        r = receiver_json_from_text(record, &info);
+        if (r < 0) {
+                log_warning_errno(r, "Passing over a stored receiver");
                 return 0;
         }
-        int r = discovery_find_name(userdata, info.name) ? 0 : add_lease(userdata, &info, token, &l);
+        r = discovery_find_name(userdata, info.name) ? 0 : add_lease(userdata, &info, token, &l);
         receiver_info_clear(&info);
         return r;
 }

@@ -6,6 +6,7 @@
 
 #include "base/macro.h"
 
+/* The numbers are in the outbox on disk: never change one. */
 typedef enum DeliveryState {
         DELIVERY_QUEUED, /* accepted; no receiver chosen, or no place in its window yet */
         DELIVERY_BOUND,  /* has receiver, stream and sequence; to be written as soon as connection and credit

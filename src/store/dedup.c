@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/column.h"
+
 /* Sequences are stored as SQLite's signed integers: 2^63 of them are as good as all. */
 const char *const dedup_migrations[] = {
                 "CREATE TABLE identity ("
@@ -23,35 +25,6 @@ const char *const dedup_migrations[] = {
                 ") WITHOUT ROWID",
                 NULL,
 };
-
-static void bind_id(sqlite3_stmt *s, int column, sd_id128_t id)
-{
-        (void) sqlite3_bind_blob(s, column, id.bytes, sizeof id.bytes, SQLITE_TRANSIENT);
-}
-
-static void bind_u64(sqlite3_stmt *s, int column, uint64_t v)
-{
-        (void) sqlite3_bind_int64(s, column, (sqlite3_int64) v);
-}
-
-/* A NULL pointer would be bound as NULL, not as no bytes. */
-static void bind_bytes(sqlite3_stmt *s, int column, const void *data, size_t n)
-{
-        (void) sqlite3_bind_blob64(s, column, n > 0 ? data : "", n, SQLITE_STATIC);
-}
-
-static int column_id(sqlite3_stmt *s, int column, sd_id128_t *ret)
-{
-        if (sqlite3_column_bytes(s, column) != sizeof ret->bytes)
-                return -EUCLEAN;
-        memcpy(ret->bytes, sqlite3_column_blob(s, column), sizeof ret->bytes);
-        return 0;
-}
-
-static uint64_t column_u64(sqlite3_stmt *s, int column)
-{
-        return (uint64_t) sqlite3_column_int64(s, column);
-}
 
 /* The ranges of a set as pairs of big-endian numbers, as they also are on the wire. */
 static uint64_t *pack_ranges(const SequenceSet *set)
@@ -311,14 +284,9 @@ static int reply_run(DbOp *op, sqlite3 *sql)
         bind_id(s, 1, o->stream);
         bind_u64(s, 2, o->sequence);
         int rc = sqlite3_step(s);
-        if (rc == SQLITE_ROW) {
-                o->reply_size = (size_t) sqlite3_column_bytes(s, 0);
-                o->reply = malloc(o->reply_size + 1);
-                if (!o->reply)
-                        r = -ENOMEM;
-                else if (o->reply_size > 0)
-                        memcpy(o->reply, sqlite3_column_blob(s, 0), o->reply_size);
-        } else
+        if (rc == SQLITE_ROW)
+                r = column_bytes(s, 0, &o->reply, &o->reply_size);
+        else
                 r = rc == SQLITE_DONE ? -ENOENT : db_error(sql, rc);
         (void) sqlite3_reset(s);
         return r;

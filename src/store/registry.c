@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/str-util.h"
+#include "store/column.h"
 
 #define LOCK_USEC (5 * 1000000u)
 
@@ -36,10 +37,8 @@ int registry_load(Db *db, int (*fn)(sd_id128_t id, sd_id128_t token, const char 
         while (r >= 0 && (rc = sqlite3_step(s)) == SQLITE_ROW) {
                 sd_id128_t id, token;
 
-                if (sqlite3_column_bytes(s, 0) != sizeof id || sqlite3_column_bytes(s, 1) != sizeof token)
+                if (column_id(s, 0, &id) < 0 || column_id(s, 1, &token) < 0)
                         continue;
-                memcpy(&id, sqlite3_column_blob(s, 0), sizeof id);
-                memcpy(&token, sqlite3_column_blob(s, 1), sizeof token);
                 r = fn(id, token, (const char *) sqlite3_column_text(s, 2), userdata);
         }
         if (r >= 0)
@@ -57,10 +56,10 @@ static int run(DbOp *op, sqlite3 *sql)
 
         if (!s)
                 return -EIO;
-        (void) sqlite3_bind_blob(s, 1, &o->id, sizeof o->id, SQLITE_STATIC);
+        bind_id(s, 1, o->id);
         if (o->record) {
-                (void) sqlite3_bind_blob(s, 2, &o->token, sizeof o->token, SQLITE_STATIC);
-                (void) sqlite3_bind_text(s, 3, o->record, -1, SQLITE_STATIC);
+                bind_id(s, 2, o->token);
+                bind_text(s, 3, o->record);
         }
         return db_step_done(s);
 }

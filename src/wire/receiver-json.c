@@ -277,3 +277,20 @@ int receiver_json_parse_list(const char *text, size_t size, ReceiverInfo **ret, 
         *ret_revision = TAKE_PTR(revision);
         return 0;
 }
+
+char *receiver_json_to_text(const ReceiverInfo *info)
+{
+        _cleanup_(cjson_deletep) cJSON *json = receiver_json_print(info);
+
+        return json ? cJSON_PrintUnformatted(json) : NULL;
+}
+
+int receiver_json_from_text(const char *text, ReceiverInfo *ret)
+{
+        _cleanup_(cjson_deletep) cJSON *json = NULL;
+        JsonError error;
+        int r;
+
+        r = json_parse(text, strlen(text), &json, &error);
+        return r < 0 ? r : receiver_json_parse(json, false, ret, &error);
+}

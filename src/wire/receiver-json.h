@@ -35,6 +35,10 @@ int json_get_unsigned(const cJSON *object, const char *field, uint64_t min, uint
 int receiver_json_parse(const cJSON *object, bool registration, ReceiverInfo *ret, JsonError *error);
 cJSON *receiver_json_print(const ReceiverInfo *info); /* NULL when out of memory */
 
+/* The record as it is kept on disk. NULL when out of memory; 0, -EINVAL or -ENOMEM. */
+char *receiver_json_to_text(const ReceiverInfo *info);
+int receiver_json_from_text(const char *text, ReceiverInfo *ret);
+
 /* An answer to GET /v1/receivers: the records (malloc'ed array, each to be cleared) and the revision. */
 int receiver_json_parse_list(const char *text, size_t size, ReceiverInfo **ret, size_t *ret_n,
                 char **ret_revision, JsonError *error);

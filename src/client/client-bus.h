@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* org.ackgroup.Client1: the engine seen from D-Bus. Handlers read and check arguments, call one function of
+ * the engine and answer; docs/DBUS_API.md and dbus/ are the contract. */
+
+#include <systemd/sd-bus.h>
+
+#include "client/client-message.h"
+
+#define BUS_NAME          "org.ackgroup.Client1"
+#define BUS_PATH          "/org/ackgroup/Client1"
+#define MANAGER_INTERFACE "org.ackgroup.Client1.Manager"
+#define MESSAGE_INTERFACE "org.ackgroup.Client1.Message"
+#define MESSAGE_PATH      BUS_PATH "/message"
+#define MESSAGE_PATH_MAX  (sizeof MESSAGE_PATH + 34)
+
+typedef struct Waiter Waiter;
+
+typedef struct ClientBus {
+        Client client;
+        bool system; /* which bus */
+
+        sd_bus *bus;
+        bool named;
+        Message *dirty; /* whose properties have changed in this iteration of the loop */
+        sd_event_source *flush;
+        size_t n_waiters;
+        Heap deadlines; /* of the waiters */
+        Timer deadline_timer;
+} ClientBus;
+
+int client_bus_start(ClientBus *b, Error *error);
+void client_bus_clear(ClientBus *b);
+
+/* Answers with org.ackgroup.Error.NAME; for `return bus_fail(…)` in a handler. */
+int bus_fail(sd_bus_message *call, const char *name, const char *format, ...) _printf_(3, 4);
+/* What went wrong in finding a message by `id`. */
+int bus_fail_look_up(sd_bus_message *call, const char *id, int r);
+
+/* Calls fn for each string of an array in a variant. */
+int bus_read_words(sd_bus_message *call, int (*fn)(const char *word, void *userdata, Error *error),
+                void *userdata, Error *error);
+
+/* client-bus-message.c: the objects of messages */
+int bus_messages_add(ClientBus *b);
+const char *message_path(const Message *m, char buffer[static MESSAGE_PATH_MAX]);
+const char *message_id(const Message *m, char buffer[static SD_ID128_UUID_STRING_MAX]);
+const char *message_receiver_name(const Message *m);
+uint32_t message_attempts(const OutboxRecord *record); /* with the one that is on its way */
+const char *message_problem(const Message *m);         /* why it is not done yet, as far as known; "" */
+
+/* client-bus-query.c: what only looks */
+int bus_method_list_messages(sd_bus_message *call, void *userdata, sd_bus_error *error);
+int bus_method_list_receivers(sd_bus_message *call, void *userdata, sd_bus_error *error);
+int bus_method_get_message(sd_bus_message *call, void *userdata, sd_bus_error *error);
+
+/* client-bus-wait.c: calls that are answered when something has happened to a message */
+int bus_waits_init(ClientBus *b);
+void bus_waits_clear(ClientBus *b);
+int bus_method_wait(sd_bus_message *call, void *userdata, sd_bus_error *error);
+int bus_method_cancel(sd_bus_message *call, void *userdata, sd_bus_error *error);
+int bus_wait_cancelled(ClientBus *b, Message *m, sd_bus_message *call); /* cancels, answers when synced */
+void bus_wait_check(ClientBus *b, Message *m, bool saved);              /* something happened to it */

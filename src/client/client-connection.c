@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "client/client-connection.h"
+
+#include <errno.h>
+#include <unistd.h>
+#include <utlist.h>
+
+#include "base/log.h"
+#include "base/str-util.h"
+#include "client/client-deliver.h"
+#include "client/client-ledger.h"
+#include "client/client-message.h"
+#include "client/client-plain.h"
+#include "model/backoff.h"
+
+#define ANSWER_BODY_MAX (REPLY_MAX + 1024u)
+
+static void try_address(Peer *p);
+
+static void leave_connected(Peer *p)
+{
+        if (p->state == PEER_CONNECTED)
+                DL_DELETE2(p->client->connected, p, connected_prev, connected_next);
+        p->state = PEER_IDLE;
+        p->leaving = false;
+        p->in_flight = 0;
+        p->credit = 0;
+}
+
+void connection_close(Peer *p)
+{
+        p->stream = stream_free(p->stream);
+        p->speaking = NULL;
+        timer_disarm(&p->timer);
+        leave_connected(p);
+}
+
+void connection_pause(Peer *p)
+{
+        uint64_t random = 0;
+
+        p->failures++;
+        (void) !getentropy(&random, sizeof random);
+        (void) timer_arm_in(&p->timer, backoff_delay(&BACKOFF_CONNECT, p->failures, random));
+}
+
+static void on_ended(Stream *s, int error, void *userdata)
+{
+        Peer *p = userdata;
+        bool was_connected = p->state == PEER_CONNECTED;
+        char text[ADDRESS_STRING_MAX];
+
+        free(p->problem);
+        p->problem = str_format("%s: %s",
+                        p->address < p->info.n_addresses
+                                        ? address_format(p->info.addresses + p->address, text)
+                                        : "no address",
+                        error < 0 ? strerror(-error) : "closed by the receiver");
+        log_debug("Connection to %s ended: %s", peer_name(p), p->problem ?: "");
+        connection_close(p);
+        if (!was_connected) {
+                p->address++;
+                try_address(p);
+                return;
+        }
+        connection_pause(p);
+        deliver_disconnected(p);
+}
+
+static void fail(Peer *p, const char *reason)
+{
+        log_warning("Receiver %s: %s", peer_name(p), reason);
+        on_ended(p->stream, -EPROTO, p);
+}
+
+static void on_welcome(Peer *p, const WelcomeFrame *w)
+{
+        Client *c = p->client;
+
+        if (!sd_id128_equal(w->receiver, p->info.id) || p->state != PEER_CONNECTING) {
+                fail(p, "another receiver, or WELCOME twice");
+                return;
+        }
+        timer_disarm(&p->timer);
+        p->state = PEER_CONNECTED;
+        p->failures = 0;
+        p->credit = w->credit;
+        p->window = MAX(w->window, 1u);
+        p->max_payload = w->max_payload;
+        DL_APPEND2(c->connected, p, connected_prev, connected_next);
+        log_debug("Connected to %s (credit %" PRIu32 ")", peer_name(p), w->credit);
+        ledgers_announce(p, true);
+        deliver_connected(p);
+}
+
+static void on_frame(Peer *p, const Frame *f)
+{
+        if (p->state != PEER_CONNECTED && f->type != FRAME_WELCOME && f->type != FRAME_ERROR) {
+                fail(p, "answers before WELCOME");
+                return;
+        }
+        switch (f->type) {
+        case FRAME_WELCOME:
+                on_welcome(p, &f->welcome);
+                break;
+        case FRAME_ANSWER:
+                deliver_answer(p, &f->answer);
+                break;
+        case FRAME_CREDIT:
+                p->credit = f->credit;
+                deliver_credit(p);
+                break;
+        case FRAME_PRUNED:
+                ledger_pruned(p, f->stream);
+                break;
+        case FRAME_GOODBYE:
+                p->leaving = true;
+                deliver_move_on(p);
+                break;
+        case FRAME_PONG:
+                break;
+        case FRAME_ERROR: {
+                _cleanup_free_ char *text = str_printable(f->text.data, f->text.size, ERROR_TEXT_MAX);
+                fail(p, text ?: "ERROR");
+                break;
+        }
+        default:
+                fail(p, "a frame that only clients send");
+        }
+}
+
+static void on_readable(Stream *s, void *userdata)
+{
+        Peer *p = userdata;
+        Error error = {};
+        Frame f;
+
+        while (p->stream == s) {
+                Buffer *in = stream_input(s);
+                ssize_t n = frame_decode(
+                                buffer_peek(in), buffer_size(in), ANSWER_BODY_MAX, &f, NULL, &error);
+
+                if (n == 0)
+                        break;
+                if (n < 0) {
+                        fail(p, error.text);
+                        return;
+                }
+                on_frame(p, &f);
+                if (p->stream == s)
+                        buffer_consume(in, (size_t) n);
+        }
+        if (p->stream == s && p->state == PEER_CONNECTED)
+                deliver_credit(p); /* answers make room */
+}
+
+static void on_connected(Stream *s, void *userdata)
+{
+        Peer *p = userdata;
+        Frame f = {
+                        .type = FRAME_HELLO,
+                        .hello = {p->info.id, p->client->id,
+                                  {(const uint8_t *) p->client->host, strlen(p->client->host)}},
+        };
+
+        (void) !frame_encode(stream_output(s), &f);
+        stream_flush(s);
+}
+
+static void on_drained(Stream *s, void *userdata)
+{
+        Peer *p = userdata;
+
+        if (p->state == PEER_CONNECTED)
+                peer_pump(p);
+}
+
+static const StreamCallbacks callbacks = {
+                .connected = on_connected,
+                .readable = on_readable,
+                .ended = on_ended,
+                .drained = on_drained,
+};
+
+/* The next address that can be tried; after the last one a pause. */
+static void try_address(Peer *p)
+{
+        for (; p->address < p->info.n_addresses; p->address++) {
+                const Address *a = p->info.addresses + p->address;
+
+                if (a->kind == ADDRESS_UNIX && access(a->host, F_OK) < 0)
+                        continue;
+                if (stream_connect(loop_event(p->client->loop), a, p->client->ack_timeout_usec, &callbacks,
+                                    p, &p->stream) < 0)
+                        continue;
+                p->state = PEER_CONNECTING;
+                (void) timer_arm_in(&p->timer, p->client->ack_timeout_usec);
+                return;
+        }
+        p->state = PEER_IDLE;
+        connection_pause(p);
+        deliver_disconnected(p);
+}
+
+void connection_open(Peer *p)
+{
+        if (p->state != PEER_IDLE || timer_is_armed(&p->timer))
+                return;
+        p->address = 0;
+        try_address(p);
+}
+
+void connection_on_timer(void *userdata)
+{
+        Peer *p = userdata;
+
+        if (p->speaking)
+                plain_on_timeout(p);
+        else if (p->state == PEER_CONNECTING)
+                on_ended(p->stream, -ETIMEDOUT, p);
+        else if (p->state == PEER_IDLE) {
+                peer_pump(p);
+                deliver_wanted(p);
+                peer_release(p);
+        }
+}

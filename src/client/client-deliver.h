@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Drives each message along model/delivery: what happens to it goes in here as an event; what follows
+ * (timers, bindings, saves, frames) is done from here. */
+
+#include "client/client-peer.h"
+
+void deliver_event(Message *m, DeliveryEvent event, const char *detail);
+void deliver_answer(Peer *p, const AnswerFrame *a);
+void deliver_too_large(Message *m, uint32_t limit);
+void deliver_settled(Message *m); /* its end is on disk */
+int deliver_cancel(Message *m);   /* 0 (see message_saved), or -EALREADY when it is final */
+
+void deliver_queue(Queue *q); /* binds what can be bound */
+/* Connects to everybody who may get a message of that queue for anybody: the load is shared from then on. */
+void deliver_connect(Queue *q);
+
+/* Binds in memory; the caller makes it durable, then says DELIVERY_BIND. */
+int deliver_bind(Message *m, Peer *p);
+/* The receiver for a message of that selector right now, or NULL. */
+Peer *deliver_choose(Client *c, const Selector *selector);
+
+void deliver_connected(Peer *p);
+void deliver_disconnected(Peer *p); /* or could not be connected to */
+void deliver_credit(Peer *p);
+void deliver_move_on(Peer *p); /* what need not stay with it goes to another one */
+void deliver_wanted(Peer *p);  /* binds to it what waits for it or for anybody */
+
+void deliver_on_due(void *userdata); /* Client: the first timer of the heap */

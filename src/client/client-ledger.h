@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Which sequences of one stream to one receiver are settled, and what of it the receiver has been told. The
+ * stream of this start is open for new sequences; older ones only end what they have open and are then
+ * closed. */
+
+#include "client/client.h"
+#include "model/sequence-set.h"
+
+struct Ledger {
+        Peer *peer;
+        sd_id128_t stream;
+        uint64_t next_sequence; /* 0: a stream of an earlier start */
+        SequenceSet settled;
+        size_t n_open;
+        unsigned unannounced; /* settled, and not yet told */
+        Ledger *prev, *next;
+};
+
+int ledger_current(Peer *p, Ledger **ret);        /* of this start; made when it is missing */
+bool ledger_has_room(const Ledger *l);            /* in the window that the receiver grants */
+uint64_t ledger_open(Ledger *l);                  /* the next sequence */
+void ledger_settle(Ledger *l, uint64_t sequence); /* its settlement is synced, or it was never used */
+
+/* At start: a stream that is known from disk, and what is still open in it; then, after all, finish. */
+int ledger_load(Peer *p, sd_id128_t stream, Ledger **ret);
+int ledger_load_open(Ledger *l, uint64_t sequence);
+int ledgers_load_finish(Peer *p);
+
+/* Writes SETTLED frames to the connection: for what is news, or for all (a new connection). */
+void ledgers_announce(Peer *p, bool all);
+void ledger_pruned(Peer *p, sd_id128_t stream); /* the receiver has forgotten it */
+void ledgers_on_timer(void *userdata);          /* Client */
+void ledgers_clear(Peer *p);

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "client/client-peer.h"
+
+#include <errno.h>
+#include <utlist.h>
+
+#include "base/log.h"
+#include "base/str-util.h"
+#include "client/client-connection.h"
+#include "client/client-deliver.h"
+#include "client/client-ledger.h"
+#include "client/client-message.h"
+#include "client/client-plain.h"
+#include "client/client-queue.h"
+#include "model/name.h"
+
+const char *peer_name(const Peer *p)
+{
+        return p->info.name ?: "(unknown receiver)";
+}
+
+Peer *peer_find(Client *c, sd_id128_t id)
+{
+        Peer *p;
+
+        HASH_FIND(hh, c->peers, &id, sizeof id, p);
+        return p;
+}
+
+int peer_get(Client *c, sd_id128_t id, Peer **ret)
+{
+        Peer *p = peer_find(c, id);
+        int r;
+
+        if (!p) {
+                p = calloc(1, sizeof *p);
+                if (!p)
+                        return -ENOMEM;
+                p->client = c;
+                p->info.id = id;
+                p->window = STREAM_WINDOW;
+                p->max_payload = PAYLOAD_MAX;
+                r = timer_init(&p->timer, loop_event(c->loop), "peer", connection_on_timer, p);
+                if (r < 0) {
+                        free(p);
+                        return r;
+                }
+                HASH_ADD(hh, c->peers, info.id, sizeof p->info.id, p);
+                p->queue = queue_of_receiver(c, id);
+        }
+        *ret = p;
+        return 0;
+}
+
+int peer_find_by_word(Client *c, const char *word, Peer **ret)
+{
+        Peer *p, *found = NULL;
+        sd_id128_t id;
+
+        if (sd_id128_from_string(word, &id) >= 0) {
+                *ret = peer_find(c, id);
+                return *ret ? 0 : -ENOENT;
+        }
+        HASH_FIND(hh_name, c->peer_names, word, strlen(word), found);
+        if (!found)
+                for (p = c->peer_names; p; p = p->hh_name.next) {
+                        if (!name_matches(p->info.name, word))
+                                continue;
+                        if (found)
+                                return -ENOTUNIQ;
+                        found = p;
+                }
+        *ret = found;
+        return found ? 0 : -ENOENT;
+}
+
+static void forget_name(Peer *p)
+{
+        if (p->listed)
+                HASH_DELETE(hh_name, p->client->peer_names, p);
+        p->listed = false;
+}
+
+void peer_list(Peer *p, ReceiverInfo *info)
+{
+        Client *c = p->client;
+        Peer *other;
+        bool news = !p->listed, moved = !receiver_info_equal(&p->info, info);
+
+        forget_name(p);
+        receiver_info_clear(&p->info);
+        p->info = *info;
+        *info = (ReceiverInfo){};
+        /* Two of one name in one list: discovery does not do that; the later one is found by its name. */
+        HASH_FIND(hh_name, c->peer_names, p->info.name, strlen(p->info.name), other);
+        if (other)
+                forget_name(other);
+        p->listed = true;
+        HASH_ADD_KEYPTR(hh_name, c->peer_names, p->info.name, strlen(p->info.name), p);
+        if (news)
+                c->observer.receiver_listed(&p->info, true, c->observer.userdata);
+        if ((news || moved) && p->state == PEER_IDLE) {
+                /* It came (back), maybe elsewhere: what failed before says nothing any more. */
+                p->failures = 0;
+                timer_disarm(&p->timer);
+        }
+        peer_pump(p);
+}
+
+void peer_unlist(Peer *p)
+{
+        Client *c = p->client;
+
+        if (!p->listed)
+                return;
+        forget_name(p);
+        c->observer.receiver_listed(&p->info, false, c->observer.userdata);
+        deliver_move_on(p);
+        peer_release(p);
+}
+
+bool peer_is_gone(const Peer *p)
+{
+        return !p->listed && p->state != PEER_CONNECTED && p->client->discovery_state == DISCOVERY_REACHABLE;
+}
+
+static void peer_free(Peer *p)
+{
+        Client *c = p->client;
+
+        connection_close(p);
+        forget_name(p);
+        HASH_DELETE(hh, c->peers, p);
+        ledgers_clear(p);
+        timer_clear(&p->timer);
+        receiver_info_clear(&p->info);
+        free(p->problem);
+        free(p);
+}
+
+static void on_removed(DbOp *op, int r)
+{
+        free(CONTAINER_OF(op, OutboxReceiverOp, op));
+}
+
+void peer_release(Peer *p)
+{
+        if (p->listed || p->n_bound > 0 || p->ledgers || p->state != PEER_IDLE)
+                return;
+        OutboxReceiverOp *o = calloc(1, sizeof *o);
+        if (o) {
+                outbox_receiver_op_init(o);
+                o->id = p->info.id;
+                o->op.done = on_removed;
+                db_submit(p->client->db, &o->op);
+        }
+        peer_free(p);
+}
+
+static void unready(Peer *p, Message *m)
+{
+        if (!m->ready)
+                return;
+        m->ready = false;
+        DL_DELETE2(p->ready, m, ready_prev, ready_next);
+}
+
+void peer_bind(Peer *p, Message *m)
+{
+        m->peer = p;
+        DL_APPEND(p->bound, m);
+        p->n_bound++;
+}
+
+void peer_unbind(Peer *p, Message *m)
+{
+        peer_answered(p, m);
+        unready(p, m);
+        if (p->speaking == m)
+                connection_close(p);
+        DL_DELETE(p->bound, m);
+        p->n_bound--;
+        m->peer = NULL;
+        m->sends = 0;
+}
+
+void peer_ready(Peer *p, Message *m)
+{
+        if (m->ready || m->fetching)
+                return;
+        m->ready = true;
+        DL_APPEND2(p->ready, m, ready_prev, ready_next);
+}
+
+void peer_answered(Peer *p, Message *m)
+{
+        if (!m->in_flight)
+                return;
+        m->in_flight = false;
+        p->in_flight--;
+}
+
+bool peer_is_connected(const Peer *p)
+{
+        return p->state == PEER_CONNECTED && !p->leaving;
+}
+
+uint32_t peer_free_credit(const Peer *p)
+{
+        if (p->info.plain)
+                return p->listed && p->n_bound == 0 && p->failures == 0;
+        if (!peer_is_connected(p))
+                return 0;
+        /* Without credit one may go as a probe. */
+        if (p->credit == 0)
+                return p->n_bound == 0;
+        return p->credit > p->n_bound ? p->credit - (uint32_t) p->n_bound : 0;
+}
+
+const char *peer_state_name(const Peer *p)
+{
+        return p->state == PEER_CONNECTED ? "connected" : p->failures > 0 ? "unreachable" : "idle";
+}
+
+/* The payload comes from the disk; the message is ready again when it is there. */
+typedef struct Fetch {
+        OutboxPayloadOp fetch;
+        Message *message;
+} Fetch;
+
+static void on_payload(DbOp *op, int r)
+{
+        Fetch *f = CONTAINER_OF(CONTAINER_OF(op, OutboxPayloadOp, op), Fetch, fetch);
+        Message *m = f->message;
+
+        m->fetching = false;
+        if (r < 0)
+                log_error_errno(r, "Cannot read message %" PRIu64 " from the outbox", m->record.number);
+        else {
+                free(m->payload);
+                m->payload = f->fetch.payload;
+        }
+        free(f);
+        /* What cannot be read now may be readable later: its turn comes with the next attempt or connection.
+         */
+        if (m->peer && m->record.state == DELIVERY_BOUND && r >= 0) {
+                peer_ready(m->peer, m);
+                peer_pump(m->peer);
+        }
+        message_release(m);
+}
+
+void peer_fetch(Peer *p, Message *m)
+{
+        Fetch *f = calloc(1, sizeof *f);
+
+        unready(p, m);
+        if (!f)
+                return;
+        outbox_payload_op_init(&f->fetch);
+        f->message = m;
+        f->fetch.number = m->record.number;
+        f->fetch.op.done = on_payload;
+        m->fetching = true;
+        db_submit(m->client->db, &f->fetch.op);
+}
+
+/* True when it was written. */
+static bool write_message(Peer *p, Message *m)
+{
+        Frame f = {.type = FRAME_MESSAGE};
+
+        f.message = (MessageFrame){
+                        .stream = m->record.stream,
+                        .sequence = m->record.sequence,
+                        .message = m->record.id,
+                        .attempt = m->record.attempts + 1,
+                        .flags = m->record.duplicate || m->sends > 0 ? MESSAGE_POSSIBLE_DUPLICATE : 0,
+                        .payload = {m->payload, m->record.size},
+        };
+        if (frame_encode(stream_output(p->stream), &f) < 0)
+                return false;
+        m->sends++;
+        m->in_flight = true;
+        p->in_flight++;
+        return true;
+}
+
+static void write_ready(Peer *p)
+{
+        while (p->ready && p->in_flight < MAX(p->credit, 1u) &&
+                        stream_output_size(p->stream) < CONNECTION_OUTPUT_MAX) {
+                Message *m = p->ready;
+
+                unready(p, m);
+                if (m->record.size > p->max_payload)
+                        deliver_too_large(m, p->max_payload);
+                else if (!m->payload && m->record.size > 0)
+                        peer_fetch(p, m);
+                else if (write_message(p, m))
+                        deliver_event(m, DELIVERY_WRITE, NULL);
+                else {
+                        peer_ready(p, m); /* out of memory: when the connection has drained */
+                        break;
+                }
+        }
+        stream_flush(p->stream);
+}
+
+void peer_send_cancel(Peer *p, Message *m)
+{
+        Frame f = {
+                        .type = FRAME_CANCEL,
+                        .cancel = {m->record.stream, m->record.sequence, m->record.id},
+        };
+
+        if (p->state != PEER_CONNECTED)
+                return;
+        (void) !frame_encode(stream_output(p->stream), &f);
+        stream_flush(p->stream);
+}
+
+void peer_pump(Peer *p)
+{
+        if (p->client->stopping)
+                return;
+        if (p->info.plain)
+                plain_pump(p);
+        else if (peer_is_connected(p))
+                write_ready(p);
+        else if (p->state == PEER_IDLE && (p->bound || (p->listed && p->ledgers)))
+                connection_open(p);
+}
+
+void peers_clear(Client *c)
+{
+        Peer *p, *next;
+
+        HASH_ITER(hh, c->peers, p, next)
+                peer_free(p);
+}

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "client/client-queue.h"
+
+#include <utlist.h>
+
+#include "base/log.h"
+#include "base/str-util.h"
+#include "client/client-deliver.h"
+#include "client/client-message.h"
+
+#define FRONT_MAX  1024u /* messages of one queue in memory */
+#define PAGE       256u
+#define UNUSED_MAX 64u
+
+static Queue *find(Client *c, const char *text)
+{
+        Queue *q;
+
+        HASH_FIND(hh, c->queues, text, strlen(text), q);
+        return q;
+}
+
+Queue *queue_of_receiver(Client *c, sd_id128_t receiver)
+{
+        Selector selector = {.mode = SELECTOR_TO, .receiver = receiver};
+        _cleanup_free_ char *text = selector_format(&selector);
+
+        return text ? find(c, text) : NULL;
+}
+
+static void queue_free(Queue *q)
+{
+        Client *c = q->client;
+        Peer *p = q->selector.mode == SELECTOR_TO ? peer_find(c, q->selector.receiver) : NULL;
+
+        if (p)
+                p->queue = NULL;
+        if (q->selector.mode == SELECTOR_ANY)
+                DL_DELETE(c->any_queues, q);
+        HASH_DELETE(hh, c->queues, q);
+        selector_clear(&q->selector);
+        free(q->text);
+        free(q);
+}
+
+static void drop_unused(Client *c)
+{
+        Queue *q, *next;
+
+        HASH_ITER(hh, c->queues, q, next)
+                if (q->n_messages == 0 && q->n_stored == 0 && !q->reading)
+                        queue_free(q);
+}
+
+int queue_get(Client *c, const char *text, Queue **ret)
+{
+        Queue *q = find(c, text);
+        Peer *p;
+        int r;
+
+        if (q) {
+                *ret = q;
+                return 0;
+        }
+        if (HASH_COUNT(c->queues) >= c->queues_swept) {
+                drop_unused(c);
+                c->queues_swept = MAX(2 * HASH_COUNT(c->queues), UNUSED_MAX);
+        }
+        q = calloc(1, sizeof *q);
+        if (!q)
+                return -ENOMEM;
+        q->client = c;
+        r = str_replace(&q->text, text);
+        if (r >= 0)
+                r = selector_parse(text, &q->selector);
+        if (r < 0) {
+                free(q->text);
+                free(q);
+                return r;
+        }
+        HASH_ADD_KEYPTR(hh, c->queues, q->text, strlen(q->text), q);
+        if (q->selector.mode == SELECTOR_ANY)
+                DL_APPEND(c->any_queues, q);
+        else if ((p = peer_find(c, q->selector.receiver)))
+                p->queue = q;
+        *ret = q;
+        return 0;
+}
+
+static void link_waiting(Queue *q, Message *m)
+{
+        m->waiting = true;
+        DL_APPEND(q->waiting, m);
+        q->n_waiting++;
+}
+
+void queue_add(Queue *q, Message *m)
+{
+        if (q->n_stored > 0 || q->n_waiting >= FRONT_MAX) {
+                free(m->payload);
+                m->payload = NULL;
+                q->n_stored++;
+                return;
+        }
+        q->read_to = MAX(q->read_to, m->record.number);
+        link_waiting(q, m);
+}
+
+void queue_give_back(Queue *q, Message *m)
+{
+        Message *behind;
+
+        /* Those that come back were at the front. */
+        DL_FOREACH(q->waiting, behind) {
+                if (behind->record.number > m->record.number)
+                        break;
+        }
+        m->waiting = true;
+        DL_PREPEND_ELEM(q->waiting, behind, m);
+        q->n_waiting++;
+}
+
+void queue_take(Queue *q, Message *m)
+{
+        if (!m->waiting) {
+                q->n_stored--;
+                return;
+        }
+        m->waiting = false;
+        DL_DELETE(q->waiting, m);
+        q->n_waiting--;
+}
+
+typedef struct Page {
+        OutboxFindOp find;
+        Queue *queue;
+} Page;
+
+static void take_row(Queue *q, OutboxRecord *record)
+{
+        Message *m = message_find(q->client, record->id);
+
+        q->read_to = MAX(q->read_to, record->number);
+        if (!m) {
+                if (message_new(q->client, record, &m) < 0)
+                        return; /* stays counted: read again at the next start */
+        } else if (m->waiting || m->peer || m->record.state != DELIVERY_QUEUED)
+                return;
+        q->n_stored--;
+        link_waiting(q, m);
+}
+
+static void on_page(DbOp *op, int r)
+{
+        Page *p = CONTAINER_OF(CONTAINER_OF(op, OutboxFindOp, op), Page, find);
+        Queue *q = p->queue;
+
+        q->reading = false;
+        if (r < 0)
+                log_error_errno(r, "Cannot read waiting messages from the outbox");
+        for (size_t i = 0; i < p->find.n_records; i++)
+                take_row(q, p->find.records + i);
+        bool more = p->find.n_records > 0;
+        outbox_records_free(p->find.records, p->find.n_records);
+        free(p);
+        if (more)
+                deliver_queue(q);
+}
+
+void queue_read_on(Queue *q)
+{
+        if (q->reading || q->client->stopping || q->n_stored == 0 || q->n_waiting >= PAGE / 2)
+                return;
+        Page *p = calloc(1, sizeof *p);
+        if (!p)
+                return;
+        outbox_find_op_init(&p->find, OUTBOX_QUEUE, PAGE);
+        p->queue = q;
+        p->find.queue = q->text;
+        p->find.number = q->read_to;
+        p->find.op.done = on_page;
+        q->reading = true;
+        db_submit(q->client->db, &p->find.op);
+}
+
+void queues_clear(Client *c)
+{
+        Queue *q, *next;
+
+        HASH_ITER(hh, c->queues, q, next)
+                queue_free(q);
+}

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Writes how far a message got. At most one write of a message is on its way; what changes meanwhile is
+ * written behind it. What depends on the disk happens when the write is done: a binding may be sent, a
+ * settlement may be announced. A disk that refuses (full, failing) is tried again every second; nothing is
+ * forgotten. */
+
+#include "client/client.h"
+
+void message_save(Message *m);
+void saves_on_timer(void *userdata); /* Client */

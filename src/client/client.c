@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "client/client.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <utlist.h>
+
+#include "base/fd-util.h"
+#include "base/log.h"
+#include "base/str-util.h"
+#include "base/string-table.h"
+#include "client/client-deliver.h"
+#include "client/client-ledger.h"
+#include "client/client-message.h"
+#include "client/client-queue.h"
+#include "client/client-resolve.h"
+#include "client/client-save.h"
+#include "runtime/conf.h"
+
+static const char *const discovery_state_names[_DISCOVERY_STATE_MAX] = {
+                [DISCOVERY_UNKNOWN] = "unknown",
+                [DISCOVERY_REACHABLE] = "reachable",
+                [DISCOVERY_UNREACHABLE] = "unreachable",
+};
+DEFINE_STRING_TABLE(discovery_state, DiscoveryState, discovery_state_names)
+
+static void load_client(sd_id128_t id, uint64_t last_number, uint64_t n_open, void *userdata)
+{
+        Client *c = userdata;
+
+        c->id = id;
+        c->last_number = last_number;
+        c->n_open = n_open;
+}
+
+/* Whether it was ever on the wire nobody knows any more: every send of it may be a duplicate. */
+static int load_bound(OutboxRecord *record, void *userdata)
+{
+        Client *c = userdata;
+        Ledger *l = NULL;
+        Message *m;
+        Peer *p;
+        int r;
+
+        record->duplicate = true;
+        r = peer_get(c, record->receiver, &p);
+        if (r >= 0 && !sd_id128_is_null(record->stream))
+                r = ledger_load(p, record->stream, &l);
+        if (r >= 0 && l)
+                r = ledger_load_open(l, record->sequence);
+        if (r >= 0)
+                r = message_new(c, record, &m);
+        if (r < 0)
+                return r;
+        m->ledger = l;
+        peer_bind(p, m);
+        if (m->record.state == DELIVERY_BOUND)
+                peer_ready(p, m);
+        message_announce(m);
+        return 0;
+}
+
+static int load_queued(const char *queue, uint64_t n, void *userdata)
+{
+        Queue *q;
+        int r;
+
+        r = queue_get(userdata, queue, &q);
+        if (r >= 0)
+                q->n_stored = n;
+        return r;
+}
+
+static int load_stream(sd_id128_t stream, sd_id128_t receiver, void *userdata)
+{
+        Ledger *l;
+        Peer *p;
+        int r;
+
+        r = peer_get(userdata, receiver, &p);
+        return r < 0 ? r : ledger_load(p, stream, &l);
+}
+
+static int load_receiver(sd_id128_t id, const char *record, void *userdata)
+{
+        return resolver_load(userdata, id, record);
+}
+
+static int on_db(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+        db_dispatch(((Client *) userdata)->db);
+        return 0;
+}
+
+static int start_store(Client *c, Error *error)
+{
+        const OutboxLoad load = {load_client, load_bound, load_queued, load_stream, load_receiver, c};
+        _cleanup_free_ char *path = NULL;
+        int r;
+
+        if (c->state_directory)
+                r = mkdir_parents(c->state_directory, 0700);
+        else
+                r = conf_state_directory("client", &c->state_directory);
+        if (r < 0)
+                return error_set(error, r, "cannot make the state directory %s: %s",
+                                c->state_directory ?: "", strerror(-r));
+        path = str_format("%s/outbox.db", c->state_directory);
+        if (!path)
+                return -ENOMEM;
+        r = outbox_open(path, &c->db, error);
+        if (r < 0)
+                return r;
+        r = outbox_load(c->db, &load);
+        for (Peer *p = c->peers; p && r >= 0; p = p->hh.next)
+                r = ledgers_load_finish(p);
+        if (r >= 0)
+                r = db_start(c->db);
+        if (r >= 0)
+                r = sd_event_add_io(loop_event(c->loop), &c->db_source, db_fd(c->db), EPOLLIN, on_db, c);
+        return r < 0 ? error_set(error, r, "cannot read %s: %s", path, strerror(-r)) : 0;
+}
+
+static int find_discovery(Client *c, Error *error)
+{
+        _cleanup_free_ char *directory = NULL;
+        int r;
+
+        if (!c->discovery) {
+                r = conf_runtime_directory(&directory);
+                if (r < 0)
+                        return error_set(error, r, "cannot find the runtime directory");
+                c->discovery = str_format("unix:%s/discovery.sock", directory);
+                if (!c->discovery)
+                        return -ENOMEM;
+        }
+        return address_parse_url(c->discovery, &c->discovery_address, error);
+}
+
+/* A disk that has hung for so long will not come back by waiting: let systemd start us again. */
+#define DISK_PATIENCE_USEC (30 * USEC_PER_SEC)
+
+static bool is_alive(void *userdata)
+{
+        Client *c = userdata;
+
+        return db_is_alive(c->db, DISK_PATIENCE_USEC);
+}
+
+static void on_stop(void *userdata)
+{
+        Client *c = userdata;
+
+        c->stopping = true;
+        loop_notify_stopping(c->loop);
+        loop_exit(c->loop, 0);
+}
+
+static int start_runtime(Client *c, Error *error)
+{
+        int r;
+
+        (void) gethostname(c->host, sizeof c->host - 1);
+        r = sd_id128_randomize(&c->stream);
+        if (r >= 0)
+                r = loop_new(on_stop, NULL, c, &c->loop);
+        if (r < 0)
+                return error_set(error, r, "cannot start: %s", strerror(-r));
+        sd_event *event = loop_event(c->loop);
+        loop_set_alive_check(c->loop, is_alive);
+        r = http_client_new(event, &c->http);
+        if (r >= 0)
+                r = timer_init(&c->due_timer, event, "due", deliver_on_due, c);
+        if (r >= 0)
+                r = timer_init(&c->settle_timer, event, "settle", ledgers_on_timer, c);
+        if (r >= 0)
+                r = timer_init(&c->unsaved_timer, event, "unsaved", saves_on_timer, c);
+        if (r >= 0)
+                r = resolver_new(c, &c->resolver);
+        return r < 0 ? error_set(error, r, "cannot start: %s", strerror(-r)) : 0;
+}
+
+int client_start(Client *c, const ClientObserver *observer, Error *error)
+{
+        Queue *q;
+        Peer *p, *next;
+        int r;
+
+        c->observer = *observer;
+        r = find_discovery(c, error);
+        if (r >= 0)
+                r = start_runtime(c, error);
+        if (r >= 0)
+                r = start_store(c, error);
+        if (r < 0)
+                return r;
+        if (c->n_open > 0)
+                log_info("%" PRIu64 " messages are waiting from before", c->n_open);
+        HASH_ITER(hh, c->peers, p, next)
+                peer_pump(p);
+        for (q = c->queues; q; q = q->hh.next)
+                deliver_queue(q);
+        resolver_start(c->resolver);
+        return 0;
+}
+
+void client_clear(Client *c)
+{
+        c->stopping = true;
+        c->resolver = resolver_free(c->resolver);
+        sd_event_source_disable_unref(c->db_source);
+        c->db = db_close(c->db);
+        peers_clear(c);
+        messages_clear(c);
+        queues_clear(c);
+        heap_clear(&c->due);
+        timer_clear(&c->due_timer);
+        timer_clear(&c->settle_timer);
+        timer_clear(&c->unsaved_timer);
+        http_client_free(c->http);
+        loop_free(c->loop);
+        free(c->discovery);
+        free(c->state_directory);
+        free(c->log_level);
+}

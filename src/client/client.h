@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The client daemon's root object. What its parts do:
+ *   client-submit   accepts messages        client-deliver  drives each along model/delivery
+ *   client-message  those in memory         client-save     writes how far they got
+ *   client-queue    those without receiver  client-peer     one connection per receiver
+ *   client-ledger   what receivers may prune  client-plain  bare text
+ *   client-resolve  who is there            client-bus      org.ackgroup.Client1 */
+
+#include <uthash.h>
+
+#include "base/heap.h"
+#include "http/http-client.h"
+#include "model/selector.h"
+#include "runtime/loop.h"
+#include "runtime/timer.h"
+#include "store/outbox.h"
+
+typedef struct Client Client;
+typedef struct Ledger Ledger;
+typedef struct Message Message;
+typedef struct Peer Peer;
+typedef struct Queue Queue;
+typedef struct Resolver Resolver;
+
+typedef enum DiscoveryState {
+        DISCOVERY_UNKNOWN, /* not asked yet */
+        DISCOVERY_REACHABLE,
+        DISCOVERY_UNREACHABLE,
+        _DISCOVERY_STATE_MAX,
+} DiscoveryState;
+
+const char *discovery_state_to_string(DiscoveryState value);
+int discovery_state_from_string(const char *word);
+
+/* Who wants to be told; every function must be there. Called from the loop, never from inside a call that
+ * the observer made, except message_event and message_changed. */
+typedef struct ClientObserver {
+        void (*message_added)(Message *m, void *userdata);   /* it can be looked at from now on */
+        void (*message_removed)(Message *m, void *userdata); /* it leaves memory; it may still be on disk */
+        void (*message_changed)(Message *m, void *userdata);
+        void (*message_event)(
+                        Message *m, const char *event, uint32_t attempt, const char *detail, void *userdata);
+        void (*message_saved)(
+                        Message *m, void *userdata); /* what was true when it was last changed is synced */
+        void (*receiver_listed)(const ReceiverInfo *info, bool listed, void *userdata);
+        void (*changed)(void *userdata); /* the client's own numbers or discovery's state */
+        void *userdata;
+} ClientObserver;
+
+struct Client {
+        /* configuration */
+        char *discovery, *state_directory, *log_level;
+        uint64_t ack_timeout_usec, max_payload;
+        unsigned outbox_limit, history;
+
+        Loop *loop;
+        Db *db;
+        sd_event_source *db_source;
+        HttpClient *http;
+        Address discovery_address;
+        ClientObserver observer;
+
+        sd_id128_t id;     /* of this client, for good */
+        sd_id128_t stream; /* of this start */
+        char host[NAME_MAX_LENGTH + 1];
+
+        Message *messages; /* in memory, by id */
+        Message *recent;   /* the newest of them, oldest first */
+        size_t n_recent;
+        uint64_t last_number;
+        uint64_t n_open;                /* accepted and not settled, on disk too */
+        uint64_t n_settled, n_attempts; /* since the start */
+        unsigned untrimmed;
+
+        Queue *queues;         /* by text */
+        Queue *any_queues;     /* those of mode any */
+        unsigned queues_swept; /* at how many the next look for unused ones is due */
+        Peer *peers;           /* by id */
+        Peer *peer_names;      /* the listed ones, by name */
+        Peer *connected;       /* that can be written to */
+        uint64_t turn;         /* of choosing among equals */
+
+        Heap due; /* ack timers and retries */
+        Timer due_timer;
+        Timer settle_timer;
+        Message *unsaved; /* the disk refused them; they are tried again */
+        Timer unsaved_timer;
+
+        Resolver *resolver;
+        DiscoveryState discovery_state;
+        bool stopping;
+};
+
+int client_start(Client *c, const ClientObserver *observer, Error *error);
+void client_clear(Client *c);
