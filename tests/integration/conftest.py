@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from client import Bus, Client
 from frames import Sender
 
 BUILD = pathlib.Path(os.environ["ACKGROUP_BUILD"])  # where meson built the programs
@@ -207,4 +208,30 @@ def receiver(tmp_path):
         if one.process is not None:
             assert one.end() == 0, one.read_log()
         one.log.close()
+        assert "Sanitizer" not in one.read_log() and "runtime error" not in one.read_log(), one.read_log()
+
+
+@pytest.fixture
+def bus(tmp_path):
+    one = Bus(tmp_path)
+    yield one
+    one.end()
+
+
+@pytest.fixture
+def client(tmp_path, bus):
+    """Makes one and starts it: client(discovery, "--option"). Acks are expected within 300 ms unless told."""
+    made = []
+
+    def make(discovery_, *options, start=True, name="client"):
+        options = options if "--ack-timeout" in options else ("--ack-timeout", "300ms", *options)
+        made.append(Client(tmp_path, BUILD, bus, discovery_, *options, name=name))
+        return made[-1].start(wait_until) if start else made[-1]
+
+    yield make
+    for one in made:
+        if one.process is not None:
+            assert one.end() == 0, one.read_log()
+        one.log.close()
+        one.log_start = 0
         assert "Sanitizer" not in one.read_log() and "runtime error" not in one.read_log(), one.read_log()
