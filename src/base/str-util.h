@@ -5,9 +5,10 @@
 
 #include "base/cleanup.h"
 
+/* NULL equals only NULL. */
 static inline bool str_equal(const char *a, const char *b)
 {
-        return strcmp(a, b) == 0;
+        return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
 static inline bool str_empty(const char *s)

@@ -185,6 +185,7 @@ static void keep_reply(Message *m, const AnswerFrame *a)
 {
         if (a->data.size == 0)
                 return;
+        free(m->record.reply);
         m->record.reply = malloc(a->data.size);
         if (!m->record.reply)
                 return;

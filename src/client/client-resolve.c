@@ -77,8 +77,8 @@ int resolver_load(Client *c, sd_id128_t id, const char *record)
                 receiver_info_clear(&info);
                 return r;
         }
-        receiver_info_clear(&p->info);
-        p->info = info;
+        /* Until discovery says otherwise. */
+        peer_list(p, &info);
         return 0;
 }
 
