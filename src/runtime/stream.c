@@ -5,16 +5,20 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/fd-util.h"
+#include "runtime/lookup.h"
 
 #define READ_CHUNK        65536u
 #define READS_PER_WAKE_UP 8u /* so that one busy peer cannot keep the loop */
 
 struct Stream {
+        sd_event *event;
         int fd;
         sd_event_source *io;
         sd_event_source *flush; /* post source: runs once after the callbacks of an iteration */
@@ -22,16 +26,24 @@ struct Stream {
         void *userdata;
         Buffer input, output;
         bool connecting;
+        Lookup *lookup;
+        Endpoint endpoints[LOOKUP_MAX]; /* to connect to, in turn */
+        unsigned n_endpoints, next_endpoint;
+        uint64_t silence_usec;
         bool paused;
         bool half_closed;
         int failed;  /* a connect that failed at once, told from the loop */
         bool *freed; /* set when the stream goes away inside a callback */
 };
 
+static void connect_on(Stream *s, int error);
+
 static void update_events(Stream *s)
 {
         uint32_t events = 0;
 
+        if (!s->io)
+                return;
         if (!s->paused && !s->half_closed && !s->connecting)
                 events |= EPOLLIN;
         if (s->connecting || buffer_size(&s->output) > 0)
@@ -41,7 +53,8 @@ static void update_events(Stream *s)
 
 static void stream_end(Stream *s, int error)
 {
-        (void) sd_event_source_set_enabled(s->io, SD_EVENT_OFF);
+        if (s->io)
+                (void) sd_event_source_set_enabled(s->io, SD_EVENT_OFF);
         (void) sd_event_source_set_enabled(s->flush, SD_EVENT_OFF);
         s->callbacks.ended(s, error, s->userdata);
 }
@@ -129,7 +142,7 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userda
         if (s->connecting) {
                 int r = finish_connect(s);
                 if (r < 0) {
-                        stream_end(s, r);
+                        connect_on(s, r);
                         return 0;
                 }
                 s->connecting = false;
@@ -164,29 +177,47 @@ static int on_flush(sd_event_source *source, void *userdata)
         return 0;
 }
 
-int stream_new(sd_event *event, int fd, const StreamCallbacks *callbacks, void *userdata, Stream **ret)
+static int stream_alloc(sd_event *event, const StreamCallbacks *callbacks, void *userdata, Stream **ret)
 {
         int r;
 
         _cleanup_(stream_freep) Stream *s = calloc(1, sizeof *s);
         if (!s)
                 return -ENOMEM;
+        s->event = event;
         s->fd = -1;
         s->callbacks = *callbacks;
         s->userdata = userdata;
-
-        r = sd_event_add_io(event, &s->io, fd, EPOLLIN, on_io, s);
-        if (r < 0)
-                return r;
-        (void) sd_event_source_set_description(s->io, "stream");
         r = sd_event_add_defer(event, &s->flush, on_flush, s);
         if (r < 0)
                 return r;
         (void) sd_event_source_set_enabled(s->flush, SD_EVENT_OFF);
         /* Behind everything else that is ready, so that one write takes what all of it appended. */
         (void) sd_event_source_set_priority(s->flush, SD_EVENT_PRIORITY_NORMAL + 10);
+        *ret = TAKE_PTR(s);
+        return 0;
+}
 
+static int watch(Stream *s, int fd)
+{
+        int r = sd_event_add_io(s->event, &s->io, fd, EPOLLIN, on_io, s);
+
+        if (r < 0)
+                return r;
+        (void) sd_event_source_set_description(s->io, "stream");
         s->fd = fd;
+        return 0;
+}
+
+int stream_new(sd_event *event, int fd, const StreamCallbacks *callbacks, void *userdata, Stream **ret)
+{
+        _cleanup_(stream_freep) Stream *s = NULL;
+        int r = stream_alloc(event, callbacks, userdata, &s);
+
+        if (r >= 0)
+                r = watch(s, fd);
+        if (r < 0)
+                return r;
         *ret = TAKE_PTR(s);
         return 0;
 }
@@ -204,37 +235,70 @@ static void set_tcp_options(int fd, uint64_t silence_usec)
         (void) setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &silence_ms, sizeof silence_ms);
 }
 
-int stream_connect(sd_event *event, const Address *address, uint64_t silence_usec,
-                const StreamCallbacks *callbacks, void *userdata, Stream **ret)
+static int connect_to(Stream *s, const Endpoint *e)
 {
-        struct sockaddr_storage ss;
-        socklen_t n;
         int r;
 
-        r = address_to_sockaddr(address, &ss, &n);
-        if (r < 0)
-                return r;
-        _cleanup_close_ int fd = socket(ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        _cleanup_close_ int fd = socket(e->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
         if (fd < 0)
                 return -errno;
-        if (address->kind == ADDRESS_TCP)
-                set_tcp_options(fd, silence_usec);
-
-        int failed = connect(fd, (struct sockaddr *) &ss, n) < 0 && errno != EINPROGRESS ? -errno : 0;
-
-        Stream *s;
-        r = stream_new(event, fd, callbacks, userdata, &s);
+        if (e->address.ss_family != AF_UNIX)
+                set_tcp_options(fd, s->silence_usec);
+        if (connect(fd, (const struct sockaddr *) &e->address, e->size) < 0 && errno != EINPROGRESS)
+                return -errno;
+        r = watch(s, fd);
         if (r < 0)
                 return r;
         (void) TAKE_FD(fd);
+        update_events(s);
+        return 0;
+}
+
+/* The endpoint before failed: the next one, or the end. */
+static void connect_on(Stream *s, int error)
+{
+        s->io = sd_event_source_disable_unref(s->io);
+        (void) close_clear(&s->fd);
+        while (s->next_endpoint < s->n_endpoints) {
+                int r = connect_to(s, s->endpoints + s->next_endpoint++);
+                if (r >= 0)
+                        return;
+                error = r;
+        }
+        s->failed = error;
+        stream_flush(s);
+}
+
+static void on_looked_up(const LookupAnswer *answer, void *userdata)
+{
+        Stream *s = userdata;
+
+        memcpy(s->endpoints, answer->endpoints, answer->n * sizeof answer->endpoints[0]);
+        s->n_endpoints = answer->n;
+        connect_on(s, answer->error < 0 ? answer->error : -EHOSTUNREACH);
+        s->lookup = lookup_free(s->lookup);
+}
+
+int stream_connect(sd_event *event, const Address *address, uint64_t silence_usec,
+                const StreamCallbacks *callbacks, void *userdata, Stream **ret)
+{
+        _cleanup_(stream_freep) Stream *s = NULL;
+        int r;
+
+        r = stream_alloc(event, callbacks, userdata, &s);
+        if (r < 0)
+                return r;
         s->connecting = true;
-        s->failed = failed;
-        if (failed < 0) {
-                (void) sd_event_source_set_enabled(s->io, SD_EVENT_OFF);
-                stream_flush(s);
-        } else
-                update_events(s);
-        *ret = s;
+        s->silence_usec = silence_usec;
+        r = address_to_sockaddr(address, &s->endpoints[0].address, &s->endpoints[0].size);
+        if (r >= 0) {
+                s->n_endpoints = 1;
+                connect_on(s, 0);
+        } else if (address->kind == ADDRESS_TCP)
+                r = lookup_start(event, address, on_looked_up, s, &s->lookup);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(s);
         return 0;
 }
 
@@ -244,6 +308,7 @@ Stream *stream_free(Stream *s)
                 return NULL;
         if (s->freed)
                 *s->freed = true;
+        s->lookup = lookup_free(s->lookup);
         sd_event_source_disable_unref(s->flush);
         sd_event_source_disable_unref(s->io);
         (void) close_clear(&s->fd);

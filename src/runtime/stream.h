@@ -28,8 +28,9 @@ typedef struct StreamCallbacks {
 /* Takes over `fd` on success. */
 int stream_new(sd_event *event, int fd, const StreamCallbacks *callbacks, void *userdata, Stream **ret);
 
-/* Begins a connection; Unix or TCP with a numeric host. TCP gets TCP_NODELAY, keepalive and TCP_USER_TIMEOUT
- * of `silence_usec`. Failing at once and failing later both come as `ended`, never from inside this call. */
+/* Begins a connection. The host of TCP may be a name: its addresses are looked up and tried in turn. TCP
+ * gets TCP_NODELAY, keepalive and TCP_USER_TIMEOUT of `silence_usec`. Failing at once and failing later both
+ * come as `ended`, never from inside this call. */
 int stream_connect(sd_event *event, const Address *address, uint64_t silence_usec,
                 const StreamCallbacks *callbacks, void *userdata, Stream **ret);
 

@@ -230,7 +230,7 @@ class SeedReceiver:
         self.forget = forget
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.port = self.socket.getsockname()[1]
-        status, answer, _ = discovery.ask("POST", "/register", {"host": "127.0.0.1", "port": self.port}, tcp=True)
+        status, answer, _ = discovery.ask("POST", "/register", {"host": "localhost", "port": self.port}, tcp=True)
         assert status == 201
         self.id = answer["id"]
         threading.Thread(target=self.serve, daemon=True).start()

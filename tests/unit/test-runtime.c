@@ -312,6 +312,17 @@ static void test_listen_and_connect(void **state)
                 run_until(f->event, &a.connected);
                 stream_free(a.stream);
         }
+
+        /* A name is looked up, and all that it stands for is tried. */
+        Peer named = {};
+        assert_int_equal(address_parse("tcp:localhost:1", &tcp, NULL), 0);
+        tcp.port = set.listeners[2].address.port;
+        assert_int_equal(stream_connect(f->event, &tcp, USEC_PER_SEC, &callbacks, &named, &named.stream), 0);
+        run_until(f->event, &named.connected);
+        stream_free(named.stream);
+        assert_int_equal(stream_connect(f->event, &tcp, USEC_PER_SEC, &callbacks, &named, &named.stream), 0);
+        stream_free(named.stream); /* before the answer */
+
         listeners_clear(&set);
         assert_int_equal(access(address.host, F_OK), -1);
 
