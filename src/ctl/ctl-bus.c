@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "ctl/ctl-bus.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/str-util.h"
+
+/* Error name (or what it begins with) → exit code and advice. */
+static const struct {
+        const char *name;
+        ExitCode code;
+        const char *advice;
+} errors[] = {
+                {"org.ackgroup.Error.InvalidArgument",   EXIT_USAGE,      NULL                                       },
+                {"org.ackgroup.Error.NoSuchReceiver",    EXIT_NOT_FOUND,  "\"ackctl list\" shows who is there"       },
+                {"org.ackgroup.Error.AmbiguousReceiver", EXIT_NOT_FOUND,
+                 "\"ackctl list\" shows who is there"                                                                },
+                {"org.ackgroup.Error.NoSuchMessage",     EXIT_NOT_FOUND,  "\"ackctl messages\" shows them"           },
+                {"org.ackgroup.Error.AmbiguousMessage",  EXIT_NOT_FOUND,  "\"ackctl messages\" shows them"           },
+                {"org.ackgroup.Error.OutboxFull",        EXIT_FAILED,     "try later, or raise OutboxLimit="         },
+                {"org.ackgroup.Error.Timeout",           EXIT_TIMEOUT,    NULL                                       },
+                {SD_BUS_ERROR_ACCESS_DENIED,             EXIT_FAILED,     "root and the group ackgroup may do that"  },
+                {SD_BUS_ERROR_SERVICE_UNKNOWN,           EXIT_NO_SERVICE, "start it: systemctl start ackgroup-client"},
+                {SD_BUS_ERROR_NAME_HAS_NO_OWNER,         EXIT_NO_SERVICE,
+                 "start it: systemctl start ackgroup-client"                                                         },
+                {"org.freedesktop.systemd1.",            EXIT_NO_SERVICE, "see: systemctl status ackgroup-client"    },
+                {"org.freedesktop.DBus.Error.Spawn.",    EXIT_NO_SERVICE,
+                 "see: systemctl status ackgroup-client"                                                             },
+                {SD_BUS_ERROR_NO_REPLY,                  EXIT_NO_SERVICE, "see: systemctl status ackgroup-client"    },
+                {SD_BUS_ERROR_DISCONNECTED,              EXIT_NO_SERVICE, NULL                                       },
+};
+
+static int bus_open(Ctl *c, bool session)
+{
+        int r;
+
+        if (c->host)
+                r = sd_bus_open_system_remote(&c->bus, c->host);
+        else if (c->machine)
+                r = c->user ? sd_bus_open_user_machine(&c->bus, c->machine)
+                            : sd_bus_open_system_machine(&c->bus, c->machine);
+        else
+                r = session ? sd_bus_open_user_with_description(&c->bus, "ackctl")
+                            : sd_bus_open_system_with_description(&c->bus, "ackctl");
+        c->on_session_bus = session;
+        return r;
+}
+
+void bus_disconnect(Ctl *c)
+{
+        c->bus = sd_bus_flush_close_unref(c->bus);
+}
+
+bool bus_is_gone(const sd_bus_error *error)
+{
+        static const char *const names[] = {
+                        "org.ackgroup.Error.Disconnected",
+                        SD_BUS_ERROR_SERVICE_UNKNOWN,
+                        SD_BUS_ERROR_NAME_HAS_NO_OWNER,
+                        SD_BUS_ERROR_NO_REPLY,
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(names); i++)
+                if (sd_bus_error_has_name(error, names[i]))
+                        return true;
+        return false;
+}
+
+/* Somebody owns the name, or would be started by the first call. */
+static bool is_provided(Ctl *c)
+{
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        int r = sd_bus_call_method(
+                        c->bus, BUS_NAME, BUS_PATH, "org.freedesktop.DBus.Peer", "Ping", &error, NULL, NULL);
+
+        return r >= 0 || !bus_is_gone(&error);
+}
+
+int bus_connect(Ctl *c)
+{
+        bool choose = !c->user && !c->system && !c->host && !c->machine;
+        int r = bus_open(c, c->user), session;
+
+        if (choose && (r < 0 || !is_provided(c))) {
+                sd_bus *first = TAKE_PTR(c->bus);
+
+                session = bus_open(c, true);
+                if (session >= 0 && is_provided(c))
+                        r = 0;
+                else {
+                        bus_disconnect(c);
+                        c->bus = TAKE_PTR(first);
+                        c->on_session_bus = false;
+                }
+                sd_bus_flush_close_unref(first);
+        }
+        if (r < 0)
+                return ctl_fail(EXIT_NO_SERVICE, "cannot connect to the %s bus: %s",
+                                c->host || c->machine ? "other host's"
+                                : c->user             ? "session"
+                                                      : "system",
+                                strerror(-r));
+        r = sd_event_default(&c->event);
+        if (r >= 0)
+                r = sd_bus_attach_event(c->bus, c->event, SD_EVENT_PRIORITY_NORMAL);
+        return r < 0 ? ctl_fail(EXIT_FAILED, "cannot start: %s", strerror(-r)) : 0;
+}
+
+int bus_explain(const sd_bus_error *error)
+{
+        for (size_t i = 0; i < ELEMENTSOF(errors); i++) {
+                bool family = errors[i].name[strlen(errors[i].name) - 1] == '.';
+
+                if (family ? !str_after_prefix(error->name, errors[i].name)
+                           : !sd_bus_error_has_name(error, errors[i].name))
+                        continue;
+                return ctl_fail(errors[i].code, "%s%s%s", error->message, errors[i].advice ? "; " : "",
+                                errors[i].advice ?: "");
+        }
+        return ctl_fail(EXIT_FAILED, "%s", error->message ?: error->name);
+}
+
+int bus_new_call(Ctl *c, sd_bus_message **ret, const char *method)
+{
+        return sd_bus_message_new_method_call(c->bus, ret, BUS_NAME, BUS_PATH, MANAGER_INTERFACE, method);
+}
+
+int bus_call(Ctl *c, sd_bus_message *call, sd_bus_message **ret)
+{
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        int r = sd_bus_call(c->bus, call, 0, &error, ret);
+
+        if (r >= 0)
+                return 0;
+        if (!sd_bus_error_is_set(&error))
+                (void) sd_bus_error_set_errno(&error, r);
+        return bus_explain(&error);
+}

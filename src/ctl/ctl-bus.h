@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* org.ackgroup.Client1, from outside. */
+
+#include "ctl/ctl.h"
+
+#define BUS_NAME          "org.ackgroup.Client1"
+#define BUS_PATH          "/org/ackgroup/Client1"
+#define MANAGER_INTERFACE BUS_NAME ".Manager"
+#define MESSAGE_INTERFACE BUS_NAME ".Message"
+
+/* Connects, and says what can be done when that fails. Without --user, --system, -H and -M: the system bus,
+ * or the session bus when only there somebody provides the service. Returns an exit code. */
+int bus_connect(Ctl *c);
+void bus_disconnect(Ctl *c);
+
+/* A call of the manager; appends arguments as sd_bus_message_append() does. */
+int bus_new_call(Ctl *c, sd_bus_message **ret, const char *method);
+/* Sends it. 0 with the reply, or an exit code after telling why. */
+int bus_call(Ctl *c, sd_bus_message *call, sd_bus_message **ret);
+
+/* Tells what an error reply means and what to do; returns the exit code for it. */
+int bus_explain(const sd_bus_error *error);
+/* The service went away, and may come back. */
+bool bus_is_gone(const sd_bus_error *error);

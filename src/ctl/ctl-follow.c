@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "ctl/ctl-follow.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/str-util.h"
+#include "base/time-util.h"
+#include "ctl/ctl-bus.h"
+#include "ctl/ctl-table.h"
+
+#define ASK_AGAIN_USEC (500 * USEC_PER_MSEC)
+
+typedef struct Follow {
+        Ctl *c;
+        const char *id;
+        sd_bus_slot *events, *answer;
+        sd_event_source *timeout, *again, *interrupt;
+        uint32_t working; /* attempt that was said to be at work */
+        bool away;
+        bool done;
+        int code;
+} Follow;
+
+static int ask(Follow *f);
+
+static void finish(Follow *f, int code)
+{
+        f->done = true;
+        f->code = code;
+}
+
+/* One line: what, in colour, and the rest. */
+static void say(const Follow *f, const char *what, const char *format, ...) _printf_(3, 4);
+static void say(const Follow *f, const char *what, const char *format, ...)
+{
+        Style style = state_style(what);
+        char text[1024];
+        va_list ap;
+
+        if (f->c->json != JSON_OFF)
+                return;
+        va_start(ap, format);
+        (void) vsnprintf(text, sizeof text, format, ap);
+        va_end(ap);
+        fprintf(stderr, "%s%-12s%s  %s\n", style_begin(f->c->err_colour, style), what,
+                        style_end(f->c->err_colour, style), text);
+}
+
+/* "to 1@host, attempt 2: exit status 1": as far as it is known and worth a word. */
+static void say_event(const Follow *f, const char *event, const char *receiver, uint32_t attempt,
+                const char *detail)
+{
+        static const struct {
+                const char *event, *preposition;
+                bool over; /* an attempt is over: say which */
+        } words[] = {
+                        {"bound",        "to ",   false},
+                        {"sent",         "to ",   false},
+                        {"working",      "at ",   false},
+                        {"no-ack",       "from ", true },
+                        {"failed",       "at ",   true },
+                        {"busy",         "at ",   false},
+                        {"disconnected", "from ", true },
+                        {"cancelling",   "at ",   false},
+        };
+        const char *preposition = "";
+        char number[32] = "";
+        bool over = false;
+
+        for (size_t i = 0; i < ELEMENTSOF(words); i++)
+                if (str_equal(event, words[i].event)) {
+                        preposition = words[i].preposition;
+                        over = words[i].over;
+                }
+        if (over || attempt > 1)
+                (void) snprintf(number, sizeof number, ", attempt %" PRIu32, attempt);
+        bool somewhere = !str_empty(receiver) && !str_empty(preposition);
+        say(f, event, "%s%s%s%s%s", somewhere ? preposition : "", somewhere ? receiver : "",
+                        somewhere ? number : "", somewhere && !str_empty(detail) ? ": " : "", detail);
+}
+
+static int on_event(sd_bus_message *signal, void *userdata, sd_bus_error *error)
+{
+        static const char *const ends[] = {"acked", "rejected", "cancelled", "dead"};
+        const char *id, *event, *receiver, *detail;
+        Follow *f = userdata;
+        uint32_t attempt;
+
+        if (sd_bus_message_read(signal, "ssuss", &id, &event, &attempt, &receiver, &detail) < 0 || !f->id ||
+                        !str_after_prefix(id, f->id))
+                return 0;
+        for (size_t i = 0; i < ELEMENTSOF(ends); i++)
+                if (str_equal(event, ends[i]))
+                        return 0; /* the answer says it, with the reply */
+        if (str_equal(event, "working")) {
+                if (f->working == attempt)
+                        return 0;
+                f->working = attempt;
+        }
+        _cleanup_free_ char *printable = str_printable(detail, strlen(detail), 512);
+        say_event(f, event, receiver, attempt, str_equal(event, "accepted") ? id : printable ?: "");
+        return 0;
+}
+
+static int on_time(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        Follow *f = userdata;
+        char text[DURATION_MAX];
+
+        finish(f, ctl_fail(EXIT_TIMEOUT, "not done after %s; it is tried on: ackctl wait %.8s",
+                                  format_duration(text, f->c->timeout_usec), f->id));
+        return 0;
+}
+
+static int on_again(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        Follow *f = userdata;
+        int r;
+
+        f->again = sd_event_source_disable_unref(f->again);
+        r = ask(f);
+        if (r < 0)
+                finish(f, ctl_fail(EXIT_NO_SERVICE, "the bus is gone: %s", strerror(-r)));
+        return 0;
+}
+
+static int on_interrupt(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
+{
+        Follow *f = userdata;
+
+        finish(f, ctl_fail(EXIT_INTERRUPTED,
+                                  "not waiting any more; the message is tried on: ackctl wait %.8s", f->id));
+        return 0;
+}
+
+static void show_end(Follow *f, const char *state, uint32_t attempts, const char *receiver,
+                const void *reply, size_t n, const char *problem)
+{
+        _cleanup_free_ char *printable = str_printable(problem, strlen(problem), 512);
+
+        if (f->c->json != JSON_OFF) {
+                _cleanup_(cjsonp) cJSON *end = cJSON_CreateObject();
+                cJSON_AddStringToObject(end, "id", f->id);
+                cJSON_AddStringToObject(end, "state", state);
+                cJSON_AddNumberToObject(end, "attempts", attempts);
+                cJSON_AddStringToObject(end, "receiver", receiver);
+                cJSON_AddItemToObject(end, "reply", value_of_bytes(reply, n));
+                cJSON_AddStringToObject(end, "error", problem);
+                value_print(f->c, end);
+                return;
+        }
+        if (str_equal(state, "acked"))
+                say(f, state, "by %s, %" PRIu32 " attempt%s", receiver, attempts, attempts == 1 ? "" : "s");
+        else
+                say(f, state, "%s", str_empty(printable) ? f->id : printable);
+        (void) !fwrite(reply, 1, n, stdout);
+        if (n > 0 && f->c->out_is_terminal && ((const char *) reply)[n - 1] != '\n')
+                putchar('\n');
+        (void) fflush(stdout);
+}
+
+static void wait_for_the_client(Follow *f)
+{
+        if (!f->away)
+                say(f, "waiting", "the client is away; its messages are on disk, asking again");
+        f->away = true;
+        (void) sd_event_add_time_relative(
+                        f->c->event, &f->again, CLOCK_BOOTTIME, ASK_AGAIN_USEC, 0, on_again, f);
+}
+
+static int on_answer(sd_bus_message *answer, void *userdata, sd_bus_error *ignored)
+{
+        const sd_bus_error *error = sd_bus_message_get_error(answer);
+        const char *state, *receiver, *problem;
+        Follow *f = userdata;
+        uint32_t attempts;
+        const void *reply;
+        size_t n;
+
+        f->answer = sd_bus_slot_unref(f->answer);
+        if (error && bus_is_gone(error)) {
+                wait_for_the_client(f);
+                return 0;
+        }
+        if (error) {
+                finish(f, bus_explain(error));
+                return 0;
+        }
+        if (sd_bus_message_read(answer, "sus", &state, &attempts, &receiver) < 0 ||
+                        sd_bus_message_read_array(answer, 'y', &reply, &n) < 0 ||
+                        sd_bus_message_read(answer, "s", &problem) < 0) {
+                finish(f, ctl_fail(EXIT_FAILED, "the client's answer cannot be read"));
+                return 0;
+        }
+        show_end(f, state, attempts, receiver, reply, n, problem);
+        finish(f, str_equal(state, "acked") ? EXIT_OK : EXIT_NOT_ACKED);
+        return 0;
+}
+
+static int ask(Follow *f)
+{
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL;
+        int r;
+
+        r = bus_new_call(f->c, &call, "Wait");
+        if (r >= 0)
+                r = sd_bus_message_append(call, "st", f->id, (uint64_t) 0);
+        if (r >= 0)
+                r = sd_bus_call_async(f->c->bus, &f->answer, call, on_answer, f, UINT64_MAX);
+        return r;
+}
+
+static Follow follow; /* of the one message that is looked at */
+
+int follow_prepare(Ctl *c)
+{
+        int r;
+
+        if (follow.events)
+                return 0;
+        follow.c = c;
+        r = sd_bus_match_signal(c->bus, &follow.events, BUS_NAME, BUS_PATH, MANAGER_INTERFACE,
+                        "MessageEvent", on_event, &follow);
+        return r < 0 ? ctl_fail(EXIT_FAILED, "cannot listen to the client: %s", strerror(-r)) : 0;
+}
+
+int follow_message(Ctl *c, const char *id)
+{
+        Follow *f = &follow;
+        int r;
+
+        f->c = c, f->id = id, f->done = f->away = false, f->working = 0;
+        r = ask(f);
+        if (r >= 0 && c->timeout_usec > 0)
+                r = sd_event_add_time_relative(
+                                c->event, &f->timeout, CLOCK_BOOTTIME, c->timeout_usec, 0, on_time, f);
+        if (r >= 0)
+                r = sd_event_add_signal(
+                                c->event, &f->interrupt, SIGINT | SD_EVENT_SIGNAL_PROCMASK, on_interrupt, f);
+        while (r >= 0 && !f->done)
+                r = sd_event_run(c->event, UINT64_MAX);
+        f->answer = sd_bus_slot_unref(f->answer);
+        f->timeout = sd_event_source_disable_unref(f->timeout);
+        f->again = sd_event_source_disable_unref(f->again);
+        f->interrupt = sd_event_source_disable_unref(f->interrupt);
+        f->id = NULL;
+        return r < 0 ? ctl_fail(EXIT_FAILED, "cannot wait: %s", strerror(-r)) : f->code;
+}

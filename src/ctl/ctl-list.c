@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <string.h>
+
+#include "base/str-util.h"
+#include "ctl/ctl-bus.h"
+#include "ctl/ctl-list.h"
+#include "ctl/ctl-table.h"
+
+static int append_filter(const Ctl *c, sd_bus_message *call)
+{
+        int r;
+
+        r = sd_bus_message_open_container(call, 'a', "{sv}");
+        if (r >= 0 && c->group)
+                r = sd_bus_message_append(call, "{sv}", "group", "s", c->group);
+        for (char **s = c->labels; s && *s && r >= 0; s++)
+                r = sd_bus_message_append(call, "{sv}", "label", "as", 1, *s);
+        return r < 0 ? r : sd_bus_message_close_container(call);
+}
+
+int list_receivers(Ctl *c, cJSON **ret)
+{
+        static const char *const fields[] = {
+                        "id", "name", "group", "labels", "addresses", "state", "bound", "plain", NULL};
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL, *answer = NULL;
+        int r;
+
+        r = bus_new_call(c, &call, "ListReceivers");
+        if (r >= 0)
+                r = append_filter(c, call);
+        if (r < 0)
+                return ctl_fail(EXIT_FAILED, "cannot make the call: %s", strerror(-r));
+        r = bus_call(c, call, &answer);
+        if (r != 0)
+                return r;
+        *ret = value_read_records(answer, fields);
+        return *ret ? 0 : ctl_fail(EXIT_FAILED, "the client's answer cannot be read");
+}
+
+int verb_list(Ctl *c, int argc, char **argv)
+{
+        static const Column columns[] = {
+                        {"NAME",        "name", COLUMN_TEXT, true},
+                        {"GROUP",  "group", COLUMN_TEXT, true},
+                        {"STATE",             "state", COLUMN_STATE, false},
+                        {"BOUND",     "bound", COLUMN_NUMBER, false},
+                        {"ID",         "id", COLUMN_ID, false},
+                        {"LABELS",       "labels", COLUMN_LIST, true},
+                        {"ADDRESSES", "addresses", COLUMN_LIST, true},
+                        { },
+        };
+        _cleanup_(cjsonp) cJSON *receivers = NULL;
+        int r = list_receivers(c, &receivers);
+
+        if (r == 0)
+                table_print(c, receivers, columns, "receiver");
+        return r;
+}

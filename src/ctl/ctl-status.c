@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <string.h>
+
+#include "ctl/ctl-bus.h"
+#include "ctl/ctl-table.h"
+
+int verb_status(Ctl *c, int argc, char **argv)
+{
+        static const Column lines[] = {
+                        {"Version",     "Version", COLUMN_TEXT, false},
+                        {"Client",  "ClientId", COLUMN_TEXT, false},
+                        {"Bus",             "Bus", COLUMN_TEXT, false},
+                        {"Discovery",  "Discovery", COLUMN_TEXT, false},
+                        {"is",        "DiscoveryState", COLUMN_STATE, false},
+                        {"Receivers",         "Receivers", COLUMN_NUMBER, false},
+                        {"Waiting",  "Waiting", COLUMN_NUMBER, false},
+                        {"Settled",             "Settled", COLUMN_NUMBER, false},
+                        {"Attempts", "Attempts", COLUMN_NUMBER, false},
+                        {"Outbox limit",        "OutboxLimit", COLUMN_NUMBER, false},
+                        {},
+        };
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL, *answer = NULL;
+        _cleanup_(cjsonp) cJSON *properties = NULL;
+        int r;
+
+        r = sd_bus_message_new_method_call(
+                        c->bus, &call, BUS_NAME, BUS_PATH, "org.freedesktop.DBus.Properties", "GetAll");
+        if (r >= 0)
+                r = sd_bus_message_append(call, "s", MANAGER_INTERFACE);
+        if (r < 0)
+                return ctl_fail(EXIT_FAILED, "cannot make the call: %s", strerror(-r));
+        r = bus_call(c, call, &answer);
+        if (r != 0)
+                return r;
+        properties = value_read(answer);
+        if (!properties)
+                return ctl_fail(EXIT_FAILED, "the client's answer cannot be read");
+        cJSON_AddStringToObject(properties, "Bus", c->on_session_bus ? "session" : "system");
+        lines_print(c, properties, lines);
+        return EXIT_OK;
+}
