@@ -229,13 +229,17 @@ int conf_set(const ConfTable *table, const char *section, const char *key, const
         return set_item(item, value, option, object, error);
 }
 
-/* $variable/ackgroup, or ~/fallback/ackgroup; as root the system's directory. */
-static int find_directory(const char *system, const char *variable, const char *fallback, char **ret)
+/* What systemd names in $given, as it does for the units, whose user is not root; as root the system's
+ * directory; else $variable/ackgroup, or ~/fallback/ackgroup. */
+static int find_directory(const char *given, const char *system, const char *variable, const char *fallback,
+                char **ret)
 {
-        const char *value = getenv(variable), *home = getenv("HOME");
+        const char *value = getenv(variable), *home = getenv("HOME"), *directory = getenv(given);
         char *s;
 
-        if (geteuid() == 0)
+        if (!str_empty(directory))
+                s = strndup(directory, strcspn(directory, ":"));
+        else if (geteuid() == 0)
                 s = strdup(system);
         else if (!str_empty(value))
                 s = str_format("%s/ackgroup", value);
@@ -256,14 +260,14 @@ int conf_state_directory(const char *role, char **ret)
         char *s;
         int r;
 
+        r = find_directory("STATE_DIRECTORY", "/var/lib/ackgroup", "XDG_STATE_HOME", ".local/state", &top);
+        if (r < 0)
+                return r;
+        /* systemd's is this role's own. */
         if (!str_empty(given))
-                s = strndup(given, strcspn(given, ":"));
-        else {
-                r = find_directory("/var/lib/ackgroup", "XDG_STATE_HOME", ".local/state", &top);
-                if (r < 0)
-                        return r;
+                s = TAKE_PTR(top);
+        else
                 s = str_format("%s/%s", top, role);
-        }
         if (!s)
                 return -ENOMEM;
         r = mkdir_parents(s, 0700);
@@ -277,10 +281,11 @@ int conf_state_directory(const char *role, char **ret)
 
 int conf_runtime_directory(char **ret)
 {
-        return find_directory("/run/ackgroup", "XDG_RUNTIME_DIR", NULL, ret);
+        return find_directory("RUNTIME_DIRECTORY", "/run/ackgroup", "XDG_RUNTIME_DIR", NULL, ret);
 }
 
 int conf_directory(char **ret)
 {
-        return find_directory(ACKGROUP_SYSCONFDIR "/ackgroup", "XDG_CONFIG_HOME", ".config", ret);
+        return find_directory("CONFIGURATION_DIRECTORY", ACKGROUP_SYSCONFDIR "/ackgroup", "XDG_CONFIG_HOME",
+                        ".config", ret);
 }
