@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "ctl/ctl-help.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/str-util.h"
@@ -74,7 +75,7 @@ const OptionHelp option_helps[] = {
                 {OPTION_HOST,                    'H', "host", "[USER@]HOST", 0, "on another host, over SSH"},
                 {OPTION_MACHINE,                               'M', "machine", "CONTAINER", 0, "in a local container"},
                 {OPTION_HELP,                                   'h', "help", NULL, 0, "this text; also for each verb"},
-                {OPTION_VERSION,  0, "version", NULL, 0, NULL},
+                {OPTION_VERSION,  0, "version", NULL, 0, "which ackctl this is"},
                 {},
 };
 
@@ -130,7 +131,8 @@ void help_print(const Verb *v)
              "Sends messages to receivers of a group, and shows what became of them.\n"
              "Without a verb, on a terminal: choose a receiver, type messages.\n\nVerbs:");
         for (size_t i = 0; i < ELEMENTSOF(verbs); i++)
-                printf("  %-9s %-10s %s\n", verbs[i].name, verbs[i].arguments, verbs[i].summary);
+                printf("  %-9s %s%*s %s\n", verbs[i].name, verbs[i].arguments,
+                                (int) (10 - mbstowcs(NULL, verbs[i].arguments, 0)), "", verbs[i].summary);
         puts("\nOptions of every verb (\"ackctl VERB --help\" shows those of its own):");
         print_options(0);
         puts("\nWithout --user or --system: the system's client, or the session's when only that one\n"
