@@ -1,0 +1,315 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""ackctl as people use it: what it prints, how it exits, the dialogue on a terminal."""
+
+import json
+import os
+import pathlib
+import pty
+import re
+import select
+import signal
+import subprocess
+import time
+
+import pytest
+
+from conftest import BUILD, lines, script, wait_until
+
+ACKCTL = BUILD / "src/ctl/ackctl"
+
+
+@pytest.fixture
+def ackctl(bus):
+    def run(*words, code=0, stdin=None):
+        done = subprocess.run([ACKCTL, "--user", *map(str, words)], env=bus.environment, capture_output=True, text=True,
+                              timeout=60, input=stdin if stdin is not None else "")
+        assert done.returncode == code, (words, done.returncode, done.stdout, done.stderr)
+        assert "Sanitizer" not in done.stderr and "runtime error" not in done.stderr, done.stderr
+        return done.stdout, done.stderr
+
+    return run
+
+
+def background(bus, *words):
+    return subprocess.Popen([ACKCTL, "--user", *map(str, words)], env=bus.environment, stdin=subprocess.DEVNULL,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def steps(text):
+    """The first words of the lines on standard error."""
+    return [line.split()[0] for line in text.splitlines()]
+
+
+def test_list(discovery, receiver, client, ackctl):
+    d = discovery()
+    one = receiver(d, "1", "--group", "blue", "--label", "zone=a")
+    receiver(d, "2")
+    client(d)
+    out, _ = ackctl("list")
+    assert out.splitlines()[0].split() == ["NAME", "GROUP", "STATE", "BOUND", "ID", "LABELS", "ADDRESSES"]
+    assert out.splitlines()[1].split() == ["1", "blue", "idle", "0", one.id, "zone=a", f"unix:{one.socket}"]
+    assert out.splitlines()[-1] == "2 receivers."
+    out, _ = ackctl("list", "--group", "blue", "--no-legend")
+    assert len(out.splitlines()) == 1
+    assert ackctl("list", "--label", "zone=b")[0] == "0 receivers.\n"
+    records = json.loads(ackctl("list", "--json=short")[0])
+    assert records[0] == {"id": one.id, "name": "1", "group": "blue", "labels": {"zone": "a"}, "plain": False,
+                          "addresses": [f"unix:{one.socket}"], "state": "idle", "bound": 0}
+    assert json.loads(ackctl("list", "--json=pretty")[0]) == records
+
+
+def test_send_shows_the_steps_and_prints_the_reply(discovery, receiver, client, ackctl, tmp_path):
+    d = discovery()
+    receiver(d, "1", command=script(tmp_path, 'echo "you said $(cat)"'))
+    client(d)
+    out, err = ackctl("send", "--any", "hello")
+    assert out == "you said hello\n"
+    assert steps(err) == ["accepted", "bound", "sent", "acked"]
+    assert err.splitlines()[-1].split(maxsplit=1)[1].strip() == "by 1, 1 attempt"
+    assert ackctl("send", "--to", "1", stdin="from a pipe")[0] == "you said from a pipe\n"
+    (tmp_path / "file").write_text("from a file")
+    assert ackctl("send", "--to", "1", "--file", tmp_path / "file")[0] == "you said from a file\n"
+    assert ackctl("send", "--to", "1", "--", "--odd")[0] == "you said --odd\n"
+    end = json.loads(ackctl("send", "--any", "--json=short", "x")[0])
+    assert (end["state"], end["attempts"], end["reply"]) == ("acked", 1, "you said x\n")
+
+
+def test_send_shows_retries(discovery, receiver, client, ackctl):
+    """Message with error and retry until acked, as a person sees it."""
+    d = discovery()
+    receiver(d, "1", "--failure-probability", "0.5")
+    client(d, "--ack-timeout", "100ms")
+    seen = []
+
+    def until_one_was_retried():
+        seen.append(ackctl("send", "--to", "1", "x")[1])
+        return "no-ack" in steps(seen[-1])
+
+    wait_until(until_one_was_retried, "an ack is withheld", seconds=60)
+    words = steps(seen[-1])
+    assert words[:4] == ["accepted", "bound", "sent", "no-ack"] and words[-2:] == ["sent", "acked"]
+
+
+def test_bytes_go_through(discovery, receiver, client, bus, tmp_path):
+    d = discovery()
+    receiver(d, "1", command=script(tmp_path, "cat"))
+    client(d)
+    data = bytes(range(256)) * 4
+    done = subprocess.run([ACKCTL, "--user", "send", "--any"], env=bus.environment, input=data, capture_output=True,
+                          timeout=60)
+    assert done.stdout == data
+    done = subprocess.run([ACKCTL, "--user", "--json=short", "send", "--any"], env=bus.environment, input=data,
+                          capture_output=True, timeout=60)
+    assert bytes(json.loads(done.stdout)["reply"]) == data
+
+
+def test_messages_show_wait_cancel(discovery, receiver, client, ackctl):
+    d = discovery()
+    receiver(d, "1")
+    client(d)
+    acked = ackctl("send", "--any", "--no-wait", "x")[0].strip()
+    assert steps(ackctl("wait", acked[:8])[1])[-1] == "acked"
+    queued = [ackctl("send", "--any", "--group", "nobody", "--no-wait", "x")[0].strip() for _ in range(3)]
+    rows = json.loads(ackctl("messages", "--json=short")[0])
+    assert [row["id"] for row in rows] == queued[::-1] + [acked]
+    assert [row["id"] for row in json.loads(ackctl("messages", "--state", "acked", "--json=short")[0])] == [acked]
+    out, _ = ackctl("messages", "--limit", "2")
+    assert out.splitlines()[-2:] == ["2 messages.", "There are older ones: --all shows them."]
+    assert ackctl("messages", "--all")[0].splitlines()[-1] == "4 messages."
+    out, _ = ackctl("show", acked[:8])
+    assert f"Message: {acked}\n" in out and "State: acked\n" in out and "Guarantee: processed-once\n" in out
+    assert json.loads(ackctl("show", queued[0], "--json=short")[0])["State"] == "queued"
+    ackctl("cancel", queued[0], queued[1])
+    assert json.loads(ackctl("show", queued[0], "--json=short")[0])["State"] == "cancelled"
+    assert "cancelled" in ackctl("wait", queued[0], code=3)[1]
+    status = json.loads(ackctl("status", "--json=short")[0])
+    assert (status["Waiting"], status["Receivers"], status["DiscoveryState"]) == (1, 1, "reachable")
+    assert "Waiting: 1\n" in ackctl("status")[0]
+
+
+@pytest.mark.parametrize("words, code, text", [
+    (["frob"], 2, 'there is no "frob"'),
+    ([], 2, "Usage:"),
+    (["send", "hello"], 2, "--to RECEIVER or --any"),
+    (["send", "--to", "1", "--any", "hello"], 2, "--to RECEIVER or --any"),
+    (["send", "--to", "1", "--group", "x", "hello"], 2, "go with --any"),
+    (["send", "--any", "two", "words"], 2, "quote a message"),
+    (["send", "--any", "--label", "zone", "x"], 2, "zone"),
+    (["send", "--any", "--timeout", "soon", "x"], 2, '"soon"'),
+    (["send", "--any", "--file", "/nonexistent"], 1, "/nonexistent"),
+    (["list", "--limit", "3"], 2, "--limit means nothing to list"),
+    (["list", "--json=xml"], 2, '"xml"'),
+    (["list", "--bogus"], 2, "bogus"),
+    (["show"], 2, "show needs ID"),
+    (["messages", "--state", "lost"], 2, '"lost"'),
+    (["send", "--to", "nobody", "x"], 6, "ackctl list"),
+    (["show", "123456"], 6, "ackctl messages"),
+    (["wait", "123456"], 6, "No message"),
+    (["cancel", "12"], 2, "at least 6"),
+    (["send", "--any", "--timeout", "100ms", "x"], 4, "ackctl wait"),
+])
+def test_mistakes_and_exit_codes(discovery, client, ackctl, words, code, text):
+    client(discovery())
+    _, err = ackctl(*words, code=code)
+    assert text in err
+
+
+def test_no_service(ackctl):
+    assert "systemctl start ackgroup-client" in ackctl("list", code=5)[1]
+
+
+def test_finds_the_session_without_flags(discovery, client, bus):
+    client(discovery())
+    environment = {**bus.environment, "DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/nonexistent"}
+    done = subprocess.run([ACKCTL, "status"], env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and "Bus: session" in done.stdout
+
+
+def test_rejected(discovery, receiver, client, ackctl):
+    d = discovery()
+    receiver(d, "1", "--max-payload", "10")
+    client(d)
+    assert "takes at most 10 bytes" in ackctl("send", "--to", "1", "x" * 11, code=3)[1]
+
+
+def test_client_restarts_while_send_waits(discovery, receiver, client, bus, tmp_path):
+    d = discovery()
+    receiver(d, "1", command=script(tmp_path, "echo run >>$D/runs; while ! test -e $D/go; do sleep 0.02; done; echo done"))
+    c = client(d)
+    waiting = background(bus, "send", "--any", "x")
+    wait_until(lambda: lines(tmp_path / "runs"), "the handler runs")
+    c.end(kill=True)
+    c.start(wait_until)
+    (tmp_path / "go").touch()
+    out, err = waiting.communicate(timeout=60)
+    assert waiting.returncode == 0 and out == "done\n"
+    assert "waiting" in steps(err) and steps(err)[-1] == "acked"
+    assert lines(tmp_path / "runs") == ["run"]
+
+
+def test_interrupt_leaves_the_message(discovery, client, bus):
+    c = client(discovery())
+    waiting = background(bus, "send", "--any", "x")
+    wait_until(lambda: c.properties()["Waiting"] == 1, "it is accepted")
+    wait_until(lambda: int(dict(line.split(":\t") for line in open(f"/proc/{waiting.pid}/status")
+                                if line.startswith("SigBlk"))["SigBlk"], 16) & 1 << (signal.SIGINT - 1),
+               "it takes signals")
+    waiting.send_signal(signal.SIGINT)
+    _, err = waiting.communicate(timeout=60)
+    assert waiting.returncode == 130 and "ackctl wait" in err
+    assert c.properties()["Waiting"] == 1
+
+
+def test_monitor(discovery, receiver, client, ackctl, bus):
+    d = discovery()
+    receiver(d, "1")
+    client(d)
+    monitor = background(bus, "monitor", "--json=short")
+    wait_until(lambda: ackctl("send", "--any", "x") and select.select([monitor.stdout], [], [], 0)[0],
+               "the monitor sees a message")
+    monitor.send_signal(signal.SIGINT)
+    out, _ = monitor.communicate(timeout=60)
+    assert monitor.returncode == 0
+    events = [json.loads(line) for line in out.splitlines()]
+    assert {"id", "event", "attempt", "receiver", "detail", "time"} == set(events[0])
+    assert "acked" in {e["event"] for e in events}
+
+
+class Terminal:
+    """ackctl on a pseudo-terminal."""
+
+    def __init__(self, bus, *words, columns=80):
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.environ.update({**bus.environment, "LC_ALL": "C.UTF-8", "TERM": "xterm"})
+            subprocess.run(["stty", "cols", str(columns)])
+            os.execv(ACKCTL, [ACKCTL, "--user", *words])
+        self.text = ""
+
+    def read_until(self, wanted):
+        begin = len(self.text)
+        end = time.monotonic() + 20
+        while wanted not in self.text[begin:]:
+            assert time.monotonic() < end, f"{wanted!r} never came: {self.text[begin:]}"
+            if select.select([self.fd], [], [], 0.1)[0]:
+                try:
+                    data = os.read(self.fd, 65536)
+                except OSError:
+                    data = b""
+                assert data, f"it ended before {wanted!r}: {self.text[begin:]}"
+                self.text += data.decode()
+        return self.text[begin:]
+
+    def write(self, text):
+        os.write(self.fd, text.encode())
+
+    def end(self):
+        while True:
+            try:
+                data = os.read(self.fd, 65536)
+            except OSError:
+                data = b""
+            if not data:
+                break
+            self.text += data.decode()
+        os.close(self.fd)
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+
+def test_dialogue(discovery, receiver, client, bus, tmp_path):
+    """The seed's client: choose from a numbered list, type a message, see the ack; again."""
+    d = discovery()
+    receiver(d, "1", command=script(tmp_path, 'echo "one got $(cat)"'))
+    receiver(d, "2", "--failure-probability", "0.5", command=script(tmp_path, 'echo "two got $(cat)"', name="two"))
+    client(d)
+    t = Terminal(bus)
+    assert "  1  1 " in t.read_until("Receiver: ")
+    t.write("2\n")
+    t.read_until("Message: ")
+    t.write("hello two\n")
+    assert "two got hello two" in t.read_until("Receiver: ")
+    t.write("a\n")
+    t.read_until("Message: ")
+    t.write("whoever\n")
+    assert "got whoever" in t.read_until("Receiver: ")
+    t.write("7\n")
+    assert 'no "7" in the list' in t.read_until("Receiver: ")
+    t.write("q\n")
+    assert t.end() == 0
+
+def test_table_fits_the_terminal(discovery, receiver, client, bus):
+    d = discovery()
+    receiver(d, "a-receiver-with-a-rather-long-name", "--group", "a-group-with-a-rather-long-name", "--label", "zone=a")
+    client(d)
+    t = Terminal(bus, "list", "--no-legend", columns=80)
+    assert t.end() == 0
+    rows = [re.sub(r"\x1b\[[0-9;]*m", "", row) for row in t.text.splitlines() if row.strip()]
+    assert len(rows) == 1 and len(rows[0]) <= 80 and "…" in rows[0]
+
+
+COMPLETION = pathlib.Path(__file__).parents[2] / "packaging" / "ackctl.bash"
+
+
+@pytest.mark.parametrize("line, wanted", [
+    ("ackctl s", {"send", "show", "status"}),
+    ("ackctl --user send --t", {"--to", "--timeout"}),
+    ("ackctl --user send --to ", {"1", "2"}),
+    ("ackctl --user list --group b", {"blue"}),
+    ("ackctl --user show ", "messages"),
+    ("ackctl messages --state ac", {"acked"}),
+    ("ackctl list --json = p", {"pretty"}),
+])
+def test_completion(discovery, receiver, client, bus, line, wanted):
+    d = discovery()
+    receiver(d, "1", "--group", "blue")
+    receiver(d, "2")
+    c = client(d)
+    if wanted == "messages":
+        wanted = {c.send("any", "nobody", "x") for _ in range(2)}
+    words = line.split() + ([""] if line.endswith(" ") else [])
+    quoted = " ".join(f"'{word}'" for word in words)
+    done = subprocess.run(
+        ["bash", "-c", f". {COMPLETION}; PATH={ACKCTL.parent}:$PATH; COMP_WORDS=({quoted}); "
+         f"COMP_CWORD={len(words) - 1}; _ackctl; printf '%s\\n' \"${{COMPREPLY[@]}}\""],
+        env=bus.environment, capture_output=True, text=True, timeout=60)
+    assert set(done.stdout.split()) == wanted, done.stderr
