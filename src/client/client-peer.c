@@ -62,14 +62,21 @@ int peer_find_by_word(Client *c, const char *word, Peer **ret)
                 return *ret ? 0 : -ENOENT;
         }
         HASH_FIND(hh_name, c->peer_names, word, strlen(word), found);
-        if (!found)
-                for (p = c->peer_names; p; p = p->hh_name.next) {
-                        if (!name_matches(p->info.name, word))
-                                continue;
-                        if (found)
-                                return -ENOTUNIQ;
-                        found = p;
-                }
+        for (p = found ? NULL : c->peer_names; p; p = p->hh_name.next) {
+                if (!name_matches(p->info.name, word))
+                        continue;
+                if (found)
+                        return -ENOTUNIQ;
+                found = p;
+        }
+        /* One that was there, and has stopped: what is sent to it waits for it. */
+        for (p = found ? NULL : c->peers; p; p = p->hh.next) {
+                if (!p->info.name || !name_matches(p->info.name, word))
+                        continue;
+                if (found)
+                        return -ENOTUNIQ;
+                found = p;
+        }
         *ret = found;
         return found ? 0 : -ENOENT;
 }

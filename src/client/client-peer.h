@@ -42,7 +42,8 @@ struct Peer {
 const char *peer_name(const Peer *p);
 Peer *peer_find(Client *c, sd_id128_t id);
 int peer_get(Client *c, sd_id128_t id, Peer **ret); /* finds or makes it */
-/* By id (a UUID) or name, also a name without its "@host". 0, -ENOENT, or -ENOTUNIQ. */
+/* By id (a UUID) or name, also a name without its "@host"; the listed ones first. 0, -ENOENT, or -ENOTUNIQ.
+ */
 int peer_find_by_word(Client *c, const char *word, Peer **ret);
 
 /* Discovery lists it like this; takes what `info` holds. / Discovery does not list it any more. */

@@ -110,6 +110,19 @@ def test_receiver_comes_late(discovery, receiver, client):
     assert json.loads(background.communicate(timeout=20)[0])["data"][0] == "acked"
 
 
+def test_receiver_has_left(discovery, receiver, client):
+    """A stop is not the end: what is sent to one that was used waits for it."""
+    d = discovery()
+    r = receiver(d, "1")
+    c = client(d)
+    c.wait(c.send("to", "1", "x"))
+    assert r.end() == 0
+    wait_until(lambda: c.receivers() == [], "it is gone from the list")
+    m = c.send("to", "1", "y")
+    r.start()
+    assert c.wait(m)["state"] == "acked"
+
+
 def test_events_are_signalled(discovery, receiver, client, bus):
     d = discovery()
     receiver(d, "1", "--failure-probability", "0")
