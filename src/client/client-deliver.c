@@ -164,6 +164,8 @@ static void handle(Message *m, DeliveryEvent event, const char *detail, uint64_t
         report(m, event, attempt, detail);
         if (save)
                 message_save(m);
+        if (event != DELIVERY_BIND)
+                message_spare_payload(m);
         if (m->record.state == DELIVERY_BOUND && event != DELIVERY_DISCONNECT)
                 peer_ready(m->peer, m);
 }

@@ -5,7 +5,10 @@
 #include <utlist.h>
 
 #include "base/str-util.h"
+#include "client/client-peer.h"
 #include "client/client-queue.h"
+
+#define PAYLOAD_KEEP 4096u
 
 int message_new(Client *c, OutboxRecord *record, Message **ret)
 {
@@ -38,6 +41,16 @@ Message *message_find(Client *c, sd_id128_t id)
 
         HASH_FIND(hh, c->messages, &id, sizeof id, m);
         return m;
+}
+
+void message_spare_payload(Message *m)
+{
+        bool wanted = m->record.state == DELIVERY_SENT || (m->peer && m->peer->speaking == m);
+
+        if (wanted || m->record.size <= PAYLOAD_KEEP)
+                return;
+        free(m->payload);
+        m->payload = NULL;
 }
 
 void message_leave_queue(Message *m)

@@ -55,6 +55,9 @@ void message_pin(Message *m);
 void message_unpin(Message *m);
 void message_release(Message *m); /* frees it when nothing needs it */
 void message_changed(Message *m);
+/* Small payloads are worth their memory. A large one that cannot be written now is read again when it can.
+ */
+void message_spare_payload(Message *m);
 void message_leave_queue(Message *m); /* it is final */
 
 /* The only one whose id begins with `prefix` (6 to 32 hex digits, or a UUID with dashes), in memory or on

@@ -60,6 +60,7 @@ static void on_inserted(DbOp *op, int r)
                 queue_add(m->queue, m);
                 deliver_queue(m->queue);
         }
+        message_spare_payload(m);
         message_unpin(m);
 }
 

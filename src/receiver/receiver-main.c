@@ -68,7 +68,7 @@ static const char help[] =
                 "  --concurrency N             handlers that run at once (1)\n"
                 "  --queue N                   messages that may wait for one (64)\n"
                 "  --failure-probability P     withhold so many acks on purpose, to see retries\n"
-                "  --plain-text[=BOOL]         take bare text too, without exactly-once\n"
+                "  --plain-text[=BOOL]         take bare text too, which may run twice\n"
                 "  --handler-timeout SEC       a handler is killed after this (1h)\n"
                 "  --max-payload BYTES         largest message (1M)\n"
                 "  --allow-insecure            listen beyond loopback without TLS\n"

@@ -3,15 +3,18 @@
 
 import concurrent.futures
 import json
+import os
+import pathlib
 import resource
 import signal
 import socket
+import subprocess
 import threading
 
 import pytest
 
 from client import Failed
-from conftest import lines, script, wait_until
+from conftest import BUILD, lines, script, wait_until
 
 # One line per run, then waits for the gate, then one line per end.
 GATED = ('echo "begin ${ACKGROUP_POSSIBLE_DUPLICATE:-0}" >>$D/runs\n'
@@ -198,6 +201,33 @@ def test_thousands_wait_in_order(discovery, receiver, client, tmp_path):
     r.start()
     wait_until(lambda: c.properties()["Waiting"] == 0, "all are acked", seconds=120)
     assert len(lines(tmp_path / "got")) == n == len(set(lines(tmp_path / "got")))
+
+
+def resident(process):
+    """KiB."""
+    status = (pathlib.Path("/proc") / str(process.pid) / "status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("VmRSS:")).split()[1])
+
+
+def test_large_payloads_wait_on_disk(discovery, receiver, client, bus, tmp_path):
+    """Sixty megabytes wait, and the client does not hold them."""
+    bus.environment["ASAN_OPTIONS"] = os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=1"
+    d = discovery()
+    r = receiver(d, "1", command=script(tmp_path, "wc -c >>$D/got"))
+    c = client(d)
+    assert c.wait(c.send("to", "1", "x"))["state"] == "acked"
+    r.end(kill=True)
+    before = resident(c.process)
+    payload = tmp_path / "payload"
+    payload.write_bytes(b"x" * 1000000)
+    ackctl = [BUILD / "src/ctl/ackctl", "--user", "send", "--no-wait", "--file", payload]
+    for target in (["--to", "1"], ["--any", "--group", "nobody"]):
+        for _ in range(30):
+            subprocess.run([*ackctl, *target], env=bus.environment, check=True, capture_output=True, timeout=60)
+    assert resident(c.process) - before < 30000
+    r.start()
+    wait_until(lambda: len(lines(tmp_path / "got")) == 31, "what waited for it is processed", seconds=60)
+    assert lines(tmp_path / "got")[1:] == ["1000000"] * 30
 
 
 def test_outbox_cannot_be_written(discovery, receiver, client, tmp_path):
