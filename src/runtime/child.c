@@ -61,7 +61,10 @@ _Noreturn static void become(const ChildSpec *spec, const Pipes *pipes, void *us
                 _exit(EXIT_CANNOT_PREPARE);
         if (spec->before_exec && spec->before_exec(getpid(), userdata) < 0)
                 _exit(EXIT_CANNOT_PREPARE);
-        (void) signal(SIGPIPE, SIG_DFL);
+        /* Also what we were started with: under nohup or in a shell's background a handler would ignore
+         * SIGHUP or SIGINT. */
+        for (int number = 1; number < _NSIG; number++)
+                (void) signal(number, SIG_DFL);
         (void) sigemptyset(&none);
         (void) sigprocmask(SIG_SETMASK, &none, NULL);
         (void) execve(spec->path, spec->arguments, spec->environment);
