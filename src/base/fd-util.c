@@ -101,7 +101,7 @@ int read_file(const char *path, size_t max, char **ret, size_t *ret_size)
         return read_all(fd, max, ret, ret_size);
 }
 
-static int fsync_directory_of(const char *path)
+int fsync_directory_of(const char *path)
 {
         _cleanup_free_ char *directory = strdup(path);
         if (!directory)

@@ -26,3 +26,5 @@ int write_file_synced(const char *path, const void *data, size_t n, mode_t mode)
 
 /* mkdir -p. */
 int mkdir_parents(const char *path, mode_t mode);
+
+int fsync_directory_of(const char *path); /* so that the name itself is on disk; blocks on it */

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/log.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/string-table.h"
@@ -11,7 +13,7 @@
 #define LINE_MAX_BYTES 2048
 
 static int log_level = LOG_INFO;
-static LogSink log_sink = NULL;
+static LogTarget log_target = LOG_TARGET_UNKNOWN;
 
 static const char *const level_names[] = {
                 [LOG_EMERG] = "emerg",
@@ -35,9 +37,25 @@ int log_get_level(void)
         return log_level;
 }
 
-void log_set_sink(LogSink sink)
+static LogTarget find_target(void)
 {
-        log_sink = sink;
+        const char *stream = getenv("JOURNAL_STREAM");
+        char own[64];
+        struct stat st;
+
+        if (isatty(STDERR_FILENO))
+                return LOG_TARGET_TERMINAL;
+        if (!stream || fstat(STDERR_FILENO, &st) < 0)
+                return LOG_TARGET_PLAIN;
+        (void) snprintf(own, sizeof own, "%ju:%ju", (uintmax_t) st.st_dev, (uintmax_t) st.st_ino);
+        return strcmp(own, stream) == 0 ? LOG_TARGET_JOURNAL : LOG_TARGET_PLAIN;
+}
+
+LogTarget log_get_target(void)
+{
+        if (log_target == LOG_TARGET_UNKNOWN)
+                log_target = find_target();
+        return log_target;
 }
 
 static void log_to_stderr(int level, const char *text)
@@ -46,12 +64,12 @@ static void log_to_stderr(int level, const char *text)
         const char *before = "", *after = "";
         char prefix[8] = "";
 
-        if (isatty(STDERR_FILENO)) {
+        if (log_get_target() == LOG_TARGET_TERMINAL) {
                 if (level <= LOG_ERR)
                         before = "\033[31m", after = "\033[0m";
                 else if (level == LOG_WARNING)
                         before = "\033[33m", after = "\033[0m";
-        } else if (getenv("JOURNAL_STREAM"))
+        } else if (log_get_target() == LOG_TARGET_JOURNAL)
                 (void) snprintf(prefix, sizeof prefix, "<%d>", level);
 
         /* One write per line, so that lines of several processes do not mix. */
@@ -69,10 +87,7 @@ void log_line_va(int level, const char *format, va_list ap)
 
         int saved = errno;
         (void) vsnprintf(text, sizeof text, format, ap);
-        if (log_sink)
-                log_sink(level, text);
-        else
-                log_to_stderr(level, text);
+        log_to_stderr(level, text);
         errno = saved;
 }
 

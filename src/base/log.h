@@ -2,8 +2,9 @@
 #pragma once
 
 /* One line per event to standard error: with a <N> priority prefix where systemd reads it, plain (coloured
- * on a terminal) where a person does. The level is the only mutable state at file level in the project; it
- * can be changed while running (org.freedesktop.LogControl1). Floors 0 to 3 never log above debug. */
+ * on a terminal) where a person does. The level is the only mutable state at file level in the project, with
+ * what standard error was found to be; it can be changed while running (org.freedesktop.LogControl1). Floors
+ * 0 to 3 never log above debug. */
 
 #include <errno.h>
 #include <stdarg.h>
@@ -16,9 +17,13 @@ int log_get_level(void);
 const char *log_level_to_string(int level);
 int log_level_from_string(const char *word); /* the level, or -EINVAL */
 
-/* A sink takes lines over from standard error (the journal does, with fields); NULL gives them back. */
-typedef void (*LogSink)(int level, const char *line);
-void log_set_sink(LogSink sink);
+typedef enum LogTarget {
+        LOG_TARGET_UNKNOWN,
+        LOG_TARGET_PLAIN,
+        LOG_TARGET_TERMINAL,
+        LOG_TARGET_JOURNAL, /* systemd has connected standard error to it */
+} LogTarget;
+LogTarget log_get_target(void);
 
 void log_line(int level, const char *format, ...) _printf_(2, 3);
 void log_line_va(int level, const char *format, va_list ap) _printf_(2, 0);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 #include "base/time-util.h"
 
@@ -15,14 +16,14 @@ int parse_bool(const char *s, bool *ret)
                 const char *word;
                 bool value;
         } words[] = {
-                        {"yes",   true },
-                        {"true",  true },
-                        {"on",    true },
-                        {"1",     true },
-                        {"no",    false},
+                        {"yes", true},
+                        {"true", true},
+                        {"on", true},
+                        {"1", true},
+                        {"no", false},
                         {"false", false},
-                        {"off",   false},
-                        {"0",     false},
+                        {"off", false},
+                        {"0", false},
         };
 
         for (size_t i = 0; i < ELEMENTSOF(words); i++)
@@ -130,15 +131,15 @@ int parse_duration(const char *s, uint64_t *ret_usec)
                 const char *name;
                 uint64_t usec;
         } units[] = {
-                        {"us",  1                   },
-                        {"ms",  USEC_PER_MSEC       },
-                        {"s",   USEC_PER_SEC        },
-                        {"sec", USEC_PER_SEC        },
-                        {"m",   60 * USEC_PER_SEC   },
-                        {"min", 60 * USEC_PER_SEC   },
-                        {"h",   3600 * USEC_PER_SEC },
-                        {"d",   86400 * USEC_PER_SEC},
-                        {"",    USEC_PER_SEC        },
+                        {"us", 1},
+                        {"ms", USEC_PER_MSEC},
+                        {"s", USEC_PER_SEC},
+                        {"sec", USEC_PER_SEC},
+                        {"m", 60 * USEC_PER_SEC},
+                        {"min", 60 * USEC_PER_SEC},
+                        {"h", 3600 * USEC_PER_SEC},
+                        {"d", 86400 * USEC_PER_SEC},
+                        {"", USEC_PER_SEC},
         };
         uint64_t total = 0;
         int r;
@@ -173,4 +174,42 @@ int parse_duration(const char *s, uint64_t *ret_usec)
 
         *ret_usec = total;
         return 0;
+}
+
+int parse_timestamp(const char *s, uint64_t *ret_usec)
+{
+        static const char *const formats[] = {"%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S",
+                        "%Y-%m-%dT%H:%M", "%H:%M:%S", "%H:%M"};
+        time_t now = time(NULL);
+        uint64_t seconds;
+
+        if (s[0] == '@') {
+                int r = parse_u64(s + 1, 0, INT64_MAX / USEC_PER_SEC, &seconds);
+                if (r >= 0)
+                        *ret_usec = seconds * USEC_PER_SEC;
+                return r;
+        }
+        for (size_t i = 0; i < ELEMENTSOF(formats); i++) {
+                bool clock_only = formats[i][1] == 'H';
+                struct tm tm;
+
+                if (!localtime_r(&now, &tm))
+                        return -EINVAL;
+                tm.tm_sec = 0;
+                const char *end = strptime(s, formats[i], &tm);
+                if (!end || *end != '\0')
+                        continue;
+                tm.tm_isdst = -1;
+                time_t at = mktime(&tm);
+                if (clock_only && at <= now) {
+                        tm.tm_mday++;
+                        tm.tm_isdst = -1;
+                        at = mktime(&tm);
+                }
+                if (at < 0)
+                        return -ERANGE;
+                *ret_usec = (uint64_t) at * USEC_PER_SEC;
+                return 0;
+        }
+        return -EINVAL;
 }

@@ -142,8 +142,8 @@ static size_t utf8_printable(const unsigned char *p, size_t n)
                 size_t length;
                 uint32_t least;
         } forms[] = {
-                        {0xE0, 0xC0, 2, 0x80   },
-                        {0xF0, 0xE0, 3, 0x800  },
+                        {0xE0, 0xC0, 2, 0x80},
+                        {0xF0, 0xE0, 3, 0x800},
                         {0xF8, 0xF0, 4, 0x10000},
         };
 

@@ -19,6 +19,15 @@ static inline bool str_empty(const char *s)
 /* The rest of `s` behind `prefix`, or NULL. */
 const char *str_after_prefix(const char *s, const char *prefix);
 
+/* Copies what there is room for, with its end. */
+static inline void str_copy(char *to, size_t size, const char *from)
+{
+        size_t n = strnlen(from, size - 1);
+
+        memcpy(to, from, n);
+        to[n] = '\0';
+}
+
 /* asprintf() that says NULL on failure. */
 char *str_format(const char *format, ...) _printf_(1, 2);
 

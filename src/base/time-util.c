@@ -18,12 +18,12 @@ const char *format_duration(char buffer[static DURATION_MAX], uint64_t usec)
                 const char *name;
                 uint64_t usec;
         } units[] = {
-                        {"d",   86400 * USEC_PER_SEC},
-                        {"h",   3600 * USEC_PER_SEC },
-                        {"min", 60 * USEC_PER_SEC   },
-                        {"s",   USEC_PER_SEC        },
-                        {"ms",  USEC_PER_MSEC       },
-                        {"us",  1                   },
+                        {"d", 86400 * USEC_PER_SEC},
+                        {"h", 3600 * USEC_PER_SEC},
+                        {"min", 60 * USEC_PER_SEC},
+                        {"s", USEC_PER_SEC},
+                        {"ms", USEC_PER_MSEC},
+                        {"us", 1},
         };
 
         if (usec == USEC_INFINITY || usec == 0) {

@@ -39,7 +39,7 @@ uint32_t message_attempts(const OutboxRecord *record)
         return record->attempts + (record->state == DELIVERY_SENT);
 }
 
-static uint64_t next_retry(const Message *m)
+uint64_t message_next_retry(const Message *m)
 {
         uint64_t now = now_usec(CLOCK_BOOTTIME);
 
@@ -57,15 +57,16 @@ static int get_string(sd_bus *bus, const char *path, const char *interface, cons
         const struct {
                 const char *name, *value;
         } values[] = {
-                        {"Id",                                                message_id(m,       id)},
-                        {"Mode",                                                   str_after_prefix(m->record.queue,                                                                "to/") ? "to" : "any"},
-                        {"Target",                              m->record.target},
-                        {"State",      delivery_state_to_string(m->record.state)                                       },
-                        {"Receiver",     bound ? sd_id128_to_uuid_string(m->record.receiver,receiver) : ""},
-                        {"ReceiverName",message_receiver_name(m)                 },
-                        {"LastError",                                      message_problem(m)                                   },
-                        {"Guarantee",                                         bound && sd_id128_is_null(m->record.stream) ? "at-least-once"
-                                                                                  : "processed-once"   },
+                        {"Id", message_id(m, id)},
+                        {"Mode", selector_mode_to_string(selector_text_mode(m->record.queue))},
+                        {"Target", m->record.target},
+                        {"State", delivery_state_to_string(m->record.state)},
+                        {"Receiver", bound ? sd_id128_to_uuid_string(m->record.receiver, receiver) : ""},
+                        {"ReceiverName", message_receiver_name(m)},
+                        {"Progress", m->progress ?: ""},
+                        {"LastError", message_problem(m)},
+                        {"Guarantee", bound && sd_id128_is_null(m->record.stream) ? "at-least-once"
+                                                                                  : "processed-once"},
         };
 
         for (size_t i = 0; i < ELEMENTSOF(values); i++)
@@ -82,10 +83,12 @@ static int get_number(sd_bus *bus, const char *path, const char *interface, cons
                 const char *name;
                 uint64_t value;
         } values[] = {
-                        {"Accepted",  m->record.accepted_usec},
-                        {"NextRetry", next_retry(m)          },
-                        {"Settled",   m->record.settled_usec },
-                        {"Size",      m->record.size         },
+                        {"Accepted", m->record.accepted_usec},
+                        {"NextRetry", message_next_retry(m)},
+                        {"Settled", m->record.settled_usec},
+                        {"Size", m->record.size},
+                        {"Deadline", m->record.policy.deadline_usec},
+                        {"Start", m->record.policy.start_usec},
         };
 
         for (size_t i = 0; i < ELEMENTSOF(values); i++)
@@ -98,6 +101,12 @@ static int get_attempts(sd_bus *bus, const char *path, const char *interface, co
                 sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
         return sd_bus_message_append(reply, "u", message_attempts(&((Message *) userdata)->record));
+}
+
+static int get_priority(sd_bus *bus, const char *path, const char *interface, const char *property,
+                sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+        return sd_bus_message_append(reply, "u", ((Message *) userdata)->record.policy.priority);
 }
 
 static int get_duplicate(sd_bus *bus, const char *path, const char *interface, const char *property,
@@ -113,38 +122,6 @@ static int get_reply(sd_bus *bus, const char *path, const char *interface, const
 
         return sd_bus_message_append_array(reply, 'y', m->record.reply, m->record.reply_size);
 }
-
-static int method_cancel(sd_bus_message *call, void *userdata, sd_bus_error *error)
-{
-        Message *m = userdata;
-
-        return bus_wait_cancelled(m->client->observer.userdata, m, call);
-}
-
-#define CONST_PROPERTY(name, type, fn) SD_BUS_PROPERTY(name, type, fn, 0, SD_BUS_VTABLE_PROPERTY_CONST)
-#define CHANGING_PROPERTY(name, type, fn)                                                                   \
-        SD_BUS_PROPERTY(name, type, fn, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE)
-
-static const sd_bus_vtable vtable[] = {
-                SD_BUS_VTABLE_START(0),
-                SD_BUS_METHOD("Cancel", NULL, NULL, method_cancel, SD_BUS_VTABLE_UNPRIVILEGED),
-                CONST_PROPERTY("Id", "s", get_string),
-                CONST_PROPERTY("Mode", "s", get_string),
-                CONST_PROPERTY("Target", "s", get_string),
-                CHANGING_PROPERTY("State", "s", get_string),
-                CHANGING_PROPERTY("Attempts", "u", get_attempts),
-                CHANGING_PROPERTY("Receiver", "s", get_string),
-                CHANGING_PROPERTY("ReceiverName", "s", get_string),
-                CHANGING_PROPERTY("LastError", "s", get_string),
-                CONST_PROPERTY("Accepted", "t", get_number),
-                CHANGING_PROPERTY("NextRetry", "t", get_number),
-                CHANGING_PROPERTY("Settled", "t", get_number),
-                CHANGING_PROPERTY("Reply", "ay", get_reply),
-                CONST_PROPERTY("Size", "t", get_number),
-                CHANGING_PROPERTY("PossibleDuplicate", "b", get_duplicate),
-                SD_BUS_PROPERTY("Guarantee", "s", get_string, 0, 0),
-                SD_BUS_VTABLE_END,
-};
 
 static int find(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret,
                 sd_bus_error *error)
@@ -162,6 +139,53 @@ static int find(sd_bus *bus, const char *path, const char *interface, void *user
         *ret = m;
         return 1;
 }
+
+/* By its path again: it may have left memory while its sender was checked. */
+static int cancel(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+        ClientBus *b = userdata;
+        void *m;
+
+        if (find(b->bus, sd_bus_message_get_path(call), NULL, b, &m, NULL) == 0)
+                return bus_fail(call, "NoSuchMessage", "The message is at its end");
+        return bus_wait_cancelled(b, m, call);
+}
+
+static int method_cancel(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+        Message *m = userdata;
+
+        return bus_guard(m->client->observer.userdata, call, "manage", cancel);
+}
+
+#define CONST_PROPERTY(name, type, fn) SD_BUS_PROPERTY(name, type, fn, 0, SD_BUS_VTABLE_PROPERTY_CONST)
+#define CHANGING_PROPERTY(name, type, fn)                                                                   \
+        SD_BUS_PROPERTY(name, type, fn, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE)
+
+static const sd_bus_vtable vtable[] = {
+                SD_BUS_VTABLE_START(0),
+                SD_BUS_METHOD("Cancel", NULL, NULL, method_cancel, SD_BUS_VTABLE_UNPRIVILEGED),
+                CONST_PROPERTY("Id", "s", get_string),
+                CONST_PROPERTY("Mode", "s", get_string),
+                CONST_PROPERTY("Target", "s", get_string),
+                CHANGING_PROPERTY("State", "s", get_string),
+                CHANGING_PROPERTY("Attempts", "u", get_attempts),
+                CHANGING_PROPERTY("Receiver", "s", get_string),
+                CHANGING_PROPERTY("ReceiverName", "s", get_string),
+                CHANGING_PROPERTY("LastError", "s", get_string),
+                CHANGING_PROPERTY("Progress", "s", get_string),
+                CONST_PROPERTY("Accepted", "t", get_number),
+                CHANGING_PROPERTY("NextRetry", "t", get_number),
+                CHANGING_PROPERTY("Settled", "t", get_number),
+                CHANGING_PROPERTY("Reply", "ay", get_reply),
+                CONST_PROPERTY("Size", "t", get_number),
+                CONST_PROPERTY("Start", "t", get_number),
+                CONST_PROPERTY("Deadline", "t", get_number),
+                CONST_PROPERTY("Priority", "u", get_priority),
+                CHANGING_PROPERTY("PossibleDuplicate", "b", get_duplicate),
+                SD_BUS_PROPERTY("Guarantee", "s", get_string, 0, 0),
+                SD_BUS_VTABLE_END,
+};
 
 /* The newest ones; others can be looked at by their path once GetMessage has named it. */
 static int enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret, sd_bus_error *error)

@@ -177,7 +177,7 @@ static int append_message(sd_bus_message *reply, const Listing *l, const OutboxR
         if (!(l->wanted & (1u << record->state)))
                 return 0;
         return sd_bus_message_append(reply, "(sssssuttts)", sd_id128_to_uuid_string(record->id, id),
-                        str_after_prefix(record->queue, "to/") ? "to" : "any", record->target,
+                        selector_mode_to_string(selector_text_mode(record->queue)), record->target,
                         delivery_state_to_string(record->state), record->receiver_name, message_attempts(record),
                         record->accepted_usec, record->settled_usec, record->size,
                         m ? message_problem(m) : record->error ?: "");
@@ -216,7 +216,9 @@ static void on_listed(DbOp *op, int r)
 int bus_method_list_messages(sd_bus_message *call, void *userdata, sd_bus_error *bus_error)
 {
         const unsigned live = (1u << DELIVERY_SENT) | (1u << DELIVERY_WAITING) | (1u << DELIVERY_BOUND) |
-                              (1u << DELIVERY_CANCELLING) | (1u << DELIVERY_QUEUED);
+                              (1u << DELIVERY_CANCELLING) | (1u << DELIVERY_DELAYED) |
+                              (1u << DELIVERY_GATHERING) | (1u << DELIVERY_GIVING_UP) |
+                              (1u << DELIVERY_QUEUED);
         Listing *l = calloc(1, sizeof *l);
         Error error = {};
         int r;

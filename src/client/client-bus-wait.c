@@ -229,6 +229,18 @@ int bus_wait_cancelled(ClientBus *b, Message *m, sd_bus_message *call)
         return 1;
 }
 
+int bus_wait_saved(ClientBus *b, Message *m, sd_bus_message *call)
+{
+        Waiter *w;
+        int r;
+
+        r = waiter_new(b, call, 0, true, &w);
+        if (r < 0)
+                return too_many(call, r);
+        attach(w, m);
+        return 1;
+}
+
 int bus_waits_init(ClientBus *b)
 {
         return timer_init(&b->deadline_timer, loop_event(b->client.loop), "wait", on_deadline, b);

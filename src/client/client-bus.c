@@ -7,8 +7,9 @@
 
 #include "base/log.h"
 #include "base/str-util.h"
+#include "client/client-memory.h"
 #include "client/client-peer.h"
-#include "client/client-submit.h"
+#include "runtime/journal.h"
 #include "runtime/log-control.h"
 
 int bus_fail(sd_bus_message *call, const char *name, const char *format, ...)
@@ -39,46 +40,6 @@ int bus_fail_look_up(sd_bus_message *call, const char *id, int r)
         }
 }
 
-static void on_submitted(Message *m, int r, void *userdata)
-{
-        sd_bus_message *call = userdata;
-        char id[SD_ID128_UUID_STRING_MAX], path[MESSAGE_PATH_MAX];
-
-        if (r < 0)
-                (void) bus_fail(call, "Storage",
-                                "The message is not accepted, the outbox cannot be written: %s",
-                                strerror(-r));
-        else
-                (void) sd_bus_reply_method_return(call, "so", message_id(m, id), message_path(m, path));
-        sd_bus_message_unref(call);
-}
-
-static int submit(ClientBus *b, sd_bus_message *call, const Submission *s)
-{
-        static const struct {
-                int r;
-                const char *name;
-        } names[] = {
-                        {-ENOENT,    "NoSuchReceiver"   },
-                        {-ENOTUNIQ,  "AmbiguousReceiver"},
-                        {-EDQUOT,    "OutboxFull"       },
-                        {-EMSGSIZE,  "PayloadTooLarge"  },
-                        {-EINVAL,    "InvalidArgument"  },
-                        {-ESHUTDOWN, "Disconnected"     },
-        };
-        Error error = {};
-        int r;
-
-        r = client_submit(&b->client, s, on_submitted, sd_bus_message_ref(call), &error);
-        if (r >= 0)
-                return 1;
-        sd_bus_message_unref(call);
-        for (size_t i = 0; i < ELEMENTSOF(names); i++)
-                if (names[i].r == r)
-                        return bus_fail(call, names[i].name, "%s", error.text);
-        return r;
-}
-
 int bus_read_words(sd_bus_message *call, int (*fn)(const char *word, void *userdata, Error *error),
                 void *userdata, Error *error)
 {
@@ -95,81 +56,6 @@ int bus_read_words(sd_bus_message *call, int (*fn)(const char *word, void *userd
         return r < 0 ? r : sd_bus_message_exit_container(call);
 }
 
-static int add_label(const char *word, void *userdata, Error *error)
-{
-        Submission *s = userdata;
-
-        if (s->n_labels >= LABELS_MAX)
-                return error_set(error, -EINVAL, "label: at most %u", LABELS_MAX);
-        return label_parse(word, s->labels + s->n_labels++, error);
-}
-
-/* The options of Send. A wrong type or an unknown name is the caller's mistake, named in `error`. */
-static int read_options(sd_bus_message *call, Submission *s, Error *error)
-{
-        const char *name;
-        int plain = false, r;
-
-        r = sd_bus_message_enter_container(call, 'a', "{sv}");
-        while (r >= 0 && (r = sd_bus_message_enter_container(call, 'e', "sv")) > 0) {
-                r = sd_bus_message_read(call, "s", &name);
-                if (r < 0)
-                        return r;
-                if (str_equal(name, "label"))
-                        r = bus_read_words(call, add_label, s, error);
-                else if (str_equal(name, "include_plain"))
-                        r = sd_bus_message_read(call, "v", "b", &plain);
-                else
-                        return error_set(error, -EINVAL, "Unknown option \"%s\"", name);
-                if (r < 0)
-                        return error->text[0] ? r
-                                              : error_set(error, -EINVAL,
-                                                                "Option \"%s\" is of the wrong type", name);
-                r = sd_bus_message_exit_container(call);
-        }
-        s->plain = plain;
-        return r < 0 ? r : sd_bus_message_exit_container(call);
-}
-
-static int send_message(ClientBus *b, sd_bus_message *call, bool text)
-{
-        Submission s = {};
-        Error error = {};
-        const char *mode, *string;
-        int r;
-
-        r = sd_bus_message_read(call, "ss", &mode, &s.target);
-        if (r < 0)
-                return r;
-        if (text) {
-                r = sd_bus_message_read(call, "s", &string);
-                s.payload = string;
-                s.size = r < 0 ? 0 : strlen(string);
-        } else
-                r = sd_bus_message_read_array(call, 'y', &s.payload, &s.size);
-        if (r < 0)
-                return r;
-        r = selector_mode_from_string(mode);
-        if (r < 0)
-                return bus_fail(call, "InvalidArgument", "Unknown mode \"%s\": it is \"to\" or \"any\"",
-                                mode);
-        s.mode = (SelectorMode) r;
-        r = read_options(call, &s, &error);
-        if (r < 0)
-                return error.text[0] ? bus_fail(call, "InvalidArgument", "%s", error.text) : r;
-        return submit(b, call, &s);
-}
-
-static int method_send(sd_bus_message *call, void *userdata, sd_bus_error *error)
-{
-        return send_message(userdata, call, false);
-}
-
-static int method_send_text(sd_bus_message *call, void *userdata, sd_bus_error *error)
-{
-        return send_message(userdata, call, true);
-}
-
 static int get_string(sd_bus *bus, const char *path, const char *interface, const char *property,
                 sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
@@ -179,10 +65,10 @@ static int get_string(sd_bus *bus, const char *path, const char *interface, cons
         const struct {
                 const char *name, *value;
         } values[] = {
-                        {"Version",  ACKGROUP_VERSION             },
+                        {"Version", ACKGROUP_VERSION},
                         {"ClientId", sd_id128_to_uuid_string(c->id, id)},
-                        {"Discovery",          c->discovery                            },
-                        {"DiscoveryState",          discovery_state_to_string(c->discovery_state)},
+                        {"Discovery", c->discovery},
+                        {"DiscoveryState", discovery_state_to_string(c->discovery_state)},
         };
 
         for (size_t i = 0; i < ELEMENTSOF(values); i++)
@@ -208,11 +94,12 @@ static int get_number(sd_bus *bus, const char *path, const char *interface, cons
                 const char *name;
                 uint64_t value;
         } values[] = {
-                        {"Waiting",        c->n_open          },
-                        {"Settled",        c->n_settled       },
-                        {"Attempts",       c->n_attempts      },
-                        {"OutboxLimit",    c->outbox_limit    },
-                        {"AckTimeoutUSec", c->ack_timeout_usec},
+                        {"Waiting", c->n_open},
+                        {"DeadLetters", c->n_dead},
+                        {"Settled", c->n_settled},
+                        {"Attempts", c->n_attempts},
+                        {"OutboxLimit", c->outbox_limit},
+                        {"AckTimeoutUSec", c->policy.ack_timeout_usec},
         };
 
         for (size_t i = 0; i < ELEMENTSOF(values); i++)
@@ -221,26 +108,41 @@ static int get_number(sd_bus *bus, const char *path, const char *interface, cons
         return -ENOENT;
 }
 
-/* Who may call what is the bus policy's matter, not that of sd-bus. */
+/* Who may call what is polkit's matter (client-bus-guard), not that of sd-bus. */
 #define METHOD(name, in, out, fn)                                                                           \
         SD_BUS_METHOD_WITH_ARGS(name, SD_BUS_ARGS in, SD_BUS_RESULT out, fn, SD_BUS_VTABLE_UNPRIVILEGED)
 
 static const sd_bus_vtable manager[] = {
                 SD_BUS_VTABLE_START(0),
                 METHOD("Send", ("s", mode, "s", target, "ay", payload, "a{sv}", options),
-                                ("s", id, "o", message), method_send),
+                                ("s", id, "o", message), bus_method_guarded),
                 METHOD("SendText", ("s", mode, "s", target, "s", text, "a{sv}", options),
-                                ("s", id, "o", message), method_send_text),
+                                ("s", id, "o", message), bus_method_guarded),
+                METHOD("OpenStream", ("a{sv}", options), ("h", socket), bus_method_guarded),
+                SD_BUS_METHOD_WITH_ARGS("Subscribe", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, bus_method_subscribe,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+                SD_BUS_METHOD_WITH_ARGS("Unsubscribe", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT,
+                                bus_method_unsubscribe, SD_BUS_VTABLE_UNPRIVILEGED),
                 METHOD("Wait", ("s", id, "t", timeout_usec),
                                 ("s", state, "u", attempts, "s", receiver, "ay", reply, "s", error),
                                 bus_method_wait),
-                SD_BUS_METHOD_WITH_ARGS("Cancel", SD_BUS_ARGS("s", id), SD_BUS_NO_RESULT, bus_method_cancel,
+                SD_BUS_METHOD_WITH_ARGS("Cancel", SD_BUS_ARGS("s", id), SD_BUS_NO_RESULT, bus_method_guarded,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
                 METHOD("GetMessage", ("s", id), ("o", message), bus_method_get_message),
                 METHOD("ListMessages", ("a{sv}", filter), ("a(sssssuttts)", messages, "s", next),
                                 bus_method_list_messages),
                 METHOD("ListReceivers", ("a{sv}", filter), ("a(sssa{ss}assub)", receivers),
                                 bus_method_list_receivers),
+                METHOD("ListDeliveries", ("s", id), ("a(sssutttsay)", deliveries),
+                                bus_method_list_deliveries),
+                METHOD("ListAttempts", ("s", id), ("a(usuttss)", attempts), bus_method_list_attempts),
+                METHOD("Explain", ("s", id), ("s", why, "s", advice), bus_method_explain),
+                SD_BUS_METHOD_WITH_ARGS("Retry", SD_BUS_ARGS("s", id), SD_BUS_NO_RESULT, bus_method_guarded,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+                SD_BUS_METHOD_WITH_ARGS("Purge", SD_BUS_ARGS("s", id), SD_BUS_NO_RESULT, bus_method_guarded,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+                SD_BUS_METHOD_WITH_ARGS("Drain", SD_BUS_ARGS("s", receiver, "b", drain), SD_BUS_NO_RESULT,
+                                bus_method_guarded, SD_BUS_VTABLE_UNPRIVILEGED),
                 SD_BUS_SIGNAL_WITH_ARGS("MessageEvent",
                                 SD_BUS_ARGS("s", id, "s", event, "u", attempt, "s", receiver, "s", detail),
                                 0),
@@ -252,10 +154,11 @@ static const sd_bus_vtable manager[] = {
                 SD_BUS_PROPERTY("DiscoveryState", "s", get_string, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
                 SD_BUS_PROPERTY("Receivers", "u", get_receivers, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
                 SD_BUS_PROPERTY("Waiting", "t", get_number, 0, 0),
+                SD_BUS_PROPERTY("DeadLetters", "t", get_number, 0, 0),
                 SD_BUS_PROPERTY("Settled", "t", get_number, 0, 0),
                 SD_BUS_PROPERTY("Attempts", "t", get_number, 0, 0),
-                SD_BUS_PROPERTY("OutboxLimit", "t", get_number, 0, SD_BUS_VTABLE_PROPERTY_CONST),
-                SD_BUS_PROPERTY("AckTimeoutUSec", "t", get_number, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+                SD_BUS_PROPERTY("OutboxLimit", "t", get_number, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+                SD_BUS_PROPERTY("AckTimeoutUSec", "t", get_number, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
                 SD_BUS_VTABLE_END,
 };
 
@@ -264,7 +167,7 @@ static void on_added(Message *m, void *userdata)
         ClientBus *b = userdata;
         char path[MESSAGE_PATH_MAX];
 
-        if (b->bus)
+        if (bus_has_subscribers(b))
                 (void) sd_bus_emit_object_added(b->bus, message_path(m, path));
 }
 
@@ -283,7 +186,7 @@ static void on_removed(Message *m, void *userdata)
 
         forget_dirty(b, m);
         m->announced = false;
-        if (b->bus)
+        if (bus_has_subscribers(b))
                 (void) sd_bus_emit_object_removed(b->bus, message_path(m, path));
 }
 
@@ -291,10 +194,10 @@ static void on_message_changed(Message *m, void *userdata)
 {
         ClientBus *b = userdata;
 
-        if (!m->dirty && b->flush) {
+        if (!m->dirty && b->bus && bus_has_subscribers(b)) {
                 m->dirty = true;
                 DL_APPEND2(b->dirty, m, dirty_prev, dirty_next);
-                (void) sd_event_source_set_enabled(b->flush, SD_EVENT_ONESHOT);
+                loop_put_off(b->client.loop, &b->flush);
         }
         bus_wait_check(b, m, false);
 }
@@ -305,7 +208,7 @@ static void on_message_saved(Message *m, void *userdata)
 }
 
 /* One signal for all that happened to a message in this iteration. */
-static int on_flush(sd_event_source *source, void *userdata)
+static void on_flush(void *userdata)
 {
         ClientBus *b = userdata;
         char path[MESSAGE_PATH_MAX];
@@ -315,10 +218,53 @@ static int on_flush(sd_event_source *source, void *userdata)
 
                 forget_dirty(b, m);
                 (void) sd_bus_emit_properties_changed(b->bus, message_path(m, path), MESSAGE_INTERFACE,
-                                "State", "Attempts", "Receiver", "ReceiverName", "LastError", "NextRetry",
-                                "Settled", "Reply", "PossibleDuplicate", NULL);
+                                "State", "Attempts", "Receiver", "ReceiverName", "LastError", "Progress",
+                                "NextRetry", "Settled", "Reply", "PossibleDuplicate", NULL);
         }
-        return 0;
+}
+
+static void log_event(const Message *m, const char *event, uint32_t attempt, const char *detail)
+{
+        static const struct {
+                const char *name;
+                JournalEvent event;
+        } events[] = {
+                        {"accepted", JOURNAL_ACCEPTED},
+                        {"sent", JOURNAL_SENT},
+                        {"no-ack", JOURNAL_NO_ACK},
+                        {"failed", JOURNAL_FAILED},
+                        {"busy", JOURNAL_BUSY},
+                        {"disconnected", JOURNAL_DISCONNECTED},
+                        {"queued", JOURNAL_MOVED},
+                        {"acked", JOURNAL_ACKED},
+                        {"member-acked", JOURNAL_ACKED},
+                        {"rejected", JOURNAL_REJECTED},
+                        {"member-rejected", JOURNAL_REJECTED},
+                        {"cancelled", JOURNAL_CANCELLED},
+                        {"member-cancelled", JOURNAL_CANCELLED},
+                        {"dead", JOURNAL_DEAD},
+                        {"member-dead", JOURNAL_DEAD},
+        };
+        char id[SD_ID128_UUID_STRING_MAX];
+        const char *receiver = message_receiver_name(m), *at = receiver[0] ? " at " : "";
+        const char *colon = detail[0] ? ": " : "";
+        const JournalFields fields = {id, receiver, NULL, NULL, detail, attempt};
+
+        for (size_t i = 0; i < ELEMENTSOF(events); i++)
+                if (str_equal(event, events[i].name)) {
+                        if (!journal_wants(events[i].event))
+                                return;
+                        (void) message_id(m, id);
+                        journal_event(events[i].event, &fields,
+                                        "Message %s: %s, attempt %" PRIu32 "%s%s%s%s", id, event, attempt,
+                                        at, receiver, colon, detail);
+                        return;
+                }
+        if (log_get_level() < LOG_DEBUG)
+                return;
+        (void) message_id(m, id);
+        log_debug("Message %s: %s, attempt %" PRIu32 "%s%s%s%s", id, event, attempt, at, receiver, colon,
+                        detail);
 }
 
 static void on_event(Message *m, const char *event, uint32_t attempt, const char *detail, void *userdata)
@@ -326,11 +272,10 @@ static void on_event(Message *m, const char *event, uint32_t attempt, const char
         ClientBus *b = userdata;
         char id[SD_ID128_UUID_STRING_MAX];
 
-        log_debug("Message %s: %s, attempt %" PRIu32 " at %s%s%s", message_id(m, id), event, attempt,
-                        message_receiver_name(m), detail[0] ? ": " : "", detail);
-        if (b->bus)
-                (void) sd_bus_emit_signal(b->bus, BUS_PATH, MANAGER_INTERFACE, "MessageEvent", "ssuss", id,
-                                event, attempt, message_receiver_name(m), detail);
+        log_event(m, event, attempt, detail);
+        if (bus_has_subscribers(b))
+                (void) sd_bus_emit_signal(b->bus, BUS_PATH, MANAGER_INTERFACE, "MessageEvent", "ssuss",
+                                message_id(m, id), event, attempt, message_receiver_name(m), detail);
 }
 
 static void on_receiver(const ReceiverInfo *info, bool listed, void *userdata)
@@ -359,8 +304,8 @@ static void on_changed(void *userdata)
         if (!b->bus)
                 return;
         if (b->named) {
-                (void) sd_bus_emit_properties_changed(
-                                b->bus, BUS_PATH, MANAGER_INTERFACE, "DiscoveryState", "Receivers", NULL);
+                (void) sd_bus_emit_properties_changed(b->bus, BUS_PATH, MANAGER_INTERFACE, "DiscoveryState",
+                                "Receivers", "OutboxLimit", "AckTimeoutUSec", NULL);
                 return;
         }
         if (c->discovery_state == DISCOVERY_UNKNOWN)
@@ -401,18 +346,14 @@ static int open_bus(ClientBus *b)
         if (r >= 0)
                 r = bus_messages_add(b);
         if (r >= 0)
+                r = bus_subscribers_init(b);
+        if (r >= 0)
                 r = log_control_add(b->bus, "ackgroup-client");
         if (r >= 0)
                 r = sd_bus_match_signal(b->bus, NULL, "org.freedesktop.DBus.Local", NULL,
                                 "org.freedesktop.DBus.Local", "Disconnected", on_bus_lost, b);
         if (r >= 0)
                 r = sd_bus_attach_event(b->bus, event, SD_EVENT_PRIORITY_NORMAL);
-        if (r >= 0)
-                r = sd_event_add_defer(event, &b->flush, on_flush, b);
-        if (r >= 0)
-                r = sd_event_source_set_enabled(b->flush, SD_EVENT_OFF);
-        if (r >= 0)
-                r = sd_event_source_set_priority(b->flush, SD_EVENT_PRIORITY_NORMAL + 10);
         return r;
 }
 
@@ -422,6 +363,7 @@ int client_bus_start(ClientBus *b, Error *error)
                         on_message_saved, on_receiver, on_changed, b};
         int r;
 
+        b->flush = (LoopWork){.run = on_flush, .userdata = b};
         r = client_start(&b->client, &observer, error);
         if (r < 0)
                 return r;
@@ -437,14 +379,16 @@ int client_bus_start(ClientBus *b, Error *error)
 void client_bus_clear(ClientBus *b)
 {
         /* What is on its way to the disk is still answered. */
-        sd_event_source_disable_unref(b->flush);
-        b->flush = NULL;
         b->client.stopping = true;
+        memory_rest(&b->client);
         b->client.db = db_close(b->client.db);
         bus_waits_clear(b);
+        bus_guards_clear(b);
         if (b->bus)
                 (void) sd_bus_flush(b->bus);
+        sd_bus_track_unref(b->subscribers);
         sd_bus_close_unref(b->bus);
         b->bus = NULL;
+        loop_drop(b->client.loop, &b->flush);
         client_clear(&b->client);
 }

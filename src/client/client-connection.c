@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/str-util.h"
+#include "client/client-bind.h"
 #include "client/client-deliver.h"
 #include "client/client-ledger.h"
 #include "client/client-message.h"
@@ -22,7 +23,7 @@ static void leave_connected(Peer *p)
         if (p->state == PEER_CONNECTED)
                 DL_DELETE2(p->client->connected, p, connected_prev, connected_next);
         p->state = PEER_IDLE;
-        p->leaving = false;
+        p->leaving = p->restarting = false;
         p->in_flight = 0;
         p->credit = 0;
 }
@@ -47,7 +48,7 @@ void connection_pause(Peer *p)
 static void on_ended(Stream *s, int error, void *userdata)
 {
         Peer *p = userdata;
-        bool was_connected = p->state == PEER_CONNECTED;
+        bool was_connected = p->state == PEER_CONNECTED, back_at_once = p->restarting;
         char text[ADDRESS_STRING_MAX];
 
         free(p->problem);
@@ -63,7 +64,10 @@ static void on_ended(Stream *s, int error, void *userdata)
                 try_address(p);
                 return;
         }
-        connection_pause(p);
+        if (back_at_once)
+                (void) timer_arm_in(&p->timer, 0);
+        else
+                connection_pause(p);
         deliver_disconnected(p);
 }
 
@@ -84,6 +88,7 @@ static void on_welcome(Peer *p, const WelcomeFrame *w)
         timer_disarm(&p->timer);
         p->state = PEER_CONNECTED;
         p->failures = 0;
+        p->missed = false;
         p->credit = w->credit;
         p->window = MAX(w->window, 1u);
         p->max_payload = w->max_payload;
@@ -115,6 +120,7 @@ static void on_frame(Peer *p, const Frame *f)
                 break;
         case FRAME_GOODBYE:
                 p->leaving = true;
+                p->restarting = f->reason == GOODBYE_RESTARTING;
                 deliver_move_on(p);
                 break;
         case FRAME_PONG:
@@ -160,7 +166,7 @@ static void on_connected(Stream *s, void *userdata)
         Frame f = {
                         .type = FRAME_HELLO,
                         .hello = {p->info.id, p->client->id,
-                                  {(const uint8_t *) p->client->host, strlen(p->client->host)}},
+                                        {(const uint8_t *) p->client->host, strlen(p->client->host)}},
         };
 
         (void) !frame_encode(stream_output(s), &f);
@@ -190,14 +196,15 @@ static void try_address(Peer *p)
 
                 if (a->kind == ADDRESS_UNIX && access(a->host, F_OK) < 0)
                         continue;
-                if (stream_connect(loop_event(p->client->loop), a, p->client->ack_timeout_usec, &callbacks,
-                                    p, &p->stream) < 0)
+                if (stream_connect(p->client->loop, a, p->client->policy.ack_timeout_usec, &callbacks, p,
+                                    &p->stream) < 0)
                         continue;
                 p->state = PEER_CONNECTING;
-                (void) timer_arm_in(&p->timer, p->client->ack_timeout_usec);
+                (void) timer_arm_in(&p->timer, p->client->policy.ack_timeout_usec);
                 return;
         }
         p->state = PEER_IDLE;
+        p->missed = true;
         connection_pause(p);
         deliver_disconnected(p);
 }
@@ -219,8 +226,11 @@ void connection_on_timer(void *userdata)
         else if (p->state == PEER_CONNECTING)
                 on_ended(p->stream, -ETIMEDOUT, p);
         else if (p->state == PEER_IDLE) {
+                Client *c = p->client;
+
                 peer_pump(p);
-                deliver_wanted(p);
+                bind_wanted(p);
                 peer_release(p);
+                peers_forget(c);
         }
 }

@@ -5,16 +5,19 @@
 #include <unistd.h>
 #include <utlist.h>
 
+#include "base/crash-point.h"
 #include "base/log.h"
 #include "base/str-util.h"
+#include "client/client-bind.h"
 #include "client/client-connection.h"
 #include "client/client-ledger.h"
 #include "client/client-message.h"
 #include "client/client-queue.h"
 #include "client/client-save.h"
-#include "model/backoff.h"
+#include "client/client-submitter.h"
+#include "client/client-trace.h"
+#include "client/client-whole.h"
 
-static const Backoff backoff_failed = {USEC_PER_SEC / 2, 30 * USEC_PER_SEC};
 static const Backoff backoff_busy = {100 * USEC_PER_MSEC, 5 * USEC_PER_SEC};
 
 /* What is told to who watches. NULL: the name of the state that is reached. */
@@ -27,6 +30,7 @@ static const char *const event_words[_DELIVERY_EVENT_MAX] = {
                 [DELIVERY_TIMEOUT] = "no-ack",
                 [DELIVERY_DISCONNECT] = "disconnected",
                 [DELIVERY_UNBIND] = "queued",
+                [DELIVERY_REVIVE] = "queued",
 };
 
 static void arm(Message *m, uint64_t usec)
@@ -35,13 +39,19 @@ static void arm(Message *m, uint64_t usec)
         HeapItem *first;
 
         /* Without memory for the timer the message waits for the next connection. */
-        (void) !heap_put(&c->due, &m->due, usec_add(now_usec(CLOCK_BOOTTIME), usec));
+        (void) !heap_put(&c->due, &m->due, usec_add(loop_now(c->loop, CLOCK_BOOTTIME), usec));
         first = heap_first(&c->due);
-        (void) timer_arm_at(&c->due_timer, first ? first->due : USEC_INFINITY);
+        /* One that comes too early only looks, and arms itself anew. */
+        if (first && first->due < c->due_armed) {
+                c->due_armed = first->due;
+                (void) timer_arm_at(&c->due_timer, first->due);
+        }
 }
 
 static void arm_retry(Message *m, DeliveryEvent event, uint64_t hint_usec)
 {
+        Policy policy = message_policy(m);
+        const Backoff backoff_failed = {policy.backoff_usec, policy.backoff_max_usec};
         uint64_t random = 0, usec = 0;
 
         (void) !getentropy(&random, sizeof random);
@@ -54,25 +64,31 @@ static void arm_retry(Message *m, DeliveryEvent event, uint64_t hint_usec)
         arm(m, MAX(usec, hint_usec));
 }
 
-static void settle(Message *m)
+static void settle(Message *m, DeliveryState before)
 {
         Client *c = m->client;
 
         heap_remove(&c->due, &m->due);
-        if (m->sends > 0 && m->record.state != DELIVERY_CANCELLED) {
+        if (m->sends > 0 && (m->record.state == DELIVERY_ACKED || m->record.state == DELIVERY_REJECTED)) {
                 m->record.attempts++;
                 c->n_attempts++;
         }
         if (m->peer)
                 peer_unbind(m->peer, m);
-        else if (m->queue)
+        else if (m->queue && before == DELIVERY_QUEUED)
                 queue_take(m->queue, m);
         message_leave_queue(m);
         m->binding = false;
-        free(m->payload);
-        m->payload = NULL;
-        m->record.settled_usec = now_usec(CLOCK_REALTIME);
+        if (!message_must_be_buried(m)) {
+                free(m->payload);
+                m->payload = NULL;
+        }
+        m->record.settled_usec = loop_now(c->loop, CLOCK_REALTIME);
+        m->record.wake_usec = 0;
+        if (message_is_member(m))
+                return;
         c->n_open--;
+        c->n_dead += delivery_state_is_dead_letter(m->record.state);
         c->n_settled++;
 }
 
@@ -100,14 +116,22 @@ static void note_failure(Message *m, const char *detail)
         (void) str_replace(&m->record.error, detail);
 }
 
+static const bool routine[_DELIVERY_EVENT_MAX] = {
+                [DELIVERY_BIND] = true,
+                [DELIVERY_WRITE] = true,
+                [DELIVERY_ANSWER_BUSY] = true,
+                [DELIVERY_ANSWER_WORKING] = true,
+};
+
 static void report(Message *m, DeliveryEvent event, uint32_t attempt, const char *detail)
 {
         Client *c = m->client;
-        const char *word = m->record.state == DELIVERY_CANCELLING ? delivery_state_to_string(m->record.state)
-                                                                  : event_words[event];
+        const char *word = delivery_state_is_ending(m->record.state)
+                                           ? delivery_state_to_string(m->record.state)
+                                           : event_words[event];
 
         /* An end is told when it is on disk. */
-        if (delivery_state_is_final(m->record.state))
+        if (delivery_state_is_final(m->record.state) || (m->quiet && routine[event]))
                 return;
         if (word)
                 c->observer.message_event(m, word, attempt, detail ?: "", c->observer.userdata);
@@ -119,55 +143,88 @@ void deliver_settled(Message *m)
         Client *c = m->client;
         Ledger *l = m->ledger;
 
+        crash_point("settled-before-telling");
         if (l) {
                 ledger_settle(l, m->record.sequence);
                 m->ledger = NULL;
         }
-        c->observer.message_event(m, delivery_state_to_string(m->record.state), m->record.attempts,
-                        m->record.state == DELIVERY_ACKED ? "" : m->record.error ?: "", c->observer.userdata);
+        const char *words[] = {[DELIVERY_ACKED] = "member-acked",
+                        [DELIVERY_REJECTED] = "member-rejected",
+                        [DELIVERY_CANCELLED] = "member-cancelled",
+                        [DELIVERY_DEAD] = "member-dead"};
+        const char *word = message_is_member(m) ? words[m->record.state]
+                                                : delivery_state_to_string(m->record.state);
+        bool acked = m->record.state == DELIVERY_ACKED;
+        if (!m->quiet || !acked)
+                c->observer.message_event(m, word, m->record.attempts, acked ? "" : m->record.error ?: "",
+                                c->observer.userdata);
         message_changed(m);
+        if (m->submitter)
+                submitter_settled(m); /* of an ack it has heard before */
+        whole_settled(m);
         if (l)
-                deliver_wanted(l->peer); /* its window has moved */
+                bind_wanted(l->peer); /* its window has moved */
 }
 
 /* Does what a step asks for. True when the durable half has changed. */
-static bool act(Message *m, DeliveryEvent event, unsigned actions, const char *detail, uint64_t hint_usec)
+static bool act(Message *m, DeliveryState before, DeliveryEvent event, unsigned actions, const char *detail,
+                uint64_t hint_usec)
 {
         if (actions & DELIVERY_CHARGE)
                 note_failure(m, detail);
         if (actions & DELIVERY_ARM_ACK)
-                arm(m, m->client->ack_timeout_usec);
+                arm(m, message_policy(m).ack_timeout_usec);
         if (actions & DELIVERY_ARM_RETRY)
                 arm_retry(m, event, hint_usec);
         if (actions & DELIVERY_ASK_CANCEL) {
                 peer_send_cancel(m->peer, m);
-                arm(m, m->client->ack_timeout_usec);
+                arm(m, message_policy(m).ack_timeout_usec);
         }
         if (actions & DELIVERY_SETTLE)
-                settle(m);
+                settle(m, before);
         if (actions & DELIVERY_DROP_BINDING)
                 drop_binding(m);
         return actions & (DELIVERY_CHARGE | DELIVERY_SETTLE | DELIVERY_DROP_BINDING | DELIVERY_ASK_CANCEL);
 }
 
+/* With the last attempt that it may have, a message comes to its end. */
+static DeliveryEvent count_out(const Message *m, DeliveryEvent event)
+{
+        uint64_t max = message_policy(m).max_attempts;
+
+        if (max == 0 || m->record.attempts + UINT64_C(1) < max)
+                return event;
+        return event == DELIVERY_ANSWER_FAILED ? DELIVERY_EXHAUSTED
+               : event == DELIVERY_TIMEOUT     ? DELIVERY_GIVE_UP
+                                               : event;
+}
+
 static void handle(Message *m, DeliveryEvent event, const char *detail, uint64_t hint_usec)
 {
+        Queue *next = m->queue && m->queue->selector.mode == SELECTOR_KEY ? m->queue : NULL;
+        DeliveryState before = m->record.state;
         uint32_t attempt = m->record.attempts + 1;
         DeliveryStep step;
 
-        if (!delivery_step(m->record.state, event, &step))
+        if (!delivery_step(before, delivery_state_is_ending(before) ? event : count_out(m, event), &step))
                 return;
         m->record.state = step.next;
         if (m->peer && event != DELIVERY_WRITE && event != DELIVERY_ANSWER_WORKING)
                 peer_answered(m->peer, m);
-        bool save = act(m, event, step.actions, detail, hint_usec);
+        trace_step(m, before, event, attempt, detail);
+        bool save = act(m, before, event, step.actions, detail, hint_usec);
         report(m, event, attempt, detail);
-        if (save)
+        if (m->submitter && m->record.state == DELIVERY_ACKED && m->ledger)
+                submitter_settled(m);
+        if (save || m->attempts)
                 message_save(m);
         if (event != DELIVERY_BIND)
                 message_spare_payload(m);
         if (m->record.state == DELIVERY_BOUND && event != DELIVERY_DISCONNECT)
                 peer_ready(m->peer, m);
+        /* The next one of that key. */
+        if (next && delivery_state_is_final(m->record.state))
+                bind_queue(next);
 }
 
 void deliver_event(Message *m, DeliveryEvent event, const char *detail)
@@ -195,12 +252,22 @@ static void keep_reply(Message *m, const AnswerFrame *a)
         m->record.reply_size = a->data.size;
 }
 
+/* Then nobody needs to be asked. */
+static bool never_started(const Message *m)
+{
+        return m->sends == 0 && !m->record.duplicate;
+}
+
 /* Nothing was written yet, or nobody is left who could answer: for anybody means for another one. */
 static bool may_move(const Message *m)
 {
-        if (m->binding || !m->queue || m->queue->selector.mode != SELECTOR_ANY)
+        if (m->binding || !m->queue)
                 return false;
-        return (m->sends == 0 && !m->record.duplicate) || peer_is_gone(m->peer);
+        if (m->queue->selector.mode == SELECTOR_KEY)
+                return peer_is_gone(m->peer) || (m->peer->info.draining && never_started(m));
+        if (m->queue->selector.mode != SELECTOR_ANY)
+                return false;
+        return never_started(m) || peer_is_gone(m->peer);
 }
 
 void deliver_answer(Peer *p, const AnswerFrame *a)
@@ -215,11 +282,10 @@ void deliver_answer(Peer *p, const AnswerFrame *a)
                         [OUTCOME_CONFLICT] = DELIVERY_ANSWER_CONFLICT,
                         [OUTCOME_CANCELLED] = DELIVERY_ANSWER_CANCELLED,
         };
-        Message *m = message_find(p->client, a->message);
+        Message *m = peer_find_message(p, a->message);
 
         /* Late, or about a binding that was given up. */
-        if (!m || m->peer != p || !sd_id128_equal(m->record.stream, a->stream) ||
-                        m->record.sequence != a->sequence)
+        if (!m || !sd_id128_equal(m->record.stream, a->stream) || m->record.sequence != a->sequence)
                 return;
         bool passing = a->outcome == OUTCOME_FAILED || a->outcome == OUTCOME_BUSY;
         if (passing && a->attempt != m->record.attempts + 1)
@@ -237,37 +303,113 @@ void deliver_answer(Peer *p, const AnswerFrame *a)
         /* "Not started" about the only send there was: the next one is the first. */
         if (a->outcome == OUTCOME_BUSY && m->sends == 1)
                 m->sends = 0;
+        if (a->outcome == OUTCOME_WORKING && !str_empty(text))
+                (void) str_replace(&m->progress, text);
+        crash_point("answer-before-settling");
         handle(m, events[a->outcome], text, a->delay_ms * USEC_PER_MSEC);
 
-        if (a->outcome == OUTCOME_BUSY && may_move(m) &&
-                        deliver_choose(p->client, &m->queue->selector) != p) {
+        if (a->outcome == OUTCOME_BUSY && m->peer && may_move(m) && bind_choose(m->queue) != p) {
                 Queue *q = m->queue;
                 deliver_event(m, DELIVERY_UNBIND, "busy there");
-                deliver_queue(q);
+                bind_queue(q);
         }
 }
 
 int deliver_cancel(Message *m)
 {
-        bool unsent = m->record.state == DELIVERY_QUEUED ? !m->record.duplicate
-                                                         : m->sends == 0 && !m->record.duplicate;
+        static const char text[] = "cancelled by the sender";
 
         if (delivery_state_is_final(m->record.state))
                 return -EALREADY;
+        if (m->whole) {
+                whole_end(m, DELIVERY_CANCEL, text);
+                return 0;
+        }
         if (m->record.state == DELIVERY_CANCELLING)
                 message_save(m);
-        deliver_event(m, unsent ? DELIVERY_CANCEL_UNSENT : DELIVERY_CANCEL, "cancelled by the sender");
+        deliver_event(m, never_started(m) ? DELIVERY_CANCEL_UNSENT : DELIVERY_CANCEL, text);
         /* Nobody can be asked about bare text. */
         if (m->record.state == DELIVERY_CANCELLING && !m->ledger)
-                deliver_event(m, DELIVERY_GONE, "cancelled by the sender");
+                deliver_event(m, DELIVERY_GONE, text);
         return 0;
+}
+
+void deliver_give_up(Message *m, const char *why)
+{
+        if (delivery_state_is_final(m->record.state) || delivery_state_is_ending(m->record.state))
+                return;
+        (void) str_replace(&m->record.error, why);
+        m->record.wake_usec = 0;
+        if (m->whole) {
+                whole_end(m, DELIVERY_GIVE_UP, why);
+                return;
+        }
+        deliver_event(m, never_started(m) ? DELIVERY_GIVE_UP_UNSENT : DELIVERY_GIVE_UP, why);
+        if (m->record.state == DELIVERY_GIVING_UP && !m->ledger)
+                deliver_event(m, DELIVERY_GONE, why);
+}
+
+void deliver_start(Message *m)
+{
+        if (m->record.state != DELIVERY_DELAYED)
+                return;
+        if (m->whole) {
+                whole_start(m);
+                return;
+        }
+        m->record.wake_usec = message_is_member(m) ? 0 : m->record.policy.deadline_usec;
+        deliver_event(m, DELIVERY_DUE, "its time has come");
+        message_save(m);
+        queue_give_back(m->queue, m);
+        bind_queue(m->queue);
+}
+
+int deliver_revive(Message *m)
+{
+        Client *c = m->client;
+        int r;
+
+        if (m->record.state != DELIVERY_DEAD && m->record.state != DELIVERY_REJECTED)
+                return -EALREADY;
+        if (m->whole) {
+                whole_revive(m);
+                return 0;
+        }
+        r = message_enter_queue(m);
+        if (r < 0)
+                return r;
+        /* It gets all of its attempts once more, and no deadline. */
+        m->record.duplicate |= m->record.attempts > 0;
+        m->record.attempts = 0;
+        m->record.wake_usec = m->record.settled_usec = 0;
+        m->record.receiver = m->record.stream = SD_ID128_NULL;
+        m->record.sequence = 0;
+        m->failures = m->sends = 0;
+        c->n_open += !message_is_member(m);
+        c->n_dead -= !message_is_member(m);
+        deliver_event(m, DELIVERY_REVIVE, "tried again");
+        message_save(m);
+        queue_give_back(m->queue, m);
+        bind_queue(m->queue);
+        return 0;
+}
+
+static void on_due(Message *m)
+{
+        _cleanup_free_ char *text = NULL;
+        char duration[DURATION_MAX];
+
+        if (m->record.state == DELIVERY_WAITING) {
+                deliver_event(m, DELIVERY_DUE, NULL);
+                return;
+        }
+        text = str_format("no ack within %s", format_duration(duration, message_policy(m).ack_timeout_usec));
+        deliver_event(m, DELIVERY_TIMEOUT, text);
 }
 
 void deliver_on_due(void *userdata)
 {
         Client *c = userdata;
-        _cleanup_free_ char *text = NULL;
-        char duration[DURATION_MAX];
         HeapItem *first;
 
         while ((first = heap_first(&c->due)) && first->due <= now_usec(CLOCK_BOOTTIME)) {
@@ -275,123 +417,17 @@ void deliver_on_due(void *userdata)
                 Peer *p = m->peer;
 
                 heap_remove(&c->due, first);
-                if (!text)
-                        text = str_format(
-                                        "no ack within %s", format_duration(duration, c->ack_timeout_usec));
-                deliver_event(m, m->record.state == DELIVERY_WAITING ? DELIVERY_DUE : DELIVERY_TIMEOUT,
-                                text);
+                on_due(m);
                 if (p)
                         peer_pump(p);
         }
-        (void) timer_arm_at(&c->due_timer, first ? first->due : USEC_INFINITY);
-}
-
-int deliver_bind(Message *m, Peer *p)
-{
-        Ledger *l = NULL;
-        int r;
-
-        if (!p->info.plain) {
-                r = ledger_current(p, &l);
-                if (r < 0)
-                        return r;
-                if (!ledger_has_room(l))
-                        return -EAGAIN;
-                m->record.stream = l->stream;
-                m->record.sequence = ledger_open(l);
-        }
-        m->ledger = l;
-        m->record.receiver = p->info.id;
-        (void) snprintf(m->record.receiver_name, sizeof m->record.receiver_name, "%s", peer_name(p));
-        m->binding = true;
-        p->turn = ++p->client->turn;
-        peer_bind(p, m);
-        return 0;
-}
-
-static Peer *choose_any(Client *c, const Selector *selector)
-{
-        Peer *p, *best = NULL;
-
-        DL_FOREACH2(c->connected, p, connected_next)
-        {
-                uint32_t free_credit = peer_free_credit(p), best_credit = best ? peer_free_credit(best) : 0;
-
-                if (free_credit == 0 || !p->listed || !selector_matches(selector, &p->info))
-                        continue;
-                if (!best || free_credit > best_credit ||
-                                (free_credit == best_credit && p->turn < best->turn))
-                        best = p;
-        }
-        for (p = selector->plain && !best ? c->peer_names : NULL; p && !best; p = p->hh_name.next)
-                if (p->info.plain && peer_free_credit(p) > 0 && selector_matches(selector, &p->info))
-                        best = p;
-        return best;
-}
-
-Peer *deliver_choose(Client *c, const Selector *selector)
-{
-        Peer *p;
-
-        if (selector->mode == SELECTOR_ANY)
-                return choose_any(c, selector);
-        /* A receiver that was never listed cannot be bound to: whether it takes frames is not known. */
-        p = peer_find(c, selector->receiver);
-        return p && p->info.name ? p : NULL;
-}
-
-void deliver_connect(Queue *q)
-{
-        Client *c = q->client;
-
-        for (Peer *p = c->peer_names, *next; p; p = next) {
-                next = p->hh_name.next;
-                if (!p->info.plain && selector_matches(&q->selector, &p->info))
-                        connection_open(p);
-        }
-}
-
-void deliver_queue(Queue *q)
-{
-        Client *c = q->client;
-        Peer *p = NULL;
-        int r = 0;
-
-        while (q->waiting && !c->stopping && (p = deliver_choose(c, &q->selector))) {
-                Message *m = q->waiting;
-
-                queue_take(q, m);
-                r = deliver_bind(m, p);
-                if (r < 0) {
-                        queue_give_back(q, m);
-                        break;
-                }
-                message_save(m);
-        }
-        queue_read_on(q);
-        if (q->waiting && !p && q->selector.mode == SELECTOR_ANY)
-                deliver_connect(q);
-}
-
-void deliver_wanted(Peer *p)
-{
-        Queue *q = p->queue;
-
-        if (q && (q->waiting || q->n_stored > 0))
-                deliver_queue(q);
-        DL_FOREACH(p->client->any_queues, q) {
-                if (!p->listed || !selector_matches(&q->selector, &p->info))
-                        continue;
-                if (q->waiting || q->n_stored > 0)
-                        deliver_queue(q);
-                if (!p->info.plain)
-                        connection_open(p); /* to have its share of the next ones */
-        }
+        c->due_armed = first ? first->due : USEC_INFINITY;
+        (void) timer_arm_at(&c->due_timer, c->due_armed);
 }
 
 void deliver_credit(Peer *p)
 {
-        deliver_wanted(p);
+        bind_wanted(p);
         peer_pump(p);
 }
 
@@ -400,9 +436,9 @@ void deliver_connected(Peer *p)
         Message *m;
 
         DL_FOREACH(p->bound, m) {
-                if (m->record.state == DELIVERY_CANCELLING) {
+                if (delivery_state_is_ending(m->record.state)) {
                         peer_send_cancel(p, m);
-                        arm(m, p->client->ack_timeout_usec);
+                        arm(m, message_policy(m).ack_timeout_usec);
                 }
         }
         deliver_credit(p);
@@ -415,12 +451,12 @@ void deliver_move_on(Peer *p)
         DL_FOREACH_SAFE(p->bound, m, next) {
                 Queue *q = m->queue;
 
-                if (m->record.state == DELIVERY_CANCELLING && peer_is_gone(p))
+                if (delivery_state_is_ending(m->record.state) && peer_is_gone(p))
                         deliver_event(m, DELIVERY_GONE, "the receiver is gone");
                 else if (may_move(m)) {
                         deliver_event(m, DELIVERY_UNBIND, "the receiver is not there");
                         if (!q->reading)
-                                deliver_queue(q);
+                                bind_queue(q);
                 }
         }
 }

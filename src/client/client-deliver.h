@@ -9,22 +9,15 @@
 void deliver_event(Message *m, DeliveryEvent event, const char *detail);
 void deliver_answer(Peer *p, const AnswerFrame *a);
 void deliver_too_large(Message *m, uint32_t limit);
-void deliver_settled(Message *m); /* its end is on disk */
-int deliver_cancel(Message *m);   /* 0 (see message_saved), or -EALREADY when it is final */
-
-void deliver_queue(Queue *q); /* binds what can be bound */
-/* Connects to everybody who may get a message of that queue for anybody: the load is shared from then on. */
-void deliver_connect(Queue *q);
-
-/* Binds in memory; the caller makes it durable, then says DELIVERY_BIND. */
-int deliver_bind(Message *m, Peer *p);
-/* The receiver for a message of that selector right now, or NULL. */
-Peer *deliver_choose(Client *c, const Selector *selector);
+void deliver_settled(Message *m);                  /* its end is on disk */
+int deliver_cancel(Message *m);                    /* 0 (see message_saved), or -EALREADY when it is final */
+void deliver_give_up(Message *m, const char *why); /* out of time: to the dead letters, if nothing runs */
+void deliver_start(Message *m);                    /* a delayed one: its time has come */
+int deliver_revive(Message *m); /* a dead letter is tried again: 0, -EALREADY when it is none, -ENOMEM */
 
 void deliver_connected(Peer *p);
 void deliver_disconnected(Peer *p); /* or could not be connected to */
 void deliver_credit(Peer *p);
 void deliver_move_on(Peer *p); /* what need not stay with it goes to another one */
-void deliver_wanted(Peer *p);  /* binds to it what waits for it or for anybody */
 
 void deliver_on_due(void *userdata); /* Client: the first timer of the heap */

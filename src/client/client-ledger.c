@@ -2,15 +2,18 @@
 #include "client/client-ledger.h"
 
 #include <errno.h>
+#include <sys/socket.h>
 #include <utlist.h>
 
+#include "base/crash-point.h"
 #include "base/log.h"
+#include "client/client-bind.h"
 #include "client/client-peer.h"
 
 #define ANNOUNCE_USEC  USEC_PER_SEC
 #define ANNOUNCE_COUNT 128u /* at once, so that the window moves on under load */
 
-static Ledger *find(Peer *p, sd_id128_t stream)
+static Ledger *find(const Peer *p, sd_id128_t stream)
 {
         Ledger *l;
 
@@ -38,13 +41,55 @@ int ledger_load(Peer *p, sd_id128_t stream, Ledger **ret)
         return 0;
 }
 
+static void on_kept(DbOp *op, int r)
+{
+        OutboxStreamOp *o = CONTAINER_OF(op, OutboxStreamOp, op);
+        Peer *p = peer_find(o->userdata, o->receiver);
+        Ledger *l = p ? find(p, o->stream) : NULL;
+
+        if (r < 0)
+                log_debug_errno(r, "Cannot note a new stream in the outbox");
+        if (l) {
+                l->keeping = false;
+                l->kept = r >= 0;
+        }
+        if (l && l->kept)
+                bind_wanted(p);
+        free(o);
+}
+
+static void keep(Ledger *l)
+{
+        OutboxStreamOp *o = l->keeping ? NULL : calloc(1, sizeof *o);
+
+        if (!o)
+                return;
+        l->keeping = true;
+        outbox_stream_op_init(o);
+        o->keep = true;
+        o->stream = l->stream;
+        o->receiver = l->peer->info.id;
+        o->userdata = l->peer->client;
+        o->op.done = on_kept;
+        db_submit(l->peer->client->db, &o->op);
+}
+
 int ledger_current(Peer *p, Ledger **ret)
 {
-        int r = ledger_load(p, p->client->stream, ret);
+        int r = ledger_load(p, p->stream_id, ret);
 
-        if (r >= 0 && (*ret)->next_sequence == 0)
+        if (r >= 0 && (*ret)->next_sequence == 0) {
                 (*ret)->next_sequence = 1;
+                keep(*ret);
+        }
         return r;
+}
+
+bool ledger_is_kept(Ledger *l)
+{
+        if (!l->kept)
+                keep(l);
+        return l->kept;
 }
 
 bool ledger_has_room(const Ledger *l)
@@ -127,12 +172,14 @@ void ledgers_announce(Peer *p, bool all)
                         continue;
                 if (l->settled.low == 1 && l->settled.n_ranges == 0 && !is_closed(l))
                         continue;
+                crash_point("before-announcing");
                 if (frame_encode_settled(stream_output(p->stream), l->stream,
                                     is_closed(l) ? SETTLED_CLOSED : 0, &l->settled) < 0)
                         return;
                 l->unannounced = 0;
         }
         stream_flush(p->stream);
+        crash_point("behind-announcing");
 }
 
 void ledgers_on_timer(void *userdata)
@@ -142,6 +189,21 @@ void ledgers_on_timer(void *userdata)
 
         DL_FOREACH2(c->connected, p, connected_next)
         ledgers_announce(p, false);
+}
+
+/* The loop will not write any more, so this does, as far as the kernel takes it at once. */
+void ledgers_say_last(Client *c)
+{
+        Peer *p;
+
+        DL_FOREACH2(c->connected, p, connected_next)
+        {
+                ledgers_announce(p, false);
+                const Buffer *out = stream_output(p->stream);
+                if (buffer_size(out) > 0)
+                        (void) !send(stream_fd(p->stream), buffer_peek(out), buffer_size(out),
+                                        MSG_DONTWAIT | MSG_NOSIGNAL);
+        }
 }
 
 static void on_forgotten(DbOp *op, int r)

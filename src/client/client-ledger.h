@@ -15,10 +15,13 @@ struct Ledger {
         SequenceSet settled;
         size_t n_open;
         unsigned unannounced; /* settled, and not yet told */
+        bool keeping;         /* its row is on its way to the disk */
+        bool kept;            /* on disk: the next start can close it */
         Ledger *prev, *next;
 };
 
-int ledger_current(Peer *p, Ledger **ret);        /* of this start; made when it is missing */
+int ledger_current(Peer *p, Ledger **ret);        /* of this start; made, and kept, when it is missing */
+bool ledger_is_kept(Ledger *l);                   /* if not, then soon: bind_wanted() follows */
 bool ledger_has_room(const Ledger *l);            /* in the window that the receiver grants */
 uint64_t ledger_open(Ledger *l);                  /* the next sequence */
 void ledger_settle(Ledger *l, uint64_t sequence); /* its settlement is synced, or it was never used */
@@ -32,4 +35,5 @@ int ledgers_load_finish(Peer *p);
 void ledgers_announce(Peer *p, bool all);
 void ledger_pruned(Peer *p, sd_id128_t stream); /* the receiver has forgotten it */
 void ledgers_on_timer(void *userdata);          /* Client */
+void ledgers_say_last(Client *c);               /* the process ends: what was not told yet */
 void ledgers_clear(Peer *p);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <stdlib.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -15,27 +16,37 @@ typedef struct Config {
 #define CLIENT(field) offsetof(Config, bus.client.field)
 
 static const ConfItem items[] = {
-                {"Client",     "User", CONF_BOOL, offsetof(Config, user), 0, 0},
-                {"Client",   "System", CONF_BOOL, offsetof(Config, system), 0, 0},
-                {"Client",       "Discovery", CONF_STRING, CLIENT(discovery), 0, 0},
-                {"Client",           "AckTimeoutSec", CONF_DURATION, CLIENT(ack_timeout_usec), 100 * USEC_PER_MSEC,
-                 86400 * USEC_PER_SEC},
-                {"Client",     "MaxPayload", CONF_SIZE, CLIENT(max_payload), 1, PAYLOAD_MAX},
-                {"Client",   "OutboxLimit", CONF_UNSIGNED, CLIENT(outbox_limit), 1, 0},
-                {"Client",     "History", CONF_UNSIGNED, CLIENT(history), 0, 1000000},
-                {"Client",           "StateDirectory", CONF_STRING, CLIENT(state_directory), 0, 0},
-                {"Client",     "LogLevel", CONF_STRING, CLIENT(log_level), 0, 0},
-                {          },
+                {"Client", "User", CONF_BOOL, offsetof(Config, user), 0, 0},
+                {"Client", "System", CONF_BOOL, offsetof(Config, system), 0, 0},
+                {"Client", "Discovery", CONF_STRING, CLIENT(discovery), 0, 0},
+                {"Client", "AckTimeoutSec", CONF_DURATION, CLIENT(policy.ack_timeout_usec),
+                                100 * USEC_PER_MSEC, 86400 * USEC_PER_SEC},
+                {"Client", "BackoffSec", CONF_DURATION, CLIENT(policy.backoff_usec), 0,
+                                86400 * USEC_PER_SEC},
+                {"Client", "BackoffMaxSec", CONF_DURATION, CLIENT(policy.backoff_max_usec), 0,
+                                86400 * USEC_PER_SEC},
+                {"Client", "MaxAttempts", CONF_SIZE, CLIENT(policy.max_attempts), 0, UINT32_MAX},
+                {"Client", "DeadlineSec", CONF_DURATION, CLIENT(deadline_usec), USEC_PER_SEC, 0},
+                {"Client", "MaxPayload", CONF_SIZE, CLIENT(max_payload), 1, PAYLOAD_MAX},
+                {"Client", "OutboxLimit", CONF_UNSIGNED, CLIENT(outbox_limit), 1, 0},
+                {"Client", "History", CONF_UNSIGNED, CLIENT(history), 0, 1000000},
+                {"Client", "StateDirectory", CONF_STRING, CLIENT(state_directory), 0, 0},
+                {"Client", "LogLevel", CONF_STRING, CLIENT(log_level), 0, 0},
+                {},
 };
 static const char *const foreign[] = {"Discovery", "Receiver", NULL};
 static const ConfTable table = {items, foreign};
 
 static const Option rows[] = {
-                {"user",        "User", OPTION_FLAG},
-                {"system",  "System", OPTION_FLAG},
-                {"discovery",      "Discovery", OPTION_VALUE},
-                {"ack-timeout",  "AckTimeoutSec", OPTION_VALUE},
-                {"max-payload",   "MaxPayload", OPTION_VALUE},
+                {"user", "User", OPTION_FLAG},
+                {"system", "System", OPTION_FLAG},
+                {"discovery", "Discovery", OPTION_VALUE},
+                {"ack-timeout", "AckTimeoutSec", OPTION_VALUE},
+                {"backoff", "BackoffSec", OPTION_VALUE},
+                {"backoff-max", "BackoffMaxSec", OPTION_VALUE},
+                {"max-attempts", "MaxAttempts", OPTION_VALUE},
+                {"deadline", "DeadlineSec", OPTION_VALUE},
+                {"max-payload", "MaxPayload", OPTION_VALUE},
                 {"outbox-limit", "OutboxLimit", OPTION_VALUE},
                 {"history", "History", OPTION_VALUE},
                 {},
@@ -51,29 +62,66 @@ static const char help[] =
                 "  --system, --user     which bus (system for root, the user's otherwise)\n"
                 "  --discovery URL      unix:PATH or http://HOST:PORT\n"
                 "  --ack-timeout SEC    without an ack for so long: send again (5)\n"
+                "  --backoff SEC        pause after a failure; doubles with each (500ms; 0: none)\n"
+                "  --backoff-max SEC    but not beyond this (30)\n"
+                "  --max-attempts N     then it is a dead letter (0: tried for ever)\n"
+                "  --deadline SEC       after so long it is a dead letter (infinity)\n"
                 "  --max-payload SIZE   of one message (1M, at most 16M)\n"
                 "  --outbox-limit N     messages that may wait; more are refused (1000000)\n"
                 "  --history N          acked and cancelled messages to keep for looking at (1000)\n";
 
 static const Options options = {.help = help, .section = "Client", .table = &table, .options = rows};
 
+static int arg_count;
+static char **arg_values;
+
+static void set_defaults(Config *config)
+{
+        Client *c = &config->bus.client;
+
+        *config = (Config){};
+        c->policy = (Policy){
+                        .ack_timeout_usec = ACK_TIMEOUT_DEFAULT,
+                        .backoff_usec = USEC_PER_SEC / 2,
+                        .backoff_max_usec = 30 * USEC_PER_SEC,
+        };
+        c->deadline_usec = USEC_INFINITY;
+        c->max_payload = PAYLOAD_DEFAULT_MAX;
+        c->outbox_limit = OUTBOX_DEFAULT_MAX;
+        c->history = HISTORY_DEFAULT_MAX;
+}
+
+/* SIGHUP: the files are read again; what cannot change while it runs stays. */
+static void on_reload(Client *c)
+{
+        Error error = {};
+        Config fresh;
+
+        set_defaults(&fresh);
+        if (options_read(&options, arg_count, arg_values, &fresh, &error) < 0)
+                log_error("Cannot reload, everything stays as it is: %s", error.text);
+        else {
+                client_reload(c, &fresh.bus.client);
+                log_notice("Reloaded the configuration");
+        }
+        client_config_clear(&fresh.bus.client);
+}
+
 int main(int argc, char **argv)
 {
-        Config config = {
-                        .bus.client =
-                                        {
-                                                     .ack_timeout_usec = ACK_TIMEOUT_DEFAULT,
-                                                     .max_payload = PAYLOAD_DEFAULT_MAX,
-                                                     .outbox_limit = OUTBOX_DEFAULT_MAX,
-                                                     .history = HISTORY_DEFAULT_MAX,
-                                                     },
-        };
-        ClientBus *b = &config.bus;
         Error error = {};
+        Config config;
+
+        arg_count = argc, arg_values = argv;
+        set_defaults(&config);
+        ClientBus *b = &config.bus;
+        b->client.on_reload = on_reload;
         int r = options_read(&options, argc, argv, &config, &error);
 
         if (r == 0 && config.user && config.system)
                 r = error_set(&error, -EINVAL, "--user and --system exclude each other");
+        int failure = r < 0 ? EX_CONFIG : EXIT_FAILURE; /* the unit does not try the first again */
+
         b->system = config.system || (!config.user && geteuid() == 0);
         if (r == 0)
                 r = client_bus_start(b, &error);
@@ -82,5 +130,5 @@ int main(int argc, char **argv)
         else if (r == 0)
                 r = loop_run(b->client.loop) == 0 ? 0 : -EIO;
         client_bus_clear(b);
-        return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+        return r < 0 ? failure : EXIT_SUCCESS;
 }

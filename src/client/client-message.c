@@ -5,8 +5,10 @@
 #include <utlist.h>
 
 #include "base/str-util.h"
+#include "client/client-memory.h"
 #include "client/client-peer.h"
 #include "client/client-queue.h"
+#include "client/client-whole.h"
 
 #define PAYLOAD_KEEP 4096u
 
@@ -20,7 +22,7 @@ int message_new(Client *c, OutboxRecord *record, Message **ret)
                 if (r < 0)
                         return r;
         }
-        Message *m = calloc(1, sizeof *m);
+        Message *m = slab_zero(&c->slab, sizeof *m);
         if (!m)
                 return -ENOMEM;
         m->client = c;
@@ -28,26 +30,44 @@ int message_new(Client *c, OutboxRecord *record, Message **ret)
         if (queue)
                 queue->n_messages++;
         m->record = *record;
-        *record = (OutboxRecord){};
+        m->key = (MessageKey){record->id, record->member};
         heap_item_init(&m->due);
-        HASH_ADD(hh, c->messages, record.id, sizeof m->record.id, m);
+        r = selector_mode_is_whole(selector_text_mode(record->queue)) ? whole_new(m) : 0;
+        if (r < 0) {
+                message_leave_queue(m);
+                slab_free(&c->slab, m, sizeof *m);
+                return r;
+        }
+        *record = (OutboxRecord){};
+        HASH_ADD(hh, c->messages, key, sizeof m->key, m);
         *ret = m;
         return 0;
 }
 
-Message *message_find(Client *c, sd_id128_t id)
+Message *message_find_member(Client *c, sd_id128_t id, uint32_t member)
 {
+        MessageKey key = {id, member};
         Message *m;
 
-        HASH_FIND(hh, c->messages, &id, sizeof id, m);
+        HASH_FIND(hh, c->messages, &key, sizeof key, m);
         return m;
+}
+
+Message *message_find(Client *c, sd_id128_t id)
+{
+        return message_find_member(c, id, 0);
+}
+
+bool message_is_member(const Message *m)
+{
+        return m->record.member > 0;
 }
 
 void message_spare_payload(Message *m)
 {
         bool wanted = m->record.state == DELIVERY_SENT || (m->peer && m->peer->speaking == m);
 
-        if (wanted || m->record.size <= PAYLOAD_KEEP)
+        if (wanted || m->memory || m->record.size <= PAYLOAD_KEEP)
                 return;
         free(m->payload);
         m->payload = NULL;
@@ -60,23 +80,42 @@ void message_leave_queue(Message *m)
         m->queue = NULL;
 }
 
+int message_enter_queue(Message *m)
+{
+        int r = m->queue ? 0 : queue_get(m->client, m->record.queue, &m->queue);
+
+        if (r >= 0)
+                m->queue->n_messages++;
+        return r;
+}
+
+Policy message_policy(const Message *m)
+{
+        return policy_resolve(&m->record.policy, &m->client->policy);
+}
+
 static void message_free(Message *m)
 {
         Client *c = m->client;
 
         HASH_DELETE(hh, c->messages, m);
+        memory_left(m);
         heap_remove(&c->due, &m->due);
         message_leave_queue(m);
+        whole_free(m->whole);
         outbox_record_clear(&m->record);
+        outbox_attempts_free(m->attempts);
+        free(m->progress);
         free(m->payload);
-        free(m);
+        slab_free(&c->slab, m, sizeof *m);
 }
 
 void message_release(Message *m)
 {
         Client *c = m->client;
 
-        if (m->waiting || m->peer || m->saving || m->unsaved || m->fetching || m->pins > 0 || m->recent)
+        if (m->waiting || m->peer || m->saving || m->unsaved || m->fetching || m->pins > 0 || m->recent ||
+                        m->submitter)
                 return;
         if (m->announced)
                 c->observer.message_removed(m, c->observer.userdata);
@@ -87,6 +126,8 @@ void message_announce(Message *m)
 {
         Client *c = m->client;
 
+        if (message_is_member(m))
+                return;
         if (!m->announced) {
                 m->announced = true;
                 c->observer.message_added(m, c->observer.userdata);
@@ -102,6 +143,18 @@ void message_announce(Message *m)
         oldest->recent = false;
         c->n_recent--;
         message_release(oldest);
+}
+
+void message_forget(Message *m)
+{
+        Client *c = m->client;
+
+        if (m->recent) {
+                DL_DELETE2(c->recent, m, recent_prev, recent_next);
+                m->recent = false;
+                c->n_recent--;
+        }
+        message_release(m);
 }
 
 void message_pin(Message *m)
@@ -200,7 +253,7 @@ void message_look_up(Client *c, const char *prefix, void (*done)(Message *m, int
         outbox_find_op_init(&l->find, OUTBOX_ID, 2);
         l->client = c, l->done = done, l->userdata = userdata;
         Message *m = sd_id128_equal(first, last) ? message_find(c, first) : NULL;
-        if (m && m->announced) {
+        if (m && (m->announced || m->memory)) {
                 found(l, m);
                 free(l);
                 return;

@@ -8,11 +8,19 @@
 
 #define RECENT_MAX 1000u
 
+typedef struct MessageKey {
+        sd_id128_t id;
+        uint64_t member;
+} MessageKey;
+
 struct Message {
         Client *client;
+        MessageKey key;
         OutboxRecord record; /* its state may also be sent and waiting, which are not on disk */
         Queue *queue;        /* of its selector; NULL once it is final */
         void *payload;       /* NULL: on disk only */
+
+        Whole *whole; /* of a message to several: what is known of its members; NULL for others */
 
         Peer *peer;      /* bound to; NULL once it is final */
         Ledger *ledger;  /* holds its sequence until the settlement is synced; NULL for bare text */
@@ -26,9 +34,13 @@ struct Message {
         bool save_again; /* and it is out of date already */
         bool unsaved;    /* in the list of those that the disk refused */
         bool recent;
-        bool dirty;        /* the observer's: has changes to tell */
-        unsigned sends;    /* on the wire under this binding, as far as this process knows */
-        unsigned failures; /* in a row */
+        bool memory;             /* not on disk, unless it becomes a dead letter */
+        bool quiet;              /* of a bulk submission: not announced, and only what goes wrong is told */
+        bool dirty;              /* the observer's: has changes to tell */
+        unsigned sends;          /* on the wire under this binding, as far as this process knows */
+        unsigned failures;       /* in a row */
+        char *progress;          /* "40 copying", as the handler said last */
+        OutboxAttempt *attempts; /* tries that are over, and not on disk yet */
         unsigned pins;
         HeapItem due;
 
@@ -38,19 +50,26 @@ struct Message {
 
         void *waiters; /* the observer's */
 
+        Submitter *submitter; /* who wants to hear of its end; NULL: nobody */
+        uint64_t submission_number;
+
         Message *prev, *next; /* in the queue's list of waiting or the peer's of bound ones */
         Message *ready_prev, *ready_next;
         Message *recent_prev, *recent_next;
         Message *unsaved_prev, *unsaved_next;
         Message *dirty_prev, *dirty_next; /* the observer's */
-        UT_hash_handle hh;
+        Message *submitter_prev, *submitter_next;
+        UT_hash_handle hh, hh_peer; /* hh_peer: of members, at their receiver, by id */
 };
 
 /* Takes what the record holds, on success. The message is in memory until nothing needs it. */
 int message_new(Client *c, OutboxRecord *record, Message **ret);
-Message *message_find(Client *c, sd_id128_t id); /* in memory */
+Message *message_find(Client *c, sd_id128_t id); /* in memory: the only delivery, or the whole */
+Message *message_find_member(Client *c, sd_id128_t id, uint32_t member);
+Policy message_policy(const Message *m); /* what its sender said, or the configuration */
 
-void message_announce(Message *m); /* tells the observer, and counts it among the newest */
+bool message_is_member(const Message *m); /* of a whole: it is not shown as a message */
+void message_announce(Message *m);        /* tells the observer, and counts it among the newest */
 void message_pin(Message *m);
 void message_unpin(Message *m);
 void message_release(Message *m); /* frees it when nothing needs it */
@@ -59,6 +78,8 @@ void message_changed(Message *m);
  */
 void message_spare_payload(Message *m);
 void message_leave_queue(Message *m); /* it is final */
+int message_enter_queue(Message *m);  /* it was final */
+void message_forget(Message *m);      /* it is purged from the disk */
 
 /* The only one whose id begins with `prefix` (6 to 32 hex digits, or a UUID with dashes), in memory or on
  * disk. `done` gets it pinned for the duration of the call, or NULL with -ENOENT, -ENOTUNIQ, -EINVAL (no

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <utlist.h>
 
+#include "base/crash-point.h"
 #include "base/log.h"
 #include "base/str-util.h"
 #include "client/client-connection.h"
@@ -17,6 +18,16 @@
 const char *peer_name(const Peer *p)
 {
         return p->info.name ?: "(unknown receiver)";
+}
+
+Message *peer_find_message(const Peer *p, sd_id128_t id)
+{
+        Message *m;
+
+        HASH_FIND(hh_peer, p->members, &id, sizeof id, m);
+        if (!m)
+                m = message_find(p->client, id);
+        return m && m->peer == p ? m : NULL;
 }
 
 Peer *peer_find(Client *c, sd_id128_t id)
@@ -40,7 +51,9 @@ int peer_get(Client *c, sd_id128_t id, Peer **ret)
                 p->info.id = id;
                 p->window = STREAM_WINDOW;
                 p->max_payload = PAYLOAD_MAX;
-                r = timer_init(&p->timer, loop_event(c->loop), "peer", connection_on_timer, p);
+                r = sd_id128_randomize(&p->stream_id);
+                if (r >= 0)
+                        r = timer_init(&p->timer, loop_event(c->loop), "peer", connection_on_timer, p);
                 if (r < 0) {
                         free(p);
                         return r;
@@ -103,14 +116,18 @@ void peer_list(Peer *p, ReceiverInfo *info)
         if (other)
                 forget_name(other);
         p->listed = true;
+        p->sought = p->sought || news || moved;
         HASH_ADD_KEYPTR(hh_name, c->peer_names, p->info.name, strlen(p->info.name), p);
         if (news)
                 c->observer.receiver_listed(&p->info, true, c->observer.userdata);
         if ((news || moved) && p->state == PEER_IDLE) {
                 /* It came (back), maybe elsewhere: what failed before says nothing any more. */
                 p->failures = 0;
+                p->missed = false;
                 timer_disarm(&p->timer);
         }
+        if (p->info.draining)
+                deliver_move_on(p);
         peer_pump(p);
 }
 
@@ -121,14 +138,22 @@ void peer_unlist(Peer *p)
         if (!p->listed)
                 return;
         forget_name(p);
+        p->left = ++c->n_left;
         c->observer.receiver_listed(&p->info, false, c->observer.userdata);
         deliver_move_on(p);
+        peer_pump(p); /* whether it can be reached decides about the rest */
         peer_release(p);
+}
+
+bool peer_may_be_chosen(const Peer *p)
+{
+        return p->listed && !p->info.draining;
 }
 
 bool peer_is_gone(const Peer *p)
 {
-        return !p->listed && p->state != PEER_CONNECTED && p->client->discovery_state == DISCOVERY_REACHABLE;
+        return !p->listed && p->state == PEER_IDLE && (p->missed || p->info.plain) &&
+               p->client->discovery_state == DISCOVERY_REACHABLE;
 }
 
 static void peer_free(Peer *p)
@@ -137,7 +162,11 @@ static void peer_free(Peer *p)
 
         connection_close(p);
         forget_name(p);
+        for (Queue *q = c->queues; q; q = q->hh.next)
+                if (q->owner == p)
+                        q->owner = NULL;
         HASH_DELETE(hh, c->peers, p);
+        HASH_CLEAR(hh_peer, p->members); /* at the end of the process some are under way */
         ledgers_clear(p);
         timer_clear(&p->timer);
         receiver_info_clear(&p->info);
@@ -150,10 +179,8 @@ static void on_removed(DbOp *op, int r)
         free(CONTAINER_OF(op, OutboxReceiverOp, op));
 }
 
-void peer_release(Peer *p)
+static void forget(Peer *p)
 {
-        if (p->listed || p->n_bound > 0 || p->ledgers || p->state != PEER_IDLE)
-                return;
         OutboxReceiverOp *o = calloc(1, sizeof *o);
         if (o) {
                 outbox_receiver_op_init(o);
@@ -162,6 +189,41 @@ void peer_release(Peer *p)
                 db_submit(p->client->db, &o->op);
         }
         peer_free(p);
+}
+
+void peer_release(Peer *p)
+{
+        if (!p->listed && p->n_bound == 0 && !p->ledgers && p->state == PEER_IDLE)
+                forget(p);
+}
+
+/* It has left, and nothing of ours is open there. When it comes back after all it meets a stream that it
+ * does not know, and keeps what it has of the old ones. */
+static bool is_forgettable(const Peer *p)
+{
+        const Ledger *l;
+
+        if (p->listed || p->n_bound > 0 || p->state != PEER_IDLE)
+                return false;
+        DL_FOREACH(p->ledgers, l) {
+                if (l->n_open > 0)
+                        return false;
+        }
+        return true;
+}
+
+void peers_forget(Client *c)
+{
+        while (HASH_COUNT(c->peers) > HASH_CNT(hh_name, c->peer_names) + DEPARTED_MAX) {
+                Peer *oldest = NULL;
+
+                for (Peer *p = c->peers; p; p = p->hh.next)
+                        if (is_forgettable(p) && (!oldest || p->left < oldest->left))
+                                oldest = p;
+                if (!oldest)
+                        return;
+                forget(oldest);
+        }
 }
 
 static void unready(Peer *p, Message *m)
@@ -177,6 +239,10 @@ void peer_bind(Peer *p, Message *m)
         m->peer = p;
         DL_APPEND(p->bound, m);
         p->n_bound++;
+        if (m->queue)
+                m->queue->n_bound++;
+        if (message_is_member(m))
+                HASH_ADD(hh_peer, p->members, key.id, sizeof m->key.id, m);
 }
 
 void peer_unbind(Peer *p, Message *m)
@@ -187,6 +253,10 @@ void peer_unbind(Peer *p, Message *m)
                 connection_close(p);
         DL_DELETE(p->bound, m);
         p->n_bound--;
+        if (m->queue)
+                m->queue->n_bound--;
+        if (message_is_member(m))
+                HASH_DELETE(hh_peer, p->members, m);
         m->peer = NULL;
         m->sends = 0;
 }
@@ -196,7 +266,14 @@ void peer_ready(Peer *p, Message *m)
         if (m->ready || m->fetching)
                 return;
         m->ready = true;
-        DL_APPEND2(p->ready, m, ready_prev, ready_next);
+        /* Behind what is as urgent. */
+        Message *last = p->ready ? p->ready->ready_prev : NULL;
+        while (last && last->record.policy.priority < m->record.policy.priority)
+                last = last == p->ready ? NULL : last->ready_prev;
+        if (last)
+                DL_APPEND_ELEM2(p->ready, last, m, ready_prev, ready_next);
+        else
+                DL_PREPEND2(p->ready, m, ready_prev, ready_next);
 }
 
 void peer_answered(Peer *p, Message *m)
@@ -226,7 +303,10 @@ uint32_t peer_free_credit(const Peer *p)
 
 const char *peer_state_name(const Peer *p)
 {
-        return p->state == PEER_CONNECTED ? "connected" : p->failures > 0 ? "unreachable" : "idle";
+        return p->info.draining             ? "draining"
+               : p->state == PEER_CONNECTED ? "connected"
+               : p->failures > 0            ? "unreachable"
+                                            : "idle";
 }
 
 /* The payload comes from the disk; the message is ready again when it is there. */
@@ -272,9 +352,20 @@ void peer_fetch(Peer *p, Message *m)
         db_submit(m->client->db, &f->fetch.op);
 }
 
+/* A receiver says "working" every WORKING_INTERVAL_USEC; who waits for less long tells it so. */
+static Bytes find_attributes(const Message *m, uint8_t buffer[static ATTRIBUTE_U32_SIZE])
+{
+        uint64_t usec = message_policy(m).ack_timeout_usec;
+
+        return usec < 2 * WORKING_INTERVAL_USEC ? frame_attribute_put_u32(buffer, ATTRIBUTE_ACK_TIMEOUT,
+                                                                  (uint32_t) (usec / USEC_PER_MSEC))
+                                                : (Bytes){};
+}
+
 /* True when it was written. */
 static bool write_message(Peer *p, Message *m)
 {
+        uint8_t attributes[ATTRIBUTE_U32_SIZE];
         Frame f = {.type = FRAME_MESSAGE};
 
         f.message = (MessageFrame){
@@ -282,9 +373,12 @@ static bool write_message(Peer *p, Message *m)
                         .sequence = m->record.sequence,
                         .message = m->record.id,
                         .attempt = m->record.attempts + 1,
-                        .flags = m->record.duplicate || m->sends > 0 ? MESSAGE_POSSIBLE_DUPLICATE : 0,
+                        .flags = (m->record.duplicate || m->sends > 0 ? MESSAGE_POSSIBLE_DUPLICATE : 0) |
+                                 (m->memory ? MESSAGE_MEMORY : 0),
+                        .attributes = find_attributes(m, attributes),
                         .payload = {m->payload, m->record.size},
         };
+        crash_point("bound-before-write");
         if (frame_encode(stream_output(p->stream), &f) < 0)
                 return false;
         m->sends++;
@@ -299,6 +393,9 @@ static void write_ready(Peer *p)
                         stream_output_size(p->stream) < CONNECTION_OUTPUT_MAX) {
                 Message *m = p->ready;
 
+                /* What it may know is still asked for. */
+                if (p->info.draining && m->sends == 0 && !m->record.duplicate)
+                        break;
                 unready(p, m);
                 if (m->record.size > p->max_payload)
                         deliver_too_large(m, p->max_payload);
@@ -312,6 +409,7 @@ static void write_ready(Peer *p)
                 }
         }
         stream_flush(p->stream);
+        crash_point("behind-write");
 }
 
 void peer_send_cancel(Peer *p, Message *m)
@@ -321,7 +419,8 @@ void peer_send_cancel(Peer *p, Message *m)
                         .cancel = {m->record.stream, m->record.sequence, m->record.id},
         };
 
-        if (p->state != PEER_CONNECTED)
+        /* It is asked again by the timer: for who does not read that must not pile up. */
+        if (p->state != PEER_CONNECTED || stream_output_size(p->stream) >= CONNECTION_OUTPUT_MAX)
                 return;
         (void) !frame_encode(stream_output(p->stream), &f);
         stream_flush(p->stream);

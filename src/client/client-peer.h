@@ -16,10 +16,14 @@ typedef enum PeerState {
 
 struct Peer {
         Client *client;
-        ReceiverInfo info; /* only the id is sure to be there */
-        bool listed;       /* discovery's last list has it */
+        ReceiverInfo info;    /* only the id is sure to be there */
+        sd_id128_t stream_id; /* of this start, to it alone: so it can be forgotten and known again */
+        bool listed;          /* discovery's last list has it */
         PeerState state;
-        bool leaving; /* it said GOODBYE */
+        bool sought;     /* a key may wait for it: it is new, or had no room for one */
+        bool missed;     /* the last try to reach it failed, at every address */
+        bool leaving;    /* it said GOODBYE */
+        bool restarting; /* and that it comes back at once */
         Stream *stream;
         size_t address;    /* being tried */
         unsigned failures; /* in a row */
@@ -28,12 +32,14 @@ struct Peer {
         uint32_t in_flight; /* messages written and unanswered on this connection */
         Message *bound;     /* in order of binding */
         size_t n_bound;
-        Message *ready; /* those of them that can be written now */
+        Message *members; /* those of them that belong to a whole, by id */
+        Message *ready;   /* those of them that can be written now */
         Ledger *ledgers;
         Queue *queue;        /* of the messages for it alone; NULL: there were none */
         Message *speaking;   /* bare text: whose connection this is */
         char *problem;       /* why the last connection failed */
         uint64_t generation; /* of the list that it was in */
+        uint64_t left;       /* counts who has left, in order; 0: it was not there since our start */
         uint64_t turn;       /* when it was last chosen for an `any` message */
         Peer *connected_prev, *connected_next;
         UT_hash_handle hh, hh_name;
@@ -49,12 +55,17 @@ int peer_find_by_word(Client *c, const char *word, Peer **ret);
 /* Discovery lists it like this; takes what `info` holds. / Discovery does not list it any more. */
 void peer_list(Peer *p, ReceiverInfo *info);
 void peer_unlist(Peer *p);
-bool peer_is_gone(const Peer *p); /* as far as can be known: not listed, and no live connection */
-void peer_release(Peer *p);       /* frees it when nothing needs it */
+bool peer_may_be_chosen(const Peer *p); /* for a message that may go elsewhere */
+/* Not listed, and the try to reach it failed. One of both alone is no proof: a discovery that was restarted
+ * may have lost it, and a connection may come back. */
+bool peer_is_gone(const Peer *p);
+void peer_release(Peer *p);   /* frees it when nothing needs it */
+void peers_forget(Client *c); /* those that left longest ago, beyond DEPARTED_MAX */
 
-void peer_bind(Peer *p, Message *m);     /* puts it in the list of bound ones */
-void peer_unbind(Peer *p, Message *m);   /* takes it out of every list */
-void peer_ready(Peer *p, Message *m);    /* it can be written */
+void peer_bind(Peer *p, Message *m);                      /* puts it in the list of bound ones */
+void peer_unbind(Peer *p, Message *m);                    /* takes it out of every list */
+Message *peer_find_message(const Peer *p, sd_id128_t id); /* bound to it */
+void peer_ready(Peer *p, Message *m);                     /* it can be written */
 void peer_fetch(Peer *p, Message *m);    /* it is ready again when its payload is in memory */
 void peer_answered(Peer *p, Message *m); /* it counts no more against the credit */
 void peer_send_cancel(Peer *p, Message *m);

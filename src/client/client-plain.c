@@ -81,14 +81,14 @@ static void plain_open(Peer *p, Message *m)
 {
         Client *c = p->client;
 
-        if (stream_connect(loop_event(c->loop), p->info.addresses + p->address, c->ack_timeout_usec,
-                            &callbacks, p, &p->stream) < 0) {
+        if (stream_connect(c->loop, p->info.addresses + p->address, c->policy.ack_timeout_usec, &callbacks,
+                            p, &p->stream) < 0) {
                 connection_pause(p);
                 return;
         }
         p->speaking = m;
         p->state = PEER_CONNECTING;
-        (void) timer_arm_in(&p->timer, c->ack_timeout_usec);
+        (void) timer_arm_in(&p->timer, c->policy.ack_timeout_usec);
 }
 
 void plain_pump(Peer *p)

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/str-util.h"
+#include "client/client-bind.h"
 #include "client/client-deliver.h"
 #include "client/client-message.h"
 
@@ -37,6 +38,8 @@ static void queue_free(Queue *q)
                 p->queue = NULL;
         if (q->selector.mode == SELECTOR_ANY)
                 DL_DELETE(c->any_queues, q);
+        if (q->stuck)
+                DL_DELETE(c->stuck, q);
         HASH_DELETE(hh, c->queues, q);
         selector_clear(&q->selector);
         free(q->text);
@@ -70,6 +73,7 @@ int queue_get(Client *c, const char *text, Queue **ret)
         if (!q)
                 return -ENOMEM;
         q->client = c;
+        q->read_to = (Position){PRIORITY_MAX + 1, 0};
         r = str_replace(&q->text, text);
         if (r >= 0)
                 r = selector_parse(text, &q->selector);
@@ -81,43 +85,79 @@ int queue_get(Client *c, const char *text, Queue **ret)
         HASH_ADD_KEYPTR(hh, c->queues, q->text, strlen(q->text), q);
         if (q->selector.mode == SELECTOR_ANY)
                 DL_APPEND(c->any_queues, q);
-        else if ((p = peer_find(c, q->selector.receiver)))
+        else if (q->selector.mode == SELECTOR_TO && (p = peer_find(c, q->selector.receiver)))
                 p->queue = q;
         *ret = q;
         return 0;
 }
 
+static Position position_of(const OutboxRecord *record)
+{
+        return (Position){record->policy.priority, record->number};
+}
+
+static bool is_before(Position a, Position b)
+{
+        return a.priority != b.priority ? a.priority > b.priority : a.number < b.number;
+}
+
+/* To its place: the more urgent ones first, the older ones among equals. Searched from the end, where most
+ * go. */
 static void link_waiting(Queue *q, Message *m)
 {
+        Position own = position_of(&m->record);
+        Message *last = q->waiting ? q->waiting->prev : NULL;
+
+        while (last && is_before(own, position_of(&last->record)))
+                last = last == q->waiting ? NULL : last->prev;
         m->waiting = true;
-        DL_APPEND(q->waiting, m);
+        if (last)
+                DL_APPEND_ELEM(q->waiting, last, m);
+        else
+                DL_PREPEND(q->waiting, m);
         q->n_waiting++;
+}
+
+/* The end of a front that has become too long is left to the disk again. */
+static void shorten(Queue *q)
+{
+        Message *last = q->waiting->prev;
+
+        if (q->n_waiting <= FRONT_MAX || q->reading || last->saving || last->unsaved || last->memory)
+                return;
+        last->waiting = false;
+        DL_DELETE(q->waiting, last);
+        q->n_waiting--;
+        q->n_stored++;
+        q->read_to = position_of(&q->waiting->prev->record);
+        free(last->payload);
+        last->payload = NULL;
+        message_release(last);
 }
 
 void queue_add(Queue *q, Message *m)
 {
-        if (q->n_stored > 0 || q->n_waiting >= FRONT_MAX) {
+        Position own = position_of(&m->record);
+
+        if (q->n_stored == 0 && q->waiting)
+                q->read_to = position_of(&q->waiting->prev->record);
+        if (!m->memory && is_before(q->read_to, own) && (q->n_stored > 0 || q->n_waiting >= FRONT_MAX)) {
                 free(m->payload);
                 m->payload = NULL;
                 q->n_stored++;
                 return;
         }
-        q->read_to = MAX(q->read_to, m->record.number);
         link_waiting(q, m);
+        if (q->n_stored == 0)
+                q->read_to = position_of(&q->waiting->prev->record);
+        shorten(q);
 }
 
 void queue_give_back(Queue *q, Message *m)
 {
-        Message *behind;
-
-        /* Those that come back were at the front. */
-        DL_FOREACH(q->waiting, behind) {
-                if (behind->record.number > m->record.number)
-                        break;
-        }
-        m->waiting = true;
-        DL_PREPEND_ELEM(q->waiting, behind, m);
-        q->n_waiting++;
+        if (q->n_stored == 0 && !q->waiting)
+                q->read_to = position_of(&m->record);
+        link_waiting(q, m);
 }
 
 void queue_take(Queue *q, Message *m)
@@ -138,9 +178,9 @@ typedef struct Page {
 
 static void take_row(Queue *q, OutboxRecord *record)
 {
-        Message *m = message_find(q->client, record->id);
+        Message *m = message_find_member(q->client, record->id, record->member);
 
-        q->read_to = MAX(q->read_to, record->number);
+        q->read_to = position_of(record);
         if (!m) {
                 if (message_new(q->client, record, &m) < 0)
                         return; /* stays counted: read again at the next start */
@@ -164,7 +204,7 @@ static void on_page(DbOp *op, int r)
         outbox_records_free(p->find.records, p->find.n_records);
         free(p);
         if (more)
-                deliver_queue(q);
+                bind_queue(q);
 }
 
 void queue_read_on(Queue *q)
@@ -177,7 +217,8 @@ void queue_read_on(Queue *q)
         outbox_find_op_init(&p->find, OUTBOX_QUEUE, PAGE);
         p->queue = q;
         p->find.queue = q->text;
-        p->find.number = q->read_to;
+        p->find.number = q->read_to.number;
+        p->find.priority = q->read_to.priority;
         p->find.op.done = on_page;
         q->reading = true;
         db_submit(q->client->db, &p->find.op);

@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Messages that have no receiver yet, in order of acceptance, one queue for each selector. The front of a
- * queue is in memory, the rest on disk only; it is read in pages as the front moves on. */
+/* Messages that have no receiver yet, one queue for each selector: the more urgent ones first, and in order
+ * of acceptance. The front of a queue is in memory, the rest on disk only; it is read in pages as the front
+ * moves on. */
 
 #include "client/client.h"
+
+typedef struct Position {
+        unsigned priority;
+        uint64_t number;
+} Position;
 
 struct Queue {
         Client *client;
@@ -13,10 +19,13 @@ struct Queue {
         Message *waiting; /* in memory, oldest first */
         size_t n_waiting;
         uint64_t n_stored; /* queued on disk behind those */
-        uint64_t read_to;  /* number of the last one that was read from disk */
+        Position read_to;  /* everything up to here is in memory, what is stored lies behind */
         bool reading;
+        size_t n_bound;     /* messages bound to a receiver */
+        Peer *owner;        /* of mode key: who gets them while there are any */
+        bool stuck;         /* of mode key: in the list of those that nobody was found for */
         size_t n_messages;  /* in memory that belong to it, wherever they are */
-        Queue *prev, *next; /* of mode any */
+        Queue *prev, *next; /* of mode any, or stuck */
         UT_hash_handle hh;
 };
 

@@ -6,8 +6,11 @@
 
 #include "base/log.h"
 #include "base/str-util.h"
+#include "client/client-bind.h"
 #include "client/client-deliver.h"
+#include "client/client-whole.h"
 #include "model/backoff.h"
+#include "runtime/journal.h"
 #include "wire/receiver-json.h"
 
 #define WAIT_SECONDS 50u
@@ -16,7 +19,8 @@ struct Resolver {
         Client *client;
         Timer timer;
         HttpRequest *request;
-        char *revision; /* NULL: ask for the list as it is */
+        char revision[NAME_MAX_LENGTH + 1]; /* "": ask for the list as it is */
+        char next[NAME_MAX_LENGTH + 1];     /* the page of it that is due */
         uint64_t generation;
         unsigned failures;
 };
@@ -82,25 +86,32 @@ int resolver_load(Client *c, sd_id128_t id, const char *record)
         return 0;
 }
 
-static void take_list(Resolver *v, ReceiverInfo *infos, size_t n)
+static void take_receiver(Resolver *v, ReceiverInfo *info)
+{
+        Client *c = v->client;
+        Peer *p;
+
+        if (peer_get(c, info->id, &p) < 0)
+                return;
+        p->generation = v->generation;
+        bool news = !p->listed;
+        if (!receiver_info_equal(&p->info, info)) {
+                news = true;
+                store(c, info);
+        }
+        peer_list(p, info);
+        if (news)
+                bind_wanted(p);
+        if (news && p->listed)
+                wholes_joined(c, p);
+}
+
+/* Those that the whole list, all its pages, has not. */
+static void drop_others(Resolver *v)
 {
         Client *c = v->client;
         Peer *p, *next;
 
-        v->generation++;
-        for (size_t i = 0; i < n; i++) {
-                if (peer_get(c, infos[i].id, &p) < 0)
-                        continue;
-                p->generation = v->generation;
-                bool news = !p->listed;
-                if (!receiver_info_equal(&p->info, infos + i)) {
-                        news = true;
-                        store(c, infos + i);
-                }
-                peer_list(p, infos + i);
-                if (news)
-                        deliver_wanted(p);
-        }
         HASH_ITER(hh, c->peers, p, next) {
                 if (p->generation == v->generation)
                         continue;
@@ -109,7 +120,34 @@ static void take_list(Resolver *v, ReceiverInfo *infos, size_t n)
                 else
                         deliver_move_on(p);
         }
-        c->observer.changed(c->observer.userdata);
+}
+
+static void take_changes(Resolver *v, ReceiverList *list)
+{
+        for (size_t i = 0; i < list->n_removed; i++) {
+                Peer *p = peer_find(v->client, list->removed[i]);
+                if (p)
+                        peer_unlist(p);
+        }
+        for (size_t i = 0; i < list->n; i++)
+                take_receiver(v, list->infos + i);
+        strcpy(v->revision, list->revision);
+}
+
+/* The revision is the first page's: what changes while the others are read is asked for behind them. */
+static void take_page(Resolver *v, ReceiverList *list)
+{
+        if (!v->next[0]) {
+                if (str_equal(v->revision, list->revision) && !list->next[0])
+                        return;
+                v->generation++;
+                strcpy(v->revision, list->revision);
+        }
+        for (size_t i = 0; i < list->n; i++)
+                take_receiver(v, list->infos + i);
+        strcpy(v->next, list->next);
+        if (!v->next[0])
+                drop_others(v);
 }
 
 static void retry(Resolver *v, const char *reason)
@@ -117,12 +155,13 @@ static void retry(Resolver *v, const char *reason)
         uint64_t random = 0;
 
         if (v->failures++ == 0)
-                log_notice("Discovery does not answer (%s); the receivers that are known keep getting "
-                           "messages",
+                journal_event(JOURNAL_DISCOVERY_LOST, &(JournalFields){.reason = reason},
+                                "Discovery does not answer (%s); the receivers that are known keep getting "
+                                "messages",
                                 reason);
         (void) !getentropy(&random, sizeof random);
         (void) timer_arm_in(&v->timer, backoff_delay(&BACKOFF_CONNECT, v->failures, random));
-        free_clear(&v->revision);
+        v->revision[0] = v->next[0] = '\0';
         set_state(v->client, DISCOVERY_UNREACHABLE);
 }
 
@@ -130,46 +169,58 @@ static void on_answer(int status, const char *body, size_t size, const char *loc
                 void *userdata)
 {
         Resolver *v = userdata;
-        ReceiverInfo *infos = NULL;
         JsonError json_error = {};
-        char *revision = NULL;
-        size_t n = 0;
-        int r;
+        ReceiverList list;
 
         v->request = NULL;
+        if (status == 410) { /* the list has changed under its pages */
+                v->revision[0] = v->next[0] = '\0';
+                (void) timer_arm_in(&v->timer, 0);
+                return;
+        }
         if (status != 200) {
                 _cleanup_free_ char *text = status > 0 ? str_format("HTTP status %d", status) : NULL;
-                retry(v, text ?: error->text);
-                return;
+                return retry(v, text ?: error->text);
         }
-        r = receiver_json_parse_list(body, size, &infos, &n, &revision, &json_error);
-        if (r < 0) {
-                retry(v, json_error.error.text);
-                return;
-        }
+        if (receiver_list_parse(body, size, &list, &json_error) < 0)
+                return retry(v, json_error.error.text);
         if (v->failures > 0)
-                log_notice("Discovery answers again");
+                journal_event(JOURNAL_DISCOVERY_BACK, &(JournalFields){}, "Discovery answers again");
         v->failures = 0;
-        set_state(v->client, DISCOVERY_REACHABLE);
-        if (!v->revision || !revision || !str_equal(v->revision, revision))
-                take_list(v, infos, n);
-        free(v->revision);
-        v->revision = revision;
-        receiver_info_array_free(infos, n);
+        if (!list.next[0]) /* else who is not listed yet may still be */
+                set_state(v->client, DISCOVERY_REACHABLE);
+        bool news = !str_equal(v->revision, list.revision);
+        if (list.changes)
+                take_changes(v, &list);
+        else
+                take_page(v, &list);
+        receiver_list_clear(&list);
+        peers_forget(v->client);
+        if (news)
+                v->client->observer.changed(v->client->observer.userdata);
         /* From the loop: a request may not be made from inside the callback of another. */
         (void) timer_arm_in(&v->timer, 0);
+}
+
+/* "since" is for a discovery that does not know "changes": it answers with the whole list. */
+static char *path_of(const Resolver *v)
+{
+        if (v->next[0])
+                return str_format("/v1/receivers?after=%s", v->next);
+        if (v->revision[0])
+                return str_format("/v1/receivers?changes=%s&since=%s&wait=%u", v->revision, v->revision,
+                                WAIT_SECONDS);
+        return strdup("/v1/receivers");
 }
 
 static void ask(void *userdata)
 {
         Resolver *v = userdata;
-        _cleanup_free_ char *path =
-                        v->revision ? str_format("/v1/receivers?since=%s&wait=%u", v->revision, WAIT_SECONDS)
-                                    : strdup("/v1/receivers");
+        _cleanup_free_ char *path = path_of(v);
         HttpCall call = {
                         .method = "GET",
                         .path = path,
-                        .timeout_usec = v->revision ? (WAIT_SECONDS + 10) * USEC_PER_SEC : 0,
+                        .timeout_usec = v->revision[0] ? (WAIT_SECONDS + 10) * USEC_PER_SEC : 0,
         };
         int r = path ? 0 : -ENOMEM;
 
@@ -211,7 +262,6 @@ Resolver *resolver_free(Resolver *v)
         timer_clear(&v->timer);
         if (v->request)
                 http_request_cancel(v->request);
-        free(v->revision);
         free(v);
         return NULL;
 }

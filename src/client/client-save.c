@@ -7,7 +7,9 @@
 #include "base/str-util.h"
 #include "client/client-deliver.h"
 #include "client/client-ledger.h"
+#include "client/client-memory.h"
 #include "client/client-message.h"
+#include "client/client-trace.h"
 
 #define RETRY_USEC USEC_PER_SEC
 #define TRIM_EVERY 128u
@@ -37,8 +39,9 @@ static void trim(Client *c)
         c->untrimmed = 0;
         outbox_trim_op_init(o);
         o->keep = c->history;
+        o->keys_since_usec = now_usec(CLOCK_REALTIME) - KEYS_KEPT_USEC;
         o->op.done = on_trimmed;
-        db_submit(c->db, &o->op);
+        db_submit_lazily(c->db, &o->op);
 }
 
 static void defer(Message *m)
@@ -70,7 +73,8 @@ static void take_effect(const Save *s)
         }
         if (delivery_state_is_final(s->save.record.state)) {
                 deliver_settled(m);
-                trim(c);
+                if (!m->memory)
+                        trim(c);
         }
         c->observer.message_saved(m, c->observer.userdata);
 }
@@ -84,15 +88,67 @@ static void on_saved(DbOp *op, int r)
         message_pin(m);
         if (r < 0) {
                 log_error_errno(r, "Cannot write to the outbox, trying again");
+                trace_give_back(m, s->save.attempts);
+                s->save.attempts = NULL;
                 defer(m);
         } else {
                 take_effect(s);
                 if (m->save_again)
                         message_save(m);
         }
+        outbox_attempts_free(s->save.attempts);
         free(s->save.record.error);
-        free(s);
+        slab_free(&m->client->slab, s, sizeof *s);
         message_unpin(m);
+}
+
+bool message_must_be_buried(const Message *m)
+{
+        return m->memory && (m->record.state == DELIVERY_DEAD || m->record.state == DELIVERY_REJECTED);
+}
+
+typedef struct Burial {
+        OutboxInsertOp insert;
+        Message *message;
+} Burial;
+
+static void on_buried(DbOp *op, int r)
+{
+        Burial *b = CONTAINER_OF(CONTAINER_OF(op, OutboxInsertOp, op), Burial, insert);
+        Message *m = b->message;
+
+        m->saving = false;
+        message_pin(m);
+        if (r < 0) {
+                log_error_errno(r, "Cannot put a dead letter into the outbox, trying again");
+                defer(m);
+        } else {
+                const Save done = {.message = m, .save.record.state = m->record.state};
+                memory_left(m);
+                free(m->payload);
+                m->payload = NULL;
+                take_effect(&done);
+        }
+        free(b);
+        message_unpin(m);
+}
+
+static void bury(Message *m)
+{
+        Burial *b = calloc(1, sizeof *b);
+
+        if (!b) {
+                defer(m);
+                return;
+        }
+        outbox_insert_op_init(&b->insert);
+        b->message = m;
+        b->insert.record = m->record; /* of a message at its end nothing changes meanwhile */
+        b->insert.payload = m->payload;
+        b->insert.op.done = on_buried;
+        m->saving = true;
+        m->save_again = false;
+        db_submit(m->client->db, &b->insert.op);
 }
 
 void message_save(Message *m)
@@ -105,7 +161,11 @@ void message_save(Message *m)
                 m->save_again = true;
                 return;
         }
-        s = calloc(1, sizeof *s);
+        if (message_must_be_buried(m)) {
+                bury(m);
+                return;
+        }
+        s = slab_zero(&m->client->slab, sizeof *s);
         if (!s) {
                 defer(m);
                 return;
@@ -121,10 +181,17 @@ void message_save(Message *m)
         /* What is not on disk is bound there; a binding is bound as soon as this is written. */
         if (m->binding || m->record.state == DELIVERY_SENT || m->record.state == DELIVERY_WAITING)
                 s->save.record.state = DELIVERY_BOUND;
+        s->save.attempts = trace_take(m);
         s->save.op.done = on_saved;
         m->saving = true;
         m->save_again = false;
-        db_submit(m->client->db, &s->save.op);
+        /* Who waits for an ack in bulk has heard of it: losing this only means asking the receiver again. */
+        if (m->memory)
+                memory_submit(m, &s->save.op);
+        else if (m->quiet && m->ledger && s->save.record.state == DELIVERY_ACKED)
+                db_submit_lazily(m->client->db, &s->save.op);
+        else
+                db_submit(m->client->db, &s->save.op);
 }
 
 void saves_on_timer(void *userdata)

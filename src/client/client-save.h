@@ -9,4 +9,6 @@
 #include "client/client.h"
 
 void message_save(Message *m);
+/* In memory only, and a dead letter now: its save puts it on disk. */
+bool message_must_be_buried(const Message *m);
 void saves_on_timer(void *userdata); /* Client */

@@ -10,12 +10,17 @@
 #include "base/log.h"
 #include "base/str-util.h"
 #include "base/string-table.h"
+#include "client/client-agenda.h"
+#include "client/client-bind.h"
 #include "client/client-deliver.h"
 #include "client/client-ledger.h"
+#include "client/client-memory.h"
 #include "client/client-message.h"
 #include "client/client-queue.h"
 #include "client/client-resolve.h"
 #include "client/client-save.h"
+#include "client/client-submitter.h"
+#include "client/client-whole.h"
 #include "runtime/conf.h"
 
 static const char *const discovery_state_names[_DISCOVERY_STATE_MAX] = {
@@ -25,13 +30,15 @@ static const char *const discovery_state_names[_DISCOVERY_STATE_MAX] = {
 };
 DEFINE_STRING_TABLE(discovery_state, DiscoveryState, discovery_state_names)
 
-static void load_client(sd_id128_t id, uint64_t last_number, uint64_t n_open, void *userdata)
+static void load_client(
+                sd_id128_t id, uint64_t last_number, uint64_t n_open, uint64_t n_dead, void *userdata)
 {
         Client *c = userdata;
 
         c->id = id;
         c->last_number = last_number;
         c->n_open = n_open;
+        c->n_dead = n_dead;
 }
 
 /* Whether it was ever on the wire nobody knows any more: every send of it may be a duplicate. */
@@ -55,6 +62,8 @@ static int load_bound(OutboxRecord *record, void *userdata)
                 return r;
         m->ledger = l;
         peer_bind(p, m);
+        if (m->queue->selector.mode == SELECTOR_KEY)
+                m->queue->owner = p;
         if (m->record.state == DELIVERY_BOUND)
                 peer_ready(p, m);
         message_announce(m);
@@ -69,6 +78,17 @@ static int load_queued(const char *queue, uint64_t n, void *userdata)
         r = queue_get(userdata, queue, &q);
         if (r >= 0)
                 q->n_stored = n;
+        return r;
+}
+
+static int load_whole(OutboxRecord *record, unsigned n_acked, unsigned n_failed, unsigned n_members,
+                void *userdata)
+{
+        Message *m;
+        int r = message_new(userdata, record, &m);
+
+        if (r >= 0)
+                whole_load(m, n_acked, n_failed, n_members);
         return r;
 }
 
@@ -87,15 +107,27 @@ static int load_receiver(sd_id128_t id, const char *record, void *userdata)
         return resolver_load(userdata, id, record);
 }
 
+static void on_rest(void *userdata)
+{
+        Client *c = userdata;
+
+        memory_rest(c);
+        submitters_flush(c);
+        db_kick(c->db);
+}
+
 static int on_db(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
-        db_dispatch(((Client *) userdata)->db);
+        Client *c = userdata;
+
+        db_dispatch(c->db);
         return 0;
 }
 
 static int start_store(Client *c, Error *error)
 {
-        const OutboxLoad load = {load_client, load_bound, load_queued, load_stream, load_receiver, c};
+        const OutboxLoad load = {
+                        load_client, load_bound, load_queued, load_whole, load_stream, load_receiver, c};
         _cleanup_free_ char *path = NULL;
         int r;
 
@@ -119,7 +151,10 @@ static int start_store(Client *c, Error *error)
                 r = db_start(c->db);
         if (r >= 0)
                 r = sd_event_add_io(loop_event(c->loop), &c->db_source, db_fd(c->db), EPOLLIN, on_db, c);
-        return r < 0 ? error_set(error, r, "cannot read %s: %s", path, strerror(-r)) : 0;
+        if (r < 0)
+                return error_set(error, r, "cannot read %s: %s", path, strerror(-r));
+        loop_set_rest(c->loop, on_rest, c);
+        return 0;
 }
 
 static int find_discovery(Client *c, Error *error)
@@ -153,8 +188,16 @@ static void on_stop(void *userdata)
         Client *c = userdata;
 
         c->stopping = true;
+        ledgers_say_last(c);
         loop_notify_stopping(c->loop);
         loop_exit(c->loop, 0);
+}
+
+static void on_reload(void *userdata)
+{
+        Client *c = userdata;
+
+        c->on_reload(c);
 }
 
 static int start_runtime(Client *c, Error *error)
@@ -162,9 +205,7 @@ static int start_runtime(Client *c, Error *error)
         int r;
 
         (void) gethostname(c->host, sizeof c->host - 1);
-        r = sd_id128_randomize(&c->stream);
-        if (r >= 0)
-                r = loop_new(on_stop, NULL, c, &c->loop);
+        r = loop_new(on_stop, on_reload, c, &c->loop);
         if (r < 0)
                 return error_set(error, r, "cannot start: %s", strerror(-r));
         sd_event *event = loop_event(c->loop);
@@ -177,6 +218,8 @@ static int start_runtime(Client *c, Error *error)
         if (r >= 0)
                 r = timer_init(&c->unsaved_timer, event, "unsaved", saves_on_timer, c);
         if (r >= 0)
+                r = timer_init(&c->agenda_timer, event, "agenda", agenda_on_timer, c);
+        if (r >= 0)
                 r = resolver_new(c, &c->resolver);
         return r < 0 ? error_set(error, r, "cannot start: %s", strerror(-r)) : 0;
 }
@@ -188,6 +231,7 @@ int client_start(Client *c, const ClientObserver *observer, Error *error)
         int r;
 
         c->observer = *observer;
+        c->due_armed = USEC_INFINITY;
         r = find_discovery(c, error);
         if (r >= 0)
                 r = start_runtime(c, error);
@@ -200,7 +244,9 @@ int client_start(Client *c, const ClientObserver *observer, Error *error)
         HASH_ITER(hh, c->peers, p, next)
                 peer_pump(p);
         for (q = c->queues; q; q = q->hh.next)
-                deliver_queue(q);
+                bind_queue(q);
+        wholes_recount(c);
+        agenda_start(c);
         resolver_start(c->resolver);
         return 0;
 }
@@ -210,17 +256,36 @@ void client_clear(Client *c)
         c->stopping = true;
         c->resolver = resolver_free(c->resolver);
         sd_event_source_disable_unref(c->db_source);
+        memory_rest(c);
         c->db = db_close(c->db);
+        submitters_clear(c);
         peers_clear(c);
         messages_clear(c);
         queues_clear(c);
+        slab_clear(&c->slab);
         heap_clear(&c->due);
         timer_clear(&c->due_timer);
         timer_clear(&c->settle_timer);
         timer_clear(&c->unsaved_timer);
+        timer_clear(&c->agenda_timer);
         http_client_free(c->http);
         loop_free(c->loop);
+        client_config_clear(c);
+}
+
+void client_config_clear(Client *c)
+{
         free(c->discovery);
         free(c->state_directory);
         free(c->log_level);
+}
+
+void client_reload(Client *c, const Client *fresh)
+{
+        c->policy = fresh->policy;
+        c->deadline_usec = fresh->deadline_usec;
+        c->max_payload = fresh->max_payload;
+        c->outbox_limit = fresh->outbox_limit;
+        c->history = fresh->history;
+        c->observer.changed(c->observer.userdata);
 }

@@ -3,14 +3,20 @@
 
 /* The client daemon's root object. What its parts do:
  *   client-submit   accepts messages        client-deliver  drives each along model/delivery
+ *   client-submitter  of programs that send in bulk
  *   client-message  those in memory         client-save     writes how far they got
  *   client-queue    those without receiver  client-peer     one connection per receiver
  *   client-ledger   what receivers may prune  client-plain  bare text
- *   client-resolve  who is there            client-bus      org.ackgroup.Client1 */
+ *   client-bind     which receiver          client-trace    what became of each try
+ *   client-whole    messages to several
+ *   client-agenda   starts and deadlines    client-resolve  who is there
+ *   client-bus      org.ackgroup.Client1 */
 
 #include <uthash.h>
 
 #include "base/heap.h"
+#include "base/random.h"
+#include "base/slab.h"
 #include "http/http-client.h"
 #include "model/selector.h"
 #include "runtime/loop.h"
@@ -23,6 +29,8 @@ typedef struct Message Message;
 typedef struct Peer Peer;
 typedef struct Queue Queue;
 typedef struct Resolver Resolver;
+typedef struct Submitter Submitter;
+typedef struct Whole Whole;
 
 typedef enum DiscoveryState {
         DISCOVERY_UNKNOWN, /* not asked yet */
@@ -40,6 +48,7 @@ typedef struct ClientObserver {
         void (*message_added)(Message *m, void *userdata);   /* it can be looked at from now on */
         void (*message_removed)(Message *m, void *userdata); /* it leaves memory; it may still be on disk */
         void (*message_changed)(Message *m, void *userdata);
+        /* of members too: the id is the same */
         void (*message_event)(
                         Message *m, const char *event, uint32_t attempt, const char *detail, void *userdata);
         void (*message_saved)(
@@ -52,7 +61,10 @@ typedef struct ClientObserver {
 struct Client {
         /* configuration */
         char *discovery, *state_directory, *log_level;
-        uint64_t ack_timeout_usec, max_payload;
+        Policy policy;          /* of what its sender left open */
+        uint64_t deadline_usec; /* from acceptance on; USEC_INFINITY: none */
+        uint64_t max_payload;
+        void (*on_reload)(Client *c);
         unsigned outbox_limit, history;
 
         Loop *loop;
@@ -62,8 +74,9 @@ struct Client {
         Address discovery_address;
         ClientObserver observer;
 
-        sd_id128_t id;     /* of this client, for good */
-        sd_id128_t stream; /* of this start */
+        RandomPool random;
+        Slab slab;     /* of messages, and of what is under way to the disk about them */
+        sd_id128_t id; /* of this client, for good */
         char host[NAME_MAX_LENGTH + 1];
 
         Message *messages; /* in memory, by id */
@@ -71,22 +84,36 @@ struct Client {
         size_t n_recent;
         uint64_t last_number;
         uint64_t n_open;                /* accepted and not settled, on disk too */
+        uint64_t n_dead;                /* rejected or dead, and kept until somebody decides */
         uint64_t n_settled, n_attempts; /* since the start */
         unsigned untrimmed;
 
         Queue *queues;         /* by text */
         Queue *any_queues;     /* those of mode any */
+        Queue *stuck;          /* those of mode key that nobody can be found for */
+        Whole *following;      /* those that take in who joins */
         unsigned queues_swept; /* at how many the next look for unused ones is due */
         Peer *peers;           /* by id */
         Peer *peer_names;      /* the listed ones, by name */
         Peer *connected;       /* that can be written to */
         uint64_t turn;         /* of choosing among equals */
+        uint64_t n_left;       /* receivers that left, since the start */
 
         Heap due; /* ack timers and retries */
         Timer due_timer;
+        uint64_t due_armed; /* for when; USEC_INFINITY: it is not */
         Timer settle_timer;
-        Message *unsaved; /* the disk refused them; they are tried again */
+        DbOp *memory_first, **memory_end; /* what is done without the disk, at the end of this iteration */
+        size_t memory_bytes;              /* of payloads that are in memory only */
+        Message *unsaved;                 /* the disk refused them; they are tried again */
         Timer unsaved_timer;
+
+        Timer agenda_timer;
+        uint64_t agenda_next; /* since the epoch: when the first message has a time; USEC_INFINITY: none */
+        bool agenda_reading;
+
+        Submitter *submitters; /* programs that send in bulk */
+        size_t n_submitters;
 
         Resolver *resolver;
         DiscoveryState discovery_state;
@@ -95,3 +122,5 @@ struct Client {
 
 int client_start(Client *c, const ClientObserver *observer, Error *error);
 void client_clear(Client *c);
+void client_config_clear(Client *c);                /* what comes from the configuration */
+void client_reload(Client *c, const Client *fresh); /* takes over what can change while it runs */

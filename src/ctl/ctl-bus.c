@@ -3,8 +3,14 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/str-util.h"
+#include "ctl/ctl-agent.h"
+
+#define MAY                                                                                                 \
+        "root, the group ackgroup, and whom a polkit rule allows may do that (see ackctl(1), "              \
+        "AUTHORIZATION)"
 
 /* Error name (or what it begins with) → exit code and advice. */
 static const struct {
@@ -12,23 +18,25 @@ static const struct {
         ExitCode code;
         const char *advice;
 } errors[] = {
-                {"org.ackgroup.Error.InvalidArgument",   EXIT_USAGE,      NULL                                       },
-                {"org.ackgroup.Error.NoSuchReceiver",    EXIT_NOT_FOUND,  "\"ackctl list\" shows who is there"       },
+                {"org.ackgroup.Error.InvalidArgument", EXIT_USAGE, NULL},
+                {"org.ackgroup.Error.NoSuchReceiver", EXIT_NOT_FOUND, "\"ackctl list\" shows who is there"},
                 {"org.ackgroup.Error.AmbiguousReceiver", EXIT_NOT_FOUND,
-                 "\"ackctl list\" shows who is there"                                                                },
-                {"org.ackgroup.Error.NoSuchMessage",     EXIT_NOT_FOUND,  "\"ackctl messages\" shows them"           },
-                {"org.ackgroup.Error.AmbiguousMessage",  EXIT_NOT_FOUND,  "\"ackctl messages\" shows them"           },
-                {"org.ackgroup.Error.OutboxFull",        EXIT_FAILED,     "try later, or raise OutboxLimit="         },
-                {"org.ackgroup.Error.Timeout",           EXIT_TIMEOUT,    NULL                                       },
-                {SD_BUS_ERROR_ACCESS_DENIED,             EXIT_FAILED,     "root and the group ackgroup may do that"  },
-                {SD_BUS_ERROR_SERVICE_UNKNOWN,           EXIT_NO_SERVICE, "start it: systemctl start ackgroup-client"},
-                {SD_BUS_ERROR_NAME_HAS_NO_OWNER,         EXIT_NO_SERVICE,
-                 "start it: systemctl start ackgroup-client"                                                         },
-                {"org.freedesktop.systemd1.",            EXIT_NO_SERVICE, "see: systemctl status ackgroup-client"    },
-                {"org.freedesktop.DBus.Error.Spawn.",    EXIT_NO_SERVICE,
-                 "see: systemctl status ackgroup-client"                                                             },
-                {SD_BUS_ERROR_NO_REPLY,                  EXIT_NO_SERVICE, "see: systemctl status ackgroup-client"    },
-                {SD_BUS_ERROR_DISCONNECTED,              EXIT_NO_SERVICE, NULL                                       },
+                                "\"ackctl list\" shows who is there"},
+                {"org.ackgroup.Error.NoSuchMessage", EXIT_NOT_FOUND, "\"ackctl messages\" shows them"},
+                {"org.ackgroup.Error.AmbiguousMessage", EXIT_NOT_FOUND, "\"ackctl messages\" shows them"},
+                {"org.ackgroup.Error.OutboxFull", EXIT_FAILED,
+                                "try later, look at \"ackctl dead list\", or raise OutboxLimit="},
+                {"org.ackgroup.Error.Timeout", EXIT_TIMEOUT, NULL},
+                {SD_BUS_ERROR_ACCESS_DENIED, EXIT_FAILED, MAY},
+                {SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED, EXIT_FAILED, MAY},
+                {SD_BUS_ERROR_SERVICE_UNKNOWN, EXIT_NO_SERVICE, "start it: systemctl start ackgroup-client"},
+                {SD_BUS_ERROR_NAME_HAS_NO_OWNER, EXIT_NO_SERVICE,
+                                "start it: systemctl start ackgroup-client"},
+                {"org.freedesktop.systemd1.", EXIT_NO_SERVICE, "see: systemctl status ackgroup-client"},
+                {"org.freedesktop.DBus.Error.Spawn.", EXIT_NO_SERVICE,
+                                "see: systemctl status ackgroup-client"},
+                {SD_BUS_ERROR_NO_REPLY, EXIT_NO_SERVICE, "see: systemctl status ackgroup-client"},
+                {SD_BUS_ERROR_DISCONNECTED, EXIT_NO_SERVICE, NULL},
 };
 
 static int bus_open(Ctl *c, bool session)
@@ -49,6 +57,8 @@ static int bus_open(Ctl *c, bool session)
 
 void bus_disconnect(Ctl *c)
 {
+        agent_stop(c->agent);
+        c->agent = 0;
         c->bus = sd_bus_flush_close_unref(c->bus);
 }
 
@@ -74,13 +84,37 @@ static bool is_provided(Ctl *c)
         int r = sd_bus_call_method(
                         c->bus, BUS_NAME, BUS_PATH, "org.freedesktop.DBus.Peer", "Ping", &error, NULL, NULL);
 
-        return r >= 0 || !bus_is_gone(&error);
+        /* A unit that is masked or missing is none. */
+        return r >= 0 || !(bus_is_gone(&error) || str_after_prefix(error.name, "org.freedesktop.systemd1."));
+}
+
+/* Of another host or a container: it says how far away the mistake is. */
+static int connect_elsewhere(Ctl *c)
+{
+        const char *name;
+        int r = bus_open(c, c->user);
+
+        if (r >= 0)
+                r = sd_bus_get_unique_name(c->bus, &name); /* waits until it is connected */
+        if (r >= 0)
+                return 0;
+        return c->host ? ctl_fail(EXIT_NO_SERVICE,
+                                         "cannot connect to the bus of host %s: %s; see what \"ssh %s "
+                                         "systemctl status dbus\" says",
+                                         c->host, strerror(-r), c->host)
+                       : ctl_fail(EXIT_NO_SERVICE,
+                                         "cannot connect to the bus of container %s: %s; \"machinectl "
+                                         "list\" shows who is there",
+                                         c->machine, strerror(-r));
 }
 
 int bus_connect(Ctl *c)
 {
-        bool choose = !c->user && !c->system && !c->host && !c->machine;
-        int r = bus_open(c, c->user), session;
+        bool elsewhere = c->host || c->machine, choose = !c->user && !c->system && !elsewhere;
+        int r = elsewhere ? connect_elsewhere(c) : bus_open(c, c->user), session;
+
+        if (elsewhere && r != 0)
+                return r;
 
         if (choose && (r < 0 || !is_provided(c))) {
                 sd_bus *first = TAKE_PTR(c->bus);
@@ -97,10 +131,7 @@ int bus_connect(Ctl *c)
         }
         if (r < 0)
                 return ctl_fail(EXIT_NO_SERVICE, "cannot connect to the %s bus: %s",
-                                c->host || c->machine ? "other host's"
-                                : c->user             ? "session"
-                                                      : "system",
-                                strerror(-r));
+                                c->user ? "session" : "system", strerror(-r));
         r = sd_event_default(&c->event);
         if (r >= 0)
                 r = sd_bus_attach_event(c->bus, c->event, SD_EVENT_PRIORITY_NORMAL);
@@ -126,14 +157,84 @@ int bus_new_call(Ctl *c, sd_bus_message **ret, const char *method)
         return sd_bus_message_new_method_call(c->bus, ret, BUS_NAME, BUS_PATH, MANAGER_INTERFACE, method);
 }
 
+/* There is a person here who can be asked. */
+static bool can_ask(Ctl *c)
+{
+        if (c->no_ask_password || c->on_session_bus || c->host || c->machine || geteuid() == 0 ||
+                        !isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
+                return false;
+        if (c->agent == 0)
+                c->agent = agent_start();
+        return c->agent > 0;
+}
+
+/* The same call once more, in which polkit may ask. */
+static int call_interactively(Ctl *c, sd_bus_message *call, sd_bus_error *error, sd_bus_message **ret)
+{
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *again = NULL;
+        int r;
+
+        r = bus_new_call(c, &again, sd_bus_message_get_member(call));
+        if (r >= 0)
+                r = sd_bus_message_rewind(call, true);
+        if (r >= 0)
+                r = sd_bus_message_copy(again, call, true);
+        if (r >= 0)
+                r = sd_bus_message_set_allow_interactive_authorization(again, true);
+        return r < 0 ? r : sd_bus_call(c->bus, again, UINT64_MAX, error, ret);
+}
+
 int bus_call(Ctl *c, sd_bus_message *call, sd_bus_message **ret)
 {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         int r = sd_bus_call(c->bus, call, 0, &error, ret);
 
+        if (sd_bus_error_has_name(&error, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED) && can_ask(c)) {
+                sd_bus_error_free(&error);
+                r = call_interactively(c, call, &error, ret);
+        }
         if (r >= 0)
                 return 0;
         if (!sd_bus_error_is_set(&error))
                 (void) sd_bus_error_set_errno(&error, r);
         return bus_explain(&error);
+}
+
+int bus_call_word(Ctl *c, const char *method, const char *word, sd_bus_message **ret)
+{
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL;
+        int r;
+
+        r = bus_new_call(c, &call, method);
+        if (r >= 0)
+                r = sd_bus_message_append(call, "s", word);
+        if (r < 0)
+                return ctl_fail(EXIT_FAILED, "cannot make the call: %s", strerror(-r));
+        return bus_call(c, call, ret);
+}
+
+/* What goes wrong with it is told by the call that follows. */
+static int subscribe(Ctl *c)
+{
+        return sd_bus_call_method_async(
+                        c->bus, NULL, BUS_NAME, BUS_PATH, MANAGER_INTERFACE, "Subscribe", NULL, NULL, NULL);
+}
+
+static int on_new_owner(sd_bus_message *signal, void *userdata, sd_bus_error *error)
+{
+        const char *name, *before, *now;
+
+        if (sd_bus_message_read(signal, "sss", &name, &before, &now) >= 0 && !str_empty(now))
+                (void) subscribe(userdata);
+        return 0;
+}
+
+int bus_subscribe(Ctl *c)
+{
+        int r = sd_bus_add_match_async(c->bus, NULL,
+                        "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',"
+                        "member='NameOwnerChanged',arg0='" BUS_NAME "'",
+                        on_new_owner, NULL, c);
+
+        return r < 0 ? r : subscribe(c);
 }

@@ -20,6 +20,12 @@ int bus_new_call(Ctl *c, sd_bus_message **ret, const char *method);
 /* Sends it. 0 with the reply, or an exit code after telling why. */
 int bus_call(Ctl *c, sd_bus_message *call, sd_bus_message **ret);
 
+/* A call of the manager with one string, mostly an id; as bus_call(). */
+int bus_call_word(Ctl *c, const char *method, const char *word, sd_bus_message **ret);
+
+/* Signals come from now on, also from a service that is started anew. 0, or negative errno. */
+int bus_subscribe(Ctl *c);
+
 /* Tells what an error reply means and what to do; returns the exit code for it. */
 int bus_explain(const sd_bus_error *error);
 /* The service went away, and may come back. */

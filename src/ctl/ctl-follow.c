@@ -5,12 +5,15 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/str-util.h"
 #include "base/time-util.h"
 #include "ctl/ctl-bus.h"
 #include "ctl/ctl-table.h"
+#include "ctl/ctl-trace.h"
 
 #define ASK_AGAIN_USEC (500 * USEC_PER_MSEC)
 
@@ -19,6 +22,8 @@ typedef struct Follow {
         const char *id;
         sd_bus_slot *events, *answer;
         sd_event_source *timeout, *again, *interrupt;
+        bool on_bar;      /* the line of the terminal holds one */
+        bool several;     /* receivers: their replies are told apart */
         uint32_t working; /* attempt that was said to be at work */
         bool away;
         bool done;
@@ -58,14 +63,19 @@ static void say_event(const Follow *f, const char *event, const char *receiver, 
                 const char *event, *preposition;
                 bool over; /* an attempt is over: say which */
         } words[] = {
-                        {"bound",        "to ",   false},
-                        {"sent",         "to ",   false},
-                        {"working",      "at ",   false},
-                        {"no-ack",       "from ", true },
-                        {"failed",       "at ",   true },
-                        {"busy",         "at ",   false},
-                        {"disconnected", "from ", true },
-                        {"cancelling",   "at ",   false},
+                        {"bound", "to ", false},
+                        {"sent", "to ", false},
+                        {"working", "at ", false},
+                        {"no-ack", "from ", true},
+                        {"failed", "at ", true},
+                        {"busy", "at ", false},
+                        {"disconnected", "from ", true},
+                        {"cancelling", "at ", false},
+                        {"giving-up", "at ", false},
+                        {"member-acked", "by ", false},
+                        {"member-rejected", "by ", true},
+                        {"member-cancelled", "at ", false},
+                        {"member-dead", "at ", true},
         };
         const char *preposition = "";
         char number[32] = "";
@@ -83,6 +93,37 @@ static void say_event(const Follow *f, const char *event, const char *receiver, 
                         somewhere ? number : "", somewhere && !str_empty(detail) ? ": " : "", detail);
 }
 
+#define BAR_WIDTH 30
+
+/* "40 copying": a bar on a terminal, a line elsewhere. */
+static void show_progress(Follow *f, const char *receiver, const char *progress)
+{
+        unsigned percent = (unsigned) MIN(strtoul(progress, NULL, 10), 100ul),
+                 full = percent * BAR_WIDTH / 100;
+        const char *text = progress + strspn(progress, "0123456789");
+        char bar[BAR_WIDTH + 1];
+
+        if (f->c->json != JSON_OFF)
+                return;
+        if (!isatty(STDERR_FILENO)) {
+                say(f, "working", "at %s: %u %%%s", receiver, percent, text);
+                return;
+        }
+        memset(bar, ' ', BAR_WIDTH);
+        memset(bar, '#', full);
+        bar[BAR_WIDTH] = '\0';
+        fprintf(stderr, "\r\033[K%-12s  [%s] %3u %%%.40s", "working", bar, percent, text);
+        f->on_bar = true;
+        (void) fflush(stderr);
+}
+
+static void leave_bar(Follow *f)
+{
+        if (f->on_bar)
+                fputc('\n', stderr);
+        f->on_bar = false;
+}
+
 static int on_event(sd_bus_message *signal, void *userdata, sd_bus_error *error)
 {
         static const char *const ends[] = {"acked", "rejected", "cancelled", "dead"};
@@ -96,6 +137,14 @@ static int on_event(sd_bus_message *signal, void *userdata, sd_bus_error *error)
         for (size_t i = 0; i < ELEMENTSOF(ends); i++)
                 if (str_equal(event, ends[i]))
                         return 0; /* the answer says it, with the reply */
+        if (str_after_prefix(event, "member-"))
+                f->several = true;
+        if (str_equal(event, "working") && detail[0] >= '0' && detail[0] <= '9') {
+                _cleanup_free_ char *shown = str_printable(detail, strlen(detail), 512);
+                show_progress(f, receiver, shown ?: "0");
+                return 0;
+        }
+        leave_bar(f);
         if (str_equal(event, "working")) {
                 if (f->working == attempt)
                         return 0;
@@ -111,6 +160,7 @@ static int on_time(sd_event_source *source, uint64_t usec, void *userdata)
         Follow *f = userdata;
         char text[DURATION_MAX];
 
+        leave_bar(f);
         finish(f, ctl_fail(EXIT_TIMEOUT, "not done after %s; it is tried on: ackctl wait %.8s",
                                   format_duration(text, f->c->timeout_usec), f->id));
         return 0;
@@ -132,6 +182,7 @@ static int on_interrupt(sd_event_source *source, const struct signalfd_siginfo *
 {
         Follow *f = userdata;
 
+        leave_bar(f);
         finish(f, ctl_fail(EXIT_INTERRUPTED,
                                   "not waiting any more; the message is tried on: ackctl wait %.8s", f->id));
         return 0;
@@ -196,7 +247,10 @@ static int on_answer(sd_bus_message *answer, void *userdata, sd_bus_error *ignor
                 finish(f, ctl_fail(EXIT_FAILED, "the client's answer cannot be read"));
                 return 0;
         }
+        leave_bar(f);
         show_end(f, state, attempts, receiver, reply, n, problem);
+        if (f->several)
+                show_replies(f->c, f->id);
         finish(f, str_equal(state, "acked") ? EXIT_OK : EXIT_NOT_ACKED);
         return 0;
 }
@@ -225,6 +279,8 @@ int follow_prepare(Ctl *c)
         follow.c = c;
         r = sd_bus_match_signal(c->bus, &follow.events, BUS_NAME, BUS_PATH, MANAGER_INTERFACE,
                         "MessageEvent", on_event, &follow);
+        if (r >= 0)
+                r = bus_subscribe(c);
         return r < 0 ? ctl_fail(EXIT_FAILED, "cannot listen to the client: %s", strerror(-r)) : 0;
 }
 
@@ -233,7 +289,7 @@ int follow_message(Ctl *c, const char *id)
         Follow *f = &follow;
         int r;
 
-        f->c = c, f->id = id, f->done = f->away = false, f->working = 0;
+        f->c = c, f->id = id, f->done = f->away = f->several = false, f->working = 0;
         r = ask(f);
         if (r >= 0 && c->timeout_usec > 0)
                 r = sd_event_add_time_relative(

@@ -7,29 +7,6 @@
 
 #include "ctl/ctl.h"
 
-typedef enum OptionId {
-        OPTION_FIRST = 256, /* beyond every letter */
-        OPTION_TO = OPTION_FIRST,
-        OPTION_ANY,
-        OPTION_GROUP,
-        OPTION_LABEL,
-        OPTION_INCLUDE_PLAIN,
-        OPTION_FILE,
-        OPTION_NO_WAIT,
-        OPTION_TIMEOUT,
-        OPTION_STATE,
-        OPTION_LIMIT,
-        OPTION_ALL,
-        OPTION_JSON,
-        OPTION_NO_LEGEND,
-        OPTION_USER,
-        OPTION_SYSTEM,
-        OPTION_HOST,
-        OPTION_MACHINE,
-        OPTION_HELP,
-        OPTION_VERSION,
-} OptionId;
-
 typedef struct OptionHelp {
         OptionId id;
         char letter;

@@ -40,14 +40,14 @@ int list_receivers(Ctl *c, cJSON **ret)
 int verb_list(Ctl *c, int argc, char **argv)
 {
         static const Column columns[] = {
-                        {"NAME",        "name", COLUMN_TEXT, true},
-                        {"GROUP",  "group", COLUMN_TEXT, true},
-                        {"STATE",             "state", COLUMN_STATE, false},
-                        {"BOUND",     "bound", COLUMN_NUMBER, false},
-                        {"ID",         "id", COLUMN_ID, false},
-                        {"LABELS",       "labels", COLUMN_LIST, true},
+                        {"NAME", "name", COLUMN_TEXT, true},
+                        {"GROUP", "group", COLUMN_TEXT, true},
+                        {"STATE", "state", COLUMN_STATE, false},
+                        {"BOUND", "bound", COLUMN_NUMBER, false},
+                        {"ID", "id", COLUMN_ID, false},
+                        {"LABELS", "labels", COLUMN_LIST, true},
                         {"ADDRESSES", "addresses", COLUMN_LIST, true},
-                        { },
+                        {},
         };
         _cleanup_(cjsonp) cJSON *receivers = NULL;
         int r = list_receivers(c, &receivers);
@@ -55,4 +55,33 @@ int verb_list(Ctl *c, int argc, char **argv)
         if (r == 0)
                 table_print(c, receivers, columns, "receiver");
         return r;
+}
+
+static int set_draining(Ctl *c, int argc, char **argv, bool drain)
+{
+        int code = EXIT_OK;
+
+        for (int i = 1; i < argc; i++) {
+                _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL, *answer = NULL;
+                int r = bus_new_call(c, &call, "Drain");
+
+                if (r >= 0)
+                        r = sd_bus_message_append(call, "sb", argv[i], (int) drain);
+                if (r < 0)
+                        return ctl_fail(EXIT_FAILED, "cannot make the call: %s", strerror(-r));
+                r = bus_call(c, call, &answer);
+                if (r != 0)
+                        code = r;
+        }
+        return code;
+}
+
+int verb_drain(Ctl *c, int argc, char **argv)
+{
+        return set_draining(c, argc, argv, true);
+}
+
+int verb_resume(Ctl *c, int argc, char **argv)
+{
+        return set_draining(c, argc, argv, false);
 }

@@ -9,7 +9,7 @@
 #include "ctl/ctl-bus.h"
 #include "ctl/ctl-help.h"
 
-#define OPTIONS_MAX 32
+#define OPTIONS_MAX 64
 
 static int set_json(Ctl *c, const char *value)
 {
@@ -43,8 +43,31 @@ static int set_option(Ctl *c, OptionId id, const char *value)
         case OPTION_FILE:
                 c->file = value;
                 return 0;
+        case OPTION_QUORUM:
+        case OPTION_KEY:
+        case OPTION_ACK_TIMEOUT:
+        case OPTION_BACKOFF:
+        case OPTION_BACKOFF_MAX:
+        case OPTION_MAX_ATTEMPTS:
+        case OPTION_DEADLINE:
+        case OPTION_IN:
+        case OPTION_AT:
+        case OPTION_PRIORITY:
+        case OPTION_IDEMPOTENCY_KEY:
+        case OPTION_DURABILITY:
+                c->given[id - OPTION_FIRST] = value;
+                return 0;
+        case OPTION_FOLLOW_JOINS:
+                c->follow_joins = true;
+                return 0;
         case OPTION_INCLUDE_PLAIN:
                 c->include_plain = true;
+                return 0;
+        case OPTION_LINES:
+                c->lines = true;
+                return 0;
+        case OPTION_NULL:
+                c->null = true;
                 return 0;
         case OPTION_NO_WAIT:
                 c->no_wait = true;
@@ -77,6 +100,9 @@ static int set_option(Ctl *c, OptionId id, const char *value)
                 return 0;
         case OPTION_MACHINE:
                 c->machine = value;
+                return 0;
+        case OPTION_NO_ASK_PASSWORD:
+                c->no_ask_password = true;
                 return 0;
         default:
                 return EXIT_USAGE;
@@ -133,6 +159,8 @@ static int read_options(Ctl *c, int argc, char **argv, uint64_t *ret_seen)
                 return ctl_fail(EXIT_USAGE, "--user and --system exclude each other");
         if (c->host && c->machine)
                 return ctl_fail(EXIT_USAGE, "--host and --machine exclude each other");
+        if ((c->host && str_empty(c->host)) || (c->machine && str_empty(c->machine)))
+                return ctl_fail(EXIT_USAGE, "--host and --machine need a name");
         return 0;
 }
 
@@ -141,10 +169,19 @@ static bool was_seen(uint64_t seen, OptionId id)
         return seen >> (id - OPTION_FIRST) & 1;
 }
 
+/* An option may have a row for each verb that it means something else to. */
+static bool means_something(OptionId id, const Verb *v)
+{
+        for (const OptionHelp *o = option_helps; o->name; o++)
+                if (o->id == id && (!o->verbs || o->verbs & v->bit))
+                        return true;
+        return false;
+}
+
 static int check_use(const Verb *v, int argc, uint64_t seen)
 {
         for (const OptionHelp *o = option_helps; o->name; o++)
-                if (was_seen(seen, o->id) && o->verbs && !(o->verbs & v->bit))
+                if (was_seen(seen, o->id) && !means_something(o->id, v))
                         return ctl_fail(EXIT_USAGE, "--%s means nothing to %s (see \"ackctl %s --help\")",
                                         o->name, v->name, v->name);
         if (argc - 1 < v->min)

@@ -57,21 +57,21 @@ static int list_page(Ctl *c, const char *after, unsigned limit, cJSON **ret, cha
 }
 
 static const Column message_columns[] = {
-                {"ID",         "id", COLUMN_ID, false},
-                {"STATE",   "state", COLUMN_STATE, false},
-                {"MODE",            "mode", COLUMN_TEXT, false},
-                {"TARGET",   "target", COLUMN_TEXT, true},
-                {"RECEIVER",       "receiver", COLUMN_TEXT, true},
-                {"ATTEMPTS",       "attempts", COLUMN_NUMBER, false},
+                {"ID", "id", COLUMN_ID, false},
+                {"STATE", "state", COLUMN_STATE, false},
+                {"MODE", "mode", COLUMN_TEXT, false},
+                {"TARGET", "target", COLUMN_TEXT, true},
+                {"RECEIVER", "receiver", COLUMN_TEXT, true},
+                {"ATTEMPTS", "attempts", COLUMN_NUMBER, false},
                 {"SIZE", "size", COLUMN_SIZE, false},
-                {"ACCEPTED",            "accepted", COLUMN_TIME, false},
-                {"ERROR",  "error", COLUMN_TEXT, true},
-                {  },
+                {"ACCEPTED", "accepted", COLUMN_TIME, false},
+                {"ERROR", "error", COLUMN_TEXT, true},
+                {},
 };
 
-int verb_messages(Ctl *c, int argc, char **argv)
+/* The newest ones, up to `wanted`, in the states that were asked for. *ret_more: there are older ones. */
+static int list_messages(Ctl *c, unsigned wanted, cJSON **ret, bool *ret_more)
 {
-        unsigned wanted = c->all ? UINT32_MAX : c->limit > 0 ? c->limit : 100;
         _cleanup_(cjsonp) cJSON *all = cJSON_CreateArray();
         _cleanup_free_ char *next = strdup("");
 
@@ -90,25 +90,37 @@ int verb_messages(Ctl *c, int argc, char **argv)
                 if (str_empty(next))
                         break;
         }
+        *ret_more = !str_empty(next);
+        *ret = TAKE_PTR(all);
+        return 0;
+}
+
+static int show_messages(Ctl *c)
+{
+        _cleanup_(cjsonp) cJSON *all = NULL;
+        bool more;
+        int r = list_messages(c, c->all ? UINT32_MAX : c->limit > 0 ? c->limit : 100, &all, &more);
+
+        if (r != 0)
+                return r;
         table_print(c, all, message_columns, "message");
-        if (!str_empty(next) && c->json == JSON_OFF && !c->no_legend)
+        if (more && c->json == JSON_OFF && !c->no_legend)
                 puts("There are older ones: --all shows them.");
         return EXIT_OK;
 }
 
+int verb_messages(Ctl *c, int argc, char **argv)
+{
+        return show_messages(c);
+}
+
 static int get_properties(Ctl *c, const char *id, cJSON **ret)
 {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL, *answer = NULL, *get = NULL,
-                                                        *properties = NULL;
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *answer = NULL, *get = NULL, *properties = NULL;
         const char *path;
         int r;
 
-        r = bus_new_call(c, &call, "GetMessage");
-        if (r >= 0)
-                r = sd_bus_message_append(call, "s", id);
-        if (r < 0)
-                return ctl_fail(EXIT_FAILED, "cannot make the call: %s", strerror(-r));
-        r = bus_call(c, call, &answer);
+        r = bus_call_word(c, "GetMessage", id, &answer);
         if (r != 0)
                 return r;
         r = sd_bus_message_read(answer, "o", &path);
@@ -127,21 +139,25 @@ static int get_properties(Ctl *c, const char *id, cJSON **ret)
 }
 
 static const Column message_lines[] = {
-                {"Message",    "Id", COLUMN_TEXT, false},
+                {"Message", "Id", COLUMN_TEXT, false},
                 {"State", "State", COLUMN_STATE, false},
-                {"Mode",            "Mode", COLUMN_TEXT, false},
-                {"Target",     "Target", COLUMN_TEXT, false},
-                {"Receiver",       "ReceiverName", COLUMN_TEXT, false},
-                {"Receiver id",       "Receiver", COLUMN_TEXT, false},
+                {"Mode", "Mode", COLUMN_TEXT, false},
+                {"Target", "Target", COLUMN_TEXT, false},
+                {"Receiver", "ReceiverName", COLUMN_TEXT, false},
+                {"Receiver id", "Receiver", COLUMN_TEXT, false},
                 {"Attempts", "Attempts", COLUMN_NUMBER, false},
-                {"Accepted",            "Accepted", COLUMN_TIME, false},
-                {"Next retry","NextRetry", COLUMN_TIME, false},
-                {"Settled",       "Settled", COLUMN_TIME, false},
-                {"Last error",   "LastError", COLUMN_TEXT, false},
+                {"Accepted", "Accepted", COLUMN_TIME, false},
+                {"Next retry", "NextRetry", COLUMN_TIME, false},
+                {"Settled", "Settled", COLUMN_TIME, false},
+                {"Progress", "Progress", COLUMN_TEXT, false},
+                {"Last error", "LastError", COLUMN_TEXT, false},
                 {"Size", "Size", COLUMN_SIZE, false},
-                {"Guarantee",            "Guarantee", COLUMN_TEXT, false},
-                {"Reply","Reply", COLUMN_TEXT, false},
-                {  },
+                {"Starts", "Start", COLUMN_TIME, false},
+                {"Deadline", "Deadline", COLUMN_TIME, false},
+                {"Priority", "Priority", COLUMN_NUMBER, false},
+                {"Guarantee", "Guarantee", COLUMN_TEXT, false},
+                {"Reply", "Reply", COLUMN_TEXT, false},
+                {},
 };
 
 int verb_show(Ctl *c, int argc, char **argv)
@@ -159,21 +175,74 @@ int verb_show(Ctl *c, int argc, char **argv)
         return EXIT_OK;
 }
 
+static int call_with_id(Ctl *c, const char *method, const char *id)
+{
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *answer = NULL;
+
+        return bus_call_word(c, method, id, &answer);
+}
+
 int verb_cancel(Ctl *c, int argc, char **argv)
 {
         int code = EXIT_OK;
 
         for (int i = 1; i < argc; i++) {
-                _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL, *answer = NULL;
-                int r = bus_new_call(c, &call, "Cancel");
-
-                if (r >= 0)
-                        r = sd_bus_message_append(call, "s", argv[i]);
-                if (r < 0)
-                        return ctl_fail(EXIT_FAILED, "cannot make the call: %s", strerror(-r));
-                r = bus_call(c, call, &answer);
+                int r = call_with_id(c, "Cancel", argv[i]);
                 if (r != 0)
                         code = r;
         }
         return code;
+}
+
+/* Retry or Purge, for all dead letters. */
+static int call_for_all(Ctl *c, const char *method)
+{
+        _cleanup_(cjsonp) cJSON *all = NULL;
+        int code = EXIT_OK, r;
+        const cJSON *m;
+        bool more;
+
+        r = list_messages(c, UINT32_MAX, &all, &more);
+        if (r != 0)
+                return r;
+        cJSON_ArrayForEach(m, all) {
+                r = call_with_id(c, method, value_string(m, "id"));
+                if (r != 0)
+                        code = r;
+        }
+        if (c->json == JSON_OFF && !c->no_legend)
+                printf("%d messages.\n", cJSON_GetArraySize(all));
+        return code;
+}
+
+int verb_dead(Ctl *c, int argc, char **argv)
+{
+        static const struct {
+                const char *name, *method;
+        } changes[] = {{"retry", "Retry"}, {"purge", "Purge"}};
+        const char *command = argc > 1 ? argv[1] : "list";
+        int code = EXIT_OK;
+
+        if (strv_append(&c->states, "dead") < 0 || strv_append(&c->states, "rejected") < 0)
+                return EXIT_FAILED;
+        if (str_equal(command, "list") && argc <= 2)
+                return show_messages(c);
+        if (str_equal(command, "show") && argc > 2)
+                return verb_show(c, argc - 1, argv + 1);
+        for (size_t i = 0; i < ELEMENTSOF(changes); i++) {
+                if (!str_equal(command, changes[i].name))
+                        continue;
+                if (c->all && argc == 2)
+                        return call_for_all(c, changes[i].method);
+                for (int k = 2; k < argc && !c->all; k++) {
+                        int r = call_with_id(c, changes[i].method, argv[k]);
+                        if (r != 0)
+                                code = r;
+                }
+                if (argc > 2 && !c->all)
+                        return code;
+        }
+        return ctl_fail(EXIT_USAGE,
+                        "it is \"dead list\", \"dead show ID…\", \"dead retry ID…\" or \"dead purge ID…\";"
+                        " --all instead of ID for every one");
 }

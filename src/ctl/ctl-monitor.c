@@ -84,9 +84,9 @@ int verb_monitor(Ctl *c, int argc, char **argv)
                 const char *member;
                 sd_bus_message_handler_t handler;
         } signals[] = {
-                        {"MessageEvent",    on_message_event},
-                        {"ReceiverAdded",   on_receiver     },
-                        {"ReceiverRemoved", on_receiver     },
+                        {"MessageEvent", on_message_event},
+                        {"ReceiverAdded", on_receiver},
+                        {"ReceiverRemoved", on_receiver},
         };
         int r = 0;
 
@@ -96,6 +96,8 @@ int verb_monitor(Ctl *c, int argc, char **argv)
         if (r >= 0)
                 r = sd_bus_match_signal(c->bus, NULL, "org.freedesktop.DBus.Local", NULL,
                                 "org.freedesktop.DBus.Local", "Disconnected", on_bus_lost, c);
+        if (r >= 0)
+                r = bus_subscribe(c);
         /* Without a handler the signal ends the loop: that is how one leaves. */
         for (int s = SIGINT; r >= 0 && s != 0; s = s == SIGINT ? SIGTERM : 0)
                 r = sd_event_add_signal(

@@ -7,17 +7,18 @@
 int verb_status(Ctl *c, int argc, char **argv)
 {
         static const Column lines[] = {
-                        {"Version",         "Version", COLUMN_TEXT, false},
-                        {"Client",      "ClientId", COLUMN_TEXT, false},
-                        {"Bus",                 "Bus", COLUMN_TEXT, false},
-                        {"Discovery",  "Discovery", COLUMN_TEXT, false},
-                        {"Discovery state",            "DiscoveryState", COLUMN_STATE, false},
-                        {"Receivers",             "Receivers", COLUMN_NUMBER, false},
-                        {"Waiting",      "Waiting", COLUMN_NUMBER, false},
-                        {"Settled",                 "Settled", COLUMN_NUMBER, false},
-                        {"Attempts",     "Attempts", COLUMN_NUMBER, false},
-                        {"Outbox limit",            "OutboxLimit", COLUMN_NUMBER, false},
-                        {    },
+                        {"Version", "Version", COLUMN_TEXT, false},
+                        {"Client", "ClientId", COLUMN_TEXT, false},
+                        {"Bus", "Bus", COLUMN_TEXT, false},
+                        {"Discovery", "Discovery", COLUMN_TEXT, false},
+                        {"Discovery state", "DiscoveryState", COLUMN_STATE, false},
+                        {"Receivers", "Receivers", COLUMN_NUMBER, false},
+                        {"Waiting", "Waiting", COLUMN_NUMBER, false},
+                        {"Dead letters", "DeadLetters", COLUMN_NUMBER, false},
+                        {"Settled", "Settled", COLUMN_NUMBER, false},
+                        {"Attempts", "Attempts", COLUMN_NUMBER, false},
+                        {"Outbox limit", "OutboxLimit", COLUMN_NUMBER, false},
+                        {},
         };
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL, *answer = NULL;
         _cleanup_(cjsonp) cJSON *properties = NULL;

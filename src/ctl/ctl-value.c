@@ -13,12 +13,7 @@ static size_t character_length(const uint8_t *p, size_t n)
         static const struct {
                 uint8_t mask, lead;
                 uint32_t min;
-        } forms[] = {
-                        {0x80, 0x00, 0x01   },
-                        {0xe0, 0xc0, 0x80   },
-                        {0xf0, 0xe0, 0x800  },
-                        {0xf8, 0xf0, 0x10000}
-        };
+        } forms[] = {{0x80, 0x00, 0x01}, {0xe0, 0xc0, 0x80}, {0xf0, 0xe0, 0x800}, {0xf8, 0xf0, 0x10000}};
 
         for (size_t i = 0; i < ELEMENTSOF(forms); i++) {
                 if ((p[0] & forms[i].mask) != forms[i].lead || n < i + 1)

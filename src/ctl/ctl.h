@@ -27,17 +27,60 @@ typedef enum JsonMode {
         _JSON_MODE_MAX,
 } JsonMode;
 
+typedef enum OptionId {
+        OPTION_FIRST = 256, /* beyond every letter */
+        OPTION_TO = OPTION_FIRST,
+        OPTION_ANY,
+        OPTION_QUORUM,
+        OPTION_KEY,
+        OPTION_FOLLOW_JOINS,
+        OPTION_ACK_TIMEOUT,
+        OPTION_BACKOFF,
+        OPTION_BACKOFF_MAX,
+        OPTION_MAX_ATTEMPTS,
+        OPTION_DEADLINE,
+        OPTION_IN,
+        OPTION_AT,
+        OPTION_PRIORITY,
+        OPTION_IDEMPOTENCY_KEY,
+        OPTION_DURABILITY,
+        OPTION_GROUP,
+        OPTION_LABEL,
+        OPTION_INCLUDE_PLAIN,
+        OPTION_FILE,
+        OPTION_LINES,
+        OPTION_NULL,
+        OPTION_NO_WAIT,
+        OPTION_TIMEOUT,
+        OPTION_STATE,
+        OPTION_LIMIT,
+        OPTION_ALL,
+        OPTION_JSON,
+        OPTION_NO_LEGEND,
+        OPTION_USER,
+        OPTION_SYSTEM,
+        OPTION_HOST,
+        OPTION_MACHINE,
+        OPTION_NO_ASK_PASSWORD,
+        OPTION_HELP,
+        OPTION_VERSION,
+        _OPTION_END,
+} OptionId;
+
 typedef struct Ctl {
         /* where */
         bool user, system;
         const char *host, *machine;
+        bool no_ask_password;
         /* how to show */
         JsonMode json;
         bool no_legend;
         bool out_is_terminal, out_colour, err_colour;
         /* what */
         const char *to, *group, *file;
-        bool any, no_wait, include_plain, all;
+        const char *given[_OPTION_END - OPTION_FIRST]; /* what options of send were given, as words */
+        bool lines, null;
+        bool any, no_wait, include_plain, follow_joins, all;
         char **labels, **states;
         uint64_t timeout_usec; /* 0: none */
         unsigned limit;
@@ -45,6 +88,7 @@ typedef struct Ctl {
         sd_bus *bus;
         sd_event *event;
         bool on_session_bus;
+        pid_t agent; /* that asks for a password; not above 0: none */
 } Ctl;
 
 typedef enum Style {
@@ -70,6 +114,11 @@ int verb_messages(Ctl *c, int argc, char **argv);
 int verb_show(Ctl *c, int argc, char **argv);
 int verb_wait(Ctl *c, int argc, char **argv);
 int verb_cancel(Ctl *c, int argc, char **argv);
+int verb_trace(Ctl *c, int argc, char **argv);
+int verb_why(Ctl *c, int argc, char **argv);
+int verb_drain(Ctl *c, int argc, char **argv);
+int verb_resume(Ctl *c, int argc, char **argv);
+int verb_dead(Ctl *c, int argc, char **argv);
 int verb_monitor(Ctl *c, int argc, char **argv);
 int verb_status(Ctl *c, int argc, char **argv);
 int ctl_interactive(Ctl *c);

@@ -2,11 +2,17 @@
 #include "discovery/discovery-api.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <unistd.h>
 
 #include "base/parse-util.h"
 #include "base/str-util.h"
+#include "discovery/discovery-book.h"
+#include "discovery/discovery-list.h"
 #include "discovery/discovery-seed.h"
 #include "discovery/discovery-watch.h"
+#include "runtime/journal.h"
 #include "wire/receiver-json.h"
 
 #define BODY_MAX ((size_t) 64 << 10)
@@ -59,39 +65,78 @@ static bool may_take_id(HttpExchange *x, const Lease *old, const ReceiverInfo *i
 {
         if (!token_fits(x, old))
                 return false;
-        if (sd_id128_equal(old->info.instance, info->instance) ||
-                        sd_id128_equal(old->info.instance, previous))
+        if (sd_id128_equal(old->instance, info->instance) || sd_id128_equal(old->instance, previous))
                 return true;
         api_error(x, 409, "id-alive", "id", "this id is alive at another instance");
         return false;
 }
 
+/* Texts that hardly ever change are made once. */
+static const char *lease_text(Discovery *d)
+{
+        if (d->lease_told != d->lease_usec) {
+                api_clear(d);
+                d->lease_told = d->lease_usec;
+                (void) snprintf(d->lease_text, sizeof d->lease_text, "%.10g",
+                                (double) d->lease_usec / USEC_PER_SEC);
+        }
+        return d->lease_text;
+}
+
+static void answer_registered(Discovery *d, HttpExchange *x, const Lease *l, bool new)
+{
+        char id[SD_ID128_UUID_STRING_MAX], revision[REVISION_MAX], token[SD_ID128_STRING_MAX];
+
+        http_reply(x, new ? 201 : 200,
+                        str_format("{\"id\":\"%s\",\"token\":\"%s\",\"lease_seconds\":%s,"
+                                   "\"revision\":\"%s\"}",
+                                        sd_id128_to_uuid_string(l->id, id),
+                                        sd_id128_to_string(l->token, token), lease_text(d),
+                                        group_revision(d, &d->all, revision)));
+}
+
+/* As sd_id128_randomize(), but asks the kernel once for many. -errno. */
+static int random_id(Discovery *d, sd_id128_t *ret)
+{
+        if (d->n_random == 0) {
+                if (getentropy(d->random, sizeof d->random) < 0)
+                        return -errno;
+                d->n_random = ELEMENTSOF(d->random);
+        }
+        sd_id128_t *next = d->random + --d->n_random;
+        *ret = *next;
+        *next = SD_ID128_NULL; /* a token is nobody else's */
+        ret->bytes[6] = (ret->bytes[6] & 0x0F) | 0x40;
+        ret->bytes[8] = (ret->bytes[8] & 0x3F) | 0x80;
+        return 0;
+}
+
 static void register_info(Discovery *d, HttpExchange *x, ReceiverInfo *info, sd_id128_t previous)
 {
-        Lease *old = sd_id128_is_null(info->id) ? NULL : discovery_find(d, info->id);
-        Lease *holder = discovery_find_name(d, info->name), *l;
-        char id[SD_ID128_UUID_STRING_MAX], revision[REVISION_MAX], token_text[SD_ID128_STRING_MAX];
+        Lease *old = sd_id128_is_null(info->id) ? NULL : book_find(d, info->id);
+        Lease *holder = book_find_name(d, info->name), *l;
+        bool new = !old;
         sd_id128_t token;
 
         if (old && !may_take_id(x, old, info, previous))
                 return;
         if (holder && holder != old)
                 return api_error(x, 409, "name-taken", "name", "another live receiver has this name");
-        if (sd_id128_is_null(info->id) && sd_id128_randomize(&info->id) < 0)
+        if (sd_id128_is_null(info->id) && random_id(d, &info->id) < 0)
                 return api_error(x, 503, "unavailable", NULL, "no randomness");
         if (old)
                 token = old->token;
-        else if (sd_id128_randomize(&token) < 0)
+        else if (random_id(d, &token) < 0)
                 return api_error(x, 503, "unavailable", NULL, "no randomness");
-        if (discovery_put(d, info, token, &l) < 0)
+        int r = book_put(d, info, token, &l);
+        if (r < 0)
                 return api_error(x, 503, "limit", NULL, "no room for one more receiver");
-
-        cJSON *json = cJSON_CreateObject();
-        (void) cJSON_AddStringToObject(json, "id", sd_id128_to_uuid_string(l->info.id, id));
-        (void) cJSON_AddStringToObject(json, "token", sd_id128_to_string(token, token_text));
-        (void) cJSON_AddNumberToObject(json, "lease_seconds", (double) d->lease_usec / USEC_PER_SEC);
-        (void) cJSON_AddStringToObject(json, "revision", discovery_revision(d, revision));
-        api_json(x, old ? 200 : 201, json);
+        if (r == 0) /* else it has said what it said before */
+                journal_event(JOURNAL_REGISTERED,
+                                &(JournalFields){.receiver = l->texts, .group = group_name(l->group)},
+                                "Receiver %s of group %s %s", l->texts, group_name(l->group),
+                                new ? "has registered" : "has registered again");
+        answer_registered(d, x, l, new);
 }
 
 static void on_register(HttpExchange *x, void *userdata)
@@ -120,11 +165,31 @@ static void on_register(HttpExchange *x, void *userdata)
 static Lease *lease_of(Discovery *d, HttpExchange *x)
 {
         sd_id128_t id;
-        Lease *l = sd_id128_from_string(http_argument(x), &id) < 0 ? NULL : discovery_find(d, id);
+        Lease *l = sd_id128_from_string(http_argument(x), &id) < 0 ? NULL : book_find(d, id);
 
         if (!l)
                 api_error(x, 404, "unknown", "id", "no receiver has this id");
         return l;
+}
+
+/* The same for all, but for whether it is draining. */
+static const HttpAnswer *beat_answer(Discovery *d, bool draining)
+{
+        const char *lease = lease_text(d);
+        char text[96];
+
+        if (!d->beats[draining]) {
+                int n = snprintf(text, sizeof text, "{\"lease_seconds\":%s,\"draining\":%s}", lease,
+                                draining ? "true" : "false");
+                d->beats[draining] = http_answer_new(200, text, (size_t) n);
+        }
+        return d->beats[draining];
+}
+
+void api_clear(Discovery *d)
+{
+        for (int i = 0; i < 2; i++)
+                d->beats[i] = http_answer_free(d->beats[i]);
 }
 
 static void on_heartbeat(HttpExchange *x, void *userdata)
@@ -134,10 +199,32 @@ static void on_heartbeat(HttpExchange *x, void *userdata)
 
         if (!l || !token_fits(x, l))
                 return;
-        discovery_renew(d, l);
-        cJSON *json = cJSON_CreateObject();
-        (void) cJSON_AddNumberToObject(json, "lease_seconds", (double) d->lease_usec / USEC_PER_SEC);
-        api_json(x, 200, json);
+        book_renew(d, l);
+        const HttpAnswer *a = beat_answer(d, l->draining);
+        if (a)
+                http_give(x, a);
+        else
+                api_error(x, 503, "unavailable", NULL, "out of memory");
+}
+
+/* By whoever may register: it is for the administrator, who does not have the token. */
+static void on_drain(HttpExchange *x, void *userdata)
+{
+        Lease *l = api_may_register(userdata, x) ? lease_of(userdata, x) : NULL;
+        _cleanup_(cjson_deletep) cJSON *json = NULL;
+        JsonError e = {};
+        size_t size;
+
+        if (!l)
+                return;
+        const char *body = http_body(x, &size);
+        if (json_parse(body, size, &json, &e) < 0)
+                return api_error(x, 400, "malformed", NULL, e.error.text);
+        const cJSON *drain = cJSON_GetObjectItemCaseSensitive(json, "draining");
+        if (!cJSON_IsBool(drain))
+                return api_error(x, 400, "invalid", "draining", "\"draining\" must be true or false");
+        book_drain(userdata, l, cJSON_IsTrue(drain));
+        http_reply(x, 204, NULL);
 }
 
 static void on_leave(HttpExchange *x, void *userdata)
@@ -146,86 +233,43 @@ static void on_leave(HttpExchange *x, void *userdata)
 
         if (!l || !token_fits(x, l))
                 return;
-        discovery_remove(userdata, l);
+        journal_event(JOURNAL_LEFT, &(JournalFields){.receiver = l->texts, .group = group_name(l->group)},
+                        "Receiver %s has left", l->texts);
+        book_remove(userdata, l);
         http_reply(x, 204, NULL);
-}
-
-static cJSON *print_lease(const Lease *l)
-{
-        cJSON *json = receiver_json_print(&l->info);
-        uint64_t now = now_usec(CLOCK_BOOTTIME);
-
-        (void) cJSON_AddNumberToObject(json, "expires_in_ms",
-                        l->expiry.due > now ? (double) ((l->expiry.due - now) / USEC_PER_MSEC) : 0);
-        return json;
 }
 
 static void on_get(HttpExchange *x, void *userdata)
 {
         Lease *l = lease_of(userdata, x);
+        uint64_t now = now_usec(CLOCK_BOOTTIME);
+        Buffer text = {};
+        char end[64];
 
-        if (l)
-                api_json(x, 200, print_lease(l));
-}
-
-typedef struct Selectors {
-        Label labels[LABELS_MAX];
-        size_t n;
-        Error error;
-        bool bad;
-} Selectors;
-
-static bool on_label(const char *value, void *userdata)
-{
-        Selectors *s = userdata;
-
-        if (s->n >= LABELS_MAX)
-                (void) error_set(&s->error, -EINVAL, "at most %u labels can be asked for", LABELS_MAX);
-        s->bad = s->n >= LABELS_MAX || label_parse(value, s->labels + s->n, &s->error) < 0;
-        s->n += !s->bad;
-        return !s->bad;
-}
-
-static int by_name(const Lease *a, const Lease *b)
-{
-        return strcmp(a->info.name, b->info.name);
-}
-
-void api_answer_list(Discovery *d, HttpExchange *x)
-{
-        cJSON *json = cJSON_CreateObject(), *list;
-        const char *group = http_query(x, "group");
-        char revision[REVISION_MAX];
-        Selectors s = {};
-
-        http_query_each(x, "label", on_label, &s);
-        (void) cJSON_AddStringToObject(json, "revision", discovery_revision(d, revision));
-        list = cJSON_AddArrayToObject(json, "receivers");
-        HASH_SRT(hh_name, d->by_name, by_name);
-        for (Lease *l = d->by_name; l; l = l->hh_name.next)
-                if ((!group || str_equal(group, l->info.group)) &&
-                                receiver_info_has_labels(&l->info, s.labels, s.n))
-                        (void) cJSON_AddItemToArray(list, print_lease(l));
-        api_json(x, 200, json);
+        if (!l)
+                return;
+        int n = snprintf(end, sizeof end, ",\"expires_in_ms\":%" PRIu64 "}",
+                        lease_due(l) > now ? (lease_due(l) - now) / USEC_PER_MSEC : 0);
+        if (lease_print(l, &text) < 0 || buffer_append(&text, end, (size_t) n + 1) < 0)
+                buffer_clear(&text);
+        http_reply(x, text.data ? 200 : 503, (char *) text.data);
 }
 
 static void on_list(HttpExchange *x, void *userdata)
 {
-        const char *since = http_query(x, "since"), *wait = http_query(x, "wait");
-        char revision[REVISION_MAX];
         Discovery *d = userdata;
-        uint64_t seconds = 0;
-        Selectors s = {};
+        char revision[REVISION_MAX];
+        ListQuery q;
 
-        http_query_each(x, "label", on_label, &s);
-        if (s.bad)
-                return api_error(x, 400, "invalid", "label", s.error.text);
-        if (wait && parse_u64(wait, 0, 60, &seconds) < 0)
-                return api_error(x, 400, "invalid", "wait",
-                                "\"wait\" must be a number of seconds from 0 to 60");
-        if (!since || seconds == 0 || !str_equal(since, discovery_revision(d, revision)))
-                return api_answer_list(d, x);
-        if (watch_add(d, x, seconds * USEC_PER_SEC) < 0)
+        if (!list_parse_query(d, x, &q))
+                return;
+        const Group *g = q.group ? group_find(d, q.group) : &d->all;
+        if (q.wait_usec == 0 || !q.known || !str_equal(q.known, group_revision(d, g, revision)))
+                return list_answer(d, x, &q);
+        int r = watch_add(d, x, &q);
+        if (r == -EINVAL)
+                api_error(x, 400, "invalid", "group", "no group can have this name");
+        else if (r < 0)
                 api_error(x, 503, "limit", NULL, "too many requests wait already");
 }
 
@@ -236,8 +280,8 @@ static void on_status(HttpExchange *x, void *userdata)
         char revision[REVISION_MAX];
 
         (void) cJSON_AddStringToObject(json, "version", ACKGROUP_VERSION);
-        (void) cJSON_AddNumberToObject(json, "receivers", HASH_CNT(hh_id, d->by_id));
-        (void) cJSON_AddStringToObject(json, "revision", discovery_revision(d, revision));
+        (void) cJSON_AddNumberToObject(json, "receivers", (double) d->all.n_leases);
+        (void) cJSON_AddStringToObject(json, "revision", group_revision(d, &d->all, revision));
         (void) cJSON_AddNumberToObject(json, "lease_seconds", (double) d->lease_usec / USEC_PER_SEC);
         (void) cJSON_AddBoolToObject(json, "seed_api", d->seed_api);
         api_json(x, 200, json);
@@ -245,21 +289,29 @@ static void on_status(HttpExchange *x, void *userdata)
 
 /* The seed API is the tail, cut off where it is not switched on. */
 static const HttpRoute routes[] = {
-                {"POST",   "/v1/receivers",             BODY_MAX, on_register   },
-                {"GET",    "/v1/receivers",             0,        on_list       },
-                {"GET",    "/v1/receivers/*",           0,        on_get        },
-                {"DELETE", "/v1/receivers/*",           BODY_MAX, on_leave      },
-                {"POST",   "/v1/receivers/*/heartbeat", BODY_MAX, on_heartbeat  },
-                {"GET",    "/v1/status",                0,        on_status     },
-                {"POST",   "/register",                 BODY_MAX, seed_register },
-                {"POST",   "/heartbeat",                BODY_MAX, seed_heartbeat},
-                {"GET",    "/receivers",                0,        seed_list     },
-                {"POST",   "/receivers",                BODY_MAX, seed_list     },
+                {"POST", "/v1/receivers", BODY_MAX, on_register},
+                {"GET", "/v1/receivers", 0, on_list},
+                {"GET", "/v1/receivers/*", 0, on_get},
+                {"DELETE", "/v1/receivers/*", BODY_MAX, on_leave},
+                {"POST", "/v1/receivers/*/heartbeat", BODY_MAX, on_heartbeat},
+                {"PUT", "/v1/receivers/*/draining", BODY_MAX, on_drain},
+                {"GET", "/v1/status", 0, on_status},
+                {"POST", "/register", BODY_MAX, seed_register},
+                {"POST", "/heartbeat", BODY_MAX, seed_heartbeat},
+                {"GET", "/receivers", 0, seed_list},
+                {"POST", "/receivers", BODY_MAX, seed_list},
 };
 #define N_SEED_ROUTES 4
 
 int api_serve(Discovery *d, const Listener *listener, HttpServer **ret)
 {
-        return http_server_new(loop_event(d->loop), listener->fd, listener->address.kind == ADDRESS_UNIX,
-                        routes, ELEMENTSOF(routes) - (d->seed_api ? 0 : N_SEED_ROUTES), d, ret);
+        HttpService service = {
+                        .routes = routes,
+                        .n_routes = ELEMENTSOF(routes) - (d->seed_api ? 0 : N_SEED_ROUTES),
+                        .userdata = d,
+                        .local = listener->address.kind == ADDRESS_UNIX,
+                        .connections_per_address = d->connections_per_address,
+        };
+
+        return http_server_new(loop_event(d->loop), listener->fd, &service, ret);
 }

@@ -6,7 +6,7 @@
 #include "discovery/discovery.h"
 
 int api_serve(Discovery *d, const Listener *listener, HttpServer **ret);
-void api_answer_list(Discovery *d, HttpExchange *x);
+void api_clear(Discovery *d);
 
 /* For the seed API too. */
 void api_json(HttpExchange *x, unsigned status, cJSON *json); /* takes json; NULL: 503 */

@@ -2,10 +2,12 @@
 #include "discovery/discovery-seed.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "base/parse-util.h"
 #include "base/str-util.h"
 #include "discovery/discovery-api.h"
+#include "discovery/discovery-book.h"
 #include "wire/receiver-json.h"
 
 static cJSON *parse(HttpExchange *x, JsonError *e)
@@ -76,8 +78,7 @@ void seed_register(HttpExchange *x, void *userdata)
         info.addresses = calloc(1, sizeof address);
         if (info.addresses)
                 info.addresses[info.n_addresses++] = address;
-        int r = info.name && info.group && info.addresses ? discovery_put(d, &info, SD_ID128_NULL, &l)
-                                                          : -ENOMEM;
+        int r = info.name && info.group && info.addresses ? book_put(d, &info, SD_ID128_NULL, &l) : -ENOMEM;
         receiver_info_clear(&info);
         if (r < 0)
                 return api_error(x, 503, "limit", NULL, "no room for one more receiver");
@@ -100,39 +101,57 @@ void seed_heartbeat(HttpExchange *x, void *userdata)
                 return;
         if (json_get_string(json, "id", true, &text, &e) < 0)
                 return api_error(x, 400, "invalid", e.field, e.error.text);
-        Lease *l = sd_id128_from_string(text, &id) < 0 ? NULL : discovery_find(d, id);
-        if (!l || !l->info.plain)
+        Lease *l = sd_id128_from_string(text, &id) < 0 ? NULL : book_find(d, id);
+        if (!l || !l->plain)
                 return api_json(x, 404, message("unknown receiver"));
-        discovery_renew(d, l);
+        book_renew(d, l);
         api_json(x, 200, message("heartbeat received"));
 }
 
-static void add(cJSON *list, const Lease *l)
+/* Its first TCP address; false when it has none. */
+static bool find_tcp(const Lease *l, Address *ret)
 {
-        char id[SD_ID128_UUID_STRING_MAX];
+        char text[ADDRESS_STRING_MAX];
 
-        for (size_t i = 0; i < l->info.n_addresses; i++) {
-                const Address *a = l->info.addresses + i;
-                cJSON *item;
+        /* A quote that is part of a path has a backslash before it. */
+        const char *start = strstr(lease_addresses(l), "\"tcp:");
+        while (start && !strchr("[,", start[-1]))
+                start = strstr(start + 1, "\"tcp:");
+        size_t n = start ? strcspn(start + 1, "\"") : 0;
+        if (n == 0 || n >= sizeof text)
+                return false;
+        memcpy(text, start + 1, n);
+        text[n] = '\0';
+        return address_parse(text, ret, NULL) >= 0;
+}
 
-                if (a->kind != ADDRESS_TCP)
-                        continue;
-                item = cJSON_CreateObject();
-                (void) cJSON_AddStringToObject(item, "id", sd_id128_to_uuid_string(l->info.id, id));
-                (void) cJSON_AddStringToObject(item, "host", a->host);
-                (void) cJSON_AddNumberToObject(item, "port", a->port);
-                (void) cJSON_AddNumberToObject(item, "last_seen", (double) l->seen / USEC_PER_SEC);
-                (void) cJSON_AddItemToArray(list, item);
-                return;
-        }
+static int add(Buffer *out, const Lease *l, int64_t ahead)
+{
+        char id[SD_ID128_UUID_STRING_MAX], text[ADDRESS_MAX_LENGTH + 160];
+        Address a;
+
+        if (!find_tcp(l, &a))
+                return 0;
+        int n = snprintf(text, sizeof text,
+                        "%s{\"id\":\"%s\",\"host\":\"%s\",\"port\":%u,\"last_seen\":%.6f}",
+                        buffer_size(out) > 1 ? "," : "", sd_id128_to_uuid_string(l->id, id), a.host, a.port,
+                        (double) ((int64_t) l->renewed + ahead) / (double) USEC_PER_SEC);
+        return buffer_append(out, text, (size_t) n);
 }
 
 void seed_list(HttpExchange *x, void *userdata)
 {
+        int64_t ahead = (int64_t) now_usec(CLOCK_REALTIME) - (int64_t) now_usec(CLOCK_BOOTTIME);
         Discovery *d = userdata;
-        cJSON *list = cJSON_CreateArray();
+        Buffer out = {};
+        int r;
 
-        for (Lease *l = d->by_id; l; l = l->hh_id.next)
-                add(list, l);
-        api_json(x, 200, list);
+        r = buffer_append(&out, "[", 1);
+        for (const Lease *l = d->all.first; l && r >= 0; l = l->next)
+                r = add(&out, l, ahead);
+        if (r >= 0)
+                r = buffer_append(&out, "]", sizeof "]");
+        if (r < 0)
+                buffer_clear(&out);
+        http_reply(x, out.data ? 200 : 503, (char *) out.data);
 }

@@ -2,34 +2,49 @@
 #include "discovery/discovery-watch.h"
 
 #include <errno.h>
-#include <utlist.h>
+#include <stdlib.h>
 
-#include "discovery/discovery-api.h"
+/* What one answer may cost: between two changes that all are told of, there is time for something else. */
+#define ANSWER_USEC 50u
 
 struct Waiter {
         HttpExchange *exchange;
+        Group *group;
+        bool told; /* it is due because of a change */
         HeapItem deadline;
         Waiter *prev, *next;
 };
 
 static void answer(Discovery *d, Waiter *w)
 {
+        ListQuery q;
+
         heap_remove(&d->deadlines, &w->deadline);
-        DL_DELETE(d->waiters, w);
+        DL_DELETE(w->group->waiters, w);
         d->n_waiters--;
-        api_answer_list(d, w->exchange);
+        if (list_parse_query(d, w->exchange, &q))
+                list_answer(d, w->exchange, &q);
+        group_release(d, w->group);
         free(w);
+}
+
+static void arm(Discovery *d)
+{
+        HeapItem *first = heap_first(&d->deadlines);
+
+        (void) timer_arm_at(&d->deadline_timer, first ? first->due : USEC_INFINITY);
 }
 
 /* Also how a change is told: not from inside the request that makes it, and once for many. */
 static void on_deadline(void *userdata)
 {
         Discovery *d = userdata;
+        uint64_t now = now_usec(CLOCK_BOOTTIME);
         HeapItem *first;
 
-        while ((first = heap_first(&d->deadlines)) && first->due <= now_usec(CLOCK_BOOTTIME))
+        while ((first = heap_first(&d->deadlines)) && first->due <= now)
                 answer(d, CONTAINER_OF(first, Waiter, deadline));
-        (void) timer_arm_at(&d->deadline_timer, first ? first->due : USEC_INFINITY);
+        arm(d);
 }
 
 int watch_init(Discovery *d)
@@ -39,38 +54,51 @@ int watch_init(Discovery *d)
 
 void watch_clear(Discovery *d)
 {
-        while (d->waiters)
-                answer(d, d->waiters);
+        HeapItem *first;
+
+        while ((first = heap_first(&d->deadlines)))
+                answer(d, CONTAINER_OF(first, Waiter, deadline));
         heap_clear(&d->deadlines);
         timer_clear(&d->deadline_timer);
 }
 
-int watch_add(Discovery *d, HttpExchange *x, uint64_t usec)
+int watch_add(Discovery *d, HttpExchange *x, const ListQuery *q)
 {
-        Waiter *w;
+        Group *g = q->group ? group_get(d, q->group) : &d->all;
+        int r = -ENOMEM;
 
-        if (d->n_waiters >= WAITERS_MAX)
-                return -ENOSPC;
-        w = calloc(1, sizeof *w);
-        if (!w)
-                return -ENOMEM;
-        w->exchange = x;
-        heap_item_init(&w->deadline);
-        if (heap_put(&d->deadlines, &w->deadline, now_usec(CLOCK_BOOTTIME) + usec) < 0) {
-                free(w);
-                return -ENOMEM;
+        if (!g)
+                return -EINVAL;
+        Waiter *w = d->n_waiters < WAITERS_MAX ? calloc(1, sizeof *w) : NULL;
+        if (w) {
+                *w = (Waiter){.exchange = x, .group = g};
+                heap_item_init(&w->deadline);
+                r = heap_put(&d->deadlines, &w->deadline, now_usec(CLOCK_BOOTTIME) + q->wait_usec);
         }
-        DL_APPEND(d->waiters, w);
+        if (r < 0) {
+                free(w);
+                group_release(d, g);
+                return d->n_waiters < WAITERS_MAX ? r : -ENOSPC;
+        }
+        DL_APPEND(g->waiters, w);
         d->n_waiters++;
-        return timer_arm_at(&d->deadline_timer, heap_first(&d->deadlines)->due);
+        if (heap_first(&d->deadlines) == &w->deadline)
+                arm(d);
+        return 0;
 }
 
-void watch_changed(Discovery *d)
+void watch_changed(Discovery *d, Group *g)
 {
-        Waiter *w;
+        Waiter *w = g->waiters ? g->waiters->prev : NULL; /* the newest */
+        uint64_t due = w ? now_usec(CLOCK_BOOTTIME) + d->n_waiters * ANSWER_USEC : 0;
 
-        DL_FOREACH(d->waiters, w)
-                (void) !heap_put(&d->deadlines, &w->deadline, 0);
-        if (d->waiters)
-                (void) timer_arm_in(&d->deadline_timer, 0);
+        if (!w || w->told)
+                return;
+        /* Those before one that was told were told with it. */
+        for (; !w->told; w = w->prev) {
+                w->told = true;
+                if (w->deadline.due > due)
+                        (void) !heap_put(&d->deadlines, &w->deadline, due);
+        }
+        arm(d);
 }

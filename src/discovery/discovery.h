@@ -2,35 +2,36 @@
 #pragma once
 
 /* Who is there: leases in memory, found by id and by name, ended by a heap; the registry on disk follows
- * behind. */
+ * behind. What its parts do:
+ *   discovery-lease  one receiver       discovery-group  lists of them, and revisions
+ *   discovery-book   all of them        discovery-list   lists as answers
+ *   discovery-save   the registry       discovery-watch  who waits for a change
+ *   discovery-api    /v1                discovery-seed   the seed API */
 
-#include <uthash.h>
-
-#include "base/heap.h"
-#include "http/http-server.h"
-#include "model/receiver-info.h"
+#include "discovery/discovery-group.h"
 #include "runtime/listen.h"
 #include "runtime/loop.h"
 #include "runtime/timer.h"
 #include "store/registry.h"
 
-#define LEASES_MAX  100000u
+#define LEASES_MAX  2000000u
 #define WAITERS_MAX 1024u
+#define GONE_MAX    65536u /* receivers that left and are remembered, for those who ask what changed */
 
-typedef struct Lease {
-        ReceiverInfo info;
-        sd_id128_t token;
-        uint64_t seen; /* µs since the epoch */
-        HeapItem expiry;
-        UT_hash_handle hh_id, hh_name;
-} Lease;
+/* A receiver that left, or only this group. */
+typedef struct Gone {
+        sd_id128_t id;
+        uint64_t revision;
+        uint32_t group; /* hash of its name: to tell of one too many is harmless */
+        bool moved;     /* to another group */
+} Gone;
 
-typedef struct Waiter Waiter;
-
-typedef struct Discovery {
+struct Discovery {
         char **listen;
         bool seed_api, allow_tcp, allow_insecure;
         uint64_t lease_usec;
+        unsigned connections_per_address;
+        void (*on_reload)(Discovery *d);
         char *state_directory, *log_level;
 
         Loop *loop;
@@ -39,27 +40,38 @@ typedef struct Discovery {
         ListenerSet listeners;
         HttpServer **servers;
 
-        Lease *by_id, *by_name;
+        uint64_t seed; /* of the hashes */
+        Slab slab;     /* of the leases */
+        Index by_id, by_name, groups, labels;
+        Group all;
+        uint64_t revision;     /* the number of the last change */
+        uint64_t groups_floor; /* the newest revision of a group that is forgotten */
+        sd_id128_t epoch;      /* of this start: revisions never repeat */
         Heap expiry;
         Timer expiry_timer;
-        sd_id128_t epoch; /* of this start: revisions never repeat */
-        uint64_t revision;
 
-        Waiter *waiters;
+        Gone *gone; /* a ring, the next one at n_gone % GONE_MAX */
+        uint64_t n_gone;
+
+        Group *cached; /* those with a list made, the one made last at the end */
+        size_t cached_size;
+        HttpAnswer *beats[2];  /* to a heartbeat; [1]: draining */
+        sd_id128_t random[16]; /* for ids and tokens; the first n_random are unused */
+        size_t n_random;
+        uint64_t lease_told; /* that they tell, */
+        char lease_text[24]; /* in seconds */
+
+        Buffer unsaved, removed; /* ids of leases, rows of those that are gone */
+        uint64_t last_row;
+        bool saving;
+        Timer save_timer;
+
         size_t n_waiters;
         Heap deadlines;
         Timer deadline_timer;
-} Discovery;
+};
 
 int discovery_start(Discovery *d, Error *error);
 void discovery_clear(Discovery *d);
+void discovery_config_clear(Discovery *d); /* what comes from the configuration */
 void discovery_stop(void *userdata);
-
-Lease *discovery_find(Discovery *d, sd_id128_t id);
-Lease *discovery_find_name(Discovery *d, const char *name);
-/* Takes `info` on success; replaces the lease of its id. */
-int discovery_put(Discovery *d, ReceiverInfo *info, sd_id128_t token, Lease **ret);
-void discovery_remove(Discovery *d, Lease *l);
-void discovery_renew(Discovery *d, Lease *l);
-#define REVISION_MAX 64
-const char *discovery_revision(const Discovery *d, char buffer[static REVISION_MAX]);

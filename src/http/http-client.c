@@ -64,19 +64,33 @@ static size_t on_write(char *data, size_t size, size_t n, void *userdata)
         return buffer_append(&q->body, data, size * n) < 0 ? 0 : size * n;
 }
 
+/* curl counts the milliseconds in these two, so that no two of its texts are the same. */
+static const char *text_of(const HttpRequest *q, CURLcode code)
+{
+        long os_errno = 0;
+
+        if (code == CURLE_OPERATION_TIMEDOUT)
+                return strerror(ETIMEDOUT);
+        if (code == CURLE_COULDNT_CONNECT)
+                (void) curl_easy_getinfo(q->easy, CURLINFO_OS_ERRNO, &os_errno);
+        if (os_errno > 0)
+                return strerror((int) os_errno);
+        return q->message[0] ? q->message : curl_easy_strerror(code);
+}
+
 static int status_of(HttpRequest *q, CURLcode code, Error *error)
 {
         static const struct {
                 CURLcode code;
                 int r;
         } table[] = {
-                        {CURLE_OPERATION_TIMEDOUT,   -ETIMEDOUT   },
-                        {CURLE_COULDNT_CONNECT,      -ECONNREFUSED},
+                        {CURLE_OPERATION_TIMEDOUT, -ETIMEDOUT},
+                        {CURLE_COULDNT_CONNECT, -ECONNREFUSED},
                         {CURLE_COULDNT_RESOLVE_HOST, -EHOSTUNREACH},
-                        {CURLE_OUT_OF_MEMORY,        -ENOMEM      },
-                        {CURLE_GOT_NOTHING,          -ECONNRESET  },
-                        {CURLE_RECV_ERROR,           -ECONNRESET  },
-                        {CURLE_SEND_ERROR,           -ECONNRESET  },
+                        {CURLE_OUT_OF_MEMORY, -ENOMEM},
+                        {CURLE_GOT_NOTHING, -ECONNRESET},
+                        {CURLE_RECV_ERROR, -ECONNRESET},
+                        {CURLE_SEND_ERROR, -ECONNRESET},
         };
         long status = 0;
 
@@ -86,7 +100,7 @@ static int status_of(HttpRequest *q, CURLcode code, Error *error)
         }
         if (q->too_large)
                 return error_set(error, -EMSGSIZE, "the answer is larger than %zu bytes", q->body_max);
-        const char *text = q->message[0] ? q->message : curl_easy_strerror(code);
+        const char *text = text_of(q, code);
         for (size_t i = 0; i < ELEMENTSOF(table); i++)
                 if (table[i].code == code)
                         return error_set(error, table[i].r, "%s", text);
@@ -267,6 +281,12 @@ static int set_options(HttpRequest *q, const Address *server, const HttpCall *ca
         failed |= curl_easy_setopt(e, CURLOPT_HTTPHEADER, q->headers);
         failed |= curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
         failed |= curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
+        /* A new connection asks for the address anew: who has come back may be elsewhere. A request that is
+         * given up does not wait for the resolver, which would hold up the loop. */
+        failed |= curl_easy_setopt(e, CURLOPT_DNS_CACHE_TIMEOUT, 0L);
+#if CURL_AT_LEAST_VERSION(7, 87, 0)
+        failed |= curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L);
+#endif
         failed |= curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, (long) (timeout / USEC_PER_MSEC));
         failed |= curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_write);
         failed |= curl_easy_setopt(e, CURLOPT_WRITEDATA, q);

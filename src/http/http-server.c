@@ -5,6 +5,8 @@
 #include <fcntl.h>
 #include <microhttpd.h>
 #include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
 #include <utlist.h>
 
 #include "base/buffer.h"
@@ -12,28 +14,32 @@
 #include "runtime/timer.h"
 
 #define CONNECTIONS_MAX    4096u
-#define CONNECTION_MEMORY  (32u << 10)
+#define CONNECTION_MEMORY  (8u << 10) /* of the line and the headers; cleared for each request */
 #define CONNECTION_TIMEOUT 30u
+
+#define TICK_USEC USEC_PER_SEC
+#define SMALL_MAX 1000u
+#define IDLE_MAX  256u /* exchanges kept for the next requests */
 
 struct HttpExchange {
         HttpServer *server;
         struct MHD_Connection *connection;
         HttpMatch match;
         unsigned status; /* not 200: refused before its function is asked */
-        Buffer body;
         bool suspended, replied;
-        HttpExchange *prev, *next; /* among the suspended */
+        HttpExchange *prev, *next; /* among the suspended, or the idle */
+        size_t body_size;
+        Buffer large;         /* the body, when it does not fit in */
+        char body[SMALL_MAX]; /* this */
 };
 
 struct HttpServer {
         struct MHD_Daemon *daemon;
         sd_event_source *io, *kick;
         Timer timer;
-        const HttpRoute *routes;
-        size_t n_routes;
-        bool local;
-        void *userdata;
-        HttpExchange *suspended;
+        HttpService service;
+        HttpExchange *suspended, *idle;
+        size_t n_idle;
 };
 
 static void log_nothing(void *userdata, const char *format, va_list ap)
@@ -51,7 +57,9 @@ static void pump(HttpServer *s)
                 timer_disarm(&s->timer);
         else if (ms == 0)
                 (void) sd_event_source_set_enabled(s->kick, SD_EVENT_ONESHOT);
-        else
+        else if (!timer_is_armed(&s->timer))
+                /* Only connections that are idle for too long need it, and what is due first stays first: it
+                 * is not set for each request. */
                 (void) timer_arm_in(&s->timer, ms * USEC_PER_MSEC);
 }
 
@@ -79,8 +87,8 @@ const char *http_argument(const HttpExchange *x)
 
 const char *http_body(const HttpExchange *x, size_t *ret_size)
 {
-        *ret_size = buffer_size(&x->body);
-        return *ret_size > 0 ? (const char *) buffer_peek(&x->body) : "";
+        *ret_size = x->body_size;
+        return x->body_size > SMALL_MAX ? (const char *) buffer_peek(&x->large) : x->body;
 }
 
 const char *http_query(const HttpExchange *x, const char *name)
@@ -120,26 +128,80 @@ const char *http_bearer(const HttpExchange *x)
 
 bool http_is_local(const HttpExchange *x)
 {
-        return x->server->local;
+        return x->server->service.local;
+}
+
+const char *http_header(const HttpExchange *x, const char *name)
+{
+        return MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, name);
+}
+
+/* A body of that size is worth a file of its own, for sendfile(). */
+#define FILE_MIN ((size_t) 128 << 10)
+
+struct HttpAnswer {
+        struct MHD_Response *response;
+        unsigned status;
+};
+
+static struct MHD_Response *response_from_file(const void *body, size_t size)
+{
+        _cleanup_close_ int fd = memfd_create("http-answer", MFD_CLOEXEC);
+
+        for (size_t done = 0; fd >= 0 && done < size;) {
+                ssize_t n = write(fd, (const char *) body + done, size - done);
+
+                if (n <= 0)
+                        return NULL;
+                done += (size_t) n;
+        }
+        if (fd < 0)
+                return NULL;
+        struct MHD_Response *response = MHD_create_response_from_fd(size, fd);
+        if (response)
+                (void) TAKE_FD(fd);
+        return response;
+}
+
+HttpAnswer *http_answer_new(unsigned status, const void *body, size_t size)
+{
+        HttpAnswer *a = calloc(1, sizeof *a);
+
+        if (!a)
+                return NULL;
+        a->status = status;
+        if (size >= FILE_MIN)
+                a->response = response_from_file(body, size);
+        if (!a->response)
+                a->response = MHD_create_response_from_buffer(
+                                size, (void *) (uintptr_t) body, MHD_RESPMEM_MUST_COPY);
+        if (!a->response || (size > 0 && http_answer_add_header(a, "Content-Type", "application/json") < 0))
+                return http_answer_free(a);
+        return a;
+}
+
+int http_answer_add_header(HttpAnswer *a, const char *name, const char *value)
+{
+        return MHD_add_response_header(a->response, name, value) == MHD_YES ? 0 : -ENOMEM;
+}
+
+HttpAnswer *http_answer_free(HttpAnswer *a)
+{
+        if (!a)
+                return NULL;
+        if (a->response)
+                MHD_destroy_response(a->response);
+        free(a);
+        return NULL;
 }
 
 /* MHD 0.9.75 does not see a resumed connection by itself: the kick runs it. */
-void http_reply(HttpExchange *x, unsigned status, char *json)
+static void give(HttpExchange *x, unsigned status, struct MHD_Response *response)
 {
-        struct MHD_Response *response = MHD_create_response_from_buffer(json ? strlen(json) : 0,
-                        json ?: (void *) "", json ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
-
         assert(!x->replied);
         x->replied = true;
-        if (response) {
-                if (json)
-                        (void) MHD_add_response_header(response, "Content-Type", "application/json");
-                if (status == 405)
-                        (void) MHD_add_response_header(response, "Allow", x->match.allow);
+        if (response)
                 (void) MHD_queue_response(x->connection, status, response);
-                MHD_destroy_response(response);
-        } else
-                free(json);
         if (x->suspended) {
                 x->suspended = false;
                 DL_DELETE(x->server->suspended, x);
@@ -148,17 +210,38 @@ void http_reply(HttpExchange *x, unsigned status, char *json)
         }
 }
 
+void http_give(HttpExchange *x, const HttpAnswer *a)
+{
+        give(x, a->status, a->response);
+}
+
+void http_reply(HttpExchange *x, unsigned status, char *json)
+{
+        struct MHD_Response *response = MHD_create_response_from_buffer(json ? strlen(json) : 0,
+                        json ?: (void *) "", json ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
+
+        if (!response)
+                free(json);
+        else if (json)
+                (void) MHD_add_response_header(response, "Content-Type", "application/json");
+        if (response && status == 405)
+                (void) MHD_add_response_header(response, "Allow", x->match.allow);
+        give(x, status, response);
+        if (response)
+                MHD_destroy_response(response);
+}
+
 static void refuse(HttpExchange *x)
 {
         static const struct {
                 unsigned status;
                 const char *code, *message;
         } table[] = {
-                        {404, "not-found",          "there is nothing at this path"      },
+                        {404, "not-found", "there is nothing at this path"},
                         {405, "method-not-allowed", "this path does not take this method"},
-                        {413, "too-large",          "the body is too large"              },
-                        {415, "wrong-type",         "the body must be application/json"  },
-                        {503, "unavailable",        "out of memory, or stopping"         },
+                        {413, "too-large", "the body is too large"},
+                        {415, "wrong-type", "the body must be application/json"},
+                        {503, "unavailable", "out of memory, or stopping"},
         };
         size_t i = 0;
 
@@ -169,31 +252,69 @@ static void refuse(HttpExchange *x)
                                         table[i].code, table[i].message));
 }
 
+static HttpExchange *exchange_new(HttpServer *s)
+{
+        HttpExchange *x = s->idle;
+
+        if (!x)
+                return malloc(sizeof *x);
+        DL_DELETE(s->idle, x);
+        s->n_idle--;
+        return x;
+}
+
+static void exchange_free(HttpExchange *x)
+{
+        HttpServer *s = x->server;
+
+        buffer_clear(&x->large);
+        if (s->n_idle >= IDLE_MAX) {
+                free(x);
+                return;
+        }
+        DL_PREPEND(s->idle, x);
+        s->n_idle++;
+}
+
 static HttpExchange *exchange_begin(
                 HttpServer *s, struct MHD_Connection *connection, const char *path, const char *method)
 {
-        HttpExchange *x = calloc(1, sizeof *x);
+        HttpExchange *x = exchange_new(s);
 
         if (!x)
                 return NULL;
+        memset(x, 0, offsetof(HttpExchange, body));
         x->server = s;
         x->connection = connection;
-        x->status = (unsigned) http_route_find(s->routes, s->n_routes, method, path, &x->match);
+        x->status = (unsigned) http_route_find(
+                        s->service.routes, s->service.n_routes, method, path, &x->match);
+        if (x->status != 200 || x->match.route->body_max == 0)
+                return x;
 
         const char *type = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Type");
-        if (x->status == 200 && x->match.route->body_max > 0 && type &&
-                        strncasecmp(type, "application/json", STRLEN("application/json")) != 0)
+        if (type && strncasecmp(type, "application/json", STRLEN("application/json")) != 0)
                 x->status = 415;
         return x;
+}
+
+static int append_body(HttpExchange *x, const char *data, size_t n)
+{
+        if (x->body_size + n <= SMALL_MAX)
+                memcpy(x->body + x->body_size, data, n);
+        else if ((buffer_size(&x->large) == 0 && buffer_append(&x->large, x->body, x->body_size) < 0) ||
+                        buffer_append(&x->large, data, n) < 0)
+                return -ENOMEM;
+        x->body_size += n;
+        return 0;
 }
 
 static void exchange_take(HttpExchange *x, const char *data, size_t n)
 {
         if (x->status != 200)
                 return;
-        if (n > x->match.route->body_max || buffer_size(&x->body) > x->match.route->body_max - n)
+        if (n > x->match.route->body_max || x->body_size > x->match.route->body_max - n)
                 x->status = 413;
-        else if (buffer_append(&x->body, data, n) < 0)
+        else if (append_body(x, data, n) < 0)
                 x->status = 503;
 }
 
@@ -217,7 +338,7 @@ static enum MHD_Result on_request(void *userdata, struct MHD_Connection *connect
         if (x->status != 200)
                 refuse(x);
         else
-                x->match.route->fn(x, s->userdata);
+                x->match.route->fn(x, s->service.userdata);
         if (!x->replied) {
                 x->suspended = true;
                 DL_APPEND(s->suspended, x);
@@ -231,22 +352,19 @@ static void on_completed(void *userdata, struct MHD_Connection *connection, void
 {
         HttpExchange *x = *exchange;
 
-        if (!x)
-                return;
-        buffer_clear(&x->body);
-        free(x);
+        if (x)
+                exchange_free(x);
         *exchange = NULL;
 }
 
-int http_server_new(sd_event *event, int fd, bool local, const HttpRoute *routes, size_t n_routes,
-                void *userdata, HttpServer **ret)
+int http_server_new(sd_event *event, int fd, const HttpService *service, HttpServer **ret)
 {
         int r;
 
         _cleanup_(http_server_freep) HttpServer *s = calloc(1, sizeof *s);
         if (!s)
                 return -ENOMEM;
-        *s = (HttpServer){.routes = routes, .n_routes = n_routes, .local = local, .userdata = userdata};
+        s->service = *service;
 
         /* MHD owns its copy; the caller's stays open. */
         int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
@@ -257,6 +375,8 @@ int http_server_new(sd_event *event, int fd, bool local, const HttpRoute *routes
                         MHD_OPTION_LISTEN_SOCKET, copy, MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,
                         MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
                         (size_t) CONNECTION_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT, CONNECTION_TIMEOUT,
+                        MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, /* the loop ignores it; else no sendfile() */
+                        MHD_OPTION_PER_IP_CONNECTION_LIMIT, service->connections_per_address,
                         MHD_OPTION_END);
         if (!s->daemon)
                 return -EIO;
@@ -292,6 +412,10 @@ HttpServer *http_server_free(HttpServer *s)
         timer_clear(&s->timer);
         if (s->daemon)
                 MHD_stop_daemon(s->daemon);
+        for (HttpExchange *x; (x = s->idle);) {
+                DL_DELETE(s->idle, x);
+                free(x);
+        }
         free(s);
         return NULL;
 }

@@ -12,9 +12,16 @@
 
 typedef struct HttpServer HttpServer;
 
-/* `fd` stays the caller's. `local`: a Unix socket. */
-int http_server_new(sd_event *event, int fd, bool local, const HttpRoute *routes, size_t n_routes,
-                void *userdata, HttpServer **ret);
+typedef struct HttpService {
+        const HttpRoute *routes;
+        size_t n_routes;
+        void *userdata;
+        bool local;                       /* a Unix socket */
+        unsigned connections_per_address; /* of TCP; 0: no limit but that of all */
+} HttpService;
+
+/* `fd` stays the caller's, and the routes. */
+int http_server_new(sd_event *event, int fd, const HttpService *service, HttpServer **ret);
 /* Suspended requests are answered 503 first. */
 HttpServer *http_server_free(HttpServer *s);
 DEFINE_CLEANUP(HttpServer *, http_server_free)
@@ -27,6 +34,18 @@ void http_query_each(const HttpExchange *x, const char *name, bool (*fn)(const c
                 void *userdata);
 const char *http_bearer(const HttpExchange *x); /* the token, or NULL */
 bool http_is_local(const HttpExchange *x);      /* came over a Unix socket */
+
+const char *http_header(const HttpExchange *x, const char *name); /* of the request, or NULL */
+
+/* An answer that is made once and given any number of times, at the same time too. A body is JSON; a large
+ * one goes from the page cache to the socket without being copied. */
+typedef struct HttpAnswer HttpAnswer;
+/* Copies the body. NULL: out of memory. */
+HttpAnswer *http_answer_new(unsigned status, const void *body, size_t size);
+int http_answer_add_header(HttpAnswer *a, const char *name, const char *value) _must_use_; /* 0, -ENOMEM */
+HttpAnswer *http_answer_free(HttpAnswer *a); /* those that are being sent stay until they are */
+DEFINE_CLEANUP(HttpAnswer *, http_answer_free)
+void http_give(HttpExchange *x, const HttpAnswer *a);
 
 /* Answers with JSON (NULL: no body) and takes `json` (malloc'ed). Once per request. */
 void http_reply(HttpExchange *x, unsigned status, char *json);

@@ -10,5 +10,5 @@ uint64_t backoff_delay(const Backoff *b, unsigned failures, uint64_t random)
         for (unsigned i = 1; i < failures && delay < b->max_usec; i++)
                 delay = delay > UINT64_MAX / 2 ? UINT64_MAX : delay * 2;
         delay = MIN(delay, b->max_usec);
-        return delay - (delay / 2 > 0 ? random % (delay / 2) : 0);
+        return delay > 0 ? 1 + random % delay : 0;
 }

@@ -11,8 +11,8 @@ typedef struct Backoff {
 } Backoff;
 
 /* Delay after `failures` (1 or more) failures in a row. `random` is uniform over all 64 bits and gives the
- * jitter: the result lies between half of the exponential delay and all of it, so that peers do not come
- * back in step, and never at once. */
+ * jitter: the result lies anywhere up to the exponential delay ("full jitter"), so that peers do not come
+ * back in step. */
 uint64_t backoff_delay(const Backoff *b, unsigned failures, uint64_t random);
 
 /* For connections to a receiver or discovery that refuses: 100 ms … 5 s. */

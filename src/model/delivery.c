@@ -13,6 +13,9 @@ static const char *const state_names[_DELIVERY_STATE_MAX] = {
                 [DELIVERY_REJECTED] = "rejected",
                 [DELIVERY_CANCELLED] = "cancelled",
                 [DELIVERY_DEAD] = "dead",
+                [DELIVERY_DELAYED] = "delayed",
+                [DELIVERY_GATHERING] = "gathering",
+                [DELIVERY_GIVING_UP] = "giving-up",
 };
 DEFINE_STRING_TABLE(delivery_state, DeliveryState, state_names)
 
@@ -34,81 +37,121 @@ static const char *const event_names[_DELIVERY_EVENT_MAX] = {
                 [DELIVERY_CANCEL] = "cancel",
                 [DELIVERY_CANCEL_UNSENT] = "cancel-unsent",
                 [DELIVERY_GONE] = "gone",
+                [DELIVERY_EXHAUSTED] = "exhausted",
+                [DELIVERY_GIVE_UP] = "give-up",
+                [DELIVERY_GIVE_UP_UNSENT] = "give-up-unsent",
+                [DELIVERY_REVIVE] = "revive",
+                [DELIVERY_GATHER] = "gather",
+                [DELIVERY_GATHERED] = "gathered",
 };
 DEFINE_STRING_TABLE(delivery_event, DeliveryEvent, event_names)
 
-/* A cell that is left out has no `known`, so the event means nothing there. */
 typedef struct Cell {
         bool known;
         DeliveryStep step;
 } Cell;
 
-#define GO(state, ...)                                                                                      \
-        {                                                                                                   \
-                true,                                                                                       \
-                {                                                                                           \
-                        DELIVERY_##state, 0 __VA_OPT__(|) __VA_ARGS__                                       \
-                }                                                                                           \
-        }
-
-/* Answers are taken in every bound state: one to an earlier try may come while the next is being waited for.
+/* A cell that is left out has no `known`, so the event means nothing there. tests/model reads these lines.
  */
-#define FINAL_ANSWERS                                                                                       \
-        [DELIVERY_ANSWER_ACKED] = GO(ACKED, DELIVERY_SETTLE),                                               \
-        [DELIVERY_ANSWER_REJECTED] = GO(REJECTED, DELIVERY_SETTLE),                                         \
-        [DELIVERY_ANSWER_SETTLED] = GO(ACKED, DELIVERY_SETTLE),                                             \
-        [DELIVERY_ANSWER_CANCELLED] = GO(CANCELLED, DELIVERY_SETTLE),                                       \
-        [DELIVERY_ANSWER_CONFLICT] = GO(DEAD, DELIVERY_CHARGE | DELIVERY_SETTLE)
+#define ON(state, event, next, actions)                                                                     \
+        [DELIVERY_##state][DELIVERY_##event] = {true, {DELIVERY_##next, actions}}
 
 static const Cell table[_DELIVERY_STATE_MAX][_DELIVERY_EVENT_MAX] = {
-                [DELIVERY_QUEUED] =
-                                {
-                                                   [DELIVERY_BIND] = GO(BOUND),
-                                                   [DELIVERY_CANCEL_UNSENT] = GO(CANCELLED,               DELIVERY_SETTLE),
-                                                   /* It ran, or may have, at a receiver that is gone: there is
-                                                   nobody left to ask. */
-                                                [DELIVERY_CANCEL] = GO(CANCELLED,                                                      DELIVERY_SETTLE),
-                                                   },
-                [DELIVERY_BOUND] =
-                                {
-                                                   FINAL_ANSWERS,                                            [DELIVERY_WRITE] = GO(SENT,                         DELIVERY_ARM_ACK),
-                                                   [DELIVERY_UNBIND] = GO(QUEUED,                                              DELIVERY_DROP_BINDING),
-                                                   [DELIVERY_ANSWER_FAILED] = GO(WAITING,
-                                                   DELIVERY_CHARGE | DELIVERY_ARM_RETRY),
-                                                   [DELIVERY_CANCEL_UNSENT] = GO(CANCELLED, DELIVERY_SETTLE),
-                                                   [DELIVERY_CANCEL] = GO(CANCELLING, DELIVERY_ASK_CANCEL),
-                                                   },
-                [DELIVERY_SENT] =
-                                {
-                                                   FINAL_ANSWERS,                        [DELIVERY_ANSWER_FAILED] = GO(WAITING,
-                                                   DELIVERY_CHARGE | DELIVERY_ARM_RETRY),
-                                                   [DELIVERY_ANSWER_BUSY] = GO(WAITING, DELIVERY_ARM_RETRY),
-                                                   [DELIVERY_ANSWER_WORKING] = GO(SENT, DELIVERY_ARM_ACK),
-                                                   [DELIVERY_TIMEOUT] = GO(WAITING,
-                                                   DELIVERY_CHARGE | DELIVERY_ARM_RETRY),
-                                                   /* Not charged: whether it started is what the next
-                                                   connection will tell. */
-                                                [DELIVERY_DISCONNECT] = GO(BOUND),
-                                                   [DELIVERY_CANCEL] = GO(CANCELLING, DELIVERY_ASK_CANCEL),
-                                                   },
-                [DELIVERY_WAITING] =
-                                {
-                                                   FINAL_ANSWERS,                      [DELIVERY_DUE] = GO(BOUND),
-                                                   [DELIVERY_UNBIND] = GO(QUEUED,                                          DELIVERY_DROP_BINDING),
-                                                   /* The handler lives after all: no need to send again. */
-                                                [DELIVERY_ANSWER_WORKING] = GO(SENT,                                                         DELIVERY_ARM_ACK),
-                                                   [DELIVERY_CANCEL_UNSENT] = GO(CANCELLED, DELIVERY_SETTLE),
-                                                   [DELIVERY_CANCEL] = GO(CANCELLING, DELIVERY_ASK_CANCEL),
-                                                   },
-                [DELIVERY_CANCELLING] =
-                                {
-                                                   FINAL_ANSWERS,                                            /* The attempt is over and no other will be
-                                                   made. */
-                                                [DELIVERY_ANSWER_FAILED] = GO(CANCELLED, DELIVERY_SETTLE),
-                                                   [DELIVERY_ANSWER_BUSY] = GO(CANCELLED,                                DELIVERY_SETTLE),
-                                                   [DELIVERY_TIMEOUT] = GO(CANCELLING, DELIVERY_ASK_CANCEL),
-                                                   [DELIVERY_GONE] = GO(CANCELLED, DELIVERY_SETTLE),
-                                                   },
+                /* Nobody has heard of it. */
+                ON(DELAYED, DUE, QUEUED, 0),
+                ON(DELAYED, GATHER, GATHERING, 0),
+                ON(DELAYED, CANCEL_UNSENT, CANCELLED, DELIVERY_SETTLE),
+                ON(DELAYED, GIVE_UP_UNSENT, DEAD, DELIVERY_SETTLE),
+
+                ON(QUEUED, BIND, BOUND, 0),
+                ON(QUEUED, CANCEL_UNSENT, CANCELLED, DELIVERY_SETTLE),
+                ON(QUEUED, GIVE_UP_UNSENT, DEAD, DELIVERY_SETTLE),
+                /* It ran, or may have, at a receiver that is gone: there is nobody left to ask. */
+                ON(QUEUED, CANCEL, CANCELLED, DELIVERY_SETTLE),
+                ON(QUEUED, GIVE_UP, DEAD, DELIVERY_SETTLE),
+
+                /* Answers are taken in every bound state: one to an earlier try may come while the next is
+                   waited for. */
+                ON(BOUND, ANSWER_ACKED, ACKED, DELIVERY_SETTLE),
+                ON(BOUND, ANSWER_REJECTED, REJECTED, DELIVERY_SETTLE),
+                ON(BOUND, ANSWER_SETTLED, ACKED, DELIVERY_SETTLE),
+                ON(BOUND, ANSWER_CANCELLED, CANCELLED, DELIVERY_SETTLE),
+                ON(BOUND, ANSWER_CONFLICT, DEAD, DELIVERY_CHARGE | DELIVERY_SETTLE),
+                ON(BOUND, WRITE, SENT, DELIVERY_ARM_ACK),
+                ON(BOUND, UNBIND, QUEUED, DELIVERY_DROP_BINDING),
+                ON(BOUND, ANSWER_FAILED, WAITING, DELIVERY_CHARGE | DELIVERY_ARM_RETRY),
+                ON(BOUND, EXHAUSTED, DEAD, DELIVERY_CHARGE | DELIVERY_SETTLE),
+                ON(BOUND, CANCEL_UNSENT, CANCELLED, DELIVERY_SETTLE),
+                ON(BOUND, CANCEL, CANCELLING, DELIVERY_ASK_CANCEL),
+                ON(BOUND, GIVE_UP_UNSENT, DEAD, DELIVERY_SETTLE),
+                ON(BOUND, GIVE_UP, GIVING_UP, DELIVERY_ASK_CANCEL),
+
+                ON(SENT, ANSWER_ACKED, ACKED, DELIVERY_SETTLE),
+                ON(SENT, ANSWER_REJECTED, REJECTED, DELIVERY_SETTLE),
+                ON(SENT, ANSWER_SETTLED, ACKED, DELIVERY_SETTLE),
+                ON(SENT, ANSWER_CANCELLED, CANCELLED, DELIVERY_SETTLE),
+                ON(SENT, ANSWER_CONFLICT, DEAD, DELIVERY_CHARGE | DELIVERY_SETTLE),
+                ON(SENT, ANSWER_FAILED, WAITING, DELIVERY_CHARGE | DELIVERY_ARM_RETRY),
+                ON(SENT, ANSWER_BUSY, WAITING, DELIVERY_ARM_RETRY),
+                ON(SENT, ANSWER_WORKING, SENT, DELIVERY_ARM_ACK),
+                ON(SENT, TIMEOUT, WAITING, DELIVERY_CHARGE | DELIVERY_ARM_RETRY),
+                /* Not charged: whether it started is what the next connection will tell. */
+                ON(SENT, DISCONNECT, BOUND, 0),
+                ON(SENT, EXHAUSTED, DEAD, DELIVERY_CHARGE | DELIVERY_SETTLE),
+                ON(SENT, CANCEL, CANCELLING, DELIVERY_ASK_CANCEL),
+                ON(SENT, GIVE_UP, GIVING_UP, DELIVERY_CHARGE | DELIVERY_ASK_CANCEL),
+
+                ON(WAITING, ANSWER_ACKED, ACKED, DELIVERY_SETTLE),
+                ON(WAITING, ANSWER_REJECTED, REJECTED, DELIVERY_SETTLE),
+                ON(WAITING, ANSWER_SETTLED, ACKED, DELIVERY_SETTLE),
+                ON(WAITING, ANSWER_CANCELLED, CANCELLED, DELIVERY_SETTLE),
+                ON(WAITING, ANSWER_CONFLICT, DEAD, DELIVERY_CHARGE | DELIVERY_SETTLE),
+                ON(WAITING, DUE, BOUND, 0),
+                ON(WAITING, UNBIND, QUEUED, DELIVERY_DROP_BINDING),
+                /* The handler lives after all: no need to send again. */
+                ON(WAITING, ANSWER_WORKING, SENT, DELIVERY_ARM_ACK),
+                ON(WAITING, CANCEL_UNSENT, CANCELLED, DELIVERY_SETTLE),
+                ON(WAITING, CANCEL, CANCELLING, DELIVERY_ASK_CANCEL),
+                ON(WAITING, GIVE_UP_UNSENT, DEAD, DELIVERY_SETTLE),
+                ON(WAITING, GIVE_UP, GIVING_UP, DELIVERY_ASK_CANCEL),
+
+                ON(CANCELLING, ANSWER_ACKED, ACKED, DELIVERY_SETTLE),
+                ON(CANCELLING, ANSWER_REJECTED, REJECTED, DELIVERY_SETTLE),
+                ON(CANCELLING, ANSWER_SETTLED, ACKED, DELIVERY_SETTLE),
+                ON(CANCELLING, ANSWER_CANCELLED, CANCELLED, DELIVERY_SETTLE),
+                ON(CANCELLING, ANSWER_CONFLICT, DEAD, DELIVERY_CHARGE | DELIVERY_SETTLE),
+                /* The attempt is over and no other will be made. */
+                ON(CANCELLING, ANSWER_FAILED, CANCELLED, DELIVERY_SETTLE),
+                /* Nothing was done, so a copy that is still under way might be begun: asked again. */
+                ON(CANCELLING, ANSWER_BUSY, CANCELLING, DELIVERY_ARM_RETRY),
+                ON(CANCELLING, TIMEOUT, CANCELLING, DELIVERY_ASK_CANCEL),
+                ON(CANCELLING, GONE, CANCELLED, DELIVERY_SETTLE),
+
+                ON(GIVING_UP, ANSWER_ACKED, ACKED, DELIVERY_SETTLE),
+                ON(GIVING_UP, ANSWER_REJECTED, REJECTED, DELIVERY_SETTLE),
+                ON(GIVING_UP, ANSWER_SETTLED, ACKED, DELIVERY_SETTLE),
+                ON(GIVING_UP, ANSWER_CANCELLED, DEAD, DELIVERY_SETTLE),
+                ON(GIVING_UP, ANSWER_CONFLICT, DEAD, DELIVERY_CHARGE | DELIVERY_SETTLE),
+                /* The attempt is over and no other will be made. */
+                ON(GIVING_UP, ANSWER_FAILED, DEAD, DELIVERY_SETTLE),
+                ON(GIVING_UP, ANSWER_BUSY, GIVING_UP, DELIVERY_ARM_RETRY),
+                ON(GIVING_UP, TIMEOUT, GIVING_UP, DELIVERY_ASK_CANCEL),
+                ON(GIVING_UP, GONE, DEAD, DELIVERY_SETTLE),
+                ON(GIVING_UP, CANCEL, CANCELLING, DELIVERY_ASK_CANCEL),
+
+                /* The whole of a message to several; each member is a delivery of its own. */
+                ON(GATHERING, GATHERED, ACKED, DELIVERY_SETTLE),
+                ON(GATHERING, EXHAUSTED, DEAD, DELIVERY_SETTLE),
+                ON(GATHERING, CANCEL, CANCELLING, 0),
+                ON(GATHERING, GIVE_UP, GIVING_UP, 0),
+                ON(CANCELLING, GATHERED, ACKED, DELIVERY_SETTLE),
+                ON(GIVING_UP, GATHERED, ACKED, DELIVERY_SETTLE),
+
+                ON(REJECTED, REVIVE, QUEUED, 0),
+
+                /* The only way out of an end is a person's wish. */
+                ON(DEAD, REVIVE, QUEUED, 0),
+                ON(DEAD, GATHER, GATHERING, 0),
 };
 
 bool delivery_step(DeliveryState state, DeliveryEvent event, DeliveryStep *ret)

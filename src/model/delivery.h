@@ -17,7 +17,11 @@ typedef enum DeliveryState {
         DELIVERY_ACKED,      /* final from here on */
         DELIVERY_REJECTED,
         DELIVERY_CANCELLED,
-        DELIVERY_DEAD, /* given up; can be looked at, retried and purged */
+        DELIVERY_DEAD,      /* given up; can be looked at, retried and purged */
+        DELIVERY_DELAYED,   /* accepted; its time has not come */
+        DELIVERY_GATHERING, /* the whole of a message to several: its members are under way */
+        DELIVERY_GIVING_UP, /* out of time or attempts, but it may have started: the receiver is being asked
+                             */
         _DELIVERY_STATE_MAX,
 } DeliveryState;
 
@@ -38,7 +42,14 @@ typedef enum DeliveryEvent {
         DELIVERY_DUE,           /* the retry time has come */
         DELIVERY_CANCEL,        /* asked for; it may have started */
         DELIVERY_CANCEL_UNSENT, /* asked for; it was never on the wire, so it has not started */
-        DELIVERY_GONE,          /* the receiver is gone for good, as far as can be known */
+        DELIVERY_GONE, /* the receiver is gone for good, as far as can be known; of a whole: no member is
+                          left */
+        DELIVERY_EXHAUSTED,      /* the last attempt that was allowed has failed */
+        DELIVERY_GIVE_UP,        /* out of time, or the last attempt was not acked; it may have started */
+        DELIVERY_GIVE_UP_UNSENT, /* out of time; it was never on the wire */
+        DELIVERY_REVIVE,         /* a dead letter is tried again */
+        DELIVERY_GATHER,         /* of a whole: its members are let go */
+        DELIVERY_GATHERED,       /* of a whole: enough members have acked */
         _DELIVERY_EVENT_MAX,
 } DeliveryEvent;
 
@@ -62,7 +73,19 @@ bool delivery_step(DeliveryState state, DeliveryEvent event, DeliveryStep *ret);
 
 static inline bool delivery_state_is_final(DeliveryState s)
 {
-        return s >= DELIVERY_ACKED;
+        return s >= DELIVERY_ACKED && s <= DELIVERY_DEAD;
+}
+
+/* Kept until somebody decides. */
+static inline bool delivery_state_is_dead_letter(DeliveryState s)
+{
+        return s == DELIVERY_REJECTED || s == DELIVERY_DEAD;
+}
+
+/* No further try is made; the receiver is being asked what became of the last one. */
+static inline bool delivery_state_is_ending(DeliveryState s)
+{
+        return s == DELIVERY_CANCELLING || s == DELIVERY_GIVING_UP;
 }
 
 const char *delivery_state_to_string(DeliveryState value);

@@ -21,11 +21,24 @@
 #define RECEIVER_STREAMS_MAX    4096u /* streams one receiver remembers */
 #define CONNECTIONS_DEFAULT_MAX 1024u /* of one receiver */
 
+#define MEMORY_BYTES_MAX ((size_t) 64 << 20) /* payloads of messages that are not on disk */
+
 #define OUTBOX_DEFAULT_MAX  1000000u /* messages accepted and not settled */
 #define HISTORY_DEFAULT_MAX 1000u    /* acked and cancelled messages that can still be looked at */
 
+#define DEPARTED_MAX 256u /* receivers that have left and whose streams a client still remembers */
+
+#define ATTEMPTS_KEPT  64u   /* tries of one delivery that are told of */
+#define MEMBERS_MAX    1024u /* receivers of one message */
+#define KEY_MAX_LENGTH 200u  /* bytes of a key of order, or of a sender's own name for a message */
+#define KEYS_KEPT_USEC                                                                                      \
+        (3600 * USEC_PER_SEC) /* a sender's own name for a message is known for at least so long */
+
 #define LEASE_DEFAULT_USEC  (30 * USEC_PER_SEC)
+#define LEASE_MIN_USEC      USEC_PER_SEC
 #define ACK_TIMEOUT_DEFAULT (5 * USEC_PER_SEC)
+#define ACCEPTED_SILENCE_USEC                                                                               \
+        (15 * USEC_PER_SEC) /* a peer whose host does not answer is given up by who accepted it */
 #define WORKING_INTERVAL_USEC                                                                               \
         (2 * USEC_PER_SEC) /* a receiver says "working" this often while a handler runs */
 

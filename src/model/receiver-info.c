@@ -55,7 +55,7 @@ bool receiver_info_equal(const ReceiverInfo *a, const ReceiverInfo *b)
         if (!sd_id128_equal(a->id, b->id) || !sd_id128_equal(a->instance, b->instance) ||
                         !str_equal(a->name, b->name) || !str_equal(a->group, b->group) ||
                         a->n_labels != b->n_labels || a->n_addresses != b->n_addresses ||
-                        a->capacity != b->capacity || a->plain != b->plain)
+                        a->capacity != b->capacity || a->plain != b->plain || a->draining != b->draining)
                 return false;
         for (size_t i = 0; i < a->n_addresses; i++)
                 if (!address_equal(a->addresses + i, b->addresses + i))

@@ -23,6 +23,7 @@ typedef struct ReceiverInfo {
         Address *addresses; /* in the order in which a client shall try them */
         size_t n_addresses;
         uint32_t capacity; /* messages it takes at once: concurrency plus queue */
+        bool draining;     /* discovery was told that it shall get nothing new */
         bool plain;        /* registered by the seed API: bare text, at-least-once */
 } ReceiverInfo;
 

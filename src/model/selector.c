@@ -2,20 +2,27 @@
 #include "model/selector.h"
 
 #include <errno.h>
+#include <stdio.h>
 
+#include "base/parse-util.h"
 #include "base/str-util.h"
 #include "base/string-table.h"
+#include "model/limits.h"
 #include "model/name.h"
 
 static const char *const mode_names[_SELECTOR_MODE_MAX] = {
                 [SELECTOR_TO] = "to",
                 [SELECTOR_ANY] = "any",
+                [SELECTOR_ALL] = "all",
+                [SELECTOR_QUORUM] = "quorum",
+                [SELECTOR_KEY] = "key",
 };
 DEFINE_STRING_TABLE(selector_mode, SelectorMode, mode_names)
 
 void selector_clear(Selector *s)
 {
         free(s->labels);
+        free(s->key);
         *s = (Selector){};
 }
 
@@ -47,14 +54,10 @@ int selector_add_label(Selector *s, const Label *label)
         return 0;
 }
 
-char *selector_format(const Selector *s)
+static char *format_labels(const Selector *s)
 {
-        char id[SD_ID128_UUID_STRING_MAX];
-        char *text;
+        char *text = strdup("");
 
-        if (s->mode == SELECTOR_TO)
-                return str_format("to/%s", sd_id128_to_uuid_string(s->receiver, id));
-        text = str_format("any%s/%s/", s->plain ? "+plain" : "", s->group);
         for (size_t i = 0; i < s->n_labels && text; i++) {
                 char *longer = str_format(
                                 "%s%s%s=%s", text, i > 0 ? "," : "", s->labels[i].key, s->labels[i].value);
@@ -64,16 +67,29 @@ char *selector_format(const Selector *s)
         return text;
 }
 
-static int parse_labels(const char *text, Selector *s)
+char *selector_format(const Selector *s)
 {
-        _cleanup_free_ char *copy = strdup(text);
-        char *rest = copy, *word;
+        char id[SD_ID128_UUID_STRING_MAX], quorum[16] = "";
+
+        if (s->mode == SELECTOR_TO)
+                return str_format("to/%s", sd_id128_to_uuid_string(s->receiver, id));
+        _cleanup_free_ char *labels = format_labels(s);
+        if (!labels)
+                return NULL;
+        if (s->mode == SELECTOR_QUORUM)
+                (void) snprintf(quorum, sizeof quorum, "=%u", s->quorum);
+        return str_format("%s%s%s%s/%s/%s%s%s", selector_mode_to_string(s->mode), quorum,
+                        s->plain ? "+plain" : "", s->follow ? "+follow" : "", s->group, labels,
+                        s->mode == SELECTOR_KEY ? "/" : "", s->key ?: "");
+}
+
+static int parse_labels(char *text, Selector *s)
+{
+        char *word;
         Label label;
         int r;
 
-        if (!copy)
-                return -ENOMEM;
-        while ((word = strsep(&rest, ","))) {
+        while ((word = strsep(&text, ","))) {
                 if (str_empty(word))
                         continue;
                 r = label_parse(word, &label, NULL);
@@ -85,34 +101,77 @@ static int parse_labels(const char *text, Selector *s)
         return 0;
 }
 
-int selector_parse(const char *text, Selector *ret)
+/* "quorum=2+plain" */
+static int parse_mode(char *text, Selector *s)
 {
-        Selector s = {};
-        const char *rest = str_after_prefix(text, "to/");
+        char *word = strsep(&text, "+"), *flag;
+        char *number = strchr(word, '=');
+        int mode;
+
+        if (number)
+                *number++ = '\0';
+        mode = selector_mode_from_string(word);
+        if (mode < 0 || mode == SELECTOR_TO || !number != (mode != SELECTOR_QUORUM))
+                return -EINVAL;
+        s->mode = (SelectorMode) mode;
+        while ((flag = strsep(&text, "+")))
+                if (str_equal(flag, "plain"))
+                        s->plain = true;
+                else if (str_equal(flag, "follow") && s->mode == SELECTOR_ALL)
+                        s->follow = true;
+                else
+                        return -EINVAL;
+        return number ? parse_unsigned(number, 1, MEMBERS_MAX, &s->quorum) : 0;
+}
+
+static int parse_group(char *text, Selector *s)
+{
+        char *mode = strsep(&text, "/"), *group = strsep(&text, "/"), *labels;
         int r;
 
-        if (rest) {
-                r = sd_id128_from_string(rest, &s.receiver);
-                if (r >= 0)
-                        *ret = s;
-                return r < 0 ? -EINVAL : 0;
+        /* A key may hold anything, a slash too: it is what is left. */
+        labels = text;
+        r = text ? parse_mode(mode, s) : -EINVAL;
+        if (r >= 0 && s->mode == SELECTOR_KEY) {
+                labels = strsep(&text, "/");
+                r = text ? str_replace(&s->key, text) : -EINVAL;
         }
-        s.mode = SELECTOR_ANY;
-        rest = str_after_prefix(text, "any+plain/");
-        s.plain = rest;
-        if (!rest)
-                rest = str_after_prefix(text, "any/");
-        const char *slash = rest ? strchr(rest, '/') : NULL;
-        if (!slash || (size_t) (slash - rest) > NAME_MAX_LENGTH)
+        if (r < 0)
+                return r;
+        if (strlen(group) > NAME_MAX_LENGTH || (group[0] != '\0' && !name_is_valid(group)))
                 return -EINVAL;
-        memcpy(s.group, rest, (size_t) (slash - rest));
-        r = s.group[0] == '\0' || name_is_valid(s.group) ? parse_labels(slash + 1, &s) : -EINVAL;
+        strcpy(s->group, group);
+        return parse_labels(labels, s);
+}
+
+int selector_parse(const char *text, Selector *ret)
+{
+        const char *id = str_after_prefix(text, "to/");
+        Selector s = {};
+        int r;
+
+        if (id)
+                r = sd_id128_from_string(id, &s.receiver) < 0 ? -EINVAL : 0;
+        else {
+                _cleanup_free_ char *copy = strdup(text);
+                r = copy ? parse_group(copy, &s) : -ENOMEM;
+        }
         if (r < 0) {
                 selector_clear(&s);
-                return r;
+                return r == -ERANGE ? -EINVAL : r;
         }
         *ret = s;
         return 0;
+}
+
+SelectorMode selector_text_mode(const char *text)
+{
+        size_t n = strcspn(text, "=+/");
+
+        for (SelectorMode mode = SELECTOR_TO; mode < _SELECTOR_MODE_MAX; mode++)
+                if (strlen(mode_names[mode]) == n && strncmp(mode_names[mode], text, n) == 0)
+                        return mode;
+        return SELECTOR_TO;
 }
 
 bool selector_matches(const Selector *s, const ReceiverInfo *receiver)

@@ -5,33 +5,51 @@
  * the queue of the messages that wait for the same:
  *   to/UUID                      that receiver
  *   any/GROUP/k=v,k=v            one receiver of GROUP ("": of all) that has the labels
- *   any+plain/GROUP/…            the same, where receivers that take bare text will do too */
+ *   all/GROUP/…                  every one of them
+ *   quorum=K/GROUP/…             every one of them, done when K have acked
+ *   key/GROUP/…/KEY              the one of them that KEY belongs to
+ * Behind the mode: "+plain" where receivers that take bare text will do too, "+follow" where those that join
+ * later get it too. */
 
 #include "model/receiver-info.h"
 
 typedef enum SelectorMode {
         SELECTOR_TO,
         SELECTOR_ANY,
+        SELECTOR_ALL,
+        SELECTOR_QUORUM,
+        SELECTOR_KEY,
         _SELECTOR_MODE_MAX,
 } SelectorMode;
 
-const char *selector_mode_to_string(SelectorMode value); /* "to", "any" */
+const char *selector_mode_to_string(SelectorMode value); /* "to", "any" … */
 int selector_mode_from_string(const char *word);
 
 typedef struct Selector {
         SelectorMode mode;
         sd_id128_t receiver;             /* to */
-        char group[NAME_MAX_LENGTH + 1]; /* any; "": every group */
-        Label *labels;                   /* any; owned, sorted by key and value */
+        char group[NAME_MAX_LENGTH + 1]; /* all but to; "": every group */
+        Label *labels;                   /* all but to; owned, sorted by key and value */
         size_t n_labels;
-        bool plain; /* any: receivers of bare text too */
+        bool plain;      /* receivers of bare text too */
+        bool follow;     /* all: those that join later too */
+        unsigned quorum; /* quorum: how many must ack */
+        char *key;       /* key; owned */
 } Selector;
 
 void selector_clear(Selector *s); /* frees what it holds and zeroes it */
 
-/* Adds a label to an `any` selector. 0, -ENOMEM, or -E2BIG over LABELS_MAX. */
+/* Adds a label to a selector of a group. 0, -ENOMEM, or -E2BIG over LABELS_MAX. */
 int selector_add_label(Selector *s, const Label *label);
 
 char *selector_format(const Selector *s);            /* malloc'ed; NULL when out of memory */
 int selector_parse(const char *text, Selector *ret); /* 0, -EINVAL, -ENOMEM */
+SelectorMode selector_text_mode(const char *text);   /* of a canonical text */
+
+/* A message to several has a delivery for each of them. */
+static inline bool selector_mode_is_whole(SelectorMode mode)
+{
+        return mode == SELECTOR_ALL || mode == SELECTOR_QUORUM;
+}
+
 bool selector_matches(const Selector *s, const ReceiverInfo *receiver);

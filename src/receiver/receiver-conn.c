@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/str-util.h"
 #include "receiver/receiver.h"
+#include "runtime/journal.h"
 #include "runtime/stream.h"
 
 #define HELLO_TIMEOUT_USEC (10 * USEC_PER_SEC)
@@ -14,6 +15,9 @@
 #define LINGER_USEC (2 * USEC_PER_SEC)
 /* A peer that does not read its answers is not read either. */
 #define OUTPUT_PAUSE ((size_t) 1 << 20)
+/* More than the answers to all that one sender may have open in a stream: nobody who reads has so much
+ * before him. What was answered is recorded, and told again to who comes back. */
+#define OUTPUT_MAX ((size_t) 128 << 20)
 
 typedef enum ConnState {
         CONN_NEW,          /* nothing has come */
@@ -45,9 +49,9 @@ static Conn *find(const Receiver *r, uint64_t id)
         return c;
 }
 
-static void share_later(Receiver *r)
+void conns_share(Receiver *r)
 {
-        (void) sd_event_source_set_enabled(r->conns.share, SD_EVENT_ONESHOT);
+        loop_put_off(r->loop, &r->conns.share);
 }
 
 static void leave_open(Conn *c)
@@ -56,7 +60,7 @@ static void leave_open(Conn *c)
                 return;
         c->credit = 0;
         c->receiver->conns.n_open--;
-        share_later(c->receiver);
+        conns_share(c->receiver);
 }
 
 static Conn *conn_free(Conn *c)
@@ -105,14 +109,17 @@ static void conn_send(Conn *c, const Frame *f)
                 conn_end(c);
                 return;
         }
+        if (stream_output_size(c->stream) > OUTPUT_MAX) {
+                log_warning("A sender does not read its answers: ending its connection");
+                conn_end(c);
+                return;
+        }
         stream_flush(c->stream);
 }
 
 static void conn_refuse(Conn *c, const char *text)
 {
-        conn_send(c, &(Frame){
-                                     .type = FRAME_ERROR, .text = {(const uint8_t *) text, strlen(text)}
-        });
+        conn_send(c, &(Frame){.type = FRAME_ERROR, .text = {(const uint8_t *) text, strlen(text)}});
         conn_end(c);
 }
 
@@ -127,7 +134,7 @@ static unsigned share_of(const Receiver *r, size_t i)
 
 /* Equal shares, the rest to the oldest. What a sender has out beyond a smaller share is taken as it comes,
  * as long as the queue has room. */
-static int on_share(sd_event_source *source, void *userdata)
+static void on_share(void *userdata)
 {
         Receiver *r = userdata;
         size_t i = 0;
@@ -141,7 +148,6 @@ static int on_share(sd_event_source *source, void *userdata)
                 c->credit = credit;
                 conn_send(c, &(Frame){.type = FRAME_CREDIT, .credit = credit});
         }
-        return 0;
 }
 
 /* What a newcomer gets at once is what nobody else was promised; its share follows. */
@@ -175,18 +181,16 @@ static int on_hello(Conn *c, const Frame *f, Error *error)
         c->state = CONN_OPEN;
         r->conns.n_open++;
         c->credit = first_credit(r);
-        conn_send(c, &(Frame){
-                                     .type = FRAME_WELCOME,
+        conn_send(c, &(Frame){.type = FRAME_WELCOME,
                                      .welcome = {.receiver = r->info.id,
-                                                 .instance = r->info.instance,
-                                                 .credit = c->credit,
-                                                 .window = STREAM_WINDOW,
-                                                 .max_payload = (uint32_t) r->max_payload,
-                                                 .name = {(const uint8_t *) r->info.name,
-                                                                     strlen(r->info.name)}}
-        });
+                                                     .instance = r->info.instance,
+                                                     .credit = c->credit,
+                                                     .window = STREAM_WINDOW,
+                                                     .max_payload = (uint32_t) r->max_payload,
+                                                     .name = {(const uint8_t *) r->info.name,
+                                                                     strlen(r->info.name)}}});
         log_debug("Sender %s is connected", c->sender_name);
-        share_later(r);
+        conns_share(r);
         return 0;
 }
 
@@ -225,11 +229,11 @@ static const struct {
         ConnState state;
         int (*fn)(Conn *c, const Frame *f, Error *error);
 } handlers[] = {
-                {FRAME_HELLO,   CONN_HELLO, on_hello  },
-                {FRAME_MESSAGE, CONN_OPEN,  on_message},
-                {FRAME_CANCEL,  CONN_OPEN,  on_cancel },
-                {FRAME_SETTLED, CONN_OPEN,  on_settled},
-                {FRAME_PING,    CONN_OPEN,  on_ping   },
+                {FRAME_HELLO, CONN_HELLO, on_hello},
+                {FRAME_MESSAGE, CONN_OPEN, on_message},
+                {FRAME_CANCEL, CONN_OPEN, on_cancel},
+                {FRAME_SETTLED, CONN_OPEN, on_settled},
+                {FRAME_PING, CONN_OPEN, on_ping},
 };
 
 static int on_frame(Conn *c, const Frame *f, Error *error)
@@ -368,7 +372,7 @@ int conn_accept(Receiver *r, int fd)
         if (x >= 0)
                 x = timer_arm_in(&c->timer, HELLO_TIMEOUT_USEC);
         if (x >= 0)
-                x = stream_new(loop_event(r->loop), fd, &callbacks, c, &c->stream);
+                x = stream_new(r->loop, fd, &callbacks, c, &c->stream);
         HASH_ADD(hh, r->conns.by_id, id, sizeof c->id, c);
         r->conns.n++;
         if (x < 0)
@@ -378,27 +382,31 @@ int conn_accept(Receiver *r, int fd)
 
 /* Answers out. */
 
-static bool ack_is_withheld(const Receiver *r, const char *message)
+static bool ack_is_withheld(const Receiver *r, sd_id128_t message)
 {
+        char id[SD_ID128_UUID_STRING_MAX];
         sd_id128_t random;
 
         if (r->failure_probability <= 0 || sd_id128_randomize(&random) < 0)
                 return false;
         if ((double) (random.qwords[0] >> 11) * 0x1p-53 >= r->failure_probability)
                 return false;
-        log_info("Message %s: ack withheld on purpose", message);
+        (void) sd_id128_to_uuid_string(message, id);
+        journal_event(JOURNAL_ACK_WITHHELD, &(JournalFields){.message = id, .receiver = r->info.name},
+                        "Message %s: ack withheld on purpose", id);
         return true;
 }
 
 void conn_answer(Receiver *r, uint64_t conn, const AnswerFrame *answer)
 {
-        char id[SD_ID128_UUID_STRING_MAX];
         Conn *c = find(r, conn);
 
         if (!c || c->state != CONN_OPEN)
                 return;
-        if (answer->outcome == OUTCOME_ACKED &&
-                        ack_is_withheld(r, sd_id128_to_uuid_string(answer->message, id)))
+        /* Said again soon; for who does not read it must not pile up. */
+        if (answer->outcome == OUTCOME_WORKING && stream_output_size(c->stream) > OUTPUT_PAUSE)
+                return;
+        if (answer->outcome == OUTCOME_ACKED && ack_is_withheld(r, answer->message))
                 return;
         conn_send(c, &(Frame){.type = FRAME_ANSWER, .answer = *answer});
 }
@@ -417,11 +425,18 @@ void conn_text_done(Receiver *r, uint64_t conn, bool acked)
 
         if (!c || c->state != CONN_TEXT_WORKING)
                 return;
-        if (acked && !ack_is_withheld(r, "of bare text")) {
+        if (acked && !ack_is_withheld(r, SD_ID128_NULL)) {
                 (void) !buffer_append(stream_output(c->stream), "ACK", STRLEN("ACK"));
                 stream_flush(c->stream);
         }
         conn_end(c);
+}
+
+bool conn_is_open(const Receiver *r, uint64_t conn)
+{
+        const Conn *c = find(r, conn);
+
+        return c && c->state == CONN_OPEN;
 }
 
 void conns_goodbye(Receiver *r, GoodbyeReason reason, bool end)
@@ -444,11 +459,9 @@ bool conns_have_output(const Receiver *r)
         return false;
 }
 
-int conns_init(Receiver *r)
+void conns_init(Receiver *r)
 {
-        int x = sd_event_add_defer(loop_event(r->loop), &r->conns.share, on_share, r);
-
-        return x < 0 ? x : sd_event_source_set_enabled(r->conns.share, SD_EVENT_OFF);
+        r->conns.share = (LoopWork){.run = on_share, .userdata = r};
 }
 
 void conns_clear(Receiver *r)
@@ -457,5 +470,5 @@ void conns_clear(Receiver *r)
 
         HASH_ITER(hh, r->conns.by_id, c, next)
                 conn_free(c);
-        r->conns.share = sd_event_source_disable_unref(r->conns.share);
+        loop_drop(r->loop, &r->conns.share);
 }

@@ -8,6 +8,7 @@
 
 #include <uthash.h>
 
+#include "runtime/loop.h"
 #include "runtime/timer.h"
 #include "wire/frame.h"
 
@@ -18,8 +19,8 @@ typedef struct Conns {
         Conn *by_id;
         uint64_t last_id;
         size_t n;
-        size_t n_open;          /* behind HELLO */
-        sd_event_source *share; /* deals out credit anew, once per loop iteration */
+        size_t n_open;  /* behind HELLO */
+        LoopWork share; /* deals out credit anew, once per loop iteration */
 } Conns;
 
 /* Who sent a message. */
@@ -29,7 +30,7 @@ typedef struct Sender {
         const char *name; /* printable */
 } Sender;
 
-int conns_init(Receiver *r);
+void conns_init(Receiver *r);
 void conns_clear(Receiver *r);
 
 int conn_accept(Receiver *r, int fd); /* takes the descriptor on success */
@@ -38,5 +39,8 @@ void conn_answer(Receiver *r, uint64_t conn, const AnswerFrame *answer);
 void conn_pruned(Receiver *r, uint64_t conn, sd_id128_t stream);
 void conn_text_done(Receiver *r, uint64_t conn, bool acked); /* the end of a message of bare text */
 
+bool conn_is_open(const Receiver *r, uint64_t conn);
 void conns_goodbye(Receiver *r, GoodbyeReason reason, bool end);
+void conns_share(Receiver *r); /* deals out credit anew: there is another number of places or of connections
+                                */
 bool conns_have_output(const Receiver *r);

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <uthash.h>
 
+#include "base/slab.h"
+
 typedef struct StreamState StreamState;
 
 struct DedupEntry {
@@ -22,11 +24,14 @@ struct StreamState {
         SequenceSet settled;
         DedupEntry *entries;
         size_t in_progress;
+        uint64_t conn; /* who spoke of it last */
         UT_hash_handle hh;
 };
 
 struct DedupIndex {
+        Slab slab; /* of entries */
         StreamState *streams;
+        StreamState *last; /* that was made or used: the next message is mostly of the same one */
         size_t max_streams;
         size_t n_entries;
 };
@@ -44,7 +49,7 @@ int dedup_index_new(size_t max_streams, DedupIndex **ret)
 static void drop_entry(DedupIndex *d, DedupEntry *e)
 {
         HASH_DEL(e->stream->entries, e);
-        free(e);
+        slab_free(&d->slab, e, sizeof *e);
         d->n_entries--;
 }
 
@@ -55,6 +60,8 @@ static void drop_stream(DedupIndex *d, StreamState *s)
         HASH_ITER(hh, s->entries, e, next)
                 drop_entry(d, e);
         HASH_DEL(d->streams, s);
+        if (d->last == s)
+                d->last = NULL;
         sequence_set_clear(&s->settled);
         free(s);
 }
@@ -67,6 +74,7 @@ DedupIndex *dedup_index_free(DedupIndex *d)
                 return NULL;
         HASH_ITER(hh, d->streams, s, next)
                 drop_stream(d, s);
+        slab_clear(&d->slab);
         free(d);
         return NULL;
 }
@@ -75,6 +83,8 @@ static StreamState *find_stream(const DedupIndex *d, sd_id128_t id)
 {
         StreamState *s;
 
+        if (d->last && sd_id128_equal(d->last->id, id))
+                return d->last;
         HASH_FIND(hh, d->streams, &id, sizeof id, s);
         return s;
 }
@@ -91,20 +101,21 @@ static StreamState *make_stream(DedupIndex *d, sd_id128_t id)
 {
         StreamState *s = find_stream(d, id);
 
-        if (s)
-                return s;
-        s = calloc(1, sizeof *s);
-        if (!s)
-                return NULL;
-        s->id = id;
-        sequence_set_init(&s->settled);
-        HASH_ADD(hh, d->streams, id, sizeof s->id, s);
+        if (!s) {
+                s = calloc(1, sizeof *s);
+                if (!s)
+                        return NULL;
+                s->id = id;
+                sequence_set_init(&s->settled);
+                HASH_ADD(hh, d->streams, id, sizeof s->id, s);
+        }
+        d->last = s;
         return s;
 }
 
 static DedupEntry *add_entry(DedupIndex *d, StreamState *s, uint64_t sequence, sd_id128_t message)
 {
-        DedupEntry *e = calloc(1, sizeof *e);
+        DedupEntry *e = slab_zero(&d->slab, sizeof *e);
 
         if (!e)
                 return NULL;
@@ -257,6 +268,26 @@ int dedup_index_forget(DedupIndex *d, sd_id128_t stream)
                 return -EBUSY;
         drop_stream(d, s);
         return 0;
+}
+
+void dedup_index_used(DedupIndex *d, sd_id128_t stream, uint64_t conn)
+{
+        StreamState *s = find_stream(d, stream);
+
+        if (s)
+                s->conn = conn;
+}
+
+bool dedup_index_evict(DedupIndex *d, DedupInUse in_use, void *userdata, sd_id128_t *ret)
+{
+        for (StreamState *s = d->streams; s; s = s->hh.next) {
+                if (s->entries || s->in_progress > 0 || in_use(s->id, s->conn, userdata))
+                        continue;
+                *ret = s->id;
+                drop_stream(d, s);
+                return true;
+        }
+        return false;
 }
 
 size_t dedup_index_entries(const DedupIndex *d)

@@ -54,4 +54,13 @@ int dedup_index_settle(
 /* -EBUSY while something of the stream is in progress; 0 also when nothing is known of it. */
 int dedup_index_forget(DedupIndex *d, sd_id128_t stream);
 
+/* Who spoke of a stream last. */
+void dedup_index_used(DedupIndex *d, sd_id128_t stream, uint64_t conn);
+
+/* Makes room for another stream: forgets the oldest of which there is nothing but what is settled, and that
+ * is not `in_use`. Its sender says what is settled before it sends, should it come back, so nothing is
+ * forgotten that could be needed. False: there is none. *ret is to be forgotten on disk, too. */
+typedef bool (*DedupInUse)(sd_id128_t stream, uint64_t conn, void *userdata);
+bool dedup_index_evict(DedupIndex *d, DedupInUse in_use, void *userdata, sd_id128_t *ret);
+
 size_t dedup_index_entries(const DedupIndex *d);

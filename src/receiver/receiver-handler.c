@@ -5,9 +5,12 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/wait.h>
+#include <sysexits.h>
 
 #include "base/log.h"
+#include "base/parse-util.h"
 #include "base/str-util.h"
+#include "receiver/receiver-working.h"
 #include "receiver/receiver.h"
 
 #define LOGGED_MAX 1000u /* bytes of a message that the built-in handler shows */
@@ -55,7 +58,7 @@ void handler_clear(Receiver *r)
 /* The environment of one run: ours, and what is known of the message. */
 static char **make_environment(const Job *job)
 {
-        char id[SD_ID128_UUID_STRING_MAX], *variables[9];
+        char id[SD_ID128_UUID_STRING_MAX], *variables[10];
         const Receiver *r = job->receiver;
         char **e = strv_copy(r->environment);
         size_t n = 0;
@@ -68,6 +71,7 @@ static char **make_environment(const Job *job)
         variables[n++] = str_format("ACKGROUP_ATTEMPT=%u", job->attempt);
         variables[n++] = str_format("ACKGROUP_RECEIVER=%s", sd_id128_to_uuid_string(r->info.id, id));
         variables[n++] = str_format("ACKGROUP_RECEIVER_NAME=%s", r->info.name);
+        variables[n++] = str_format("ACKGROUP_REPORT_FD=%d", CHILD_REPORT_FD);
         if (job->flags & MESSAGE_POSSIBLE_DUPLICATE)
                 variables[n++] = str_format("ACKGROUP_POSSIBLE_DUPLICATE=1");
         for (size_t i = 0; i < n; i++) {
@@ -86,17 +90,66 @@ static int before_exec(pid_t group, void *userdata)
         return warden_begin(&job->receiver->warden, group);
 }
 
-static void fail(Job *job, char *why)
+static void finish(Job *job, Outcome outcome, char *why)
 {
-        job_finish(job, OUTCOME_FAILED, (uint8_t *) why, why ? strlen(why) : 0);
+        job_finish(job, outcome, (uint8_t *) why, why ? strlen(why) : 0);
 }
 
-static char *describe(const Receiver *r, const ChildResult *result)
+/* Those of sysexits.h that no other try will change. */
+static bool means_rejected(int status)
 {
+        static const int statuses[] = {EX_DATAERR, EX_NOUSER, EX_NOHOST, EX_PROTOCOL, EX_NOPERM};
+
+        for (size_t i = 0; i < ELEMENTSOF(statuses); i++)
+                if (status == statuses[i])
+                        return true;
+        return false;
+}
+
+static void report_progress(Job *job, const char *rest)
+{
+        size_t digits = strspn(rest, "0123456789");
+        _cleanup_free_ char *number = strndup(rest, digits);
+        unsigned percent;
+
+        if (!number || parse_unsigned(number, 0, 100, &percent) < 0 ||
+                        (rest[digits] && rest[digits] != ' ')) {
+                log_warning("The handler says \"progress %s\", which is not \"progress PERCENT TEXT\"",
+                                rest);
+                return;
+        }
+        free(job->progress);
+        job->progress = str_printable(rest, strlen(rest), ERROR_TEXT_MAX);
+        working_progress(job);
+}
+
+/* What a handler says on its descriptor for reports. */
+static void on_report(const char *line, void *userdata)
+{
+        Job *job = userdata;
+        const char *rest;
+
+        if ((rest = str_after_prefix(line, "progress ")))
+                report_progress(job, rest);
+        else if ((rest = str_after_prefix(line, "retry "))) {
+                if (parse_duration(rest, &job->retry_usec) < 0)
+                        log_warning("The handler says \"retry %s\", which is not a time", rest);
+        } else if ((rest = str_after_prefix(line, "error "))) {
+                free(job->reason);
+                job->reason = str_printable(rest, strlen(rest), ERROR_TEXT_MAX);
+        } else
+                log_warning("The handler reports something else than progress, retry or error: %s", line);
+}
+
+static char *describe(const Job *job, const ChildResult *result)
+{
+        const Receiver *r = job->receiver;
         char limit[DURATION_MAX];
 
         if (result->timed_out)
                 return str_format("time limit of %s", format_duration(limit, r->handler_timeout_usec));
+        if (job->reason)
+                return strdup(job->reason);
         if (WIFSIGNALED(result->status))
                 return str_format("handler killed by signal %d", WTERMSIG(result->status));
         return str_format("handler exited with status %d", WEXITSTATUS(result->status));
@@ -119,16 +172,20 @@ static void on_done(pid_t group, const ChildResult *result, void *userdata)
                 if (reply)
                         memcpy(reply, result->output, result->output_size);
                 job_finish(job, OUTCOME_ACKED, reply, reply ? result->output_size : 0);
-        } else
-                fail(job, describe(r, result));
+        } else if (WIFEXITED(result->status) && means_rejected(WEXITSTATUS(result->status)))
+                finish(job, OUTCOME_REJECTED, describe(job, result));
+        else
+                finish(job, OUTCOME_FAILED, describe(job, result));
         jobs_run_next(r);
 }
 
 static void log_message(Job *job)
 {
-        _cleanup_free_ char *text = str_printable(job->payload, job->payload_size, LOGGED_MAX);
+        if (log_get_level() >= LOG_INFO) {
+                _cleanup_free_ char *text = str_printable(job->payload, job->payload_size, LOGGED_MAX);
 
-        log_info("%s says: %s", job->sender_name, text ?: "");
+                log_info("%s says: %s", job->sender_name, text ?: "");
+        }
         job_finish(job, OUTCOME_ACKED, NULL, 0);
 }
 
@@ -149,11 +206,12 @@ void handler_run(Job *job)
                         .input_size = job->payload_size,
                         .output_max = REPLY_MAX,
                         .timeout_usec = r->handler_timeout_usec,
+                        .report = on_report,
                         .before_exec = before_exec,
         };
         int x = environment ? child_spawn(loop_event(r->loop), &spec, on_done, job, &job->child) : -ENOMEM;
 
         strv_free(environment);
         if (x < 0)
-                fail(job, str_format("cannot run the handler: %s", strerror(-x)));
+                finish(job, OUTCOME_FAILED, str_format("cannot run the handler: %s", strerror(-x)));
 }

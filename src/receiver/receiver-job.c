@@ -4,10 +4,14 @@
 #include <errno.h>
 #include <utlist.h>
 
+#include "base/crash-point.h"
 #include "base/log.h"
 #include "base/str-util.h"
 #include "receiver/receiver-handler.h"
+#include "receiver/receiver-record.h"
+#include "receiver/receiver-working.h"
 #include "receiver/receiver.h"
+#include "runtime/journal.h"
 
 #define BUSY_DELAY_MS 100
 #define CANCELS_MAX   4096u
@@ -22,7 +26,7 @@ static Job *find(const Receiver *r, sd_id128_t stream, uint64_t sequence)
         return job;
 }
 
-static void job_free(Job *job)
+void job_free(Job *job)
 {
         Receiver *r = job->receiver;
 
@@ -34,12 +38,15 @@ static void job_free(Job *job)
                 HASH_DEL(r->jobs.by_key, job);
         if (job->state == JOB_RUNNING)
                 r->jobs.n_running--;
+        job_set_told(job, false);
         r->jobs.n--;
         child_free(job->child);
         free(job->sender_name);
         free(job->payload);
         free(job->data);
-        free(job);
+        free(job->progress);
+        free(job->reason);
+        slab_free(&r->jobs.slab, job, sizeof *job);
 }
 
 /* Answers. */
@@ -64,7 +71,7 @@ static void answer(Receiver *r, uint64_t conn, const MessageFrame *m, Outcome ou
 }
 
 /* The outcome of a job, or that it is still being worked on. */
-static void answer_job(const Job *job, Outcome outcome)
+void job_answer(const Job *job, Outcome outcome)
 {
         AnswerFrame a = {
                         .stream = job->key.stream,
@@ -76,6 +83,10 @@ static void answer_job(const Job *job, Outcome outcome)
 
         if (outcome == job->outcome)
                 a.data = (Bytes){job->data, job->data_size};
+        else if (outcome == OUTCOME_WORKING && job->progress)
+                a.data = (Bytes){(const uint8_t *) job->progress, strlen(job->progress)};
+        if (outcome == OUTCOME_FAILED)
+                a.delay_ms = (uint32_t) MIN(job->retry_usec / USEC_PER_MSEC, (uint64_t) UINT32_MAX);
         if (outcome == OUTCOME_BUSY)
                 a.delay_ms = BUSY_DELAY_MS;
         conn_answer(job->receiver, job->conn, &a);
@@ -127,55 +138,7 @@ static void answer_recorded(Receiver *r, uint64_t conn, const MessageFrame *m, c
         db_submit(r->db, &f->reply.op);
 }
 
-static void on_working(void *userdata)
-{
-        Receiver *r = userdata;
-        Job *job;
-
-        DL_FOREACH(r->jobs.active, job)
-                answer_job(job, OUTCOME_WORKING);
-        DL_FOREACH(r->jobs.queued, job)
-                answer_job(job, OUTCOME_WORKING);
-        if (r->jobs.n > 0)
-                (void) timer_arm_in(&r->jobs.working, WORKING_INTERVAL_USEC);
-}
-
 /* The end of a job. */
-
-static void log_outcome(const Job *job)
-{
-        char id[SD_ID128_UUID_STRING_MAX];
-        _cleanup_free_ char *why = str_printable(job->data, job->data_size, ERROR_TEXT_MAX);
-
-        if (job->outcome == OUTCOME_FAILED)
-                log_info("Message %s failed: %s", sd_id128_to_uuid_string(job->message, id), why ?: "");
-        else
-                log_info("Message %s %s", sd_id128_to_uuid_string(job->message, id),
-                                outcome_to_string(job->outcome));
-}
-
-static void on_recorded(DbOp *op, int result)
-{
-        Job *job = CONTAINER_OF(op, Job, record.op);
-        Receiver *r = job->receiver;
-        sd_id128_t stream = job->key.stream;
-        char id[SD_ID128_UUID_STRING_MAX];
-
-        if (result < 0) {
-                (void) log_error_errno(result,
-                                "Message %s: cannot record that it is %s, so it is not answered",
-                                sd_id128_to_uuid_string(job->message, id), outcome_to_string(job->outcome));
-                dedup_index_abandon(r->index, job->entry);
-        } else {
-                dedup_index_finish(r->index, job->entry, job->outcome);
-                log_outcome(job);
-                answer_job(job, job->outcome);
-        }
-        job_free(job);
-        settles_stream_idle(r, stream);
-        jobs_run_next(r);
-        receiver_progress(r);
-}
 
 void job_finish(Job *job, Outcome outcome, uint8_t *data, size_t size)
 {
@@ -188,19 +151,14 @@ void job_finish(Job *job, Outcome outcome, uint8_t *data, size_t size)
         job->data = data;
         job->data_size = size;
         if (!job->entry) {
-                log_outcome(job);
+                record_log(job);
                 conn_text_done(r, job->conn, outcome == OUTCOME_ACKED);
                 job_free(job);
                 receiver_progress(r);
                 return;
         }
-        dedup_record_op_init(&job->record);
-        job->record.op.done = on_recorded;
-        job->record.record = (DedupRecord){
-                        job->key.stream, job->key.sequence, job->message, job->attempt, outcome};
-        job->record.reply = data;
-        job->record.reply_size = size;
-        db_submit(r->db, &job->record.op);
+        crash_point("handler-before-record");
+        record_outcome(job);
 }
 
 void job_abandon(Job *job)
@@ -223,7 +181,7 @@ void job_abandon(Job *job)
 
 static Job *job_new(Receiver *r, const Sender *sender, const MessageFrame *m)
 {
-        Job *job = calloc(1, sizeof *job);
+        Job *job = slab_zero(&r->jobs.slab, sizeof *job);
 
         if (!job)
                 return NULL;
@@ -240,15 +198,14 @@ static Job *job_new(Receiver *r, const Sender *sender, const MessageFrame *m)
         if (!job->sender_name || !job->payload) {
                 free(job->sender_name);
                 free(job->payload);
-                free(job);
+                slab_free(&r->jobs.slab, job, sizeof *job);
                 return NULL;
         }
         if (m->payload.size > 0)
                 memcpy(job->payload, m->payload.data, m->payload.size);
         r->jobs.n++;
         DL_APPEND(r->jobs.queued, job);
-        if (!timer_is_armed(&r->jobs.working))
-                (void) timer_arm_in(&r->jobs.working, WORKING_INTERVAL_USEC);
+        working_begin(job, m);
         return job;
 }
 
@@ -276,13 +233,22 @@ void jobs_run_next(Receiver *r)
                 DL_APPEND(r->jobs.active, job);
                 job->state = JOB_RUNNING;
                 r->jobs.n_running++;
+                crash_point("before-handler");
                 handler_run(job);
         }
 }
 
 static bool have_room(const Receiver *r)
 {
-        return !r->stopping && !r->renewing && r->jobs.n < receiver_capacity(r);
+        return !r->stopping && !r->renewing && !r->draining &&
+               r->jobs.n - r->jobs.n_told < receiver_capacity(r);
+}
+
+void job_set_told(Job *job, bool told)
+{
+        if (told != job->told)
+                job->receiver->jobs.n_told += told ? 1 : (size_t) -1;
+        job->told = told;
 }
 
 /* A repetition of what is queued, running or being recorded. */
@@ -291,10 +257,11 @@ static void ask_again(Receiver *r, const Sender *sender, const MessageFrame *m)
         Job *job = find(r, m->stream, m->sequence);
 
         job->conn = sender->conn;
+        job_set_told(job, false);
         job->attempt = MAX(job->attempt, m->attempt);
         if (job->state != JOB_RECORDING)
                 dedup_index_raise(job->entry, job->attempt);
-        answer_job(job, OUTCOME_WORKING);
+        job_answer(job, OUTCOME_WORKING);
 }
 
 static const char *const verdict_texts[] = {
@@ -305,11 +272,20 @@ static const char *const verdict_texts[] = {
                 [DEDUP_TOO_MANY] = ", refused: too many streams",
 };
 
-static void log_arrival(const Sender *sender, const MessageFrame *m, DedupVerdict verdict)
+static void log_arrival(const Receiver *r, const Sender *sender, const MessageFrame *m, DedupVerdict verdict)
 {
         char id[SD_ID128_UUID_STRING_MAX];
 
-        log_info("Message %s from %s (attempt %u)%s", sd_id128_to_uuid_string(m->message, id), sender->name,
+        if (!journal_wants(JOURNAL_RECEIVED))
+                return;
+        const JournalFields fields = {
+                        .message = sd_id128_to_uuid_string(m->message, id),
+                        .receiver = r->info.name,
+                        .sender = sender->name,
+                        .attempt = m->attempt,
+        };
+
+        journal_event(JOURNAL_RECEIVED, &fields, "Message %s from %s (attempt %u)%s", id, sender->name,
                         m->attempt, verdict_texts[verdict] ?: "");
 }
 
@@ -325,10 +301,14 @@ int job_message(Receiver *r, const Sender *sender, const MessageFrame *m, Error 
         DedupVerdict verdict =
                         dedup_index_judge(r->index, m->stream, m->sequence, m->message, m->attempt, &record);
 
+        if (verdict == DEDUP_TOO_MANY && settles_make_room(r))
+                verdict = dedup_index_judge(
+                                r->index, m->stream, m->sequence, m->message, m->attempt, &record);
         if (verdict == DEDUP_OUT_OF_WINDOW)
                 return out_of_window(m, error);
+        dedup_index_used(r->index, m->stream, sender->conn);
         if (verdict != DEDUP_RUN || have_room(r))
-                log_arrival(sender, m, verdict);
+                log_arrival(r, sender, m, verdict);
         switch (verdict) {
         case DEDUP_IN_PROGRESS:
                 ask_again(r, sender, m);
@@ -357,7 +337,7 @@ bool job_text(Receiver *r, const Sender *sender, Bytes text)
 
         if (!have_room(r) || sd_id128_randomize(&m.message) < 0 || !job_new(r, sender, &m))
                 return false;
-        log_arrival(sender, &m, DEDUP_RUN);
+        log_arrival(r, sender, &m, DEDUP_RUN);
         jobs_run_next(r);
         return true;
 }
@@ -380,7 +360,8 @@ static void cancel_job(Job *job)
 /* Not here, or failed: cancelled is recorded, so that the message is not run if it still comes. */
 static bool cancel_unknown(Receiver *r, const Sender *sender, const MessageFrame *m)
 {
-        Job *job = r->jobs.n < receiver_capacity(r) + CANCELS_MAX ? job_begin(r, sender, m) : NULL;
+        size_t n = r->jobs.n - r->jobs.n_told;
+        Job *job = n < receiver_capacity(r) + CANCELS_MAX ? job_begin(r, sender, m) : NULL;
 
         if (!job)
                 return false;
@@ -406,6 +387,7 @@ int job_cancel(Receiver *r, const Sender *sender, const CancelFrame *f, Error *e
         case DEDUP_IN_PROGRESS:
                 job = find(r, f->stream, f->sequence);
                 job->conn = sender->conn;
+                job_set_told(job, false);
                 cancel_job(job);
                 break;
         case DEDUP_RECORDED:
@@ -429,7 +411,7 @@ int job_cancel(Receiver *r, const Sender *sender, const CancelFrame *f, Error *e
 void jobs_drop_queued(Receiver *r)
 {
         while (r->jobs.queued) {
-                answer_job(r->jobs.queued, OUTCOME_BUSY);
+                job_answer(r->jobs.queued, OUTCOME_BUSY);
                 job_abandon(r->jobs.queued);
         }
 }
@@ -453,7 +435,10 @@ bool jobs_are_idle(const Receiver *r)
 
 int jobs_init(Receiver *r)
 {
-        return timer_init(&r->jobs.working, loop_event(r->loop), "working", on_working, r);
+        int x = timer_init(&r->jobs.working, loop_event(r->loop), "working", working_on_timer, r);
+
+        return x < 0 ? x
+                     : timer_init(&r->jobs.record_again, loop_event(r->loop), "record", record_on_timer, r);
 }
 
 void jobs_clear(Receiver *r)
@@ -462,5 +447,7 @@ void jobs_clear(Receiver *r)
                 job_free(r->jobs.queued);
         while (r->jobs.active)
                 job_free(r->jobs.active);
+        slab_clear(&r->jobs.slab);
         timer_clear(&r->jobs.working);
+        timer_clear(&r->jobs.record_again);
 }

@@ -3,6 +3,8 @@
 #include "base/str-util.h"
 #include "receiver/receiver.h"
 #include "runtime/options.h"
+#include <errno.h>
+#include <sysexits.h>
 
 #define BOUNDED(key, type, field, low, high)                                                                \
         {                                                                                                   \
@@ -34,19 +36,19 @@ static const char *const foreign[] = {"Discovery", "Client", NULL};
 static const ConfTable table = {items, foreign};
 
 static const Option rows[] = {
-                {"instance",    "Instance", OPTION_EARLY},
+                {"instance", "Instance", OPTION_EARLY},
                 {"name", "Name", OPTION_VALUE},
-                {"group",        "Group", OPTION_VALUE},
+                {"group", "Group", OPTION_VALUE},
                 {"label", "Label", OPTION_VALUE},
-                {"listen",       "Listen", OPTION_VALUE},
+                {"listen", "Listen", OPTION_VALUE},
                 {"advertise", "Advertise", OPTION_VALUE},
-                {"discovery",       "Discovery", OPTION_VALUE},
+                {"discovery", "Discovery", OPTION_VALUE},
                 {"concurrency", "Concurrency", OPTION_VALUE},
-                {"queue",      "Queue", OPTION_VALUE},
+                {"queue", "Queue", OPTION_VALUE},
                 {"failure-probability", "FailureProbability", OPTION_VALUE},
-                {"plain-text",   "PlainText", OPTION_FLAG},
+                {"plain-text", "PlainText", OPTION_FLAG},
                 {"handler-timeout", "HandlerTimeoutSec", OPTION_VALUE},
-                {"max-payload",   "MaxPayload", OPTION_VALUE},
+                {"max-payload", "MaxPayload", OPTION_VALUE},
                 {"allow-insecure", "AllowInsecure", OPTION_FLAG},
                 {},
 };
@@ -74,7 +76,9 @@ static const char help[] =
                 "  --allow-insecure            listen beyond loopback without TLS\n"
                 "\n"
                 "COMMAND gets the message as its input, and what is known of it as ACKGROUP_… in its\n"
-                "environment. Status 0 acknowledges, with its output as the reply; any other is a failure.\n"
+                "environment. Status 0 acknowledges, with its output as the reply; 65, 67, 68, 76 and 77\n"
+                "reject the message for good; any other is a failure. On descriptor 3 it may write lines:\n"
+                "\"progress 40 copying\", \"error TEXT\", \"retry 30s\" (not again before).\n"
                 "Without COMMAND messages are logged and acknowledged.\n";
 
 static char *instance_file(const void *object)
@@ -93,20 +97,51 @@ static const Options options = {
                 .words = "Exec",
 };
 
-int main(int argc, char **argv)
+static int arg_count;
+static char **arg_values;
+
+static void set_defaults(Receiver *r)
 {
-        Receiver r = {
+        *r = (Receiver){
                         .concurrency = 1,
                         .queue = 64,
                         .handler_timeout_usec = 3600 * USEC_PER_SEC,
                         .max_payload = PAYLOAD_DEFAULT_MAX,
                         .warden_pidfd = -1,
         };
+}
+
+/* SIGHUP: the files are read again; what cannot change while it runs stays. */
+static void on_reload(Receiver *r)
+{
         Error error = {};
+        Receiver fresh;
+
+        set_defaults(&fresh);
+        if (options_read(&options, arg_count, arg_values, &fresh, &error) < 0 ||
+                        receiver_reload(r, &fresh, &error) < 0)
+                log_error("Cannot reload, everything stays as it is: %s", error.text);
+        else
+                log_notice("Reloaded the configuration");
+        receiver_config_clear(&fresh);
+}
+
+int main(int argc, char **argv)
+{
+        Error error = {};
+        Receiver r;
+
+        arg_count = argc, arg_values = argv;
+        set_defaults(&r);
+        r.on_reload = on_reload;
         int x = options_read(&options, argc, argv, &r, &error);
+
+        int failure = x < 0 ? EX_CONFIG : EXIT_FAILURE; /* the unit does not try the first again */
 
         if (x == 0)
                 x = receiver_start(&r, &error);
+        if (x == -EPERM) /* AllowInsecure= */
+                failure = EX_CONFIG;
         if (x < 0)
                 log_error("ackgroup-receiver: %s", error.text[0] ? error.text : strerror(-x));
         else if (x == 0)
@@ -114,5 +149,5 @@ int main(int argc, char **argv)
         else
                 x = 0;
         receiver_clear(&r);
-        return x != 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+        return x != 0 ? failure : EXIT_SUCCESS;
 }

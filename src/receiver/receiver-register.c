@@ -4,11 +4,13 @@
 #include <errno.h>
 #include <sys/stat.h>
 
+#include "base/crash-point.h"
 #include "base/log.h"
 #include "base/str-util.h"
 #include "http/http-client.h"
 #include "model/backoff.h"
 #include "receiver/receiver.h"
+#include "runtime/journal.h"
 #include "wire/registration-json.h"
 
 #define LEAVE_TIMEOUT_USEC (2 * USEC_PER_SEC)
@@ -58,9 +60,20 @@ static void on_extend(void *userdata)
         (void) timer_arm_in(&g->extend, EXTEND_EVERY_USEC);
 }
 
+/* A discovery that comes back gives us one lease to be heard of. While its length is not known, it may be as
+ * short as it can be configured. */
+static Backoff backoff_within_lease(const Register *g)
+{
+        Backoff b = BACKOFF_CONNECT;
+
+        b.max_usec = MIN(b.max_usec, (g->lease_usec ?: LEASE_MIN_USEC) / 3);
+        return b;
+}
+
 /* Says once what stands in the way, and tries again for ever. */
 static void try_later(Register *g, void (*next)(Register *g), const char *why)
 {
+        const Backoff b = backoff_within_lease(g);
         sd_id128_t random = {};
 
         (void) sd_id128_randomize(&random);
@@ -70,7 +83,7 @@ static void try_later(Register *g, void (*next)(Register *g), const char *why)
         }
         loop_notify_status(g->receiver->loop, "%s: %s", g->registered ? "Serving" : "Waiting for discovery",
                         why);
-        later(g, backoff_delay(&BACKOFF_CONNECT, ++g->failures, random.qwords[0]), next);
+        later(g, backoff_delay(&b, ++g->failures, random.qwords[0]), next);
 }
 
 static void unreachable(Register *g, void (*next)(Register *g), const char *why)
@@ -153,6 +166,23 @@ static int find_addresses(Register *g)
 
 static void heartbeat(Register *g);
 
+static void set_draining(Receiver *r, const char *body, size_t size)
+{
+        _cleanup_(cjson_deletep) cJSON *json = NULL;
+        JsonError e = {};
+
+        if (json_parse(body, size, &json, &e) < 0)
+                return;
+        bool draining = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(json, "draining"));
+        if (draining == r->draining)
+                return;
+        r->draining = draining;
+        journal_event(draining ? JOURNAL_DRAINING : JOURNAL_RESUMED,
+                        &(JournalFields){.receiver = r->info.name}, "%s",
+                        draining ? "Draining: new messages are refused until \"ackctl resume\""
+                                 : "Taking messages again");
+}
+
 static void on_heartbeat(int status, const char *body, size_t size, const char *local_ip, const Error *error,
                 void *userdata)
 {
@@ -162,6 +192,7 @@ static void on_heartbeat(int status, const char *body, size_t size, const char *
         g->request = NULL;
         if (status == 200) {
                 (void) lease_parse(body, size, &g->lease_usec, &e);
+                set_draining(g->receiver, body, size);
                 if (g->failures > 0)
                         log_info("Discovery answers again");
                 g->failures = 0;
@@ -194,7 +225,9 @@ static void serve(Register *g)
 
         timer_disarm(&g->extend);
         (void) sd_id128_to_uuid_string(r->info.id, id);
-        log_info("Registered as %s (%s) at %s", r->info.name, id, address_format(r->info.addresses, where));
+        journal_event(JOURNAL_REGISTERED, &(JournalFields){.receiver = r->info.name, .group = r->info.group},
+                        "Registered as %s (%s) at %s", r->info.name, id,
+                        address_format(r->info.addresses, where));
         loop_notify_status(r->loop, "Serving as %s (%s)", r->info.name, id);
         receiver_accept(r, true);
         loop_notify_ready(r->loop);
@@ -214,6 +247,7 @@ static void on_stored(DbOp *op, int result)
                 try_later(g, register_begin, why ?: "out of memory");
                 return;
         }
+        crash_point("identity-before-serving");
         r->identity = g->store.identity;
         r->info.id = r->identity.id;
         serve(g);
@@ -241,6 +275,7 @@ static void accept_identity(Register *g, const Registered *registered)
         r->disputed = false;
         free_clear(&g->complaint);
 
+        crash_point("registered-before-identity");
         dedup_identity_op_init(&g->store);
         g->store.op.done = on_stored;
         *identity = (DedupIdentity){.id = registered->id, .instance = r->info.instance};

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "base/crash-point.h"
 #include "base/log.h"
 #include "receiver/receiver.h"
 
@@ -65,6 +66,7 @@ static void on_pruned(DbOp *op, int result)
 {
         Settle *s = CONTAINER_OF(op, Settle, prune.op);
 
+        crash_point("behind-pruning");
         if (result < 0)
                 (void) log_error_errno(result, "Cannot write what is settled");
         s->writing = false;
@@ -77,8 +79,10 @@ static void on_forgotten(DbOp *op, int result)
 
         if (result < 0)
                 (void) log_error_errno(result, "Cannot forget a closed stream");
-        else
+        else {
+                crash_point("forgotten-before-telling");
                 conn_pruned(s->receiver, s->conn, s->stream);
+        }
         s->writing = s->closed = false;
         next_step(s);
 }
@@ -116,7 +120,7 @@ static int prune(Settle *s)
         s->prune.stream = s->stream;
         s->prune.settled = &s->set;
         s->writing = true;
-        db_submit(r->db, &s->prune.op);
+        db_submit_lazily(r->db, &s->prune.op);
         return 0;
 }
 
@@ -144,6 +148,36 @@ static int read_set(const SettledFrame *f, SequenceSet *ret, Error *error)
         return r == -EINVAL ? error_set(error, -EPROTO, "a settled range ends before it begins") : r;
 }
 
+static bool is_in_use(sd_id128_t stream, uint64_t conn, void *userdata)
+{
+        const Receiver *r = userdata;
+
+        return conn_is_open(r, conn) || find(r, stream);
+}
+
+static void on_evicted(DbOp *op, int result)
+{
+        if (result < 0)
+                (void) log_error_errno(result, "Cannot forget a stream whose sender is gone");
+        free(CONTAINER_OF(op, DedupForgetOp, op));
+}
+
+bool settles_make_room(Receiver *r)
+{
+        DedupForgetOp *o = calloc(1, sizeof *o);
+        sd_id128_t stream;
+
+        if (!o || !dedup_index_evict(r->index, is_in_use, r, &stream)) {
+                free(o);
+                return false;
+        }
+        dedup_forget_op_init(o);
+        o->op.done = on_evicted;
+        o->stream = stream;
+        db_submit(r->db, &o->op);
+        return true;
+}
+
 int settle(Receiver *r, uint64_t conn, const SettledFrame *f, Error *error)
 {
         const SequenceSet *merged;
@@ -156,6 +190,9 @@ int settle(Receiver *r, uint64_t conn, const SettledFrame *f, Error *error)
         /* Of a closed stream nothing needs to be remembered, known or not. */
         if (x >= 0 && !closed)
                 x = dedup_index_settle(r->index, &set, f->stream, &merged);
+        if (x == -ENOSPC && settles_make_room(r))
+                x = dedup_index_settle(r->index, &set, f->stream, &merged);
+        dedup_index_used(r->index, f->stream, conn);
         sequence_set_clear(&set);
         if (x == -EPROTO)
                 return x;

@@ -19,5 +19,9 @@ void settles_clear(Receiver *r); /* after the database is closed */
 /* A frame from `conn`; negative: it breaks the protocol. */
 int settle(Receiver *r, uint64_t conn, const SettledFrame *f, Error *error);
 
+/* The memory of streams is full: forgets one whose sender is not there and that needs nothing remembered.
+ * False when there is none. */
+bool settles_make_room(Receiver *r);
+
 /* A job of the stream has ended. */
 void settles_stream_idle(Receiver *r, sd_id128_t stream);

@@ -93,6 +93,11 @@ static int describe(Receiver *r, Error *error)
 
 /* State. */
 
+static void on_rest(void *userdata)
+{
+        db_kick(((Receiver *) userdata)->db);
+}
+
 static int on_db(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
         Receiver *r = userdata;
@@ -138,7 +143,7 @@ static int open_store(Receiver *r, Error *error)
         path = str_format("%s/receiver.db", r->state_directory);
         if (!path)
                 return -ENOMEM;
-        x = db_open(path, dedup_migrations, LOCK_PATIENCE_USEC, &r->db, error);
+        x = dedup_open(path, LOCK_PATIENCE_USEC, &r->db, error);
         if (x < 0)
                 return x;
         x = warden_start(db_lock_fd(r->db), &r->warden);
@@ -173,6 +178,7 @@ static int start_store(Receiver *r)
                 x = sd_event_add_io(loop_event(r->loop), &r->db_source, db_fd(r->db), EPOLLIN, on_db, r);
         if (x < 0)
                 return x;
+        loop_set_rest(r->loop, on_rest, r);
         r->warden_pidfd = pidfd_open(r->warden.pid, 0);
         if (r->warden_pidfd < 0)
                 return -errno;
@@ -187,10 +193,8 @@ static void refuse_connection(int fd)
         static const char text[] = "this receiver has too many connections";
         Buffer b = {};
 
-        if (frame_encode(&b, &(Frame){
-                                             .type = FRAME_ERROR,
-                                             .text = {(const uint8_t *) text, strlen(text)}
-        }) >= 0)
+        if (frame_encode(&b, &(Frame){.type = FRAME_ERROR,
+                                             .text = {(const uint8_t *) text, strlen(text)}}) >= 0)
                 (void) !send(fd, buffer_peek(&b), buffer_size(&b), MSG_DONTWAIT | MSG_NOSIGNAL);
         buffer_clear(&b);
         (void) close(fd);
@@ -275,7 +279,10 @@ static void leave(Receiver *r)
 {
         r->left = true;
         (void) timer_arm_in(&r->stop_timer, STOP_GRACE_USEC);
-        register_leave(r->registration, on_left);
+        if (r->restarting)
+                on_left(r);
+        else
+                register_leave(r->registration, on_left);
 }
 
 static void on_stop_time(void *userdata)
@@ -297,7 +304,7 @@ static void on_stop_time(void *userdata)
 /* Nothing is left to do: what was answered shall reach the kernel, then discovery is told. */
 static void stop_idle(Receiver *r)
 {
-        if (r->left)
+        if (r->left || !r->told)
                 return;
         if (!conns_have_output(r))
                 leave(r);
@@ -305,6 +312,16 @@ static void stop_idle(Receiver *r)
                 r->flushing = true;
                 (void) timer_arm_in(&r->stop_timer, STOP_FLUSH_USEC);
         }
+}
+
+static void on_unit_job(bool restarting, void *userdata)
+{
+        Receiver *r = userdata;
+
+        r->restarting = restarting;
+        r->told = true;
+        conns_goodbye(r, restarting ? GOODBYE_RESTARTING : GOODBYE_STOPPING, false);
+        receiver_progress(r);
 }
 
 void receiver_stop(void *userdata)
@@ -317,8 +334,8 @@ void receiver_stop(void *userdata)
         receiver_accept(r, false);
         (void) timer_arm_in(&r->stop_timer, STOP_PATIENCE_USEC);
         jobs_drop_queued(r);
-        conns_goodbye(r, GOODBYE_STOPPING, false);
-        receiver_progress(r);
+        if (unit_job_ask(loop_event(r->loop), on_unit_job, r, &r->unit_job) < 0)
+                on_unit_job(false, r);
 }
 
 /* Becoming new. */
@@ -368,6 +385,13 @@ void receiver_progress(Receiver *r)
                 stop_idle(r);
 }
 
+static void on_reload(void *userdata)
+{
+        Receiver *r = userdata;
+
+        r->on_reload(r);
+}
+
 int receiver_start(Receiver *r, Error *error)
 {
         int x;
@@ -380,11 +404,10 @@ int receiver_start(Receiver *r, Error *error)
                 x = open_store(r, error);
         if (x < 0)
                 return x;
-        x = loop_new(receiver_stop, NULL, r, &r->loop);
+        x = loop_new(receiver_stop, on_reload, r, &r->loop);
         if (x >= 0)
                 x = timer_init(&r->stop_timer, loop_event(r->loop), "stop", on_stop_time, r);
-        if (x >= 0)
-                x = conns_init(r);
+        conns_init(r);
         if (x >= 0)
                 x = jobs_init(r);
         if (x >= 0)
@@ -400,6 +423,44 @@ int receiver_start(Receiver *r, Error *error)
         receiver_accept(r, true);
         register_begin(r->registration);
         return 0;
+}
+
+int receiver_reload(Receiver *r, Receiver *fresh, Error *error)
+{
+        int x = handler_init(fresh, error);
+
+        if (x < 0) {
+                handler_clear(fresh);
+                return x;
+        }
+        handler_clear(r);
+        r->program = TAKE_PTR(fresh->program);
+        r->environment = TAKE_PTR(fresh->environment);
+        strv_free(r->command);
+        r->command = TAKE_PTR(fresh->command);
+        r->concurrency = fresh->concurrency;
+        r->queue = fresh->queue;
+        r->failure_probability = fresh->failure_probability;
+        r->plain_text = fresh->plain_text;
+        r->handler_timeout_usec = fresh->handler_timeout_usec;
+        r->max_payload = fresh->max_payload;
+        conns_share(r);
+        jobs_run_next(r);
+        return 0;
+}
+
+void receiver_config_clear(Receiver *r)
+{
+        free(r->instance);
+        free(r->name);
+        free(r->group);
+        free(r->discovery);
+        free(r->state_directory);
+        free(r->log_level);
+        strv_free(r->labels);
+        strv_free(r->listen);
+        strv_free(r->advertise);
+        strv_free(r->command);
 }
 
 void receiver_clear(Receiver *r)
@@ -420,17 +481,9 @@ void receiver_clear(Receiver *r)
         (void) close_clear(&r->warden_pidfd);
         warden_stop(&r->warden);
         timer_clear(&r->stop_timer);
+        unit_job_free(r->unit_job);
         handler_clear(r);
         receiver_info_clear(&r->info);
         loop_free(r->loop);
-        free(r->instance);
-        free(r->name);
-        free(r->group);
-        free(r->discovery);
-        free(r->state_directory);
-        free(r->log_level);
-        strv_free(r->labels);
-        strv_free(r->listen);
-        strv_free(r->advertise);
-        strv_free(r->command);
+        receiver_config_clear(r);
 }

@@ -24,17 +24,20 @@
 #include "receiver/receiver-warden.h"
 #include "runtime/listen.h"
 #include "runtime/loop.h"
+#include "runtime/unit-job.h"
 
 #define CONCURRENCY_MAX 1000u
 #define QUEUE_MAX       100000u
 
-typedef struct Receiver {
+typedef struct Receiver Receiver;
+struct Receiver {
         char *instance, *name, *group, *discovery, *state_directory, *log_level;
         char **labels, **listen, **advertise, **command;
         unsigned concurrency, queue;
         double failure_probability;
         bool plain_text, allow_insecure;
         uint64_t handler_timeout_usec, max_payload;
+        void (*on_reload)(Receiver *r);
 
         Loop *loop;
         Db *db;
@@ -56,19 +59,26 @@ typedef struct Receiver {
         Settles settles;
         Register *registration;
 
+        bool draining; /* discovery says so: what is new is refused */
         bool disputed; /* discovery says that our id is alive elsewhere: nobody is served under it */
         bool renewing; /* on the way to become a new receiver */
         DedupResetOp reset;
-        bool stopping;  /* asked to */
-        bool impatient; /* what runs has been killed */
-        bool flushing;  /* all is done but for answers that are not with the kernel yet */
-        bool left;      /* discovery is being told */
+        bool stopping;   /* asked to */
+        bool impatient;  /* what runs has been killed */
+        bool flushing;   /* all is done but for answers that are not with the kernel yet */
+        bool told;       /* clients have been told that we end */
+        bool restarting; /* we are started again at once: discovery is not told that we leave */
+        bool left;       /* discovery is being told */
+        UnitJob *unit_job;
         Timer stop_timer;
-} Receiver;
+};
 
 int receiver_start(Receiver *r, Error *error);
 void receiver_stop(void *userdata); /* finishes what runs, leaves, ends the loop */
 void receiver_clear(Receiver *r);
+void receiver_config_clear(Receiver *r); /* what comes from the configuration */
+/* Takes over from `fresh` what can change while it runs: command, concurrency, queue, limits. */
+int receiver_reload(Receiver *r, Receiver *fresh, Error *error);
 
 /* Messages that may be queued and running at once, over all connections. */
 static inline unsigned receiver_capacity(const Receiver *r)

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/pidfd.h>
 #include <sys/wait.h>
@@ -27,20 +28,24 @@ enum {
 
 struct Child {
         pid_t pid; /* also the number of its group; 0 before it lives and after it was reaped */
-        int pidfd, input_fd, output_fd;
-        sd_event_source *exit_source, *input_source, *output_source;
+        int pidfd, input_fd, output_fd, report_fd;
+        sd_event_source *exit_source, *input_source, *output_source, *report_source;
         Timer timeout;
         const uint8_t *input;
         size_t input_left;
         Buffer output;
         size_t output_max;
         bool cut, timed_out;
+        char line[CHILD_REPORT_MAX + 1]; /* of a report, that has no end yet */
+        size_t line_size;
+        bool line_too_long;
+        void (*report)(const char *line, void *userdata);
         ChildDone done;
         void *userdata;
 };
 
 typedef struct Pipes {
-        int input[2], output[2];
+        int input[2], output[2], report[2];
 } Pipes;
 
 static void pipes_clear(Pipes *p)
@@ -48,7 +53,14 @@ static void pipes_clear(Pipes *p)
         for (size_t i = 0; i < 2; i++) {
                 (void) close_clear(p->input + i);
                 (void) close_clear(p->output + i);
+                (void) close_clear(p->report + i);
         }
+}
+
+/* Without close-on-exec; dup2() to the same number would leave that on. */
+static int move_to(int fd, int number)
+{
+        return fd == number ? fcntl(fd, F_SETFD, 0) : dup2(fd, number);
 }
 
 /* In the new process: everything here is async-signal-safe, since other threads may hold any lock. */
@@ -60,6 +72,9 @@ _Noreturn static void become(const ChildSpec *spec, const Pipes *pipes, void *us
                         dup2(pipes->output[1], STDOUT_FILENO) < 0)
                 _exit(EXIT_CANNOT_PREPARE);
         if (spec->before_exec && spec->before_exec(getpid(), userdata) < 0)
+                _exit(EXIT_CANNOT_PREPARE);
+        /* Behind everything that may need what has that number now. */
+        if (spec->report && move_to(pipes->report[1], CHILD_REPORT_FD) < 0)
                 _exit(EXIT_CANNOT_PREPARE);
         /* Also what we were started with: under nohup or in a shell's background a handler would ignore
          * SIGHUP or SIGINT. */
@@ -119,6 +134,44 @@ static int on_output(sd_event_source *source, int fd, uint32_t revents, void *us
         return 0;
 }
 
+static void take_report(Child *c, const char *data, size_t n)
+{
+        for (size_t i = 0; i < n; i++) {
+                if (data[i] == '\n') {
+                        c->line[c->line_size] = '\0';
+                        if (!c->line_too_long && strlen(c->line) == c->line_size)
+                                c->report(c->line, c->userdata);
+                        c->line_size = 0;
+                        c->line_too_long = false;
+                } else if (c->line_size < CHILD_REPORT_MAX)
+                        c->line[c->line_size++] = data[i];
+                else
+                        c->line_too_long = true;
+        }
+}
+
+/* True when there may be more at once. */
+static bool read_report(Child *c)
+{
+        char chunk[4096];
+        ssize_t n = read(c->report_fd, chunk, sizeof chunk);
+
+        if (n < 0)
+                return errno == EINTR;
+        if (n == 0) {
+                c->report_source = sd_event_source_disable_unref(c->report_source);
+                return false;
+        }
+        take_report(c, chunk, (size_t) n);
+        return true;
+}
+
+static int on_report(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+        (void) read_report(userdata);
+        return 0;
+}
+
 void child_kill(Child *c)
 {
         if (c->pid > 0)
@@ -145,6 +198,8 @@ static int on_exit_of_leader(sd_event_source *source, int fd, uint32_t revents, 
         child_kill(c);
         for (unsigned i = 0; i < LAST_READS && c->output_source && read_output(c); i++)
                 ;
+        for (unsigned i = 0; i < LAST_READS && c->report_source && read_report(c); i++)
+                ;
 
         ChildResult result = {
                         .status = info.si_code == CLD_EXITED ? W_EXITCODE(info.si_status, 0)
@@ -170,6 +225,8 @@ static int add_sources(Child *c, sd_event *event, const ChildSpec *spec)
                 r = sd_event_add_io(event, &c->input_source, c->input_fd, EPOLLOUT, on_input, c);
         if (r >= 0)
                 r = sd_event_add_io(event, &c->output_source, c->output_fd, EPOLLIN, on_output, c);
+        if (r >= 0 && spec->report)
+                r = sd_event_add_io(event, &c->report_source, c->report_fd, EPOLLIN, on_report, c);
         if (r >= 0)
                 r = sd_event_add_io(event, &c->exit_source, c->pidfd, EPOLLIN, on_exit_of_leader, c);
         /* What it wrote before its end is read first. */
@@ -182,11 +239,14 @@ static int start(Child *c, const ChildSpec *spec, Pipes *pipes, void *userdata)
 {
         int r;
 
-        if (pipe2(pipes->input, O_CLOEXEC) < 0 || pipe2(pipes->output, O_CLOEXEC) < 0)
+        if (pipe2(pipes->input, O_CLOEXEC) < 0 || pipe2(pipes->output, O_CLOEXEC) < 0 ||
+                        (spec->report && pipe2(pipes->report, O_CLOEXEC) < 0))
                 return -errno;
         r = fd_set_nonblock(pipes->input[1], true);
         if (r >= 0)
                 r = fd_set_nonblock(pipes->output[0], true);
+        if (r >= 0 && spec->report)
+                r = fd_set_nonblock(pipes->report[0], true);
         if (r < 0)
                 return r;
 
@@ -201,22 +261,21 @@ static int start(Child *c, const ChildSpec *spec, Pipes *pipes, void *userdata)
         (void) setpgid(c->pid, c->pid);
         c->input_fd = TAKE_FD(pipes->input[1]);
         c->output_fd = TAKE_FD(pipes->output[0]);
+        c->report_fd = TAKE_FD(pipes->report[0]);
         c->pidfd = pidfd_open(c->pid, 0);
         return c->pidfd < 0 ? -errno : 0;
 }
 
 int child_spawn(sd_event *event, const ChildSpec *spec, ChildDone done, void *userdata, Child **ret)
 {
-        Pipes pipes = {
-                        .input = {-1, -1},
-                          .output = {-1, -1}
-        };
+        Pipes pipes = {.input = {-1, -1}, .output = {-1, -1}, .report = {-1, -1}};
         int r;
 
         _cleanup_(child_freep) Child *c = calloc(1, sizeof *c);
         if (!c)
                 return -ENOMEM;
-        c->pidfd = c->input_fd = c->output_fd = -1;
+        c->pidfd = c->input_fd = c->output_fd = c->report_fd = -1;
+        c->report = spec->report;
         c->input = spec->input;
         c->input_left = spec->input_size;
         c->output_max = spec->output_max;
@@ -239,12 +298,14 @@ Child *child_free(Child *c)
         timer_clear(&c->timeout);
         sd_event_source_disable_unref(c->exit_source);
         sd_event_source_disable_unref(c->output_source);
+        sd_event_source_disable_unref(c->report_source);
         close_input(c);
         child_kill(c);
         /* Just killed, it may need a moment; then it is reaped with us. */
         if (c->pid > 0)
                 (void) waitpid(c->pid, NULL, WNOHANG);
         (void) close_clear(&c->output_fd);
+        (void) close_clear(&c->report_fd);
         (void) close_clear(&c->pidfd);
         buffer_clear(&c->output);
         free(c);

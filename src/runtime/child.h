@@ -13,6 +13,9 @@
 
 typedef struct Child Child;
 
+#define CHILD_REPORT_FD  3
+#define CHILD_REPORT_MAX 1000u
+
 typedef struct ChildSpec {
         const char *path;         /* of the program, see child_find_program() */
         char *const *arguments;   /* NULL-terminated, with argument 0 */
@@ -21,6 +24,9 @@ typedef struct ChildSpec {
         size_t input_size;
         size_t output_max;     /* bytes kept; what comes behind is read and dropped */
         uint64_t timeout_usec; /* USEC_INFINITY: none */
+        /* Each line that it writes to descriptor CHILD_REPORT_FD, without its end, as it comes; longer ones
+         * than CHILD_REPORT_MAX are passed over. NULL: it gets no such descriptor. */
+        void (*report)(const char *line, void *userdata);
         /* Called in the new process before the program begins, with async-signal-safe calls only; what it
          * does has happened before the program's first instruction. Negative: the program is not run. May be
          * NULL. */

@@ -90,14 +90,14 @@ static const struct {
         int (*set)(const ConfItem *item, const char *value, void *field);
         const char *form;
 } types[] = {
-                [CONF_BOOL] = {set_bool,        "yes or no"                                 },
-                [CONF_UNSIGNED] = {set_unsigned,    "a number"                                  },
-                [CONF_SIZE] = {set_size,        "a number of bytes, with K, M or G behind"  },
-                [CONF_DURATION] = {set_duration,    "a time such as 5s, 500ms or 1min 30s"      },
+                [CONF_BOOL] = {set_bool, "yes or no"},
+                [CONF_UNSIGNED] = {set_unsigned, "a number"},
+                [CONF_SIZE] = {set_size, "a number of bytes, with K, M or G behind"},
+                [CONF_DURATION] = {set_duration, "a time such as 5s, 500ms or 1min 30s"},
                 [CONF_PROBABILITY] = {set_probability, "a probability from 0 to 1, or a percentage"},
-                [CONF_STRING] = {set_string,      "text"                                      },
-                [CONF_STRINGS] = {set_strings,     "text"                                      },
-                [CONF_WORDS] = {set_words,       "a command line with its quotes closed"     },
+                [CONF_STRING] = {set_string, "text"},
+                [CONF_STRINGS] = {set_strings, "text"},
+                [CONF_WORDS] = {set_words, "a command line with its quotes closed"},
 };
 
 static int set_item(const ConfItem *item, const char *value, const char *where, void *object, Error *error)

@@ -10,6 +10,8 @@
 
 #include "base/fd-util.h"
 #include "base/str-util.h"
+#include "model/limits.h"
+#include "runtime/stream.h"
 
 #define BACKLOG 512
 
@@ -31,6 +33,8 @@ static int add(ListenerSet *set, int fd, bool inherited)
         r = fd_set_cloexec(fd, true);
         if (r < 0)
                 return r;
+        if (l.address.kind == ADDRESS_TCP)
+                stream_end_silence(fd, ACCEPTED_SILENCE_USEC);
 
         Listener *grown = reallocarray(set->listeners, set->n + 1, sizeof *grown);
         if (!grown)
@@ -162,17 +166,4 @@ void listeners_clear(ListenerSet *set)
         }
         free(set->listeners);
         *set = (ListenerSet){};
-}
-
-int peer_uid(int fd, unsigned *ret_uid)
-{
-        struct ucred credentials;
-        socklen_t n = sizeof credentials;
-
-        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &n) < 0)
-                return -errno;
-        if (credentials.uid == (uid_t) -1)
-                return -ENOTSUP;
-        *ret_uid = credentials.uid;
-        return 0;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Listening stream sockets: from systemd, or bound here. */
+/* Listening stream sockets: from systemd, or bound here. Connections over TCP end when the peer has not been
+ * heard of for ACCEPTED_SILENCE_USEC, so those of hosts that vanished do not use up what may be open. */
 
 #include "model/address.h"
 
@@ -29,6 +30,3 @@ int listeners_check_security(const ListenerSet *set, bool allow_insecure, Error 
 
 /* Closes all and unlinks the Unix paths that were bound here. */
 void listeners_clear(ListenerSet *set);
-
-/* user ID of a Unix peer; -ENOTSUP for other families. */
-int peer_uid(int fd, unsigned *ret_uid);

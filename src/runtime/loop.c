@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <systemd/sd-daemon.h>
+#include <utlist.h>
 
 #include "base/log.h"
 #include "runtime/timer.h"
@@ -13,6 +14,10 @@
 struct Loop {
         sd_event *event;
         sd_event_source *terminate, *interrupt, *hangup;
+        sd_event_source *rest;
+        void (*on_rest)(void *userdata);
+        void *rest_userdata;
+        LoopWork *put_off;
         Timer watchdog;
         uint64_t watchdog_usec; /* 0: systemd does not watch */
         LoopStop stop;
@@ -65,6 +70,44 @@ static int add_signal(Loop *l, int signal, sd_event_signal_handler_t handler, sd
         return sd_event_add_signal(l->event, ret, signal, handler, l);
 }
 
+void loop_put_off(Loop *l, LoopWork *work)
+{
+        if (work->put_off)
+                return;
+        work->put_off = true;
+        DL_APPEND(l->put_off, work);
+}
+
+void loop_drop(Loop *l, LoopWork *work)
+{
+        if (!work->put_off)
+                return;
+        work->put_off = false;
+        DL_DELETE(l->put_off, work);
+}
+
+static void do_rest(Loop *l)
+{
+        LoopWork *work;
+
+        if (l->on_rest)
+                l->on_rest(l->rest_userdata);
+        while (l->put_off) {
+                while ((work = l->put_off)) {
+                        loop_drop(l, work);
+                        work->run(work->userdata);
+                }
+                if (l->on_rest)
+                        l->on_rest(l->rest_userdata);
+        }
+}
+
+static int on_rest(sd_event_source *s, void *userdata)
+{
+        do_rest(userdata);
+        return 0;
+}
+
 int loop_new(LoopStop stop, LoopReload reload, void *userdata, Loop **ret)
 {
         int r;
@@ -90,6 +133,11 @@ int loop_new(LoopStop stop, LoopReload reload, void *userdata, Loop **ret)
         if (r < 0)
                 return r;
 
+        r = sd_event_add_post(l->event, &l->rest, on_rest, l);
+        if (r >= 0)
+                r = sd_event_source_set_priority(l->rest, SD_EVENT_PRIORITY_NORMAL + 5);
+        if (r < 0)
+                return r;
         r = timer_init(&l->watchdog, l->event, "watchdog", on_watchdog, l);
         if (r < 0)
                 return r;
@@ -111,6 +159,7 @@ Loop *loop_free(Loop *l)
         sd_event_source_disable_unref(l->terminate);
         sd_event_source_disable_unref(l->interrupt);
         sd_event_source_disable_unref(l->hangup);
+        sd_event_source_disable_unref(l->rest);
         sd_event_unref(l->event);
         free(l);
         return NULL;
@@ -121,9 +170,30 @@ sd_event *loop_event(Loop *l)
         return l->event;
 }
 
+uint64_t loop_now(Loop *l, clockid_t clock)
+{
+        uint64_t usec = 0;
+
+        (void) sd_event_now(l->event, clock, &usec);
+        return usec;
+}
+
+void loop_set_rest(Loop *l, void (*rest)(void *userdata), void *userdata)
+{
+        l->on_rest = rest;
+        l->rest_userdata = userdata;
+}
+
 int loop_run(Loop *l)
 {
+        do_rest(l); /* what was begun before the first iteration */
         return sd_event_loop(l->event);
+}
+
+int loop_iterate(Loop *l, uint64_t usec)
+{
+        do_rest(l);
+        return sd_event_run(l->event, usec);
 }
 
 void loop_exit(Loop *l, int code)

@@ -29,11 +29,31 @@ sd_event *loop_event(Loop *l);
 
 /* Runs until loop_exit(); returns its code, or negative errno. */
 int loop_run(Loop *l);
+int loop_iterate(Loop *l, uint64_t usec); /* one iteration, waiting so long at most; for tests */
 void loop_exit(Loop *l, int code);
 
 /* The watchdog (WATCHDOG_USEC) is fed from the loop at half its time, as long as `alive` (NULL: always) says
  * true. */
 void loop_set_alive_check(Loop *l, bool (*alive)(void *userdata));
+
+/* When the iteration began, in usec. For what is done for each of many messages, and need not be exact. */
+uint64_t loop_now(Loop *l, clockid_t clock);
+
+/* Called at the end of each iteration in which something happened, behind all that was ready in it, and
+ * again behind the work that was put off to there. */
+void loop_set_rest(Loop *l, void (*rest)(void *userdata), void *userdata);
+
+/* Work that is put off to the end of the iteration, where it is done once for all that asked for it. Cheaper
+ * than a source of its own, which is an iteration of its own. Belongs to its owner. */
+typedef struct LoopWork LoopWork;
+struct LoopWork {
+        void (*run)(void *userdata);
+        void *userdata;
+        bool put_off;
+        LoopWork *prev, *next;
+};
+void loop_put_off(Loop *l, LoopWork *work); /* again while it is put off: nothing */
+void loop_drop(Loop *l, LoopWork *work);    /* it may be freed; nothing when it is not put off */
 
 /* sd_notify(); a no-op where nobody listens. */
 void loop_notify_status(Loop *l, const char *format, ...) _printf_(2, 3); /* STATUS= */

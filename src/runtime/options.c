@@ -9,13 +9,13 @@
 
 static const Option common[] = {
                 {"state-dir", "StateDirectory", OPTION_VALUE},
-                {"log-level", "LogLevel",       OPTION_VALUE},
+                {"log-level", "LogLevel", OPTION_VALUE},
 };
 
 static const struct option first[] = {
-                {"help",    no_argument,       NULL, 'h'},
-                {"version", no_argument,       NULL, 'v'},
-                {"config",  required_argument, NULL, 'c'},
+                {"help", no_argument, NULL, 'h'},
+                {"version", no_argument, NULL, 'v'},
+                {"config", required_argument, NULL, 'c'},
 };
 
 /* One run over the command line. */
@@ -155,6 +155,7 @@ static int apply_log_level(const Scan *s)
 
 int options_read(const Options *o, int argc, char **argv, void *object, Error *error)
 {
+        optind = 0; /* from the beginning, also the second time */
         Scan s = {.o = o, .object = object, .error = error};
         int r;
 

@@ -34,4 +34,5 @@ typedef struct Options {
 
 /* Files first, then the command line. 0, or 1 when --help or --version has been answered, or negative with
  * the reason in `error`. Sets the log level. */
+/* May be called again, for a reload, with a fresh object. */
 int options_read(const Options *o, int argc, char **argv, void *object, Error *error);

@@ -18,10 +18,10 @@
 #define READS_PER_WAKE_UP 8u /* so that one busy peer cannot keep the loop */
 
 struct Stream {
-        sd_event *event;
+        Loop *loop;
         int fd;
         sd_event_source *io;
-        sd_event_source *flush; /* post source: runs once after the callbacks of an iteration */
+        LoopWork flush; /* so that one write takes what all callbacks of an iteration appended */
         StreamCallbacks callbacks;
         void *userdata;
         Buffer input, output;
@@ -55,7 +55,7 @@ static void stream_end(Stream *s, int error)
 {
         if (s->io)
                 (void) sd_event_source_set_enabled(s->io, SD_EVENT_OFF);
-        (void) sd_event_source_set_enabled(s->flush, SD_EVENT_OFF);
+        loop_drop(s->loop, &s->flush);
         s->callbacks.ended(s, error, s->userdata);
 }
 
@@ -166,7 +166,7 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userda
         return 0;
 }
 
-static int on_flush(sd_event_source *source, void *userdata)
+static void on_flush(void *userdata)
 {
         Stream *s = userdata;
 
@@ -174,33 +174,26 @@ static int on_flush(sd_event_source *source, void *userdata)
                 stream_end(s, s->failed);
         else if (!s->connecting)
                 (void) stream_write(s);
-        return 0;
 }
 
-static int stream_alloc(sd_event *event, const StreamCallbacks *callbacks, void *userdata, Stream **ret)
+static int stream_alloc(Loop *loop, const StreamCallbacks *callbacks, void *userdata, Stream **ret)
 {
-        int r;
+        Stream *s = calloc(1, sizeof *s);
 
-        _cleanup_(stream_freep) Stream *s = calloc(1, sizeof *s);
         if (!s)
                 return -ENOMEM;
-        s->event = event;
+        s->loop = loop;
         s->fd = -1;
         s->callbacks = *callbacks;
         s->userdata = userdata;
-        r = sd_event_add_defer(event, &s->flush, on_flush, s);
-        if (r < 0)
-                return r;
-        (void) sd_event_source_set_enabled(s->flush, SD_EVENT_OFF);
-        /* Behind everything else that is ready, so that one write takes what all of it appended. */
-        (void) sd_event_source_set_priority(s->flush, SD_EVENT_PRIORITY_NORMAL + 10);
-        *ret = TAKE_PTR(s);
+        s->flush = (LoopWork){.run = on_flush, .userdata = s};
+        *ret = s;
         return 0;
 }
 
 static int watch(Stream *s, int fd)
 {
-        int r = sd_event_add_io(s->event, &s->io, fd, EPOLLIN, on_io, s);
+        int r = sd_event_add_io(loop_event(s->loop), &s->io, fd, EPOLLIN, on_io, s);
 
         if (r < 0)
                 return r;
@@ -209,10 +202,10 @@ static int watch(Stream *s, int fd)
         return 0;
 }
 
-int stream_new(sd_event *event, int fd, const StreamCallbacks *callbacks, void *userdata, Stream **ret)
+int stream_new(Loop *loop, int fd, const StreamCallbacks *callbacks, void *userdata, Stream **ret)
 {
         _cleanup_(stream_freep) Stream *s = NULL;
-        int r = stream_alloc(event, callbacks, userdata, &s);
+        int r = stream_alloc(loop, callbacks, userdata, &s);
 
         if (r >= 0)
                 r = watch(s, fd);
@@ -222,7 +215,7 @@ int stream_new(sd_event *event, int fd, const StreamCallbacks *callbacks, void *
         return 0;
 }
 
-static void set_tcp_options(int fd, uint64_t silence_usec)
+void stream_end_silence(int fd, uint64_t silence_usec)
 {
         unsigned silence_ms = (unsigned) MIN(silence_usec / USEC_PER_MSEC, (uint64_t) UINT32_MAX);
         int on = 1, idle = (int) MAX(silence_ms / 2000, 1u), interval = 1, count = 3;
@@ -243,7 +236,7 @@ static int connect_to(Stream *s, const Endpoint *e)
         if (fd < 0)
                 return -errno;
         if (e->address.ss_family != AF_UNIX)
-                set_tcp_options(fd, s->silence_usec);
+                stream_end_silence(fd, s->silence_usec);
         if (connect(fd, (const struct sockaddr *) &e->address, e->size) < 0 && errno != EINPROGRESS)
                 return -errno;
         r = watch(s, fd);
@@ -279,13 +272,13 @@ static void on_looked_up(const LookupAnswer *answer, void *userdata)
         s->lookup = lookup_free(s->lookup);
 }
 
-int stream_connect(sd_event *event, const Address *address, uint64_t silence_usec,
+int stream_connect(Loop *loop, const Address *address, uint64_t silence_usec,
                 const StreamCallbacks *callbacks, void *userdata, Stream **ret)
 {
         _cleanup_(stream_freep) Stream *s = NULL;
         int r;
 
-        r = stream_alloc(event, callbacks, userdata, &s);
+        r = stream_alloc(loop, callbacks, userdata, &s);
         if (r < 0)
                 return r;
         s->connecting = true;
@@ -295,7 +288,7 @@ int stream_connect(sd_event *event, const Address *address, uint64_t silence_use
                 s->n_endpoints = 1;
                 connect_on(s, 0);
         } else if (address->kind == ADDRESS_TCP)
-                r = lookup_start(event, address, on_looked_up, s, &s->lookup);
+                r = lookup_start(loop_event(loop), address, on_looked_up, s, &s->lookup);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(s);
@@ -309,7 +302,7 @@ Stream *stream_free(Stream *s)
         if (s->freed)
                 *s->freed = true;
         s->lookup = lookup_free(s->lookup);
-        sd_event_source_disable_unref(s->flush);
+        loop_drop(s->loop, &s->flush);
         sd_event_source_disable_unref(s->io);
         (void) close_clear(&s->fd);
         buffer_clear(&s->input);
@@ -330,7 +323,7 @@ Buffer *stream_output(Stream *s)
 
 void stream_flush(Stream *s)
 {
-        (void) sd_event_source_set_enabled(s->flush, SD_EVENT_ONESHOT);
+        loop_put_off(s->loop, &s->flush);
 }
 
 size_t stream_output_size(const Stream *s)
@@ -340,6 +333,10 @@ size_t stream_output_size(const Stream *s)
 
 void stream_pause(Stream *s, bool paused)
 {
+        /* Output that is about to be flushed must not be watched for: that is two more calls for each
+         * answer. */
+        if (paused == s->paused)
+                return;
         s->paused = paused;
         update_events(s);
 }

@@ -8,10 +8,9 @@
  * Back-pressure: reading pauses while the owner says so (stream_pause); the owner looks at
  * stream_output_size(). */
 
-#include <systemd/sd-event.h>
-
 #include "base/buffer.h"
 #include "model/address.h"
+#include "runtime/loop.h"
 
 typedef struct Stream Stream;
 
@@ -26,13 +25,17 @@ typedef struct StreamCallbacks {
 } StreamCallbacks;
 
 /* Takes over `fd` on success. */
-int stream_new(sd_event *event, int fd, const StreamCallbacks *callbacks, void *userdata, Stream **ret);
+int stream_new(Loop *loop, int fd, const StreamCallbacks *callbacks, void *userdata, Stream **ret);
 
 /* Begins a connection. The host of TCP may be a name: its addresses are looked up and tried in turn. TCP
  * gets TCP_NODELAY, keepalive and TCP_USER_TIMEOUT of `silence_usec`. Failing at once and failing later both
  * come as `ended`, never from inside this call. */
-int stream_connect(sd_event *event, const Address *address, uint64_t silence_usec,
+int stream_connect(Loop *loop, const Address *address, uint64_t silence_usec,
                 const StreamCallbacks *callbacks, void *userdata, Stream **ret);
+
+/* A TCP socket gets TCP_NODELAY, keepalive and TCP_USER_TIMEOUT, so that a peer that has gone without a word
+ * is found out after about so long. What a listening socket has, those that it accepts have, too. */
+void stream_end_silence(int fd, uint64_t silence_usec);
 
 Stream *stream_free(Stream *s); /* closes; nothing is called any more */
 DEFINE_CLEANUP(Stream *, stream_free)

@@ -13,12 +13,21 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/crash-point.h"
 #include "base/str-util.h"
 #include "base/time-util.h"
+#include "store/db-state.h"
 
 /* One transaction takes at most so many operations, so that a flood cannot put off the first one's sync for
  * ever. */
-#define BATCH_MAX 1024u
+#define BATCH_MAX 4096u
+
+/* So many are handed over without waiting for the end of the iteration: thread and loop then work at the
+ * same time. */
+#define KICK_AT 128u
+
+#define LAZY_NSEC 20000000
+#define LAZY_MAX  1024u /* under way: more are not left waiting, since they are memory */
 
 typedef struct Queue {
         DbOp *first;
@@ -26,9 +35,13 @@ typedef struct Queue {
 } Queue;
 
 struct Db {
-        sqlite3 *sql;
+        DbState state;
         int lock_fd;  /* held for as long as the database is open */
         int event_fd; /* readable while `finished` has operations */
+
+        Queue staged; /* submitted since the last kick; the loop's own */
+        bool urgent;  /* somebody waits for some of them */
+        unsigned n_staged;
 
         pthread_t thread;
         bool started;
@@ -37,6 +50,7 @@ struct Db {
         pthread_mutex_t mutex; /* guards what follows */
         pthread_cond_t wake;
         Queue submitted;
+        bool submitted_urgent; /* somebody waits for some of them */
         Queue finished;
         bool stop;
 
@@ -56,104 +70,21 @@ static void queue_append(Queue *q, DbOp *op)
         q->end = &op->next;
 }
 
-int db_error(sqlite3 *sql, int rc)
+/* Returns with the mutex held: something is there that somebody waits for, or that has waited long enough.
+ */
+static void wait_for_work(Db *db)
 {
-        static const struct {
-                int code, error;
-        } table[] = {
-                        {SQLITE_FULL,       ENOSPC },
-                        {SQLITE_NOMEM,      ENOMEM },
-                        {SQLITE_CONSTRAINT, EEXIST },
-                        {SQLITE_BUSY,       EBUSY  },
-                        {SQLITE_LOCKED,     EBUSY  },
-                        {SQLITE_READONLY,   EROFS  },
-                        {SQLITE_PERM,       EACCES },
-                        {SQLITE_CANTOPEN,   ENOENT },
-                        {SQLITE_CORRUPT,    EUCLEAN},
-                        {SQLITE_NOTADB,     EUCLEAN},
-                        {SQLITE_TOOBIG,     E2BIG  },
-                        {SQLITE_MISUSE,     EINVAL },
-        };
+        struct timespec until;
 
-        if (rc == SQLITE_OK || rc == SQLITE_DONE || rc == SQLITE_ROW)
-                return 0;
-        for (size_t i = 0; i < ELEMENTSOF(table); i++)
-                if (table[i].code == (rc & 0xFF))
-                        return -table[i].error;
-
-        int os = sql ? sqlite3_system_errno(sql) : 0;
-        return os > 0 ? -os : -EIO;
-}
-
-static int execute(sqlite3 *sql, const char *text)
-{
-        return db_error(sql, sqlite3_exec(sql, text, NULL, NULL, NULL));
-}
-
-/* SQLite keeps a list of a connection's statements; ours is found in it by its text, so no list of our own
- * is needed. A walk over a few dozen is cheap beside running one. */
-sqlite3_stmt *db_statement(sqlite3 *sql, const char *text)
-{
-        sqlite3_stmt *s = NULL;
-
-        while ((s = sqlite3_next_stmt(sql, s)))
-                if (str_equal(sqlite3_sql(s), text)) {
-                        (void) sqlite3_reset(s);
-                        (void) sqlite3_clear_bindings(s);
-                        return s;
-                }
-        if (sqlite3_prepare_v3(sql, text, -1, SQLITE_PREPARE_PERSISTENT, &s, NULL) != SQLITE_OK)
-                return NULL;
-        return s;
-}
-
-int db_step_done(sqlite3_stmt *s)
-{
-        int rc;
-
-        if (!s)
-                return -EIO;
-        while ((rc = sqlite3_step(s)) == SQLITE_ROW)
-                ;
-
-        int r = db_error(sqlite3_db_handle(s), rc);
-        (void) sqlite3_reset(s);
-        return r;
-}
-
-/* One operation inside the batch's transaction; what it wrote is undone when it fails. */
-static int run_one(Db *db, DbOp *op)
-{
-        int r;
-
-        r = db_step_done(db_statement(db->sql, "SAVEPOINT op"));
-        if (r < 0)
-                return r;
-
-        int result = op->run(op, db->sql);
-        if (result < 0)
-                (void) db_step_done(db_statement(db->sql, "ROLLBACK TO op"));
-        r = db_step_done(db_statement(db->sql, "RELEASE op"));
-        return result < 0 ? result : r;
-}
-
-/* SQLite itself rolls a transaction back on some errors (a full disk among them); then all of the batch is
- * gone. */
-static int run_batch(Db *db, DbOp *first)
-{
-        int r;
-
-        r = db_step_done(db_statement(db->sql, "BEGIN IMMEDIATE"));
-        for (DbOp *op = first; op && r >= 0; op = op->next) {
-                op->result = run_one(db, op);
-                if (sqlite3_get_autocommit(db->sql))
-                        r = op->result < 0 ? op->result : -EIO;
-        }
-        if (r >= 0)
-                r = db_step_done(db_statement(db->sql, "COMMIT"));
-        if (r < 0 && !sqlite3_get_autocommit(db->sql))
-                (void) db_step_done(db_statement(db->sql, "ROLLBACK"));
-        return r;
+        while (!db->submitted.first && !db->stop)
+                (void) pthread_cond_wait(&db->wake, &db->mutex);
+        (void) clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_nsec += LAZY_NSEC;
+        until.tv_sec += until.tv_nsec / 1000000000;
+        until.tv_nsec %= 1000000000;
+        while (!db->submitted_urgent && !db->stop)
+                if (pthread_cond_timedwait(&db->wake, &db->mutex, &until) == ETIMEDOUT)
+                        break;
 }
 
 /* Takes at most BATCH_MAX operations off the queue, waiting for the first; NULL when it is empty and we
@@ -165,8 +96,8 @@ static DbOp *take_batch(Db *db)
         unsigned n = 0;
 
         (void) pthread_mutex_lock(&db->mutex);
-        while (!db->submitted.first && !db->stop)
-                (void) pthread_cond_wait(&db->wake, &db->mutex);
+        wait_for_work(db);
+        db->submitted_urgent = false;
 
         end = &db->submitted.first;
         while (*end && n++ < BATCH_MAX)
@@ -176,6 +107,8 @@ static DbOp *take_batch(Db *db)
                 db->submitted.first = *end;
                 if (!*end)
                         db->submitted.end = &db->submitted.first;
+                else
+                        db->submitted_urgent = true; /* maybe; it has waited, too */
                 *end = NULL;
         }
         (void) pthread_mutex_unlock(&db->mutex);
@@ -204,10 +137,18 @@ static void *writer_thread(void *userdata)
 
         while ((first = take_batch(db))) {
                 atomic_store(&db->busy_since, now_usec(CLOCK_BOOTTIME));
-                int r = run_batch(db, first);
-                atomic_store(&db->busy_since, 0);
+                int r = db_state_run(&db->state, first);
+                /* The log may hold the space that is missing. */
+                if (r == -ENOSPC)
+                        (void) sqlite3_wal_checkpoint_v2(
+                                        db->state.sql, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
                 hand_back(db, first, r);
+                db_state_learn(&db->state);
+                if (db_state_is_large(&db->state))
+                        (void) db_state_flush(&db->state); /* else the next batch tries */
+                atomic_store(&db->busy_since, 0);
         }
+        (void) db_state_flush(&db->state); /* else the next start does it */
         return NULL;
 }
 
@@ -233,6 +174,11 @@ static int take_lock(const char *path, uint64_t lock_usec, int *ret_fd, Error *e
         }
         *ret_fd = TAKE_FD(fd);
         return 0;
+}
+
+static int execute(sqlite3 *sql, const char *text)
+{
+        return db_error(sql, sqlite3_exec(sql, text, NULL, NULL, NULL));
 }
 
 static int user_version(sqlite3 *sql)
@@ -279,7 +225,7 @@ static int open_sql(Db *db, const char *path, Error *error)
                                       "PRAGMA journal_mode=WAL;"
                                       "PRAGMA synchronous=FULL;"
                                       "PRAGMA foreign_keys=ON;"
-                                      "PRAGMA wal_autocheckpoint=4000";
+                                      "PRAGMA wal_autocheckpoint=1000";
         int r;
 
         /* SQLite makes its files as the umask says; these hold messages. */
@@ -288,29 +234,40 @@ static int open_sql(Db *db, const char *path, Error *error)
                 return error_set(error, -errno, "cannot open %s: %s", path, strerror(errno));
 
         int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
-        int rc = sqlite3_open_v2(path, &db->sql, flags, NULL);
+        int rc = sqlite3_open_v2(path, &db->state.sql, flags, NULL);
         if (rc != SQLITE_OK)
-                return error_set(error, db_error(db->sql, rc), "cannot open %s: %s", path,
+                return error_set(error, db_error(db->state.sql, rc), "cannot open %s: %s", path,
                                 sqlite3_errstr(rc));
 
-        r = execute(db->sql, pragmas);
+        r = execute(db->state.sql, pragmas);
         if (r < 0)
-                return error_set(error, r, "cannot read %s: %s", path, sqlite3_errmsg(db->sql));
+                return error_set(error, r, "cannot read %s: %s", path, sqlite3_errmsg(db->state.sql));
         return 0;
 }
 
-int db_open(const char *path, const char *const *migrations, uint64_t lock_usec, Db **ret, Error *error)
+int db_open(const char *path, const char *const *migrations, uint64_t lock_usec, const DbHot *hot, Db **ret,
+                Error *error)
 {
+        pthread_condattr_t monotonic;
         int r;
 
         _cleanup_(db_closep) Db *db = calloc(1, sizeof *db);
-        if (!db)
+        if (!db) {
+                if (hot)
+                        hot->free(hot->hot);
                 return -ENOMEM;
+        }
+        if (hot)
+                db->state.hot = *hot;
         db->lock_fd = -1;
         queue_init(&db->submitted);
         queue_init(&db->finished);
+        queue_init(&db->staged);
         (void) pthread_mutex_init(&db->mutex, NULL);
-        (void) pthread_cond_init(&db->wake, NULL);
+        (void) pthread_condattr_init(&monotonic);
+        (void) pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+        (void) pthread_cond_init(&db->wake, &monotonic);
+        (void) pthread_condattr_destroy(&monotonic);
 
         db->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         if (db->event_fd < 0)
@@ -321,7 +278,10 @@ int db_open(const char *path, const char *const *migrations, uint64_t lock_usec,
         r = open_sql(db, path, error);
         if (r < 0)
                 return r;
-        r = migrate(db->sql, path, migrations, error);
+        r = migrate(db->state.sql, path, migrations, error);
+        if (r < 0)
+                return r;
+        r = hot ? db_state_open_redo(&db->state, path, error) : 0;
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(db);
@@ -338,6 +298,8 @@ int db_start(Db *db)
         int r = pthread_create(&db->thread, NULL, writer_thread, db);
         (void) pthread_sigmask(SIG_SETMASK, &before, NULL);
         db->started = r == 0;
+        if (db->started)
+                (void) pthread_setname_np(db->thread, "writer"); /* for top and perf */
         return -r;
 }
 
@@ -348,6 +310,7 @@ Db *db_close(Db *db)
         if (!db)
                 return NULL;
         if (db->started) {
+                db_kick(db);
                 (void) pthread_mutex_lock(&db->mutex);
                 db->stop = true;
                 (void) pthread_cond_signal(&db->wake);
@@ -355,9 +318,10 @@ Db *db_close(Db *db)
                 (void) pthread_join(db->thread, NULL);
                 db_dispatch(db);
         }
-        while (db->sql && (s = sqlite3_next_stmt(db->sql, NULL)))
+        while (db->state.sql && (s = sqlite3_next_stmt(db->state.sql, NULL)))
                 (void) sqlite3_finalize(s);
-        (void) sqlite3_close(db->sql);
+        (void) sqlite3_close(db->state.sql);
+        db_state_clear(&db->state);
         (void) close_clear(&db->event_fd);
         (void) close_clear(&db->lock_fd);
         (void) pthread_cond_destroy(&db->wake);
@@ -369,7 +333,7 @@ Db *db_close(Db *db)
 sqlite3 *db_sql(Db *db)
 {
         assert(!db->started);
-        return db->sql;
+        return db->state.sql;
 }
 
 int db_lock_fd(Db *db)
@@ -377,15 +341,37 @@ int db_lock_fd(Db *db)
         return db->lock_fd;
 }
 
+void db_submit_lazily(Db *db, DbOp *op)
+{
+        queue_append(&db->staged, op);
+        db->n_staged++;
+        db->pending++;
+        db->urgent |= db->pending > LAZY_MAX;
+        if (db->n_staged >= KICK_AT)
+                db_kick(db);
+}
+
 void db_submit(Db *db, DbOp *op)
 {
+        db->urgent = true;
+        db_submit_lazily(db, op);
+}
+
+void db_kick(Db *db)
+{
+        if (!db->staged.first)
+                return;
         (void) pthread_mutex_lock(&db->mutex);
-        bool idle = !db->submitted.first;
-        queue_append(&db->submitted, op);
-        if (idle)
+        bool wake = !db->submitted.first || (db->urgent && !db->submitted_urgent);
+        db->submitted_urgent |= db->urgent;
+        *db->submitted.end = db->staged.first;
+        db->submitted.end = db->staged.end;
+        if (wake)
                 (void) pthread_cond_signal(&db->wake);
         (void) pthread_mutex_unlock(&db->mutex);
-        db->pending++;
+        queue_init(&db->staged);
+        db->n_staged = 0;
+        db->urgent = false;
 }
 
 int db_fd(Db *db)
@@ -408,7 +394,9 @@ void db_dispatch(Db *db)
         for (DbOp *next; op; op = next) {
                 next = op->next;
                 db->pending--;
+                crash_point("before-done");
                 op->done(op, op->result);
+                crash_point("behind-done");
         }
 }
 

@@ -7,9 +7,10 @@
 #include <string.h>
 
 #include "store/column.h"
+#include "store/dedup-tables.h"
 
 /* Sequences are stored as SQLite's signed integers: 2^63 of them are as good as all. */
-const char *const dedup_migrations[] = {
+static const char *const migrations[] = {
                 "CREATE TABLE identity ("
                 "  one INTEGER PRIMARY KEY CHECK (one = 1),"
                 "  id BLOB NOT NULL, instance BLOB NOT NULL, boot BLOB NOT NULL,"
@@ -23,8 +24,18 @@ const char *const dedup_migrations[] = {
                 "  attempt INTEGER NOT NULL, outcome INTEGER NOT NULL, reply BLOB NOT NULL,"
                 "  PRIMARY KEY (stream, sequence)"
                 ") WITHOUT ROWID",
+
+                "CREATE TABLE redo (applied INTEGER NOT NULL); INSERT INTO redo VALUES (0)",
                 NULL,
 };
+
+int dedup_open(const char *path, uint64_t lock_usec, Db **ret, Error *error)
+{
+        DbHot hot;
+        int r = dedup_hot_new(&hot);
+
+        return r < 0 ? r : db_open(path, migrations, lock_usec, &hot, ret, error);
+}
 
 /* The ranges of a set as pairs of big-endian numbers, as they also are on the wire. */
 static uint64_t *pack_ranges(const SequenceSet *set)
@@ -174,11 +185,8 @@ void dedup_identity_op_init(DedupIdentityOp *o)
         *o = (DedupIdentityOp){.op.run = identity_run};
 }
 
-static int record_run(DbOp *op, sqlite3 *sql)
+int dedup_tables_record(sqlite3 *sql, const DedupRecord *record, const void *reply, size_t reply_size)
 {
-        DedupRecordOp *o = CONTAINER_OF(op, DedupRecordOp, op);
-        int r;
-
         /* The condition sees only a record that stands in the way: a failed one gives way to a later
          * attempt. */
         sqlite3_stmt *s = db_statement(sql,
@@ -190,22 +198,26 @@ static int record_run(DbOp *op, sqlite3 *sql)
                         " AND outcome.attempt < excluded.attempt");
         if (!s)
                 return -EIO;
-        bind_id(s, 1, o->record.stream);
-        bind_u64(s, 2, o->record.sequence);
-        bind_id(s, 3, o->record.message);
-        bind_u64(s, 4, o->record.attempt);
-        (void) sqlite3_bind_int(s, 5, (int) o->record.outcome);
-        bind_bytes(s, 6, o->reply, o->reply_size);
+        bind_id(s, 1, record->stream);
+        bind_u64(s, 2, record->sequence);
+        bind_id(s, 3, record->message);
+        bind_u64(s, 4, record->attempt);
+        (void) sqlite3_bind_int(s, 5, (int) record->outcome);
+        bind_bytes(s, 6, reply, reply_size);
         (void) sqlite3_bind_int(s, 7, OUTCOME_FAILED);
-        r = db_step_done(s);
-        if (r < 0)
-                return r;
-        return sqlite3_changes(sql) == 1 ? 0 : -EEXIST;
+        return db_step_done(s);
+}
+
+static int record_run(DbOp *op, sqlite3 *sql)
+{
+        const DedupRecordOp *o = CONTAINER_OF(op, DedupRecordOp, op);
+
+        return dedup_tables_record(sql, &o->record, o->reply, o->reply_size);
 }
 
 void dedup_record_op_init(DedupRecordOp *o)
 {
-        *o = (DedupRecordOp){.op.run = record_run};
+        *o = (DedupRecordOp){.op = {.run = record_run, .redo = dedup_redo_record}};
 }
 
 static int delete_range(sqlite3 *sql, sd_id128_t stream, uint64_t first, uint64_t last)
@@ -221,15 +233,13 @@ static int delete_range(sqlite3 *sql, sd_id128_t stream, uint64_t first, uint64_
         return db_step_done(s);
 }
 
-static int prune_run(DbOp *op, sqlite3 *sql)
+int dedup_tables_prune(sqlite3 *sql, sd_id128_t stream, const SequenceSet *set)
 {
-        DedupPruneOp *o = CONTAINER_OF(op, DedupPruneOp, op);
-        const SequenceSet *set = o->settled;
         int r;
 
-        r = delete_range(sql, o->stream, 0, set->low - 1);
+        r = delete_range(sql, stream, 0, set->low - 1);
         for (size_t i = 0; i < set->n_ranges && r >= 0; i++)
-                r = delete_range(sql, o->stream, set->ranges[i].first, set->ranges[i].last);
+                r = delete_range(sql, stream, set->ranges[i].first, set->ranges[i].last);
         if (r < 0)
                 return r;
 
@@ -237,7 +247,7 @@ static int prune_run(DbOp *op, sqlite3 *sql)
                         sql, "INSERT OR REPLACE INTO stream (stream, low, ranges) VALUES (?, ?, ?)");
         uint64_t *packed = pack_ranges(set);
         if (s && packed) {
-                bind_id(s, 1, o->stream);
+                bind_id(s, 1, stream);
                 bind_u64(s, 2, MIN(set->low, (uint64_t) INT64_MAX));
                 bind_bytes(s, 3, packed, set->n_ranges * 2 * sizeof *packed);
                 r = db_step_done(s);
@@ -247,9 +257,16 @@ static int prune_run(DbOp *op, sqlite3 *sql)
         return r;
 }
 
+static int prune_run(DbOp *op, sqlite3 *sql)
+{
+        const DedupPruneOp *o = CONTAINER_OF(op, DedupPruneOp, op);
+
+        return dedup_tables_prune(sql, o->stream, o->settled);
+}
+
 void dedup_prune_op_init(DedupPruneOp *o)
 {
-        *o = (DedupPruneOp){.op.run = prune_run};
+        *o = (DedupPruneOp){.op = {.run = prune_run, .redo = dedup_redo_prune}};
 }
 
 static int forget_run(DbOp *op, sqlite3 *sql)

@@ -15,7 +15,8 @@
 #include "model/sequence-set.h"
 #include "store/db.h"
 
-extern const char *const dedup_migrations[];
+/* As db_open(). */
+int dedup_open(const char *path, uint64_t lock_usec, Db **ret, Error *error);
 
 /* Who the receiver is to discovery. `lock_*` and `boot` tell whether `instance` was started from this very
  * directory: a copy of it has another inode, and then nothing is claimed about the old instance. */
@@ -53,8 +54,8 @@ typedef struct DedupIdentityOp {
 } DedupIdentityOp;
 void dedup_identity_op_init(DedupIdentityOp *o); /* replaces the identity */
 
-/* Records an outcome. Over a failed one of a lower attempt it is replaced; over a final one the operation
- * fails with -EEXIST: a final outcome is never replaced. */
+/* Records an outcome. A failed one gives way to that of a higher attempt of the same message; any other
+ * stays, whatever comes: a final outcome is never replaced. */
 typedef struct DedupRecordOp {
         DbOp op;
         DedupRecord record;

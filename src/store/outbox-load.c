@@ -4,7 +4,14 @@
 
 #include "base/cleanup.h"
 #include "store/column.h"
-#include "store/outbox.h"
+#include "store/outbox-tables.h"
+
+/* A whole with how many of its members acked, how many failed, and how many there are. */
+#define MEMBERS(what)                                                                                       \
+        "(SELECT count(*) FROM delivery e WHERE e.message = d.message AND e.member > 0" what ")"
+#define OUTBOX_WHOLE_COLUMNS                                                                                \
+        OUTBOX_FIELDS ", " MEMBERS(" AND e.state = 5") ", " MEMBERS(                                        \
+                        " AND e.state IN (6, 7, 8)") ", " MEMBERS("") OUTBOX_TABLES
 
 #define LOCK_USEC (5 * USEC_PER_SEC)
 
@@ -28,12 +35,39 @@ static const char *const migrations[] = {
                 "  stream BLOB NOT NULL, receiver BLOB NOT NULL, PRIMARY KEY (stream, receiver)"
                 ") WITHOUT ROWID;"
                 "CREATE TABLE receiver (id BLOB PRIMARY KEY, record TEXT NOT NULL) WITHOUT ROWID",
+
+                /* -1: as the configuration says */
+                "ALTER TABLE message ADD COLUMN ack_timeout INTEGER NOT NULL DEFAULT -1;"
+                "ALTER TABLE message ADD COLUMN backoff INTEGER NOT NULL DEFAULT -1;"
+                "ALTER TABLE message ADD COLUMN backoff_max INTEGER NOT NULL DEFAULT -1;"
+                "ALTER TABLE message ADD COLUMN max_attempts INTEGER NOT NULL DEFAULT -1;"
+                "ALTER TABLE message ADD COLUMN start INTEGER NOT NULL DEFAULT 0;"
+                "ALTER TABLE message ADD COLUMN deadline INTEGER NOT NULL DEFAULT 0;"
+                "ALTER TABLE message ADD COLUMN key TEXT;"
+                "CREATE UNIQUE INDEX message_key ON message (key) WHERE key IS NOT NULL;"
+                "ALTER TABLE delivery ADD COLUMN priority INTEGER NOT NULL DEFAULT 4;"
+                "ALTER TABLE delivery ADD COLUMN sent INTEGER NOT NULL DEFAULT 0;"
+                "ALTER TABLE delivery ADD COLUMN wake INTEGER;"
+                "DROP INDEX delivery_queue;"
+                "CREATE INDEX delivery_queue ON delivery (queue, priority DESC, message) WHERE state = 0;"
+                "CREATE INDEX delivery_wake ON delivery (wake, message) WHERE wake IS NOT NULL;"
+                "CREATE TABLE attempt ("
+                "  message INTEGER NOT NULL, member INTEGER NOT NULL, n INTEGER NOT NULL,"
+                "  attempt INTEGER NOT NULL, sent INTEGER NOT NULL, ended INTEGER NOT NULL,"
+                "  receiver_name TEXT NOT NULL, outcome TEXT NOT NULL, detail TEXT NOT NULL,"
+                "  PRIMARY KEY (message, member, n)"
+                ") WITHOUT ROWID",
+
+                "CREATE TABLE redo (applied INTEGER NOT NULL); INSERT INTO redo VALUES (0)",
                 NULL,
 };
 
 int outbox_open(const char *path, Db **ret, Error *error)
 {
-        return db_open(path, migrations, LOCK_USEC, ret, error);
+        DbHot hot;
+        int r = outbox_hot_new(&hot);
+
+        return r < 0 ? r : db_open(path, migrations, LOCK_USEC, &hot, ret, error);
 }
 
 int outbox_read_record(sqlite3_stmt *s, OutboxRecord *ret)
@@ -47,6 +81,19 @@ int outbox_read_record(sqlite3_stmt *s, OutboxRecord *ret)
                         .attempts = (uint32_t) column_u64(s, 11),
                         .duplicate = sqlite3_column_int(s, 12),
                         .settled_usec = column_u64(s, 14),
+                        .member = (uint32_t) column_u64(s, 16),
+                        .sent_usec = column_u64(s, 17),
+                        .wake_usec = column_u64(s, 18),
+                        .policy =
+                                        {
+                                                        .ack_timeout_usec = column_u64(s, 19),
+                                                        .backoff_usec = column_u64(s, 20),
+                                                        .backoff_max_usec = column_u64(s, 21),
+                                                        .max_attempts = column_u64(s, 22),
+                                                        .start_usec = column_u64(s, 23),
+                                                        .deadline_usec = column_u64(s, 24),
+                                                        .priority = (unsigned) column_u64(s, 25),
+                                        },
         };
         _cleanup_free_ char *name = NULL;
         int r;
@@ -95,7 +142,7 @@ static int load_client(sqlite3_stmt *s, const OutboxLoad *load)
         int r = column_id(s, 0, &id);
 
         if (r >= 0)
-                load->client(id, column_u64(s, 1), column_u64(s, 2), load->userdata);
+                load->client(id, column_u64(s, 1), column_u64(s, 2), column_u64(s, 3), load->userdata);
         return r;
 }
 
@@ -114,6 +161,19 @@ static int load_bound(sqlite3_stmt *s, const OutboxLoad *load)
 static int load_queued(sqlite3_stmt *s, const OutboxLoad *load)
 {
         return load->queued((const char *) sqlite3_column_text(s, 0), column_u64(s, 1), load->userdata);
+}
+
+static int load_whole(sqlite3_stmt *s, const OutboxLoad *load)
+{
+        OutboxRecord record;
+        int r = outbox_read_record(s, &record);
+
+        if (r < 0)
+                return r;
+        r = load->whole(&record, (unsigned) column_u64(s, 26), (unsigned) column_u64(s, 27),
+                        (unsigned) column_u64(s, 28), load->userdata);
+        outbox_record_clear(&record);
+        return r;
 }
 
 static int load_stream(sqlite3_stmt *s, const OutboxLoad *load)
@@ -150,22 +210,31 @@ static int ensure_client(Db *db)
 
 int outbox_load(Db *db, const OutboxLoad *load)
 {
-        /* 0 queued, 1 bound, 4 cancelling; from 5 on final. */
+        /* 0 queued, 1 bound, 4 cancelling, 11 giving up; 10 a whole; 5 to 8 final. */
         static const struct {
                 const char *text;
                 int (*row)(sqlite3_stmt *s, const OutboxLoad *load);
         } walks[] = {
-                        {"SELECT id, (SELECT ifnull(max(number), 0) FROM message),"
-                         " (SELECT count(*) FROM delivery WHERE state < 5) FROM client", load_client  },
-                        {"SELECT " OUTBOX_COLUMNS " WHERE d.state IN (1, 4) ORDER BY m.number",                   load_bound   },
-                        {"SELECT queue, count(*) FROM delivery WHERE state = 0 GROUP BY queue",                   load_queued  },
-                        {"SELECT stream, receiver FROM stream",                                                   load_stream  },
-                        {"SELECT id, record FROM receiver",                                                       load_receiver},
+                        {"SELECT id, (SELECT ifnull(max(number), 0) FROM message), (SELECT count(*) FROM "
+                         "delivery"
+                         " WHERE member = 0 AND state NOT IN (5, 6, 7, 8)), (SELECT count(*) FROM delivery"
+                         " WHERE member = 0 AND state IN (6, 8)) FROM client",
+                                        load_client},
+                        {"SELECT " OUTBOX_COLUMNS " WHERE d.state IN (1, 4, 11) AND d.receiver IS NOT NULL"
+                         " ORDER BY m.number",
+                                        load_bound},
+                        {"SELECT queue, count(*) FROM delivery WHERE state = 0 GROUP BY queue", load_queued},
+                        {"SELECT " OUTBOX_WHOLE_COLUMNS
+                         " WHERE d.state IN (10, 4, 11) AND d.receiver IS NULL",
+                                        load_whole},
+                        {"SELECT stream, receiver FROM stream", load_stream},
+                        {"SELECT id, record FROM receiver", load_receiver},
         };
         int r;
 
         static_assert(DELIVERY_QUEUED == 0 && DELIVERY_BOUND == 1 && DELIVERY_CANCELLING == 4 &&
-                                        DELIVERY_ACKED == 5,
+                                        DELIVERY_ACKED == 5 && DELIVERY_DEAD == 8 && DELIVERY_DELAYED == 9 &&
+                                        DELIVERY_GATHERING == 10 && DELIVERY_GIVING_UP == 11,
                         "the queries above name states by number");
         r = ensure_client(db);
         for (size_t i = 0; i < ELEMENTSOF(walks) && r >= 0; i++)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "store/column.h"
+#include "store/outbox-tables.h"
 
 void outbox_record_clear(OutboxRecord *record)
 {
@@ -23,20 +24,36 @@ void outbox_records_free(OutboxRecord *records, size_t n)
         free(records);
 }
 
-/* The receiver may remember the stream from the first message on, so its row is there before. */
-static int keep_stream(sqlite3 *sql, const OutboxRecord *record)
+OutboxAttempt *outbox_attempts_free(OutboxAttempt *first)
 {
-        if (sd_id128_is_null(record->stream))
+        while (first) {
+                OutboxAttempt *next = first->next;
+                free(first->detail);
+                free(first);
+                first = next;
+        }
+        return NULL;
+}
+
+int outbox_tables_stream(sqlite3 *sql, sd_id128_t stream, sd_id128_t receiver)
+{
+        if (sd_id128_is_null(stream))
                 return 0;
         sqlite3_stmt *s = db_statement(sql, "INSERT OR IGNORE INTO stream (stream, receiver) VALUES (?, ?)");
         if (!s)
                 return -EIO;
-        bind_id(s, 1, record->stream);
-        bind_id(s, 2, record->receiver);
+        bind_id(s, 1, stream);
+        bind_id(s, 2, receiver);
         return db_step_done(s);
 }
 
-/* Parameters 1 to 10 of both statements on `delivery` that write how far it got. */
+/* The receiver may remember the stream from the first message on, so its row is there before. */
+static int keep_stream(sqlite3 *sql, const OutboxRecord *record)
+{
+        return outbox_tables_stream(sql, record->stream, record->receiver);
+}
+
+/* Parameters 1 to 14 of both statements on `delivery` that write how far it got. */
 static void bind_progress(sqlite3_stmt *s, const OutboxRecord *record)
 {
         (void) sqlite3_bind_int(s, 1, (int) record->state);
@@ -49,18 +66,58 @@ static void bind_progress(sqlite3_stmt *s, const OutboxRecord *record)
         bind_text(s, 8, record->error);
         bind_u64(s, 9, record->settled_usec);
         bind_bytes(s, 10, record->reply, record->reply_size);
-        bind_u64(s, 11, record->number);
+        bind_u64(s, 11, record->sent_usec);
+        if (record->wake_usec > 0)
+                bind_u64(s, 12, record->wake_usec);
+        else
+                (void) sqlite3_bind_null(s, 12);
+        bind_u64(s, 13, record->number);
+        bind_u64(s, 14, record->member);
 }
 
-static int insert_run(DbOp *op, sqlite3 *sql)
+static int insert_delivery(sqlite3 *sql, const OutboxRecord *record)
 {
-        const OutboxInsertOp *o = CONTAINER_OF(op, OutboxInsertOp, op);
-        const OutboxRecord *record = &o->record;
+        sqlite3_stmt *s = db_statement(sql,
+                        "INSERT INTO delivery (state, receiver, receiver_name, stream, sequence, attempts,"
+                        " duplicate, error, settled, reply, sent, wake, message, member, queue, priority)"
+                        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
         int r;
 
-        sqlite3_stmt *s =
-                        db_statement(sql, "INSERT INTO message (number, id, target, size, accepted, payload)"
-                                          " VALUES (?, ?, ?, ?, ?, ?)");
+        if (!s)
+                return -EIO;
+        bind_progress(s, record);
+        bind_text(s, 15, record->queue);
+        (void) sqlite3_bind_int(s, 16, (int) record->policy.priority);
+        r = db_step_done(s);
+        return r < 0 ? r : keep_stream(sql, record);
+}
+
+/* -EEXIST with the id when a message has that key. */
+static int find_key(sqlite3 *sql, const char *key, sd_id128_t *ret)
+{
+        sqlite3_stmt *s = db_statement(sql, "SELECT id FROM message WHERE key = ?");
+        int rc, r = 0;
+
+        if (!s)
+                return -EIO;
+        bind_text(s, 1, key);
+        rc = sqlite3_step(s);
+        if (rc == SQLITE_ROW)
+                r = column_id(s, 0, ret) < 0 ? -EUCLEAN : -EEXIST;
+        else if (rc != SQLITE_DONE)
+                r = db_error(sql, rc);
+        (void) sqlite3_reset(s);
+        return r;
+}
+
+static int insert_message(sqlite3 *sql, const OutboxInsertOp *o)
+{
+        const OutboxRecord *record = &o->record;
+        sqlite3_stmt *s = db_statement(sql, "INSERT INTO message (number, id, target, size, accepted, "
+                                            "payload, ack_timeout, backoff,"
+                                            " backoff_max, max_attempts, start, deadline, key)"
+                                            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+
         if (!s)
                 return -EIO;
         bind_u64(s, 1, record->number);
@@ -69,30 +126,78 @@ static int insert_run(DbOp *op, sqlite3 *sql)
         bind_u64(s, 4, record->size);
         bind_u64(s, 5, record->accepted_usec);
         bind_bytes(s, 6, o->payload, record->size);
-        r = db_step_done(s);
-        if (r < 0)
-                return r;
+        bind_u64(s, 7, record->policy.ack_timeout_usec);
+        bind_u64(s, 8, record->policy.backoff_usec);
+        bind_u64(s, 9, record->policy.backoff_max_usec);
+        bind_u64(s, 10, record->policy.max_attempts);
+        bind_u64(s, 11, record->policy.start_usec);
+        bind_u64(s, 12, record->policy.deadline_usec);
+        if (o->key)
+                bind_text(s, 13, o->key);
+        else
+                (void) sqlite3_bind_null(s, 13);
+        return db_step_done(s);
+}
 
-        s = db_statement(sql,
-                        "INSERT INTO delivery (state, receiver, receiver_name, stream, sequence, attempts,"
-                        " duplicate, error, settled, reply, message, member, queue)"
-                        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)");
-        if (!s)
-                return -EIO;
-        bind_progress(s, record);
-        bind_text(s, 12, record->queue);
-        r = db_step_done(s);
-        return r < 0 ? r : keep_stream(sql, record);
+int outbox_tables_insert(sqlite3 *sql, const OutboxInsertOp *o)
+{
+        int r = insert_message(sql, o);
+
+        if (r >= 0)
+                r = insert_delivery(sql, &o->record);
+        for (size_t i = 0; i < o->n_members && r >= 0; i++)
+                r = insert_delivery(sql, o->members + i);
+        return r;
+}
+
+static int insert_run(DbOp *op, sqlite3 *sql)
+{
+        OutboxInsertOp *o = CONTAINER_OF(op, OutboxInsertOp, op);
+        int r = o->key ? find_key(sql, o->key, &o->existing) : 0;
+
+        return r < 0 ? r : outbox_tables_insert(sql, o);
 }
 
 void outbox_insert_op_init(OutboxInsertOp *o)
 {
-        *o = (OutboxInsertOp){.op.run = insert_run};
+        *o = (OutboxInsertOp){.op = {.run = insert_run, .redo = outbox_redo_insert}};
 }
 
+static int join_run(DbOp *op, sqlite3 *sql)
+{
+        OutboxRecord *member = &CONTAINER_OF(op, OutboxJoinOp, op)->member;
+        sqlite3_stmt *s = db_statement(
+                        sql, "SELECT max(member), max(queue = ?2) FROM delivery WHERE message = ?1");
+        int rc, r = 0;
+
+        if (!s)
+                return -EIO;
+        bind_u64(s, 1, member->number);
+        bind_text(s, 2, member->queue);
+        rc = sqlite3_step(s);
+        if (rc != SQLITE_ROW)
+                r = db_error(sql, rc);
+        else if (sqlite3_column_int(s, 1))
+                r = -EEXIST;
+        member->member = rc == SQLITE_ROW ? (uint32_t) column_u64(s, 0) + 1 : 0;
+        (void) sqlite3_reset(s);
+        if (r >= 0 && member->member > MEMBERS_MAX)
+                r = -E2BIG;
+        return r < 0 ? r : insert_delivery(sql, member);
+}
+
+void outbox_join_op_init(OutboxJoinOp *o)
+{
+        *o = (OutboxJoinOp){.op.run = join_run};
+}
+
+/* Nobody needs it any more when the whole is acked or cancelled and no member is under way. */
 static int drop_payload(sqlite3 *sql, uint64_t number)
 {
-        sqlite3_stmt *s = db_statement(sql, "UPDATE message SET payload = NULL WHERE number = ?");
+        sqlite3_stmt *s = db_statement(sql, "UPDATE message SET payload = NULL WHERE number = ?1 AND NOT "
+                                            "EXISTS (SELECT 1 FROM delivery"
+                                            " WHERE message = ?1 AND (state NOT IN (5, 6, 7, 8) OR (member "
+                                            "= 0 AND state IN (6, 8))))");
 
         if (!s)
                 return -EIO;
@@ -100,68 +205,212 @@ static int drop_payload(sqlite3 *sql, uint64_t number)
         return db_step_done(s);
 }
 
-static int save_run(DbOp *op, sqlite3 *sql)
+static int add_attempt(sqlite3 *sql, uint64_t number, const OutboxAttempt *a)
 {
-        const OutboxRecord *record = &CONTAINER_OF(op, OutboxSaveOp, op)->record;
+        sqlite3_stmt *s = db_statement(sql, "INSERT INTO attempt (message, member, n, attempt, sent, ended, "
+                                            "receiver_name, outcome,"
+                                            " detail) VALUES (?1, ?2, (SELECT ifnull(max(n), 0) + 1 FROM "
+                                            "attempt WHERE message = ?1"
+                                            " AND member = ?2), ?3, ?4, ?5, ?6, ?7, ?8)");
+
+        if (!s)
+                return -EIO;
+        bind_u64(s, 1, number);
+        bind_u64(s, 2, a->member);
+        bind_u64(s, 3, a->attempt);
+        bind_u64(s, 4, a->sent_usec);
+        bind_u64(s, 5, a->ended_usec);
+        bind_text(s, 6, a->receiver_name);
+        bind_text(s, 7, a->outcome);
+        bind_text(s, 8, a->detail);
+        return db_step_done(s);
+}
+
+static int add_attempts(sqlite3 *sql, uint64_t number, const OutboxAttempt *first)
+{
+        int r = 0;
+
+        for (const OutboxAttempt *a = first; a && r >= 0; a = a->next)
+                r = add_attempt(sql, number, a);
+        if (r < 0 || !first)
+                return r;
+        sqlite3_stmt *s = db_statement(sql, "DELETE FROM attempt WHERE message = ?1 AND member = ?2 AND n "
+                                            "<= (SELECT max(n) FROM attempt"
+                                            " WHERE message = ?1 AND member = ?2) - ?3");
+        if (!s)
+                return -EIO;
+        bind_u64(s, 1, number);
+        bind_u64(s, 2, first->member);
+        bind_u64(s, 3, ATTEMPTS_KEPT);
+        return db_step_done(s);
+}
+
+int outbox_tables_save(sqlite3 *sql, const OutboxRecord *record, const OutboxAttempt *attempts)
+{
         int r;
 
         sqlite3_stmt *s = db_statement(sql,
                         "UPDATE delivery SET state = ?, receiver = ?, receiver_name = ?,"
                         " stream = ?, sequence = ?, attempts = ?, duplicate = ?, error = ?,"
-                        " settled = ?, reply = ? WHERE message = ? AND member = 0");
+                        " settled = ?, reply = ?, sent = ?, wake = ? WHERE message = ? AND member = ?");
         if (!s)
                 return -EIO;
         bind_progress(s, record);
         r = db_step_done(s);
-        if (r < 0)
-                return r;
-        if (record->state == DELIVERY_ACKED || record->state == DELIVERY_CANCELLED)
-                return drop_payload(sql, record->number);
-        return record->state == DELIVERY_BOUND ? keep_stream(sql, record) : 0;
+        if (r >= 0)
+                r = add_attempts(sql, record->number, attempts);
+        if (r >= 0 && delivery_state_is_final(record->state))
+                r = drop_payload(sql, record->number);
+        return r < 0 || record->state != DELIVERY_BOUND ? r : keep_stream(sql, record);
+}
+
+static int save_run(DbOp *op, sqlite3 *sql)
+{
+        const OutboxSaveOp *o = CONTAINER_OF(op, OutboxSaveOp, op);
+
+        return outbox_tables_save(sql, &o->record, o->attempts);
 }
 
 void outbox_save_op_init(OutboxSaveOp *o)
 {
-        *o = (OutboxSaveOp){.op.run = save_run};
+        *o = (OutboxSaveOp){.op = {.run = save_run, .redo = outbox_redo_save}};
 }
 
-static int trim_state(sqlite3 *sql, DeliveryState state, unsigned keep)
+/* The surplus of one state, behind the `keep` newest: found first, since its rows are in three tables. */
+static int find_surplus(sqlite3 *sql, DeliveryState state, unsigned keep, uint64_t keys_since_usec)
+{
+        sqlite3_stmt *s = db_statement(sql,
+                        "INSERT INTO temp.doomed SELECT d.message FROM delivery d JOIN message m ON "
+                        "m.number = d.message"
+                        " WHERE d.state = ?1 AND d.member = 0 AND (m.key IS NULL OR d.settled < ?3)"
+                        " AND NOT EXISTS (SELECT 1 FROM delivery e WHERE e.message = d.message"
+                        " AND e.state NOT IN (5, 6, 7, 8)) ORDER BY d.message DESC LIMIT -1 OFFSET ?2");
+
+        if (!s)
+                return -EIO;
+        (void) sqlite3_bind_int(s, 1, (int) state);
+        bind_u64(s, 2, keep);
+        bind_u64(s, 3, keys_since_usec);
+        return db_step_done(s);
+}
+
+/* Removes the messages of temp.doomed from every table. */
+static int remove_doomed(sqlite3 *sql)
 {
         static const char *const texts[] = {
-                        "DELETE FROM message WHERE number IN (SELECT message FROM delivery WHERE state = ?1"
-                        " ORDER BY message DESC LIMIT -1 OFFSET ?2)",
-                        "DELETE FROM delivery WHERE state = ?1 AND message IN (SELECT message FROM delivery"
-                        " WHERE state = ?1 ORDER BY message DESC LIMIT -1 OFFSET ?2)",
+                        "DELETE FROM attempt WHERE message IN (SELECT number FROM temp.doomed)",
+                        "DELETE FROM delivery WHERE message IN (SELECT number FROM temp.doomed)",
+                        "DELETE FROM message WHERE number IN (SELECT number FROM temp.doomed)",
+                        "DELETE FROM temp.doomed",
         };
         int r = 0;
 
         for (size_t i = 0; i < ELEMENTSOF(texts) && r >= 0; i++) {
                 sqlite3_stmt *s = db_statement(sql, texts[i]);
-                if (!s)
-                        return -EIO;
-                (void) sqlite3_bind_int(s, 1, (int) state);
-                bind_u64(s, 2, keep);
-                r = db_step_done(s);
+                r = s ? db_step_done(s) : -EIO;
         }
         return r;
 }
 
+static int run_text(sqlite3 *sql, const char *text)
+{
+        sqlite3_stmt *s = db_statement(sql, text);
+
+        return s ? db_step_done(s) : -EIO;
+}
+
+static int make_doomed(sqlite3 *sql)
+{
+        return run_text(sql, "CREATE TEMP TABLE IF NOT EXISTS doomed (number INTEGER PRIMARY KEY)");
+}
+
+/* To look for the surplus is a walk over all that is kept, which with senders' own names for messages may be
+ * those of an hour: it is done when an eighth more has come since the last time. Positive: now. */
+static int is_worth_trimming(sqlite3 *sql)
+{
+        int rc, r = run_text(sql, "CREATE TEMP TABLE IF NOT EXISTS trimmed (number INTEGER, kept INTEGER)");
+        sqlite3_stmt *s;
+
+        if (r < 0)
+                return r;
+        s = db_statement(sql,
+                        "SELECT (SELECT max(number) FROM message) - number < kept / 8 FROM temp.trimmed");
+        if (!s)
+                return -EIO;
+        rc = sqlite3_step(s);
+        r = rc == SQLITE_ROW ? !sqlite3_column_int(s, 0) : rc == SQLITE_DONE ? 1 : db_error(sql, rc);
+        (void) sqlite3_reset(s);
+        return r;
+}
+
+static int note_trimmed(sqlite3 *sql)
+{
+        int r = run_text(sql, "DELETE FROM temp.trimmed");
+
+        return r < 0 ? r
+                     : run_text(sql, "INSERT INTO temp.trimmed SELECT ifnull(max(number), 0), (SELECT "
+                                     "count(*) "
+                                     "FROM delivery WHERE state IN (5, 7)) FROM message");
+}
+
+int outbox_tables_trim(sqlite3 *sql, unsigned keep, uint64_t keys_since_usec)
+{
+        int r = is_worth_trimming(sql);
+
+        if (r <= 0)
+                return r;
+        r = make_doomed(sql);
+        if (r >= 0)
+                r = find_surplus(sql, DELIVERY_ACKED, keep, keys_since_usec);
+        if (r >= 0)
+                r = find_surplus(sql, DELIVERY_CANCELLED, keep, keys_since_usec);
+        if (r >= 0)
+                r = remove_doomed(sql);
+        return r < 0 ? r : note_trimmed(sql);
+}
+
 static int trim_run(DbOp *op, sqlite3 *sql)
 {
-        unsigned keep = CONTAINER_OF(op, OutboxTrimOp, op)->keep;
-        int r = trim_state(sql, DELIVERY_ACKED, keep);
+        const OutboxTrimOp *o = CONTAINER_OF(op, OutboxTrimOp, op);
 
-        return r < 0 ? r : trim_state(sql, DELIVERY_CANCELLED, keep);
+        return outbox_tables_trim(sql, o->keep, o->keys_since_usec);
+}
+
+static int purge_run(DbOp *op, sqlite3 *sql)
+{
+        uint64_t number = CONTAINER_OF(op, OutboxPurgeOp, op)->number;
+        int r = make_doomed(sql);
+
+        if (r < 0)
+                return r;
+        sqlite3_stmt *s = db_statement(sql,
+                        "INSERT INTO temp.doomed SELECT number FROM message WHERE number = ?1 AND NOT EXISTS"
+                        " (SELECT 1 FROM delivery WHERE message = ?1 AND state NOT IN (5, 6, 7, 8))");
+        if (!s)
+                return -EIO;
+        bind_u64(s, 1, number);
+        r = db_step_done(s);
+        if (r >= 0 && sqlite3_changes(sql) == 0)
+                return -EBUSY;
+        return r < 0 ? r : remove_doomed(sql);
+}
+
+void outbox_purge_op_init(OutboxPurgeOp *o)
+{
+        *o = (OutboxPurgeOp){.op.run = purge_run};
 }
 
 void outbox_trim_op_init(OutboxTrimOp *o)
 {
-        *o = (OutboxTrimOp){.op.run = trim_run};
+        *o = (OutboxTrimOp){.op = {.run = trim_run, .redo = outbox_redo_trim}};
 }
 
 static int stream_run(DbOp *op, sqlite3 *sql)
 {
         const OutboxStreamOp *o = CONTAINER_OF(op, OutboxStreamOp, op);
+
+        if (o->keep)
+                return outbox_tables_stream(sql, o->stream, o->receiver);
         sqlite3_stmt *s = db_statement(sql, "DELETE FROM stream WHERE stream = ? AND receiver = ?");
 
         if (!s)
@@ -173,7 +422,7 @@ static int stream_run(DbOp *op, sqlite3 *sql)
 
 void outbox_stream_op_init(OutboxStreamOp *o)
 {
-        *o = (OutboxStreamOp){.op.run = stream_run};
+        *o = (OutboxStreamOp){.op = {.run = stream_run, .redo = outbox_redo_stream}};
 }
 
 static int receiver_run(DbOp *op, sqlite3 *sql)
@@ -181,128 +430,24 @@ static int receiver_run(DbOp *op, sqlite3 *sql)
         const OutboxReceiverOp *o = CONTAINER_OF(op, OutboxReceiverOp, op);
         sqlite3_stmt *s = db_statement(sql, o->record ? "REPLACE INTO receiver (id, record) VALUES (?1, ?2)"
                                                       : "DELETE FROM receiver WHERE id = ?1");
+        int r;
 
         if (!s)
                 return -EIO;
         bind_id(s, 1, o->id);
         if (o->record)
                 bind_text(s, 2, o->record);
+        r = db_step_done(s);
+        if (r < 0 || o->record)
+                return r;
+        s = db_statement(sql, "DELETE FROM stream WHERE receiver = ?");
+        if (!s)
+                return -EIO;
+        bind_id(s, 1, o->id);
         return db_step_done(s);
 }
 
 void outbox_receiver_op_init(OutboxReceiverOp *o)
 {
         *o = (OutboxReceiverOp){.op.run = receiver_run};
-}
-
-static int payload_run(DbOp *op, sqlite3 *sql)
-{
-        OutboxPayloadOp *o = CONTAINER_OF(op, OutboxPayloadOp, op);
-        sqlite3_stmt *s = db_statement(sql, "SELECT payload FROM message WHERE number = ?");
-        int r;
-
-        if (!s)
-                return -EIO;
-        bind_u64(s, 1, o->number);
-        int rc = sqlite3_step(s);
-        if (rc == SQLITE_ROW && sqlite3_column_type(s, 0) != SQLITE_NULL)
-                r = column_bytes(s, 0, &o->payload, &o->size);
-        else
-                r = rc == SQLITE_ROW || rc == SQLITE_DONE ? -ENOENT : db_error(sql, rc);
-        (void) sqlite3_reset(s);
-        return r;
-}
-
-void outbox_payload_op_init(OutboxPayloadOp *o)
-{
-        *o = (OutboxPayloadOp){.op.run = payload_run};
-}
-
-/* Appends the rows of a prepared query, up to `limit` of them. */
-static int collect(OutboxFindOp *o, sqlite3 *sql, sqlite3_stmt *s)
-{
-        size_t n = 0;
-        int rc, r = 0;
-
-        while (r >= 0 && n < o->limit && (rc = sqlite3_step(s)) != SQLITE_DONE) {
-                if (rc != SQLITE_ROW) {
-                        r = db_error(sql, rc);
-                        break;
-                }
-                OutboxRecord *records = reallocarray(o->records, o->n_records + 1, sizeof *records);
-                if (!records) {
-                        r = -ENOMEM;
-                        break;
-                }
-                o->records = records;
-                r = outbox_read_record(s, records + o->n_records);
-                if (r >= 0)
-                        o->n_records++, n++;
-        }
-        (void) sqlite3_reset(s);
-        return r;
-}
-
-static int newest_first(const void *a, const void *b)
-{
-        uint64_t x = ((const OutboxRecord *) a)->number, y = ((const OutboxRecord *) b)->number;
-
-        return x < y ? 1 : x > y ? -1 : 0;
-}
-
-/* One walk along the index for each state, so that no number of messages in other states slows it down. */
-static int find_newest(OutboxFindOp *o, sqlite3 *sql)
-{
-        int r = 0;
-
-        for (int state = 0; state < _DELIVERY_STATE_MAX && r >= 0; state++) {
-                if (!(o->states & (1u << state)))
-                        continue;
-                sqlite3_stmt *s = db_statement(sql,
-                                "SELECT " OUTBOX_COLUMNS " WHERE d.state = ? AND d.message < ?"
-                                " ORDER BY d.message DESC LIMIT ?");
-                if (!s)
-                        return -EIO;
-                (void) sqlite3_bind_int(s, 1, state);
-                bind_u64(s, 2, MIN(o->number, (uint64_t) INT64_MAX));
-                bind_u64(s, 3, o->limit);
-                r = collect(o, sql, s);
-        }
-        if (r < 0)
-                return r;
-        if (o->n_records > 0)
-                qsort(o->records, o->n_records, sizeof *o->records, newest_first);
-        while (o->n_records > o->limit)
-                outbox_record_clear(o->records + --o->n_records);
-        return 0;
-}
-
-static int find_run(DbOp *op, sqlite3 *sql)
-{
-        OutboxFindOp *o = CONTAINER_OF(op, OutboxFindOp, op);
-        sqlite3_stmt *s;
-
-        if (o->query == OUTBOX_NEWEST)
-                return find_newest(o, sql);
-        if (o->query == OUTBOX_QUEUE)
-                s = db_statement(sql, "SELECT " OUTBOX_COLUMNS " WHERE d.state = 0 AND d.queue = ?"
-                                      " AND d.message > ? ORDER BY d.message LIMIT ?");
-        else
-                s = db_statement(sql, "SELECT " OUTBOX_COLUMNS " WHERE m.id BETWEEN ? AND ? LIMIT ?");
-        if (!s)
-                return -EIO;
-        if (o->query == OUTBOX_QUEUE) {
-                bind_text(s, 1, o->queue);
-                bind_u64(s, 2, o->number);
-        } else {
-                bind_id(s, 1, o->first);
-                bind_id(s, 2, o->last);
-        }
-        bind_u64(s, 3, o->limit);
-        return collect(o, sql, s);
-}
-
-void outbox_find_op_init(OutboxFindOp *o, OutboxQuery query, size_t limit)
-{
-        *o = (OutboxFindOp){.op.run = find_run, .query = query, .limit = limit};
 }

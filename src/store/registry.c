@@ -2,34 +2,41 @@
 #include "store/registry.h"
 
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 
-#include "base/log.h"
-#include "base/str-util.h"
 #include "store/column.h"
 
 #define LOCK_USEC (5 * 1000000u)
 
-typedef struct RegistryOp {
-        DbOp op;
+/* As it stands in the batch, the record behind it. */
+typedef struct Put {
+        uint64_t row;
         sd_id128_t id, token;
-        char *record; /* NULL: remove */
-} RegistryOp;
+        size_t size;
+} Put;
 
 int registry_open(const char *path, Db **ret, Error *error)
 {
         static const char *const migrations[] = {
                         "CREATE TABLE lease (id BLOB PRIMARY KEY, token BLOB NOT NULL, record TEXT NOT "
                         "NULL) WITHOUT ROWID;",
+                        "CREATE TABLE receiver (number INTEGER PRIMARY KEY, id BLOB NOT NULL, token BLOB "
+                        "NOT NULL, record TEXT NOT NULL);"
+                        "INSERT INTO receiver (id, token, record) SELECT id, token, record FROM lease;"
+                        "DROP TABLE lease;",
                         NULL,
         };
 
-        return db_open(path, migrations, LOCK_USEC, ret, error);
+        return db_open(path, migrations, LOCK_USEC, NULL, ret, error);
 }
 
-int registry_load(Db *db, int (*fn)(sd_id128_t id, sd_id128_t token, const char *record, void *userdata),
+int registry_load(Db *db,
+                int (*fn)(uint64_t row, sd_id128_t id, sd_id128_t token, const char *record, void *userdata),
                 void *userdata)
 {
-        sqlite3_stmt *s = db_statement(db_sql(db), "SELECT id, token, record FROM lease");
+        sqlite3_stmt *s = db_statement(
+                        db_sql(db), "SELECT number, id, token, record FROM receiver ORDER BY number");
         int rc, r = 0;
 
         if (!s)
@@ -37,9 +44,9 @@ int registry_load(Db *db, int (*fn)(sd_id128_t id, sd_id128_t token, const char 
         while (r >= 0 && (rc = sqlite3_step(s)) == SQLITE_ROW) {
                 sd_id128_t id, token;
 
-                if (column_id(s, 0, &id) < 0 || column_id(s, 1, &token) < 0)
+                if (column_id(s, 1, &id) < 0 || column_id(s, 2, &token) < 0)
                         continue;
-                r = fn(id, token, (const char *) sqlite3_column_text(s, 2), userdata);
+                r = fn(column_u64(s, 0), id, token, (const char *) sqlite3_column_text(s, 3), userdata);
         }
         if (r >= 0)
                 r = db_error(db_sql(db), rc);
@@ -47,57 +54,81 @@ int registry_load(Db *db, int (*fn)(sd_id128_t id, sd_id128_t token, const char 
         return r;
 }
 
+static int run_removals(const Buffer *removals, sqlite3 *sql)
+{
+        sqlite3_stmt *s = db_statement(sql, "DELETE FROM receiver WHERE number = ?1");
+        const uint8_t *at = buffer_peek(removals), *end = at + buffer_size(removals);
+        uint64_t row;
+        int r = s ? 0 : -EIO;
+
+        for (; r >= 0 && at < end; at += sizeof row) {
+                memcpy(&row, at, sizeof row);
+                bind_u64(s, 1, row);
+                r = db_step_done(s);
+        }
+        return r;
+}
+
+static int run_puts(const Buffer *puts, sqlite3 *sql)
+{
+        sqlite3_stmt *s = db_statement(
+                        sql, "REPLACE INTO receiver (number, id, token, record) VALUES (?1, ?2, ?3, ?4)");
+        const uint8_t *at = buffer_peek(puts), *end = at + buffer_size(puts);
+        int r = s ? 0 : -EIO;
+        Put put;
+
+        for (; r >= 0 && at < end; at += sizeof put + put.size) {
+                memcpy(&put, at, sizeof put);
+                bind_u64(s, 1, put.row);
+                bind_id(s, 2, put.id);
+                bind_id(s, 3, put.token);
+                (void) sqlite3_bind_text(
+                                s, 4, (const char *) at + sizeof put, (int) put.size, SQLITE_STATIC);
+                r = db_step_done(s);
+        }
+        return r;
+}
+
 static int run(DbOp *op, sqlite3 *sql)
 {
-        RegistryOp *o = CONTAINER_OF(op, RegistryOp, op);
-        sqlite3_stmt *s = db_statement(
-                        sql, o->record ? "REPLACE INTO lease (id, token, record) VALUES (?1, ?2, ?3)"
-                                       : "DELETE FROM lease WHERE id = ?1");
+        RegistryBatch *b = CONTAINER_OF(op, RegistryBatch, op);
+        int r = 0;
 
-        if (!s)
-                return -EIO;
-        bind_id(s, 1, o->id);
-        if (o->record) {
-                bind_id(s, 2, o->token);
-                bind_text(s, 3, o->record);
-        }
-        return db_step_done(s);
+        if (buffer_size(&b->removals) > 0)
+                r = run_removals(&b->removals, sql);
+        if (r >= 0 && buffer_size(&b->puts) > 0)
+                r = run_puts(&b->puts, sql);
+        return r;
 }
 
-static void done(DbOp *op, int result)
+void registry_batch_init(RegistryBatch *b)
 {
-        RegistryOp *o = CONTAINER_OF(op, RegistryOp, op);
-
-        if (result < 0)
-                log_debug_errno(result, "Cannot write the registry");
-        free(o->record);
-        free(o);
+        *b = (RegistryBatch){.op = {.run = run}};
 }
 
-static int submit(Db *db, sd_id128_t id, sd_id128_t token, const char *record)
+void registry_batch_clear(RegistryBatch *b)
 {
-        RegistryOp *o = calloc(1, sizeof *o);
+        buffer_clear(&b->puts);
+        buffer_clear(&b->removals);
+}
 
-        if (!o)
+int registry_put(RegistryBatch *b, uint64_t row, sd_id128_t id, sd_id128_t token, const char *record,
+                size_t size)
+{
+        Put put = {.row = row, .id = id, .token = token, .size = size};
+        uint8_t *room = buffer_reserve(&b->puts, sizeof put + size);
+
+        if (!room)
                 return -ENOMEM;
-        *o = (RegistryOp){
-                        .op = {.run = run, .done = done},
-                          .id = id, .token = token
-        };
-        if (str_replace(&o->record, record) < 0) {
-                free(o);
-                return -ENOMEM;
-        }
-        db_submit(db, &o->op);
+        memcpy(room, &put, sizeof put);
+        memcpy(room + sizeof put, record, size);
+        buffer_added(&b->puts, sizeof put + size);
+        b->n++;
         return 0;
 }
 
-int registry_put(Db *db, sd_id128_t id, sd_id128_t token, const char *record)
+int registry_remove(RegistryBatch *b, uint64_t row)
 {
-        return submit(db, id, token, record);
-}
-
-int registry_remove(Db *db, sd_id128_t id)
-{
-        return submit(db, id, SD_ID128_NULL, NULL);
+        b->n++;
+        return buffer_append(&b->removals, &row, sizeof row);
 }

@@ -1,18 +1,32 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Discovery's leases on disk: id, token and the record as JSON text, which this floor does not look into.
- * Writes are handed to the database's thread and may lag; registering again repairs what was lost. */
+/* Discovery's database: one row per receiver, written behind what is in memory and in large batches. A row
+ * has a number that is never used again, so that new ones are added at the end of the file, however many
+ * there are. */
 
-#include <systemd/sd-id128.h>
-
+#include "base/buffer.h"
 #include "store/db.h"
+#include <systemd/sd-id128.h>
 
 int registry_open(const char *path, Db **ret, Error *error);
 
-/* Before db_start(). A negative return of fn ends the reading and is returned. */
-int registry_load(Db *db, int (*fn)(sd_id128_t id, sd_id128_t token, const char *record, void *userdata),
+/* Before db_start(). `fn` is called for each receiver; a negative return ends it and is returned. */
+int registry_load(Db *db,
+                int (*fn)(uint64_t row, sd_id128_t id, sd_id128_t token, const char *record, void *userdata),
                 void *userdata);
 
-int registry_put(Db *db, sd_id128_t id, sd_id128_t token, const char *record);
-int registry_remove(Db *db, sd_id128_t id);
+/* Changes that are written together. The caller fills it, sets `op.done`, hands it to db_submit() and clears
+ * it when it is done. */
+typedef struct RegistryBatch {
+        DbOp op;
+        Buffer puts, removals;
+        size_t n;
+} RegistryBatch;
+
+void registry_batch_init(RegistryBatch *b);
+void registry_batch_clear(RegistryBatch *b);
+/* 0 or -ENOMEM. */
+int registry_put(RegistryBatch *b, uint64_t row, sd_id128_t id, sd_id128_t token, const char *record,
+                size_t size) _must_use_;
+int registry_remove(RegistryBatch *b, uint64_t row) _must_use_;

@@ -167,6 +167,7 @@ int receiver_json_parse(const cJSON *object, bool registration, ReceiverInfo *re
 
         if (!cJSON_IsObject(object))
                 return json_error_set(error, -EINVAL, "", "a receiver must be a JSON object");
+        info.draining = !registration && cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(object, "draining"));
         info.plain = !registration && cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(object, "plain"));
         r = json_get_id(object, "id", !registration, &info.id, error);
         if (r >= 0)
@@ -198,22 +199,44 @@ static bool add_id(cJSON *object, const char *field, sd_id128_t id)
                cJSON_AddStringToObject(object, field, sd_id128_to_uuid_string(id, text));
 }
 
+static bool fill_labels(cJSON *labels, const ReceiverInfo *info)
+{
+        bool ok = labels;
+
+        for (size_t i = 0; i < info->n_labels && ok; i++)
+                ok = cJSON_AddStringToObject(labels, info->labels[i].key, info->labels[i].value);
+        return ok;
+}
+
+static bool fill_addresses(cJSON *addresses, const ReceiverInfo *info)
+{
+        char text[ADDRESS_STRING_MAX];
+        bool ok = addresses;
+
+        for (size_t i = 0; i < info->n_addresses && ok; i++)
+                ok = cJSON_AddItemToArray(
+                                addresses, cJSON_CreateString(address_format(info->addresses + i, text)));
+        return ok;
+}
+
 static bool add_lists(cJSON *object, const ReceiverInfo *info)
 {
-        cJSON *labels = cJSON_AddObjectToObject(object, "labels");
-        cJSON *addresses = cJSON_AddArrayToObject(object, "addresses");
-        char text[ADDRESS_STRING_MAX];
+        return fill_labels(cJSON_AddObjectToObject(object, "labels"), info) &&
+               fill_addresses(cJSON_AddArrayToObject(object, "addresses"), info);
+}
 
-        if (!labels || !addresses)
-                return false;
-        for (size_t i = 0; i < info->n_labels; i++)
-                if (!cJSON_AddStringToObject(labels, info->labels[i].key, info->labels[i].value))
-                        return false;
-        for (size_t i = 0; i < info->n_addresses; i++)
-                if (!cJSON_AddItemToArray(addresses,
-                                    cJSON_CreateString(address_format(info->addresses + i, text))))
-                        return false;
-        return true;
+char *receiver_json_labels(const ReceiverInfo *info)
+{
+        _cleanup_(cjson_deletep) cJSON *labels = cJSON_CreateObject();
+
+        return fill_labels(labels, info) ? cJSON_PrintUnformatted(labels) : NULL;
+}
+
+char *receiver_json_addresses(const ReceiverInfo *info)
+{
+        _cleanup_(cjson_deletep) cJSON *addresses = cJSON_CreateArray();
+
+        return fill_addresses(addresses, info) ? cJSON_PrintUnformatted(addresses) : NULL;
 }
 
 cJSON *receiver_json_print(const ReceiverInfo *info)
@@ -224,57 +247,101 @@ cJSON *receiver_json_print(const ReceiverInfo *info)
                         !cJSON_AddStringToObject(object, "name", info->name) ||
                         !cJSON_AddStringToObject(object, "group", info->group) || !add_lists(object, info) ||
                         !cJSON_AddNumberToObject(object, "capacity", info->capacity) ||
-                        (info->plain && !cJSON_AddTrueToObject(object, "plain"))) {
+                        (info->plain && !cJSON_AddTrueToObject(object, "plain")) ||
+                        (info->draining && !cJSON_AddTrueToObject(object, "draining"))) {
                 cJSON_Delete(object);
                 return NULL;
         }
         return object;
 }
 
-void receiver_info_array_free(ReceiverInfo *infos, size_t n)
+void receiver_list_clear(ReceiverList *list)
 {
-        for (size_t i = 0; i < n; i++)
-                receiver_info_clear(infos + i);
-        free(infos);
+        for (size_t i = 0; i < list->n; i++)
+                receiver_info_clear(list->infos + i);
+        free(list->infos);
+        free(list->removed);
+        *list = (ReceiverList){};
 }
 
-int receiver_json_parse_list(const char *text, size_t size, ReceiverInfo **ret, size_t *ret_n,
-                char **ret_revision, JsonError *error)
+/* They are asked with again, as part of a path: the same letters as in names. */
+static int get_word(const cJSON *object, const char *field, bool required,
+                char ret[static NAME_MAX_LENGTH + 1], JsonError *error)
+{
+        const char *text;
+        int r;
+
+        r = json_get_string(object, field, required, &text, error);
+        if (r < 0 || !text)
+                return r;
+        if (!name_is_valid(text))
+                return json_error_set(error, -EINVAL, field, "\"%s\" must be at most %u letters and digits",
+                                field, NAME_MAX_LENGTH);
+        strcpy(ret, text);
+        return 0;
+}
+
+static int parse_infos(const cJSON *json, ReceiverList *list, JsonError *error)
+{
+        const cJSON *array = cJSON_GetObjectItemCaseSensitive(json, "receivers"), *item;
+        int r;
+
+        if (!cJSON_IsArray(array))
+                return json_error_set(error, -EINVAL, "receivers", "\"receivers\" must be an array");
+        list->infos = calloc((size_t) cJSON_GetArraySize(array) + 1, sizeof *list->infos);
+        if (!list->infos)
+                return -ENOMEM;
+        cJSON_ArrayForEach(item, array) {
+                r = receiver_json_parse(item, false, list->infos + list->n, error);
+                if (r < 0)
+                        return r;
+                list->n++;
+        }
+        return 0;
+}
+
+static int parse_removed(const cJSON *json, ReceiverList *list, JsonError *error)
+{
+        const cJSON *array = cJSON_GetObjectItemCaseSensitive(json, "removed"), *item;
+
+        if (!array)
+                return 0;
+        if (!cJSON_IsArray(array))
+                return json_error_set(error, -EINVAL, "removed", "\"removed\" must be an array");
+        list->removed = calloc((size_t) cJSON_GetArraySize(array) + 1, sizeof *list->removed);
+        if (!list->removed)
+                return -ENOMEM;
+        cJSON_ArrayForEach(item, array) {
+                if (!cJSON_IsString(item) ||
+                                sd_id128_from_string(item->valuestring, list->removed + list->n_removed) < 0)
+                        return json_error_set(error, -EINVAL, "removed", "\"removed\" must hold UUIDs");
+                list->n_removed++;
+        }
+        return 0;
+}
+
+int receiver_list_parse(const char *text, size_t size, ReceiverList *ret, JsonError *error)
 {
         _cleanup_(cjson_deletep) cJSON *json = NULL;
-        _cleanup_free_ char *revision = NULL;
-        const char *said;
-        const cJSON *item;
-        size_t n = 0;
+        ReceiverList list = {};
         int r;
 
         r = json_parse(text, size, &json, error);
         if (r < 0)
                 return r;
-        r = json_get_string(json, "revision", true, &said, error);
-        if (r < 0)
+        list.changes = cJSON_IsString(cJSON_GetObjectItemCaseSensitive(json, "since"));
+        r = get_word(json, "revision", true, list.revision, error);
+        if (r >= 0)
+                r = get_word(json, "next", false, list.next, error);
+        if (r >= 0)
+                r = parse_infos(json, &list, error);
+        if (r >= 0)
+                r = parse_removed(json, &list, error);
+        if (r < 0) {
+                receiver_list_clear(&list);
                 return r;
-        r = str_replace(&revision, said);
-        if (r < 0)
-                return r;
-        const cJSON *list = cJSON_GetObjectItemCaseSensitive(json, "receivers");
-        if (!cJSON_IsArray(list))
-                return json_error_set(error, -EINVAL, "receivers", "\"receivers\" must be an array");
-
-        ReceiverInfo *infos = calloc((size_t) cJSON_GetArraySize(list) + 1, sizeof *infos);
-        if (!infos)
-                return -ENOMEM;
-        cJSON_ArrayForEach(item, list) {
-                r = receiver_json_parse(item, false, infos + n, error);
-                if (r < 0) {
-                        receiver_info_array_free(infos, n);
-                        return r;
-                }
-                n++;
         }
-        *ret = infos;
-        *ret_n = n;
-        *ret_revision = TAKE_PTR(revision);
+        *ret = list;
         return 0;
 }
 

@@ -35,14 +35,28 @@ int json_get_unsigned(const cJSON *object, const char *field, uint64_t min, uint
 int receiver_json_parse(const cJSON *object, bool registration, ReceiverInfo *ret, JsonError *error);
 cJSON *receiver_json_print(const ReceiverInfo *info); /* NULL when out of memory */
 
+/* Parts of the record: {"zone":"a"} and ["unix:/run/x.sock"]. NULL when out of memory. */
+char *receiver_json_labels(const ReceiverInfo *info);
+char *receiver_json_addresses(const ReceiverInfo *info);
+
 /* The record as it is kept on disk. NULL when out of memory; 0, -EINVAL or -ENOMEM. */
 char *receiver_json_to_text(const ReceiverInfo *info);
 int receiver_json_from_text(const char *text, ReceiverInfo *ret);
 
-/* An answer to GET /v1/receivers: the records (malloc'ed array, each to be cleared) and the revision. */
-int receiver_json_parse_list(const char *text, size_t size, ReceiverInfo **ret, size_t *ret_n,
-                char **ret_revision, JsonError *error);
-void receiver_info_array_free(ReceiverInfo *infos, size_t n);
+/* An answer to GET /v1/receivers. */
+typedef struct ReceiverList {
+        ReceiverInfo *infos;
+        size_t n;
+        sd_id128_t *removed; /* those that left; to be taken before the others */
+        size_t n_removed;
+        char revision[NAME_MAX_LENGTH + 1];
+        char next[NAME_MAX_LENGTH + 1]; /* where the next page begins; "": there is none */
+        bool changes;                   /* only what has changed since the revision that was asked with */
+} ReceiverList;
+
+/* 0, -EINVAL or -ENOMEM; *ret is to be cleared only after 0. */
+int receiver_list_parse(const char *text, size_t size, ReceiverList *ret, JsonError *error);
+void receiver_list_clear(ReceiverList *list);
 
 static inline void cjson_deletep(cJSON **p)
 {

@@ -7,6 +7,21 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* Each step takes something off, and nothing lies outside. */
+static void walk(Bytes attributes)
+{
+        const uint8_t *end = attributes.data + attributes.size;
+        size_t before = attributes.size;
+        Bytes value;
+        uint8_t tag;
+
+        while (frame_next_attribute(&attributes, &tag, &value)) {
+                if (attributes.size >= before || value.data + value.size > end)
+                        abort();
+                before = attributes.size;
+        }
+}
+
 /* Any bytes: decoding ends in a frame, in "more is needed" that more bytes can satisfy, or in an error. What
  * was decoded is encoded to the same bytes again. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -25,6 +40,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 if (n <= 0)
                         return 0;
 
+                if (f.type == FRAME_SUBMIT)
+                        walk(f.submit.attributes);
+                if (f.type == FRAME_MESSAGE)
+                        walk(f.message.attributes);
                 if (f.type != FRAME_SETTLED) {
                         if (frame_encode(&again, &f) < 0 || buffer_size(&again) != (size_t) n ||
                                         memcmp(buffer_peek(&again), data, (size_t) n) != 0)

@@ -38,22 +38,22 @@ static void check_record(const char *text, size_t size, bool registration)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
         const char *text = (const char *) data;
-        ReceiverInfo *infos = NULL;
+        ReceiverList list = {};
         Registered registered;
         JsonError error = {};
         ApiError api_error;
         uint64_t lease;
-        size_t n = 0;
-        char *revision = NULL;
 
         check_record(text, size, true);
         check_record(text, size, false);
-        if (receiver_json_parse_list(text, size, &infos, &n, &revision, &error) >= 0)
-                for (size_t i = 0; i < n; i++)
-                        if (str_empty(infos[i].name) || str_empty(infos[i].group))
+        if (receiver_list_parse(text, size, &list, &error) >= 0) {
+                if (str_empty(list.revision))
+                        abort();
+                for (size_t i = 0; i < list.n; i++)
+                        if (str_empty(list.infos[i].name) || str_empty(list.infos[i].group))
                                 abort();
-        receiver_info_array_free(infos, n);
-        free(revision);
+        }
+        receiver_list_clear(&list);
         if (registered_parse(text, size, &registered, &error) >= 0 && registered.lease_usec == 0)
                 abort();
         (void) lease_parse(text, size, &lease, &error);

@@ -8,10 +8,102 @@
 
 #include "base/buffer.h"
 #include "base/fd-util.h"
+#include "base/hash-index.h"
 #include "base/heap.h"
 #include "base/parse-util.h"
+#include "base/slab.h"
 #include "base/str-util.h"
 #include "base/time-util.h"
+
+typedef struct Word {
+        IndexItem item;
+        uint32_t value;
+        bool in;
+} Word;
+
+static Word *find_word(const Index *x, uint32_t value, uint32_t hash)
+{
+        IndexItem *i = index_first(x, hash);
+
+        while (i && CONTAINER_OF(i, Word, item)->value != value)
+                i = index_next(i);
+        return i ? CONTAINER_OF(i, Word, item) : NULL;
+}
+
+/* `mask` of the hash is used: with few bits many share one. */
+static void check_index(uint32_t mask)
+{
+        static Word words[3000];
+        Index x = {};
+        size_t n = 0;
+
+        assert_null(index_first(&x, 0));
+        for (uint32_t round = 0; round < 4; round++)
+                for (uint32_t i = 0; i < ELEMENTSOF(words); i++) {
+                        uint32_t hash = index_hash(7, &i, sizeof i) & mask;
+                        Word *w = words + i;
+
+                        if (w->in && (i + round) % 3 == 0) {
+                                index_remove(&x, &w->item);
+                                w->in = false, n--;
+                        } else if (!w->in && (i + round) % 2 == 0) {
+                                w->value = i;
+                                assert_int_equal(index_add(&x, &w->item, hash), 0);
+                                w->in = true, n++;
+                        }
+                }
+        assert_int_equal(x.n_items, n);
+        for (uint32_t i = 0; i < ELEMENTSOF(words); i++) {
+                Word *found = find_word(&x, i, index_hash(7, &i, sizeof i) & mask);
+                assert_ptr_equal(found, words[i].in ? words + i : NULL);
+                words[i].in = false;
+        }
+        index_clear(&x);
+}
+
+/* Each keeps what is written to it, whatever happens to the others; what is freed is used again. */
+static void test_slab(void **state)
+{
+        static struct {
+                unsigned char *p;
+                size_t size;
+        } things[20000];
+        Slab slab = {};
+
+        for (unsigned round = 0; round < 3; round++) {
+                for (size_t i = 0; i < ELEMENTSOF(things); i++) {
+                        if (things[i].p && (i + round) % 2 == 0) {
+                                for (size_t k = 0; k < things[i].size; k++)
+                                        assert_int_equal(things[i].p[k], i % 251);
+                                slab_free(&slab, things[i].p, things[i].size);
+                                things[i].p = NULL;
+                        }
+                        if (things[i].p)
+                                continue;
+                        things[i].size = 1 + i * (7 + round) % 1500;
+                        things[i].p = slab_new(&slab, things[i].size);
+                        assert_non_null(things[i].p);
+                        assert_int_equal((uintptr_t) things[i].p % SLAB_STEP, 0);
+                        memset(things[i].p, (int) (i % 251), things[i].size);
+                }
+        }
+        for (size_t i = 0; i < ELEMENTSOF(things); i++) {
+                assert_int_equal(things[i].p[things[i].size - 1], i % 251);
+                slab_free(&slab, things[i].p, things[i].size);
+        }
+        slab_clear(&slab);
+        assert_null(slab.chunks);
+}
+
+static void test_index(void **state)
+{
+        check_index(UINT32_MAX);
+        check_index(0x1F);
+        check_index(0);
+        assert_int_not_equal(index_hash(1, "abcdefghij", 10), index_hash(2, "abcdefghij", 10));
+        assert_int_not_equal(index_hash(1, "abcdefghij", 10), index_hash(1, "abcdefghik", 10));
+        assert_int_not_equal(index_hash(1, "", 0), index_hash(1, "\0", 1));
+}
 
 typedef struct Entry {
         HeapItem heap;
@@ -79,16 +171,16 @@ static void test_durations(void **state)
                 int r;
                 uint64_t usec;
         } cases[] = {
-                        {"5",                    0,       5000000      },
-                        {"500ms",                0,       500000       },
-                        {"1min 30s",             0,       90000000     },
-                        {"2h",                   0,       7200000000   },
-                        {"infinity",             0,       USEC_INFINITY},
-                        {"",                     -EINVAL, 0            },
-                        {"5 parsecs",            -EINVAL, 0            },
-                        {"-1",                   -EINVAL, 0            },
-                        {"99999999999999999999", -ERANGE, 0            },
-                        {"18446744073709551615", -ERANGE, 0            },
+                        {"5", 0, 5000000},
+                        {"500ms", 0, 500000},
+                        {"1min 30s", 0, 90000000},
+                        {"2h", 0, 7200000000},
+                        {"infinity", 0, USEC_INFINITY},
+                        {"", -EINVAL, 0},
+                        {"5 parsecs", -EINVAL, 0},
+                        {"-1", -EINVAL, 0},
+                        {"99999999999999999999", -ERANGE, 0},
+                        {"18446744073709551615", -ERANGE, 0},
         };
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
@@ -96,6 +188,19 @@ static void test_durations(void **state)
                 assert_int_equal(parse_duration(cases[i].text, &usec), cases[i].r);
                 assert_true(usec == cases[i].usec);
         }
+
+        uint64_t at = 7, now = now_usec(CLOCK_REALTIME);
+        assert_int_equal(parse_timestamp("@12", &at), 0);
+        assert_true(at == 12 * USEC_PER_SEC);
+        assert_int_equal(parse_timestamp("2030-01-31 18:00", &at), 0);
+        assert_int_equal(parse_timestamp("2030-01-31T18:00:01", &now), 0);
+        assert_true(now == at + USEC_PER_SEC);
+        assert_int_equal(parse_timestamp("18:00", &at), 0);
+        now = now_usec(CLOCK_REALTIME);
+        assert_true(at > now && at <= now + 86400 * USEC_PER_SEC + 3600 * USEC_PER_SEC);
+        assert_int_equal(parse_timestamp("tomorrow", &at), -EINVAL);
+        assert_int_equal(parse_timestamp("2030-01-31", &at), -EINVAL);
+        assert_int_equal(parse_timestamp("", &at), -EINVAL);
 
         char buffer[DURATION_MAX];
         assert_string_equal(format_duration(buffer, 90 * USEC_PER_SEC), "1min 30s");
@@ -146,13 +251,13 @@ static void test_printable(void **state)
                 const char *in, *out;
                 size_t max;
         } cases[] = {
-                        {"ola\n",        "ola\\n",          100},
-                        {"ol\xc3\xa1",   "ol\xc3\xa1",      100},
-                        {"\x1b[31m",     "\\x1b[31m",       100},
-                        {"\xc3",         "\\xc3",           100},
-                        {"\xc0\x80",     "\\xc0\\x80",      100}, /* overlong */
+                        {"ola\n", "ola\\n", 100},
+                        {"ol\xc3\xa1", "ol\xc3\xa1", 100},
+                        {"\x1b[31m", "\\x1b[31m", 100},
+                        {"\xc3", "\\xc3", 100},
+                        {"\xc0\x80", "\\xc0\\x80", 100},          /* overlong */
                         {"\xed\xa0\x80", "\\xed\\xa0\\x80", 100}, /* surrogate */
-                        {"abcdef",       "abc\xe2\x80\xa6", 3  },
+                        {"abcdef", "abc\xe2\x80\xa6", 3},
         };
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
@@ -189,6 +294,8 @@ static void test_synced_file(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+                        cmocka_unit_test(test_index),
+                        cmocka_unit_test(test_slab),
                         cmocka_unit_test(test_heap),
                         cmocka_unit_test(test_buffer),
                         cmocka_unit_test(test_durations),

@@ -217,18 +217,20 @@ static void test_kill_and_free(void **state)
 static void test_signals_are_reset(void **state)
 {
         Run *run = *state;
+        unsigned long long blocked, ignored;
         sigset_t set, before;
 
         (void) sigemptyset(&set);
         (void) sigaddset(&set, SIGTERM);
         (void) sigprocmask(SIG_BLOCK, &set, &before);
         void (*hangup)(int) = signal(SIGHUP, SIG_IGN);
-        spawn(run, "grep -E '^Sig(Blk|Ign)' /proc/self/status | tr -d 'A-Za-z:\\t\\n0'", "", 100,
-                        USEC_INFINITY);
+        spawn(run, "grep -E '^Sig(Blk|Ign)' /proc/self/status", "", 100, USEC_INFINITY);
         (void) sigprocmask(SIG_SETMASK, &before, NULL);
         (void) signal(SIGHUP, hangup);
         wait_end(run);
-        assert_string_equal(run->output, "");
+        assert_int_equal(sscanf(run->output, "SigBlk: %llx SigIgn: %llx", &blocked, &ignored), 2);
+        /* 32 and 33 are the C library's own; who starts the tests may have left them blocked. */
+        assert_int_equal((blocked | ignored) & ~(3ull << 31), 0);
 }
 
 static int refuse(pid_t group, void *userdata)

@@ -52,11 +52,9 @@ static void insert_done(DbOp *op, int result)
 
 static void submit(Db *db, Insert *i, int value)
 {
-        *i = (Insert){
-                        .op = {.run = insert_run, .done = insert_done},
-                          .value = value
-        };
+        *i = (Insert){.op = {.run = insert_run, .done = insert_done}, .value = value};
         db_submit(db, &i->op);
+        db_kick(db);
 }
 
 static void settle(Db *db)
@@ -116,7 +114,7 @@ static Db *open_db(const Fixture *f, const char *const *migrations)
         Db *db = NULL;
         Error error = {};
 
-        assert_int_equal(db_open(f->path, migrations, 0, &db, &error), 0);
+        assert_int_equal(db_open(f->path, migrations, 0, NULL, &db, &error), 0);
         assert_int_equal(db_start(db), 0);
         return db;
 }
@@ -176,12 +174,12 @@ static void test_lock_and_versions(void **state)
         Db *db = open_db(f, newer_schema), *second = NULL;
         Error error = {};
 
-        assert_int_equal(db_open(f->path, newer_schema, 50 * USEC_PER_MSEC, &second, &error), -EBUSY);
+        assert_int_equal(db_open(f->path, newer_schema, 50 * USEC_PER_MSEC, NULL, &second, &error), -EBUSY);
         assert_null(second);
         db_close(db);
 
         /* A newer program wrote this: an older one must not touch it. */
-        assert_int_equal(db_open(f->path, schema, 0, &second, &error), -EPROTO);
+        assert_int_equal(db_open(f->path, schema, 0, NULL, &second, &error), -EPROTO);
         db_close(open_db(f, newer_schema));
 }
 
@@ -195,7 +193,7 @@ static void test_not_a_database(void **state)
         for (int i = 0; i < 100; i++)
                 (void) fputs("this is no database at all\n", file);
         (void) fclose(file);
-        assert_true(db_open(f->path, schema, 0, &db, &error) < 0);
+        assert_true(db_open(f->path, schema, 0, NULL, &db, &error) < 0);
         assert_null(db);
         assert_true(error.text[0] != '\0');
 }

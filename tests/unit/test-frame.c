@@ -8,11 +8,7 @@
 
 #include "wire/frame.h"
 
-static const sd_id128_t stream =
-                                        {
-                                                        .bytes = {1, 2, 3}
-},
-                        message = {.bytes = {9, 8, 7}};
+static const sd_id128_t stream = {.bytes = {1, 2, 3}}, message = {.bytes = {9, 8, 7}};
 
 static Bytes text(const char *s)
 {
@@ -45,16 +41,14 @@ static Frame round_trip(const Frame *f, Buffer *b)
 static void test_message(void **state)
 {
         Buffer b = {};
-        Frame f = {
-                        .type = FRAME_MESSAGE,
+        Frame f = {.type = FRAME_MESSAGE,
                         .message = {.stream = stream,
-                                    .sequence = UINT64_C(0x0102030405060708),
-                                    .message = message,
-                                    .attempt = 3,
-                                    .flags = MESSAGE_POSSIBLE_DUPLICATE,
-                                    .attributes = text("attr"),
-                                    .payload = text("hello")}
-        };
+                                        .sequence = UINT64_C(0x0102030405060708),
+                                        .message = message,
+                                        .attempt = 3,
+                                        .flags = MESSAGE_POSSIBLE_DUPLICATE,
+                                        .attributes = text("attr"),
+                                        .payload = text("hello")}};
         Frame out = round_trip(&f, &b);
 
         assert_true(sd_id128_equal(out.message.stream, stream));
@@ -70,16 +64,14 @@ static void test_message(void **state)
 static void test_answer(void **state)
 {
         Buffer b = {};
-        Frame f = {
-                        .type = FRAME_ANSWER,
+        Frame f = {.type = FRAME_ANSWER,
                         .answer = {.stream = stream,
-                                   .sequence = 7,
-                                   .message = message,
-                                   .attempt = 2,
-                                   .outcome = OUTCOME_FAILED,
-                                   .delay_ms = 1500,
-                                   .data = text("exit status 3")}
-        };
+                                        .sequence = 7,
+                                        .message = message,
+                                        .attempt = 2,
+                                        .outcome = OUTCOME_FAILED,
+                                        .delay_ms = 1500,
+                                        .data = text("exit status 3")}};
         Frame out = round_trip(&f, &b);
 
         assert_int_equal(out.answer.outcome, OUTCOME_FAILED);
@@ -92,18 +84,18 @@ static void test_small_frames(void **state)
 {
         const Frame frames[] = {
                         {.type = FRAME_HELLO,
-                         .hello = {.receiver = stream,
+                                        .hello = {.receiver = stream,
                                                         .sender = message,
-                                                        .name = text("host")}              },
+                                                        .name = text("host")}},
                         {.type = FRAME_WELCOME,
-                         .welcome = {.credit = 5, .window = 6, .name = text("1@host")}     },
-                        {.type = FRAME_CANCEL,  .cancel = {.stream = stream, .sequence = 1}},
-                        {.type = FRAME_PING,    .token = 42                                },
-                        {.type = FRAME_PONG,    .token = 43                                },
-                        {.type = FRAME_CREDIT,  .credit = 44                               },
-                        {.type = FRAME_PRUNED,  .stream = stream                           },
-                        {.type = FRAME_GOODBYE, .reason = GOODBYE_RESTARTING               },
-                        {.type = FRAME_ERROR,   .text = text("not me")                     },
+                                        .welcome = {.credit = 5, .window = 6, .name = text("1@host")}},
+                        {.type = FRAME_CANCEL, .cancel = {.stream = stream, .sequence = 1}},
+                        {.type = FRAME_PING, .token = 42},
+                        {.type = FRAME_PONG, .token = 43},
+                        {.type = FRAME_CREDIT, .credit = 44},
+                        {.type = FRAME_PRUNED, .stream = stream},
+                        {.type = FRAME_GOODBYE, .reason = GOODBYE_RESTARTING},
+                        {.type = FRAME_ERROR, .text = text("not me")},
         };
 
         for (size_t i = 0; i < ELEMENTSOF(frames); i++) {
@@ -116,6 +108,70 @@ static void test_small_frames(void **state)
                         assert_int_equal(out.welcome.credit, 5);
                 buffer_clear(&b);
         }
+}
+
+static void test_bulk(void **state)
+{
+        const uint8_t ids[32] = {1, 2, 3};
+        const Frame frames[] = {
+                        {.type = FRAME_SUBMIT,
+                                        .submit = {.attributes = text("attr"), .payload = text("hello")}},
+                        {.type = FRAME_ACCEPTED, .accepted = {.first = 7, .ids = {ids, sizeof ids}}},
+                        {.type = FRAME_REFUSED,
+                                        .refused = {.number = 8,
+                                                        .reason = text("OutboxFull"),
+                                                        .text = text("full")}},
+                        {.type = FRAME_SETTLEMENT,
+                                        .settlement = {.number = 9,
+                                                        .attempts = 2,
+                                                        .end = SETTLEMENT_DEAD,
+                                                        .data = text("why")}},
+        };
+        Buffer buffers[ELEMENTSOF(frames)] = {};
+        Frame out[ELEMENTSOF(frames)];
+
+        for (size_t i = 0; i < ELEMENTSOF(frames); i++)
+                out[i] = round_trip(frames + i, buffers + i);
+        assert_bytes(out[0].submit.attributes, "attr");
+        assert_bytes(out[0].submit.payload, "hello");
+        assert_int_equal(out[1].accepted.first, 7);
+        assert_int_equal(out[1].accepted.ids.size, sizeof ids);
+        assert_memory_equal(out[1].accepted.ids.data, ids, sizeof ids);
+        assert_int_equal(out[2].refused.number, 8);
+        assert_bytes(out[2].refused.reason, "OutboxFull");
+        assert_bytes(out[2].refused.text, "full");
+        assert_int_equal(out[3].settlement.number, 9);
+        assert_int_equal(out[3].settlement.attempts, 2);
+        assert_int_equal(out[3].settlement.end, SETTLEMENT_DEAD);
+        assert_bytes(out[3].settlement.data, "why");
+
+        /* An end that is none. */
+        Buffer *b = buffers + 3;
+        b->data[b->start + FRAME_HEADER_SIZE + 12] = _SETTLEMENT_MAX;
+        assert_int_equal(frame_decode(buffer_peek(b), buffer_size(b), FRAME_BODY_MAX, out, NULL, NULL),
+                        -EBADMSG);
+        for (size_t i = 0; i < ELEMENTSOF(frames); i++)
+                buffer_clear(buffers + i);
+}
+
+static void test_attributes(void **state)
+{
+        static const uint8_t good[] = {1, 0, 3, 'k', 'e', 'y', 9, 0, 0}, cut[] = {1, 0, 3, 'k', 'e'};
+        Bytes attributes = {good, sizeof good}, value;
+        uint8_t tag;
+
+        assert_true(frame_next_attribute(&attributes, &tag, &value));
+        assert_int_equal(tag, ATTRIBUTE_KEY);
+        assert_bytes(value, "key");
+        assert_true(frame_next_attribute(&attributes, &tag, &value));
+        assert_int_equal(tag, 9);
+        assert_int_equal(value.size, 0);
+        assert_false(frame_next_attribute(&attributes, &tag, &value));
+        assert_int_equal(attributes.size, 0);
+
+        attributes = (Bytes){cut, sizeof cut};
+        assert_false(frame_next_attribute(&attributes, &tag, &value));
+        assert_true(attributes.size > 0);
 }
 
 static void test_settled(void **state)
@@ -175,10 +231,7 @@ static void test_encode_limits(void **state)
 {
         Buffer b = {};
         static uint8_t big[REPLY_MAX + 1];
-        Frame f = {
-                        .type = FRAME_ANSWER,
-                        .answer = {.outcome = OUTCOME_ACKED, .data = {big, sizeof big}}
-        };
+        Frame f = {.type = FRAME_ANSWER, .answer = {.outcome = OUTCOME_ACKED, .data = {big, sizeof big}}};
 
         assert_int_equal(frame_encode(&b, &f), -EMSGSIZE);
         assert_int_equal(buffer_size(&b), 0);
@@ -191,6 +244,8 @@ int main(void)
                         cmocka_unit_test(test_message),
                         cmocka_unit_test(test_answer),
                         cmocka_unit_test(test_small_frames),
+                        cmocka_unit_test(test_bulk),
+                        cmocka_unit_test(test_attributes),
                         cmocka_unit_test(test_settled),
                         cmocka_unit_test(test_garbage),
                         cmocka_unit_test(test_encode_limits),

@@ -5,7 +5,10 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <dlfcn.h>
 #include <errno.h>
+#include <netdb.h>
+#include <unistd.h>
 
 #include "base/str-util.h"
 #include "base/time-util.h"
@@ -28,8 +31,8 @@ static void hold(HttpExchange *x, void *userdata)
 
 static const HttpRoute routes[] = {
                 {"POST", "/echo/*", 16, echo},
-                {"GET",  "/echo/*", 0,  echo},
-                {"GET",  "/hold",   0,  hold},
+                {"GET", "/echo/*", 0, echo},
+                {"GET", "/hold", 0, hold},
 };
 
 static void test_route(void **state)
@@ -47,7 +50,7 @@ static void test_route(void **state)
 
 typedef struct Result {
         int status;
-        char body[256], ip[64];
+        char body[256], ip[64], error[512];
         bool done;
 } Result;
 
@@ -59,6 +62,7 @@ static void on_done(int status, const char *body, size_t size, const char *local
         result->status = status, result->done = true;
         strncpy(result->body, body, sizeof result->body - 1);
         strncpy(result->ip, local_ip, sizeof result->ip - 1);
+        (void) snprintf(result->error, sizeof result->error, "%s", error->text);
 }
 
 static void wait_for(sd_event *event, const Result *result)
@@ -85,7 +89,8 @@ static void check_server(const char *address_text)
         assert_int_equal(listeners_bind(&set, &address, 0600, NULL), 0);
         address = set.listeners[0].address;
         bool local = address.kind == ADDRESS_UNIX;
-        assert_int_equal(http_server_new(event, set.listeners[0].fd, local, routes, 3, &held, &server), 0);
+        HttpService service = {.routes = routes, .n_routes = 3, .userdata = &held, .local = local};
+        assert_int_equal(http_server_new(event, set.listeners[0].fd, &service, &server), 0);
         assert_int_equal(http_client_new(event, &client), 0);
 
         Result a = {}, b = {}, c = {}, d = {};
@@ -131,6 +136,8 @@ static void check_server(const char *address_text)
         assert_int_equal(http_client_request(client, &address, &get, on_done, &e, NULL), 0);
         wait_for(event, &e);
         assert_int_equal(e.status, -ECONNREFUSED);
+        /* The same each time, or who tries again could not tell that it is: no milliseconds in it. */
+        assert_string_equal(e.error, strerror(local ? ENOENT : ECONNREFUSED));
         http_client_free(client);
         sd_event_unref(event);
 }
@@ -150,12 +157,56 @@ static void test_unix(void **state)
         assert_int_equal(rmdir(directory), 0);
 }
 
+/* A resolver that gets no answer from its server, until the test writes. */
+static int unanswered[2];
+
+int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints, struct addrinfo **ret)
+{
+        typeof(getaddrinfo) *real;
+        char c;
+
+        if (!str_equal(name, "unanswered.example")) {
+                *(void **) &real = dlsym(RTLD_NEXT, "getaddrinfo");
+                return real(name, service, hints, ret);
+        }
+        (void) !read(unanswered[0], &c, 1);
+        return EAI_AGAIN;
+}
+
+/* Neither the loop nor the end of the client waits for it; if one did, this would never end. */
+static void test_unanswered_lookup(void **state)
+{
+        HttpCall get = {.method = "GET", .path = "/"};
+        Result cancelled = {}, late = {}, freed = {};
+        HttpClient *client = NULL;
+        HttpRequest *request = NULL;
+        sd_event *event = NULL;
+        Address address;
+
+        assert_int_equal(pipe(unanswered), 0);
+        assert_int_equal(sd_event_new(&event), 0);
+        assert_int_equal(http_client_new(event, &client), 0);
+        assert_int_equal(address_parse_url("http://unanswered.example:7480", &address, NULL), 0);
+        assert_int_equal(http_client_request(client, &address, &get, on_done, &cancelled, &request), 0);
+        assert_true(sd_event_run(event, 0) >= 0);
+        assert_null(http_request_cancel(request));
+        assert_int_equal(http_client_request(client, &address, &get, on_done, &late, NULL), 0);
+        wait_for(event, &late);
+        assert_int_equal(late.status, -ETIMEDOUT);
+        assert_int_equal(http_client_request(client, &address, &get, on_done, &freed, NULL), 0);
+        http_client_free(client);
+        sd_event_unref(event);
+        assert_false(cancelled.done || freed.done);
+        assert_int_equal(write(unanswered[1], "...", 3), 3);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                         cmocka_unit_test(test_route),
                         cmocka_unit_test(test_tcp),
                         cmocka_unit_test(test_unix),
+                        cmocka_unit_test(test_unanswered_lookup),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

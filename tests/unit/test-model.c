@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -11,6 +12,8 @@
 #include "model/delivery.h"
 #include "model/name.h"
 #include "model/outcome.h"
+#include "model/policy.h"
+#include "model/rendezvous.h"
 #include "model/sequence-set.h"
 
 static void test_addresses(void **state)
@@ -119,7 +122,7 @@ static void test_backoff(void **state)
                                 full = MIN(full, BACKOFF_CONNECT.first_usec << (failures - 1));
                         uint64_t d = backoff_delay(
                                         &BACKOFF_CONNECT, failures, random * UINT64_C(0x9E3779B97F4A7C15));
-                        assert_true(d > full / 2 - 1 && d <= full);
+                        assert_true(d >= 1 && d <= full);
                 }
 }
 
@@ -149,21 +152,29 @@ static void test_delivery_retry(void **state)
         assert_int_equal(s, DELIVERY_ACKED);
 }
 
-/* Whatever happens, a final state is left by nothing, it is entered with a settlement, and no event is dead.
+/* Whatever happens, a final state is left by nothing but a wish to revive it, it is entered with a
+ * settlement, and no event is dead.
  */
 static void test_delivery_table(void **state)
 {
-        bool used[_DELIVERY_EVENT_MAX] = {}, reached[_DELIVERY_STATE_MAX] = {[DELIVERY_QUEUED] = true};
+        bool used[_DELIVERY_EVENT_MAX] = {},
+             reached[_DELIVERY_STATE_MAX] = {[DELIVERY_QUEUED] = true,
+                             [DELIVERY_DELAYED] = true,
+                             [DELIVERY_GATHERING] = true}; /* where a life begins */
 
         for (unsigned s = 0; s < _DELIVERY_STATE_MAX; s++)
                 for (unsigned e = 0; e < _DELIVERY_EVENT_MAX; e++) {
                         DeliveryStep to;
                         if (!delivery_step(s, e, &to))
                                 continue;
+                        used[e] = reached[to.next] = true;
+                        if (e == DELIVERY_REVIVE || (e == DELIVERY_GATHER && s == DELIVERY_DEAD)) {
+                                assert_true(s == DELIVERY_DEAD || s == DELIVERY_REJECTED);
+                                continue;
+                        }
                         assert_false(delivery_state_is_final(s));
                         assert_int_equal(delivery_state_is_final(to.next),
                                         (to.actions & DELIVERY_SETTLE) != 0);
-                        used[e] = reached[to.next] = true;
                 }
         for (unsigned e = 0; e < _DELIVERY_EVENT_MAX; e++) {
                 assert_true(used[e]);
@@ -183,9 +194,63 @@ static void test_delivery_cancel(void **state)
         assert_int_equal(step(DELIVERY_SENT, DELIVERY_CANCEL, DELIVERY_ASK_CANCEL), DELIVERY_CANCELLING);
         assert_false(delivery_step(DELIVERY_CANCELLING, DELIVERY_DISCONNECT, &to));
         assert_false(delivery_step(DELIVERY_CANCELLING, DELIVERY_ANSWER_WORKING, &to));
+        assert_int_equal(step(DELIVERY_SENT, DELIVERY_GIVE_UP, DELIVERY_CHARGE | DELIVERY_ASK_CANCEL),
+                        DELIVERY_GIVING_UP);
+        assert_int_equal(
+                        step(DELIVERY_GIVING_UP, DELIVERY_ANSWER_CANCELLED, DELIVERY_SETTLE), DELIVERY_DEAD);
+        assert_int_equal(step(DELIVERY_GIVING_UP, DELIVERY_ANSWER_ACKED, DELIVERY_SETTLE), DELIVERY_ACKED);
         assert_int_equal(step(DELIVERY_CANCELLING, DELIVERY_ANSWER_ACKED, DELIVERY_SETTLE), DELIVERY_ACKED);
+        /* "Nothing was done" is no end. */
+        assert_int_equal(step(DELIVERY_CANCELLING, DELIVERY_ANSWER_BUSY, DELIVERY_ARM_RETRY),
+                        DELIVERY_CANCELLING);
+        assert_int_equal(step(DELIVERY_GIVING_UP, DELIVERY_ANSWER_BUSY, DELIVERY_ARM_RETRY),
+                        DELIVERY_GIVING_UP);
         assert_int_equal(step(DELIVERY_CANCELLING, DELIVERY_ANSWER_CANCELLED, DELIVERY_SETTLE),
                         DELIVERY_CANCELLED);
+}
+
+static void test_policy(void **state)
+{
+        const Policy configured = {
+                        .ack_timeout_usec = 5, .backoff_usec = 1, .backoff_max_usec = 8, .max_attempts = 3};
+        Policy own = POLICY_ALL_OPEN, p;
+
+        p = policy_resolve(&own, &configured);
+        assert_int_equal(p.ack_timeout_usec, 5);
+        assert_int_equal(p.max_attempts, 3);
+        assert_int_equal(p.priority, PRIORITY_DEFAULT);
+        own.max_attempts = 0;
+        own.backoff_usec = 20;
+        p = policy_resolve(&own, &configured);
+        assert_int_equal(p.max_attempts, 0);
+        assert_int_equal(p.backoff_max_usec, 20); /* not below where it begins */
+}
+
+/* Even shares, and a receiver that goes moves its own keys only. */
+static void test_rendezvous(void **state)
+{
+        enum { RECEIVERS = 4, KEYS = 4000 };
+        unsigned shares[RECEIVERS] = {};
+
+        for (unsigned k = 0; k < KEYS; k++) {
+                uint64_t weights[RECEIVERS];
+                unsigned best = 0, second = 0;
+                char key[32];
+
+                (void) snprintf(key, sizeof key, "user-%u", k);
+                for (unsigned r = 0; r < RECEIVERS; r++) {
+                        weights[r] = rendezvous_weight((sd_id128_t){.bytes = {1, (uint8_t) r}}, key);
+                        if (weights[r] > weights[best])
+                                best = r;
+                }
+                shares[best]++;
+                for (unsigned r = 0; r < RECEIVERS - 1; r++)
+                        if (weights[r] > weights[second])
+                                second = r;
+                assert_true(best == RECEIVERS - 1 || second == best);
+        }
+        for (unsigned r = 0; r < RECEIVERS; r++)
+                assert_in_range(shares[r], KEYS / RECEIVERS * 8 / 10, KEYS / RECEIVERS * 12 / 10);
 }
 
 static void test_outcomes(void **state)
@@ -207,6 +272,8 @@ int main(void)
                         cmocka_unit_test(test_delivery_retry),
                         cmocka_unit_test(test_delivery_table),
                         cmocka_unit_test(test_delivery_cancel),
+                        cmocka_unit_test(test_policy),
+                        cmocka_unit_test(test_rendezvous),
                         cmocka_unit_test(test_outcomes),
         };
 

@@ -6,10 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "base/str-util.h"
+#include "crash.h"
 #include "store/outbox.h"
 
 static const sd_id128_t stream = {.bytes = {3}}, receiver = {.bytes = {4}};
@@ -22,18 +24,18 @@ typedef struct Fixture {
 
         /* what loading told */
         sd_id128_t client;
-        uint64_t last_number, n_open, n_queued;
-        unsigned n_bound, n_streams, n_receivers;
+        uint64_t last_number, n_open, n_dead, n_queued;
+        unsigned n_bound, n_streams, n_receivers, n_wholes, n_acked, n_failed, n_members;
         OutboxRecord bound;
 } Fixture;
 
 static Fixture *fixture;
 
-static void on_client(sd_id128_t id, uint64_t last_number, uint64_t n_open, void *userdata)
+static void on_client(sd_id128_t id, uint64_t last_number, uint64_t n_open, uint64_t n_dead, void *userdata)
 {
         Fixture *f = userdata;
 
-        f->client = id, f->last_number = last_number, f->n_open = n_open;
+        f->client = id, f->last_number = last_number, f->n_open = n_open, f->n_dead = n_dead;
 }
 
 static int on_bound(OutboxRecord *record, void *userdata)
@@ -49,8 +51,19 @@ static int on_bound(OutboxRecord *record, void *userdata)
 
 static int on_queued(const char *queue, uint64_t n, void *userdata)
 {
-        assert_string_equal(queue, "any//");
+        if (!str_equal(queue, "any//"))
+                fail_msg("queue %s", queue);
         ((Fixture *) userdata)->n_queued = n;
+        return 0;
+}
+
+static int on_whole(OutboxRecord *record, unsigned n_acked, unsigned n_failed, unsigned n_members,
+                void *userdata)
+{
+        Fixture *f = userdata;
+
+        f->n_wholes++;
+        f->n_acked = n_acked, f->n_failed = n_failed, f->n_members = n_members;
         return 0;
 }
 
@@ -71,11 +84,12 @@ static int on_receiver(sd_id128_t id, const char *record, void *userdata)
 /* As a start after a crash: everything that was answered is there. */
 static void start(Fixture *f)
 {
-        const OutboxLoad load = {on_client, on_bound, on_queued, on_stream, on_receiver, f};
+        const OutboxLoad load = {on_client, on_bound, on_queued, on_whole, on_stream, on_receiver, f};
         Error error = {};
 
-        f->db = db_close(f->db);
-        f->n_queued = f->n_bound = f->n_streams = f->n_receivers = 0;
+        if (f->db)
+                f->db = crash(f->directory, f->db);
+        f->n_wholes = f->n_queued = f->n_bound = f->n_streams = f->n_receivers = 0;
         assert_int_equal(outbox_open(f->path, &f->db, &error), 0);
         assert_int_equal(outbox_load(f->db, &load), 0);
         assert_int_equal(db_start(f->db), 0);
@@ -118,6 +132,7 @@ static int run(Fixture *f, DbOp *op)
         op->done = on_done;
         f->result = 1;
         db_submit(f->db, op);
+        db_kick(f->db);
         while (f->result == 1) {
                 assert_int_equal(poll(&p, 1, 20000), 1);
                 db_dispatch(f->db);
@@ -223,6 +238,12 @@ static void test_queued_bound_settled(void **state)
         assert_int_equal(f->n_queued, 0);
         assert_int_equal(f->bound.sequence, 8);
         assert_int_equal(f->bound.number, 1);
+
+        queued.state = DELIVERY_DEAD;
+        assert_int_equal(save(f, &queued), 0);
+        start(f);
+        assert_int_equal(f->n_open, 0);
+        assert_int_equal(f->n_dead, 1);
 }
 
 static void find(Fixture *f, OutboxFindOp *o, const uint64_t *numbers, size_t n)
@@ -261,12 +282,8 @@ static void test_find(void **state)
         o.number = 3;
         find(f, &o, (uint64_t[]){2, 1}, 2);
         outbox_find_op_init(&o, OUTBOX_ID, 2);
-        o.first = (sd_id128_t){
-                        .bytes = {0xab, 0, 3}
-        };
-        o.last = (sd_id128_t){
-                        .bytes = {0xab, 0, 3, 0xff}
-        };
+        o.first = (sd_id128_t){.bytes = {0xab, 0, 3}};
+        o.last = (sd_id128_t){.bytes = {0xab, 0, 3, 0xff}};
         find(f, &o, (uint64_t[]){3}, 1);
 }
 
@@ -292,6 +309,49 @@ static void test_trim_keeps_the_newest_and_what_is_open(void **state)
         o.number = INT64_MAX;
         o.states = UINT32_MAX;
         find(f, &o, (uint64_t[]){6, 5, 2, 1}, 4);
+}
+
+/* How many are there once a message with a name of its sender's own has come, and was acked. */
+static size_t count_behind(Fixture *f, uint64_t number)
+{
+        OutboxRecord record = record_of(number, "any//");
+        OutboxInsertOp insertion;
+        OutboxTrimOp trim;
+        OutboxFindOp o;
+        char key[32];
+
+        (void) snprintf(key, sizeof key, "key %d", (int) number);
+        outbox_insert_op_init(&insertion);
+        insertion.record = record;
+        insertion.payload = "payload";
+        insertion.key = key;
+        assert_int_equal(run(f, &insertion.op), 0);
+        record.state = DELIVERY_ACKED;
+        record.settled_usec = 9000;
+        assert_int_equal(save(f, &record), 0);
+        outbox_trim_op_init(&trim);
+        trim.keep = 16;
+        trim.keys_since_usec = 10000;
+        assert_int_equal(run(f, &trim.op), 0);
+        outbox_find_op_init(&o, OUTBOX_NEWEST, 100);
+        o.number = INT64_MAX;
+        o.states = UINT32_MAX;
+        assert_int_equal(run(f, &o.op), 0);
+        outbox_records_free(o.records, o.n_records);
+        return o.n_records;
+}
+
+/* A walk over all that is kept is worth an eighth of it. */
+static void test_trim_comes_with_an_eighth_more(void **state)
+{
+        uint64_t number = 1;
+
+        for (; number <= 16; number++)
+                (void) count_behind(*state, number);
+        for (unsigned i = 0; i < 3; i++) {
+                assert_int_equal(count_behind(*state, number++), 17);
+                assert_int_equal(count_behind(*state, number++), 16);
+        }
 }
 
 static void test_streams_and_receivers_are_forgotten(void **state)
@@ -322,12 +382,223 @@ static void test_streams_and_receivers_are_forgotten(void **state)
         assert_int_equal(f->n_receivers, 0);
 }
 
+/* A whole with two members: what is counted at a start, and that the payload stays while a member is under
+ * way. */
+static void test_whole(void **state)
+{
+        Fixture *f = *state;
+        OutboxRecord whole = record_of(1, "all//"),
+                     members[2] = {record_of(1, "to/a"), record_of(1, "to/b")};
+        OutboxInsertOp o;
+        OutboxJoinOp join;
+        OutboxFindOp all;
+
+        whole.state = DELIVERY_GATHERING;
+        members[0].member = 1;
+        members[1].member = 2;
+        outbox_insert_op_init(&o);
+        o.record = whole;
+        o.payload = "hello";
+        o.members = members;
+        o.n_members = 2;
+        assert_int_equal(run(f, &o.op), 0);
+
+        outbox_join_op_init(&join);
+        join.member = record_of(1, "to/b");
+        assert_int_equal(run(f, &join.op), -EEXIST);
+        join.member = record_of(1, "to/c");
+        assert_int_equal(run(f, &join.op), 0);
+        assert_int_equal(join.member.member, 3);
+        outbox_find_op_init(&all, OUTBOX_MEMBERS, 10);
+        all.number = 1;
+        find(f, &all, (uint64_t[]){1, 1, 1}, 3);
+
+        members[0] = bind(members[0], 1);
+        members[0].state = DELIVERY_ACKED;
+        assert_int_equal(save(f, &members[0]), 0);
+        whole.state = DELIVERY_ACKED;
+        assert_int_equal(save(f, &whole), 0);
+        assert_int_equal(payload(f, 1), 0);
+        members[1].state = join.member.state = DELIVERY_CANCELLED;
+        assert_int_equal(save(f, &members[1]), 0);
+        assert_int_equal(payload(f, 1), 0);
+        assert_int_equal(save(f, &join.member), 0);
+        assert_int_equal(payload(f, 1), -ENOENT);
+}
+
+static void test_whole_is_counted_at_a_start(void **state)
+{
+        Fixture *f = *state;
+        OutboxRecord whole = record_of(1, "all//"),
+                     members[2] = {record_of(1, "any//"), record_of(1, "any//")};
+        OutboxInsertOp o;
+
+        whole.state = DELIVERY_GATHERING;
+        members[0].member = 1;
+        members[1].member = 2;
+        members[1].state = DELIVERY_REJECTED;
+        outbox_insert_op_init(&o);
+        o.record = whole;
+        o.payload = "hello";
+        o.members = members;
+        o.n_members = 2;
+        assert_int_equal(run(f, &o.op), 0);
+        start(f);
+        assert_int_equal(f->n_wholes, 1);
+        assert_int_equal(f->n_open, 1); /* one message, whatever the members */
+        assert_int_equal(f->n_dead, 0);
+        assert_int_equal(f->n_acked, 0);
+        assert_int_equal(f->n_failed, 1);
+        assert_int_equal(f->n_members, 2);
+}
+
+static void test_key_of_the_sender(void **state)
+{
+        Fixture *f = *state;
+        OutboxInsertOp o;
+
+        for (uint64_t i = 1; i <= 2; i++) {
+                outbox_insert_op_init(&o);
+                o.record = record_of(i, "any//");
+                o.payload = "hello";
+                o.key = "order-17";
+                assert_int_equal(run(f, &o.op), i == 1 ? 0 : -EEXIST);
+        }
+        assert_true(sd_id128_equal(o.existing, record_of(1, "").id));
+        assert_int_equal(payload(f, 2), -ENOENT);
+}
+
+static void test_tries(void **state)
+{
+        Fixture *f = *state;
+        OutboxRecord record = bind(record_of(1, "any//"), 1);
+        OutboxAttemptsOp all;
+        OutboxSaveOp o;
+        unsigned n = 0;
+
+        insert(f, &record);
+        for (unsigned i = 1; i <= ATTEMPTS_KEPT + 5; i++) {
+                OutboxAttempt attempt = {.attempt = i,
+                                .sent_usec = i,
+                                .ended_usec = i,
+                                .outcome = "failed",
+                                .detail = (char *) "x"};
+                outbox_save_op_init(&o);
+                o.record = record;
+                o.attempts = &attempt;
+                assert_int_equal(run(f, &o.op), 0);
+        }
+        outbox_attempts_op_init(&all);
+        all.number = 1;
+        assert_int_equal(run(f, &all.op), 0);
+        for (const OutboxAttempt *a = all.attempts; a; a = a->next)
+                assert_int_equal(a->attempt, ++n + 5);
+        assert_int_equal(n, ATTEMPTS_KEPT);
+        outbox_attempts_free(all.attempts);
+}
+
+static void test_wake(void **state)
+{
+        Fixture *f = *state;
+        OutboxFindOp o;
+
+        for (uint64_t i = 1; i <= 4; i++) {
+                OutboxRecord record = record_of(i, "any//");
+                record.wake_usec = i == 4 ? 0 : i * 100;
+                record.state = DELIVERY_DELAYED;
+                insert(f, &record);
+        }
+        outbox_find_op_init(&o, OUTBOX_WAKE, 10);
+        o.until_usec = 250;
+        find(f, &o, (uint64_t[]){1, 2}, 2);
+        assert_int_equal(o.next_usec, 300);
+        outbox_find_op_init(&o, OUTBOX_WAKE, 10);
+        o.until_usec = 300;
+        o.from_usec = 200;
+        o.number = 2;
+        find(f, &o, (uint64_t[]){3}, 1);
+        assert_int_equal(o.next_usec, USEC_INFINITY);
+}
+
+static void test_purge(void **state)
+{
+        Fixture *f = *state;
+        OutboxRecord record = bind(record_of(1, "any//"), 1);
+        OutboxPurgeOp o;
+
+        insert(f, &record);
+        outbox_purge_op_init(&o);
+        o.number = 1;
+        assert_int_equal(run(f, &o.op), -EBUSY);
+        record.state = DELIVERY_DEAD;
+        assert_int_equal(save(f, &record), 0);
+        assert_int_equal(payload(f, 1), 0);
+        assert_int_equal(run(f, &o.op), 0);
+        assert_int_equal(payload(f, 1), -ENOENT);
+}
+
+/* What the first version wrote, with a message in it. */
+static const char first_version[] =
+                "CREATE TABLE client (one INTEGER PRIMARY KEY CHECK (one = 1), id BLOB NOT NULL);"
+                "CREATE TABLE message (number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, target TEXT NOT "
+                "NULL,"
+                " size INTEGER NOT NULL, accepted INTEGER NOT NULL, payload BLOB);"
+                "CREATE TABLE delivery (message INTEGER NOT NULL, member INTEGER NOT NULL, queue TEXT NOT "
+                "NULL,"
+                " state INTEGER NOT NULL, receiver BLOB, receiver_name TEXT NOT NULL, stream BLOB,"
+                " sequence INTEGER NOT NULL, attempts INTEGER NOT NULL, duplicate INTEGER NOT NULL,"
+                " error TEXT NOT NULL, settled INTEGER NOT NULL, reply BLOB NOT NULL,"
+                " PRIMARY KEY (message, member)) WITHOUT ROWID;"
+                "CREATE INDEX delivery_state ON delivery (state, message);"
+                "CREATE INDEX delivery_queue ON delivery (queue, message) WHERE state = 0;"
+                "CREATE TABLE stream (stream BLOB NOT NULL, receiver BLOB NOT NULL, PRIMARY KEY (stream, "
+                "receiver))"
+                " WITHOUT ROWID;"
+                "CREATE TABLE receiver (id BLOB PRIMARY KEY, record TEXT NOT NULL) WITHOUT ROWID;"
+                "INSERT INTO message VALUES (7, x'ab000700000000000000000000000000', '', 5, 1, 'hello');"
+                "INSERT INTO delivery VALUES (7, 0, 'any//', 0, NULL, '', NULL, 0, 0, 0, '', 0, '');"
+                "PRAGMA user_version = 1";
+
+static void test_first_version_is_taken_over(void **state)
+{
+        Fixture *f = *state;
+        OutboxFindOp o;
+        sqlite3 *sql;
+
+        f->db = db_close(f->db);
+        (void) unlink(f->path);
+        assert_int_equal(sqlite3_open(f->path, &sql), SQLITE_OK);
+        assert_int_equal(sqlite3_exec(sql, first_version, NULL, NULL, NULL), SQLITE_OK);
+        assert_int_equal(sqlite3_close(sql), SQLITE_OK);
+        start(f);
+        assert_int_equal(f->n_queued, 1);
+        assert_int_equal(f->last_number, 7);
+        outbox_find_op_init(&o, OUTBOX_QUEUE, 2);
+        o.queue = "any//";
+        o.priority = PRIORITY_MAX + 1;
+        assert_int_equal(run(f, &o.op), 0);
+        assert_int_equal(o.n_records, 1);
+        assert_true(o.records[0].policy.ack_timeout_usec == POLICY_OPEN);
+        assert_int_equal(o.records[0].policy.priority, PRIORITY_DEFAULT);
+        outbox_records_free(o.records, o.n_records);
+        assert_int_equal(payload(f, 7), 0);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                         cmocka_unit_test_setup_teardown(test_identity_is_kept, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_queued_bound_settled, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_find, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_whole, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_whole_is_counted_at_a_start, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_key_of_the_sender, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_tries, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_wake, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_purge, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_first_version_is_taken_over, setup, teardown),
+                        cmocka_unit_test_setup_teardown(
+                                        test_trim_comes_with_an_eighth_more, setup, teardown),
                         cmocka_unit_test_setup_teardown(
                                         test_trim_keeps_the_newest_and_what_is_open, setup, teardown),
                         cmocka_unit_test_setup_teardown(

@@ -136,6 +136,31 @@ static void test_bounds(void **state)
         assert_int_equal(dedup_index_settle(d, &set, other, &merged), 0);
 }
 
+static bool is_in_use(sd_id128_t stream, uint64_t conn, void *userdata)
+{
+        return conn == *(uint64_t *) userdata;
+}
+
+/* Room is made by streams that need nothing remembered and whose sender is not there, the oldest first. */
+static void test_evict(void **state)
+{
+        DedupIndex *d = *state;
+        uint64_t open = 7;
+        sd_id128_t stream;
+        DedupEntry *e = begin(d, a, 1, 1);
+
+        assert_false(dedup_index_evict(d, is_in_use, &open, &stream));
+        dedup_index_finish(d, e, OUTCOME_ACKED);
+        assert_false(dedup_index_evict(d, is_in_use, &open, &stream)); /* its record is needed */
+        settle(d, 1, 1);
+        dedup_index_used(d, a, open);
+        assert_false(dedup_index_evict(d, is_in_use, &open, &stream));
+        open = 8;
+        assert_true(dedup_index_evict(d, is_in_use, &open, &stream));
+        assert_true(sd_id128_equal(stream, a));
+        assert_int_equal(dedup_index_judge(d, a, 1, m, 1, NULL), DEDUP_RUN);
+}
+
 /* A retry that came while the first attempt ran gets that run's failure, and only the next one runs again.
  */
 static void test_raise(void **state)
@@ -158,6 +183,7 @@ int main(void)
                         cmocka_unit_test_setup_teardown(test_abandon_new, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_settled_while_running, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_bounds, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_evict, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_raise, setup, teardown),
         };
 

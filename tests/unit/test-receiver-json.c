@@ -27,24 +27,24 @@ static void test_errors(void **state)
         static const struct {
                 const char *text, *field;
         } table[] = {
-                        {"",                                                    ""         },
-                        {"{",                                                   ""         },
-                        {"{} x",                                                ""         },
-                        {"[]",                                                  ""         },
-                        {"{" REST "}",                                          "instance" },
-                        {"{\"instance\":\"x\"," REST "}",                       "instance" },
-                        {"{\"id\":3," INSTANCE "," REST "}",                    "id"       },
-                        {"{" INSTANCE "}",                                      "name"     },
-                        {"{" INSTANCE ",\"name\":\"-\"}",                       "name"     },
-                        {"{" INSTANCE ",\"name\":\"a\"}",                       "addresses"},
-                        {"{" INSTANCE ",\"name\":\"a\",\"addresses\":[]}",      "addresses"},
+                        {"", ""},
+                        {"{", ""},
+                        {"{} x", ""},
+                        {"[]", ""},
+                        {"{" REST "}", "instance"},
+                        {"{\"instance\":\"x\"," REST "}", "instance"},
+                        {"{\"id\":3," INSTANCE "," REST "}", "id"},
+                        {"{" INSTANCE "}", "name"},
+                        {"{" INSTANCE ",\"name\":\"-\"}", "name"},
+                        {"{" INSTANCE ",\"name\":\"a\"}", "addresses"},
+                        {"{" INSTANCE ",\"name\":\"a\",\"addresses\":[]}", "addresses"},
                         {"{" INSTANCE ",\"name\":\"a\",\"addresses\":[\"x\"]}", "addresses"},
-                        {"{" INSTANCE ",\"name\":\"a\",\"addresses\":[1]}",     "addresses"},
-                        {"{" INSTANCE ",\"capacity\":0," REST "}",              "capacity" },
-                        {"{" INSTANCE ",\"capacity\":1.5," REST "}",            "capacity" },
-                        {"{" INSTANCE ",\"group\":null," REST "}",              "group"    },
-                        {"{" INSTANCE ",\"labels\":[]," REST "}",               "labels"   },
-                        {"{" INSTANCE ",\"labels\":{\"a\":1}," REST "}",        "labels"   },
+                        {"{" INSTANCE ",\"name\":\"a\",\"addresses\":[1]}", "addresses"},
+                        {"{" INSTANCE ",\"capacity\":0," REST "}", "capacity"},
+                        {"{" INSTANCE ",\"capacity\":1.5," REST "}", "capacity"},
+                        {"{" INSTANCE ",\"group\":null," REST "}", "group"},
+                        {"{" INSTANCE ",\"labels\":[]," REST "}", "labels"},
+                        {"{" INSTANCE ",\"labels\":{\"a\":1}," REST "}", "labels"},
         };
 
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
@@ -59,10 +59,8 @@ static void test_errors(void **state)
 
 static void test_list(void **state)
 {
-        ReceiverInfo info, *infos;
+        ReceiverInfo info;
         JsonError error = {};
-        char *revision;
-        size_t n;
 
         assert_int_equal(parse("{\"id\":" ID "," INSTANCE ",\"labels\":{\"k\":\"v\"},\"capacity\":7," REST
                                "}",
@@ -71,15 +69,53 @@ static void test_list(void **state)
         _cleanup_(cjson_deletep) cJSON *json = receiver_json_print(&info);
         assert_non_null(json);
         _cleanup_free_ char *record = cJSON_PrintUnformatted(json);
-        _cleanup_free_ char *list = str_format("{\"revision\":\"r\",\"receivers\":[%s]}", record);
+        _cleanup_free_ char *text = str_format("{\"revision\":\"r\",\"receivers\":[%s]}", record);
+        ReceiverList list;
 
-        assert_int_equal(receiver_json_parse_list(list, strlen(list), &infos, &n, &revision, &error), 0);
-        assert_int_equal(n, 1);
-        assert_string_equal(revision, "r");
-        assert_true(receiver_info_equal(infos, &info));
-        receiver_info_array_free(infos, n);
+        assert_int_equal(receiver_list_parse(text, strlen(text), &list, &error), 0);
+        assert_int_equal(list.n, 1);
+        assert_false(list.changes);
+        assert_string_equal(list.revision, "r");
+        assert_string_equal(list.next, "");
+        assert_true(receiver_info_equal(list.infos, &info));
+        receiver_list_clear(&list);
+
+        _cleanup_free_ char *labels = receiver_json_labels(&info),
+                            *addresses = receiver_json_addresses(&info);
+        assert_non_null(strstr(record, labels));
+        assert_non_null(strstr(record, addresses));
         receiver_info_clear(&info);
-        free(revision);
+}
+
+static void test_list_fields(void **state)
+{
+        static const char changes[] =
+                        "{\"revision\":\"e-9\",\"since\":\"e-7\",\"removed\":[" ID "],\"receivers\":[]}";
+        static const struct {
+                const char *text, *field;
+        } wrong[] = {
+                        {"{\"receivers\":[]}", "revision"},
+                        {"{\"revision\":\"a&b\",\"receivers\":[]}", "revision"},
+                        {"{\"revision\":\"a\",\"next\":\"a&b\",\"receivers\":[]}", "next"},
+                        {"{\"revision\":\"a\",\"next\":1,\"receivers\":[]}", "next"},
+                        {"{\"revision\":\"a\"}", "receivers"},
+                        {"{\"revision\":\"a\",\"receivers\":[{}]}", "id"},
+                        {"{\"revision\":\"a\",\"receivers\":[],\"removed\":1}", "removed"},
+                        {"{\"revision\":\"a\",\"receivers\":[],\"removed\":[\"x\"]}", "removed"},
+        };
+        ReceiverList list;
+
+        assert_int_equal(receiver_list_parse(changes, strlen(changes), &list, NULL), 0);
+        assert_true(list.changes);
+        assert_int_equal(list.n, 0);
+        assert_int_equal(list.n_removed, 1);
+        receiver_list_clear(&list);
+        for (size_t i = 0; i < ELEMENTSOF(wrong); i++) {
+                JsonError error = {};
+                assert_int_equal(receiver_list_parse(wrong[i].text, strlen(wrong[i].text), &list, &error),
+                                -EINVAL);
+                assert_string_equal(error.field, wrong[i].field);
+        }
 }
 
 static void test_registration(void **state)
@@ -88,12 +124,12 @@ static void test_registration(void **state)
         static const struct {
                 const char *text, *field;
         } wrong[] = {
-                        {"[",                                                              ""             },
-                        {"{}",                                                             "id"           },
-                        {"{\"id\":" ID "}",                                                "token"        },
-                        {"{\"id\":" ID ",\"token\":\"a\"}",                                "lease_seconds"},
-                        {"{\"id\":" ID ",\"token\":\"a\",\"lease_seconds\":0}",            "lease_seconds"},
-                        {"{\"id\":" ID ",\"token\":\"a\\r\\nX: y\",\"lease_seconds\":30}", "token"        },
+                        {"[", ""},
+                        {"{}", "id"},
+                        {"{\"id\":" ID "}", "token"},
+                        {"{\"id\":" ID ",\"token\":\"a\"}", "lease_seconds"},
+                        {"{\"id\":" ID ",\"token\":\"a\",\"lease_seconds\":0}", "lease_seconds"},
+                        {"{\"id\":" ID ",\"token\":\"a\\r\\nX: y\",\"lease_seconds\":30}", "token"},
         };
         static const char right[] = "{\"id\":" ID ",\"token\":\"0a\",\"lease_seconds\":1.5,\"more\":1}";
         Registered registered;
@@ -137,6 +173,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                         cmocka_unit_test(test_errors),
                         cmocka_unit_test(test_list),
+                        cmocka_unit_test(test_list_fields),
                         cmocka_unit_test(test_registration),
                         cmocka_unit_test(test_api_error),
         };

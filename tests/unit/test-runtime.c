@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -17,7 +19,7 @@
 
 typedef struct Fixture {
         char directory[64];
-        sd_event *event;
+        Loop *loop;
 } Fixture;
 
 static int setup(void **state)
@@ -28,7 +30,7 @@ static int setup(void **state)
         if (!mkdtemp(f->directory))
                 return -1;
         *state = f;
-        return sd_event_new(&f->event);
+        return loop_new(NULL, NULL, NULL, &f->loop);
 }
 
 static int teardown(void **state)
@@ -36,17 +38,17 @@ static int teardown(void **state)
         Fixture *f = *state;
         char command[96];
 
-        sd_event_unref(f->event);
+        loop_free(f->loop);
         (void) snprintf(command, sizeof command, "rm -rf %s", f->directory);
         free(f);
         return system(command);
 }
 
 /* Runs the loop until `done`, at most some seconds. */
-static void run_until(sd_event *event, const bool *done)
+static void run_until(Loop *loop, const bool *done)
 {
         for (unsigned i = 0; i < 2000 && !*done; i++)
-                assert_true(sd_event_run(event, 10 * USEC_PER_MSEC) >= 0);
+                assert_true(loop_iterate(loop, 10 * USEC_PER_MSEC) >= 0);
         assert_true(*done);
 }
 
@@ -63,14 +65,14 @@ typedef struct Settings {
 } Settings;
 
 static const ConfItem items[] = {
-                {"Test",         "Flag", CONF_BOOL, offsetof(Settings, flag), 0, 0},
-                {"Test",     "Number", CONF_UNSIGNED, offsetof(Settings, number), 1, 10},
-                {"Test",         "TimeSec", CONF_DURATION, offsetof(Settings, time), 0, 60 * USEC_PER_SEC},
-                {"Test",             "Probability", CONF_PROBABILITY, offsetof(Settings, probability), 0, 0},
-                {"Test",         "Listen", CONF_STRINGS, offsetof(Settings, list), 0, 0},
+                {"Test", "Flag", CONF_BOOL, offsetof(Settings, flag), 0, 0},
+                {"Test", "Number", CONF_UNSIGNED, offsetof(Settings, number), 1, 10},
+                {"Test", "TimeSec", CONF_DURATION, offsetof(Settings, time), 0, 60 * USEC_PER_SEC},
+                {"Test", "Probability", CONF_PROBABILITY, offsetof(Settings, probability), 0, 0},
+                {"Test", "Listen", CONF_STRINGS, offsetof(Settings, list), 0, 0},
                 {"Test", "Exec", CONF_WORDS, offsetof(Settings, words), 0, 0},
-                {"Test",       "Name", CONF_STRING, offsetof(Settings, name), 0, 0},
-                {        },
+                {"Test", "Name", CONF_STRING, offsetof(Settings, name), 0, 0},
+                {},
 };
 static const char *const foreign[] = {"Other", NULL};
 static const ConfTable table = {items, foreign};
@@ -126,13 +128,13 @@ static void test_conf_errors(void **state)
         static const struct {
                 const char *text, *says;
         } cases[] = {
-                        {"[Test]\n\nNumbr=3\n",    "test.conf:3: unknown key Numbr="         },
-                        {"[Tset]\nNumber=3\n",     "unknown section [Tset]"                  },
-                        {"[Test]\nNumber=11\n",    "test.conf:2: Number=: 11 is outside of 1"},
-                        {"[Test]\nNumber=x\n",     "\"x\" is not a number"                   },
-                        {"[Test]\nExec='a\n",      "quotes closed"                           },
-                        {"[Test]\njust words\n",   "neither [Section] nor Key=value"         },
-                        {"[Test]\nTimeSec=2min\n", "outside"                                 },
+                        {"[Test]\n\nNumbr=3\n", "test.conf:3: unknown key Numbr="},
+                        {"[Tset]\nNumber=3\n", "unknown section [Tset]"},
+                        {"[Test]\nNumber=11\n", "test.conf:2: Number=: 11 is outside of 1"},
+                        {"[Test]\nNumber=x\n", "\"x\" is not a number"},
+                        {"[Test]\nExec='a\n", "quotes closed"},
+                        {"[Test]\njust words\n", "neither [Section] nor Key=value"},
+                        {"[Test]\nTimeSec=2min\n", "outside"},
         };
         char longest[5000];
         Error error = {};
@@ -172,13 +174,13 @@ static void test_timer(void **state)
         Timer t = {};
 
         timer_clear(&t); /* a zeroed one is fine */
-        assert_int_equal(timer_init(&t, f->event, "test", set_flag, &fired), 0);
+        assert_int_equal(timer_init(&t, loop_event(f->loop), "test", set_flag, &fired), 0);
         assert_false(timer_is_armed(&t));
         assert_int_equal(timer_arm_in(&t, USEC_INFINITY), 0);
         assert_false(timer_is_armed(&t));
         assert_int_equal(timer_arm_in(&t, 5 * USEC_PER_MSEC), 0);
         assert_true(timer_is_armed(&t));
-        run_until(f->event, &fired);
+        run_until(f->loop, &fired);
         assert_false(timer_is_armed(&t));
         timer_clear(&t);
 }
@@ -231,18 +233,18 @@ static void test_stream_bulk(void **state)
         static char chunk[1 << 20];
 
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
-        assert_int_equal(stream_new(f->event, fds[0], &callbacks, &a, &a.stream), 0);
-        assert_int_equal(stream_new(f->event, fds[1], &callbacks, &b, &b.stream), 0);
+        assert_int_equal(stream_new(f->loop, fds[0], &callbacks, &a, &a.stream), 0);
+        assert_int_equal(stream_new(f->loop, fds[1], &callbacks, &b, &b.stream), 0);
         for (int i = 0; i < 3; i++)
                 assert_int_equal(buffer_append(stream_output(a.stream), chunk, sizeof chunk), 0);
         stream_flush(a.stream);
-        run_until(f->event, &b.enough);
+        run_until(f->loop, &b.enough);
         assert_int_equal(b.received, SIZE);
         assert_int_equal(stream_output_size(a.stream), 0);
 
         /* The end of one side is told to the other, which frees itself in its callback. */
         a.stream = stream_free(a.stream);
-        run_until(f->event, &b.ended);
+        run_until(f->loop, &b.ended);
         assert_int_equal(b.error, 0);
         assert_null(b.stream);
 }
@@ -254,9 +256,9 @@ static void test_stream_free_inside(void **state)
         Peer b = {.wanted = 1, .free_when_readable = true};
 
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
-        assert_int_equal(stream_new(f->event, fds[1], &callbacks, &b, &b.stream), 0);
+        assert_int_equal(stream_new(f->loop, fds[1], &callbacks, &b, &b.stream), 0);
         assert_int_equal(write_all(fds[0], "x", 1), 0);
-        run_until(f->event, &b.enough);
+        run_until(f->loop, &b.enough);
         assert_null(b.stream);
         assert_int_equal(close(fds[0]), 0);
 }
@@ -268,14 +270,14 @@ static void test_stream_pause(void **state)
         Peer b = {.wanted = 1};
 
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
-        assert_int_equal(stream_new(f->event, fds[1], &callbacks, &b, &b.stream), 0);
+        assert_int_equal(stream_new(f->loop, fds[1], &callbacks, &b, &b.stream), 0);
         stream_pause(b.stream, true);
         assert_int_equal(write_all(fds[0], "x", 1), 0);
         for (int i = 0; i < 5; i++)
-                assert_true(sd_event_run(f->event, USEC_PER_MSEC) >= 0);
+                assert_true(loop_iterate(f->loop, USEC_PER_MSEC) >= 0);
         assert_int_equal(b.received, 0);
         stream_pause(b.stream, false);
-        run_until(f->event, &b.enough);
+        run_until(f->loop, &b.enough);
         stream_free(b.stream);
         assert_int_equal(close(fds[0]), 0);
 }
@@ -305,11 +307,11 @@ static void test_listen_and_connect(void **state)
 
         for (size_t i = 1; i < set.n; i++) {
                 Peer a = {};
-                assert_int_equal(stream_connect(f->event, &set.listeners[i].address, USEC_PER_SEC,
-                                                 &callbacks, &a, &a.stream),
+                assert_int_equal(stream_connect(f->loop, &set.listeners[i].address, USEC_PER_SEC, &callbacks,
+                                                 &a, &a.stream),
                                 0);
                 assert_false(a.connected); /* never from inside the call */
-                run_until(f->event, &a.connected);
+                run_until(f->loop, &a.connected);
                 stream_free(a.stream);
         }
 
@@ -317,21 +319,56 @@ static void test_listen_and_connect(void **state)
         Peer named = {};
         assert_int_equal(address_parse("tcp:localhost:1", &tcp, NULL), 0);
         tcp.port = set.listeners[2].address.port;
-        assert_int_equal(stream_connect(f->event, &tcp, USEC_PER_SEC, &callbacks, &named, &named.stream), 0);
-        run_until(f->event, &named.connected);
+        assert_int_equal(stream_connect(f->loop, &tcp, USEC_PER_SEC, &callbacks, &named, &named.stream), 0);
+        run_until(f->loop, &named.connected);
         stream_free(named.stream);
-        assert_int_equal(stream_connect(f->event, &tcp, USEC_PER_SEC, &callbacks, &named, &named.stream), 0);
+        assert_int_equal(stream_connect(f->loop, &tcp, USEC_PER_SEC, &callbacks, &named, &named.stream), 0);
         stream_free(named.stream); /* before the answer */
 
         listeners_clear(&set);
         assert_int_equal(access(address.host, F_OK), -1);
 
         Peer refused = {};
-        assert_int_equal(stream_connect(f->event, &address, USEC_PER_SEC, &callbacks, &refused,
+        assert_int_equal(stream_connect(f->loop, &address, USEC_PER_SEC, &callbacks, &refused,
                                          &refused.stream),
                         0);
-        run_until(f->event, &refused.ended);
+        run_until(f->loop, &refused.ended);
         assert_int_equal(refused.error, -ENOENT);
+}
+
+static int get_option(int fd, int level, int option)
+{
+        int value = 0;
+        socklen_t n = sizeof value;
+
+        assert_int_equal(getsockopt(fd, level, option, &value, &n), 0);
+        return value;
+}
+
+/* Connections of a host that has vanished must not stay for ever. */
+static void test_accepted_silence(void **state)
+{
+        Fixture *f = *state;
+        ListenerSet set = {};
+        Error error = {};
+        Address address;
+        Peer a = {};
+
+        assert_int_equal(address_parse("tcp:127.0.0.1:0", &address, NULL), 0);
+        assert_int_equal(listeners_bind(&set, &address, 0, &error), 0);
+        assert_int_equal(stream_connect(f->loop, &set.listeners[0].address, USEC_PER_SEC, &callbacks, &a,
+                                         &a.stream),
+                        0);
+        run_until(f->loop, &a.connected);
+        int fd = accept(set.listeners[0].fd, NULL, NULL);
+        assert_true(fd >= 0);
+        assert_int_equal(get_option(fd, SOL_SOCKET, SO_KEEPALIVE), 1);
+        assert_int_equal(get_option(fd, IPPROTO_TCP, TCP_NODELAY), 1);
+        assert_int_equal(get_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT), 15000);
+        assert_in_range(get_option(fd, IPPROTO_TCP, TCP_KEEPIDLE), 1, 15);
+        (void) close(fd);
+        stream_free(a.stream);
+        listeners_clear(&set);
 }
 
 static void test_listen_security(void **state)
@@ -348,6 +385,60 @@ static void test_listen_security(void **state)
         assert_int_equal(listeners_check_security(&set, false, &error), 0);
 }
 
+/* What is put off to the end of an iteration */
+
+typedef struct PutOff {
+        Loop *loop;
+        LoopWork work;
+        unsigned runs;
+        struct PutOff *next; /* is put off by this one's run */
+        LoopWork *drop;      /* is dropped by this one's run */
+} PutOff;
+
+static void run_put_off(void *userdata)
+{
+        PutOff *p = userdata;
+
+        p->runs++;
+        if (p->next)
+                loop_put_off(p->loop, &p->next->work);
+        if (p->drop)
+                loop_drop(p->loop, p->drop);
+        p->next = NULL;
+}
+
+static void count_rest(void *userdata)
+{
+        ++*(unsigned *) userdata;
+}
+
+static void test_put_off(void **state)
+{
+        Fixture *f = *state;
+        PutOff all[4];
+        unsigned rests = 0;
+
+        for (size_t i = 0; i < ELEMENTSOF(all); i++)
+                all[i] = (PutOff){.loop = f->loop, .work = {.run = run_put_off, .userdata = all + i}};
+        loop_set_rest(f->loop, count_rest, &rests);
+        all[0].next = all + 1; /* comes in the same iteration */
+        all[0].drop = &all[3].work;
+        for (unsigned i = 0; i < 3; i++)
+                loop_put_off(f->loop, &all[0].work); /* asked three times, done once */
+        loop_put_off(f->loop, &all[2].work);
+        loop_put_off(f->loop, &all[3].work);
+        loop_drop(f->loop, &all[2].work);
+        loop_drop(f->loop, &all[2].work);
+        assert_true(loop_iterate(f->loop, 0) >= 0);
+        assert_int_equal(all[0].runs, 1);
+        assert_int_equal(all[1].runs, 1);
+        assert_int_equal(all[2].runs, 0);
+        assert_int_equal(all[3].runs, 0);
+        assert_int_equal(rests, 2); /* before, and for what it led to */
+        assert_true(loop_iterate(f->loop, 0) >= 0);
+        assert_int_equal(all[0].runs, 1);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -358,6 +449,8 @@ int main(void)
                         cmocka_unit_test_setup_teardown(test_stream_free_inside, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_stream_pause, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_listen_and_connect, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_accepted_silence, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_put_off, setup, teardown),
                         cmocka_unit_test(test_listen_security),
         };
 

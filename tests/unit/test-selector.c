@@ -19,6 +19,11 @@ static void test_text_round_trip(void **state)
                         "any/blue/disk=ssd,zone=a",
                         "any+plain//",
                         "any+plain/blue/zone=a",
+                        "all//",
+                        "all+follow/blue/zone=a",
+                        "quorum=2+plain/blue/",
+                        "key//zone=a/a/b=c,d",
+                        "key/blue//k",
         };
 
         for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
@@ -32,8 +37,9 @@ static void test_text_round_trip(void **state)
 
 static void test_bad_text(void **state)
 {
-        static const char *const texts[] = {
-                        "", "to", "to/", "to/zz", "all//", "any", "any/a b/", "any//zone", "any/x"};
+        static const char *const texts[] = {"", "to", "to/", "to/zz", "one//", "any", "quorum//",
+                        "quorum=0//", "any=2//", "any+follow//", "key//", "all+x//", "any/a b/", "any//zone",
+                        "any/x"};
 
         for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
                 Selector s = {};
@@ -60,9 +66,7 @@ static void test_equal_selectors_have_equal_text(void **state)
 
 static void test_matches(void **state)
 {
-        Label labels[] = {
-                        {"zone", "a"}
-        };
+        Label labels[] = {{"zone", "a"}};
         ReceiverInfo info = {.id = {.bytes = {1}},
                         .name = (char *) "1",
                         .group = (char *) "blue",
@@ -72,14 +76,14 @@ static void test_matches(void **state)
                 const char *text;
                 bool matches, matches_plain;
         } rows[] = {
-                        {"any//",                 true,  false},
-                        {"any+plain//",           true,  true },
-                        {"any/blue/",             true,  false},
-                        {"any/red/",              false, false},
-                        {"any//zone=a",           true,  false},
-                        {"any//zone=b",           false, false},
-                        {"any//disk=a",           false, false},
-                        {"any+plain/blue/zone=a", true,  true },
+                        {"any//", true, false},
+                        {"any+plain//", true, true},
+                        {"any/blue/", true, false},
+                        {"any/red/", false, false},
+                        {"any//zone=a", true, false},
+                        {"any//zone=b", false, false},
+                        {"any//disk=a", false, false},
+                        {"any+plain/blue/zone=a", true, true},
         };
 
         for (size_t i = 0; i < ELEMENTSOF(rows); i++) {

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* A hash table of things that embed an IndexItem: 16 bytes for each and about one pointer. It grows by one
+ * bucket at a time (linear hashing), so that no insertion stops to move a million others. The index does not
+ * own its items. Keys are hashed with a seed by index_hash(), since others choose them. */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/macro.h"
+
+typedef struct IndexItem IndexItem;
+struct IndexItem {
+        IndexItem *next;
+        uint32_t hash;
+};
+
+typedef struct Index {
+        IndexItem **buckets;
+        size_t allocated, n_buckets; /* n_buckets: in use */
+        size_t n_items;
+} Index;
+
+void index_clear(Index *x); /* frees the index's own memory, and forgets the items */
+
+uint32_t index_hash(uint64_t seed, const void *key, size_t size);
+
+/* 0 or -ENOMEM (never behind an index_remove()). The item's key must not be in it. */
+int index_add(Index *x, IndexItem *item, uint32_t hash) _must_use_;
+void index_remove(Index *x, IndexItem *item); /* it must be in it */
+
+/* The first item of that hash, then the next one; the caller compares the keys. */
+IndexItem *index_first(const Index *x, uint32_t hash);
+IndexItem *index_next(const IndexItem *item);

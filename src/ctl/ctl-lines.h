@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "ctl/ctl.h"
+
+/* Sends every line of --file or standard input as a message of its own, in bulk, and counts what became of
+ * them; with --no-wait until all are accepted. Memory is bounded, whatever the input. Returns an exit code.
+ */
+int send_lines(Ctl *c, const char *mode, const char *target);

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* How a message is tried. What its sender left open follows the configuration of the day: it is kept as
+ * POLICY_OPEN and looked up when it is needed. */
+
+#include "model/backoff.h"
+
+#define POLICY_OPEN      UINT64_MAX
+#define PRIORITY_MAX     9u /* the most urgent */
+#define PRIORITY_DEFAULT 4u
+
+typedef struct Policy {
+        uint64_t ack_timeout_usec; /* without an ack for so long: the attempt is over */
+        uint64_t backoff_usec;     /* after the first failure; doubles; 0: none */
+        uint64_t backoff_max_usec;
+        uint64_t max_attempts;  /* 0: no limit */
+        uint64_t start_usec;    /* since the epoch; not before; 0: at once */
+        uint64_t deadline_usec; /* since the epoch; given up then; 0: never */
+        unsigned priority;      /* 0 to PRIORITY_MAX */
+} Policy;
+
+extern const Policy POLICY_ALL_OPEN;
+
+/* The message's own word, or the configuration's. */
+Policy policy_resolve(const Policy *own, const Policy *configured);

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#define SD_JOURNAL_SUPPRESS_LOCATION
+
+#include "runtime/journal.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/uio.h>
+#include <systemd/sd-journal.h>
+
+#include "base/log.h"
+#include "base/str-util.h"
+
+#define FIELD_MAX  1024u /* more of a text is cut off */
+#define FIELDS_MAX 10u
+
+/* The ids are for ever: an event that means something else gets another one. */
+static const struct {
+        const char *id;
+        int level;
+} events[_JOURNAL_EVENT_MAX] = {
+                [JOURNAL_ACCEPTED] = {"48be8a754155422f80dacf67946f1c1c", LOG_INFO},
+                [JOURNAL_SENT] = {"ccd2db01ec0043fbbd230462461c937c", LOG_INFO},
+                [JOURNAL_NO_ACK] = {"b2711786d30e4a95b458a016e5079e00", LOG_NOTICE},
+                [JOURNAL_FAILED] = {"bd0bf041b98a4d62946f36d148796d85", LOG_NOTICE},
+                [JOURNAL_BUSY] = {"6870a49ab4e54b67ac700da654c253ce", LOG_INFO},
+                [JOURNAL_DISCONNECTED] = {"42c2b6a53ec9425e85b7942d90e66b01", LOG_INFO},
+                [JOURNAL_MOVED] = {"a105b775221546648ec547dd94b9e74c", LOG_NOTICE},
+                [JOURNAL_ACKED] = {"ea1daaaa8f154c85b0f27c6cf3394104", LOG_INFO},
+                [JOURNAL_REJECTED] = {"82ec1d3ba9e344c6bef3f186feee5a63", LOG_WARNING},
+                [JOURNAL_CANCELLED] = {"5248d668428f4ba48bb5bdd21662cc0e", LOG_INFO},
+                [JOURNAL_DEAD] = {"31dfa50a718b4f22bc33e5631b8d4b00", LOG_WARNING},
+                [JOURNAL_DISCOVERY_LOST] = {"6941bf5103b34e6b847e01dafef5b774", LOG_WARNING},
+                [JOURNAL_DISCOVERY_BACK] = {"d18812c85b344db8a1d57f3fab4ba7a3", LOG_NOTICE},
+                [JOURNAL_RECEIVED] = {"c12d80f921214b0188959f3e2d263ce4", LOG_INFO},
+                [JOURNAL_RUN_ACKED] = {"6c8d97026d9c44cb94050919e5fbcf7f", LOG_INFO},
+                [JOURNAL_RUN_REJECTED] = {"b53e91d9baf84325982bbe656a13a72f", LOG_WARNING},
+                [JOURNAL_RUN_FAILED] = {"86c659dfe7214dd5b1923253984f5361", LOG_NOTICE},
+                [JOURNAL_RUN_CANCELLED] = {"6f1987a21b4f4e2e9b5c73692f61e409", LOG_INFO},
+                [JOURNAL_ACK_WITHHELD] = {"6351f04e23b74d199dad9e6c4d95248f", LOG_INFO},
+                [JOURNAL_DRAINING] = {"1ae6a685a0dd4afab4f78879a4c6a3f6", LOG_NOTICE},
+                [JOURNAL_RESUMED] = {"a2db8e6b74f040e2853f0675d1825b66", LOG_NOTICE},
+                [JOURNAL_REGISTERED] = {"06ceff5e01284d5898b08630c0b8a23a", LOG_INFO},
+                [JOURNAL_LEFT] = {"0b60cba37a864b779f942ba5ffb05b30", LOG_INFO},
+                [JOURNAL_LOST] = {"08394d6e84774473864e49b6478ef713", LOG_WARNING},
+};
+
+typedef struct Entry {
+        struct iovec parts[FIELDS_MAX];
+        char texts[FIELDS_MAX][FIELD_MAX];
+        int n;
+} Entry;
+
+static void add(Entry *e, const char *format, ...) _printf_(2, 3);
+static void add(Entry *e, const char *format, ...)
+{
+        char *text = e->texts[e->n];
+        va_list ap;
+        int n;
+
+        va_start(ap, format);
+        n = vsnprintf(text, FIELD_MAX, format, ap);
+        va_end(ap);
+        if (n > 0)
+                e->parts[e->n++] = (struct iovec){text, MIN((size_t) n, FIELD_MAX - 1)};
+}
+
+static void add_word(Entry *e, const char *name, const char *value)
+{
+        if (!str_empty(value))
+                add(e, "%s=%s", name, value);
+}
+
+static void send_entry(JournalEvent event, const JournalFields *f, const char *text)
+{
+        Entry e;
+
+        e.n = 0;
+        add(&e, "MESSAGE=%s", text);
+        add(&e, "MESSAGE_ID=%s", events[event].id);
+        add(&e, "PRIORITY=%d", events[event].level);
+        add(&e, "SYSLOG_IDENTIFIER=%s", program_invocation_short_name);
+        add_word(&e, "ACKGROUP_MESSAGE", f->message);
+        add_word(&e, "ACKGROUP_RECEIVER", f->receiver);
+        add_word(&e, "ACKGROUP_SENDER", f->sender);
+        add_word(&e, "ACKGROUP_GROUP", f->group);
+        add_word(&e, "ACKGROUP_REASON", f->reason);
+        if (f->attempt > 0)
+                add(&e, "ACKGROUP_ATTEMPT=%" PRIu32, f->attempt);
+        (void) sd_journal_sendv(e.parts, e.n);
+}
+
+bool journal_wants(JournalEvent event)
+{
+        return events[event].level <= log_get_level();
+}
+
+void journal_event(JournalEvent event, const JournalFields *fields, const char *format, ...)
+{
+        va_list ap;
+
+        if (!journal_wants(event))
+                return;
+        va_start(ap, format);
+        if (log_get_target() == LOG_TARGET_JOURNAL) {
+                char text[FIELD_MAX];
+
+                (void) vsnprintf(text, sizeof text, format, ap);
+                send_entry(event, fields, text);
+        } else
+                log_line_va(events[event].level, format, ap);
+        va_end(ap);
+}

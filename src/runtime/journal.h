@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What happens to messages and receivers, for the journal: each kind of event has a MESSAGE_ID, which
+ * units/ackgroup.catalog explains, and fields that `journalctl ACKGROUP_MESSAGE=ID` finds it by. Where
+ * standard error is not the journal it is an ordinary line. */
+
+#include <stdint.h>
+
+#include "base/macro.h"
+
+typedef enum JournalEvent {
+        /* the client */
+        JOURNAL_ACCEPTED,
+        JOURNAL_SENT,
+        JOURNAL_NO_ACK,
+        JOURNAL_FAILED,
+        JOURNAL_BUSY,
+        JOURNAL_DISCONNECTED,
+        JOURNAL_MOVED,
+        JOURNAL_ACKED,
+        JOURNAL_REJECTED,
+        JOURNAL_CANCELLED,
+        JOURNAL_DEAD,
+        JOURNAL_DISCOVERY_LOST,
+        JOURNAL_DISCOVERY_BACK,
+        /* the receiver */
+        JOURNAL_RECEIVED,
+        JOURNAL_RUN_ACKED,
+        JOURNAL_RUN_REJECTED,
+        JOURNAL_RUN_FAILED,
+        JOURNAL_RUN_CANCELLED,
+        JOURNAL_ACK_WITHHELD,
+        JOURNAL_DRAINING,
+        JOURNAL_RESUMED,
+        /* discovery */
+        JOURNAL_REGISTERED,
+        JOURNAL_LEFT,
+        JOURNAL_LOST,
+        _JOURNAL_EVENT_MAX,
+} JournalEvent;
+
+/* Borrowed; what is NULL (or 0) is left out. */
+typedef struct JournalFields {
+        const char *message;  /* ACKGROUP_MESSAGE=, a UUID */
+        const char *receiver; /* ACKGROUP_RECEIVER=, a name */
+        const char *sender;   /* ACKGROUP_SENDER= */
+        const char *group;    /* ACKGROUP_GROUP= */
+        const char *reason;   /* ACKGROUP_REASON= */
+        uint32_t attempt;     /* ACKGROUP_ATTEMPT= */
+} JournalFields;
+
+/* False: journal_event() would do nothing, so what it is told need not be put together. */
+bool journal_wants(JournalEvent event);
+
+/* The kind decides the level; nothing is done above the level of the log. */
+void journal_event(JournalEvent event, const JournalFields *fields, const char *format, ...) _printf_(3, 4);

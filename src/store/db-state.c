@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "store/db-state.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/crash-point.h"
+#include "base/str-util.h"
+
+/* More would make the next flush a long one, and the memory for it large. */
+#ifdef ACKGROUP_CRASH_POINTS
+#define HOT_MAX 2u /* so that the steps of a flush are visited */
+#else
+#define HOT_MAX 16384u
+#endif
+
+/* One operation inside the batch's transaction; what it wrote is undone when it fails. */
+static int run_one(DbState *s, DbOp *op)
+{
+        int r;
+
+        r = db_step_done(db_statement(s->sql, "SAVEPOINT op"));
+        if (r < 0)
+                return r;
+
+        int result = op->run(op, s->sql);
+        if (result < 0)
+                (void) db_step_done(db_statement(s->sql, "ROLLBACK TO op"));
+        r = db_step_done(db_statement(s->sql, "RELEASE op"));
+        return result < 0 ? result : r;
+}
+
+static int commit(DbState *s)
+{
+        int r;
+
+        crash_point("before-commit");
+        r = db_step_done(db_statement(s->sql, "COMMIT"));
+        crash_point("behind-commit");
+        return r;
+}
+
+static bool is_behind(const DbState *s)
+{
+        return s->redo && redo_number(s->redo) != s->applied;
+}
+
+/* Inside a transaction: the tables get what only the redo log has. */
+static int flush_hot(DbState *s)
+{
+        sqlite3_stmt *st;
+        int r;
+
+        if (!is_behind(s))
+                return 0;
+        r = s->hot.flush(s->hot.hot, s->redo, s->sql);
+        if (r < 0)
+                return r;
+        st = db_statement(s->sql, "UPDATE redo SET applied = ?");
+        if (!st || sqlite3_bind_int64(st, 1, (sqlite3_int64) redo_number(s->redo)) != SQLITE_OK)
+                return -EIO;
+        return db_step_done(st);
+}
+
+static void flushed(DbState *s)
+{
+        s->redo_failed = false;
+        if (!is_behind(s))
+                return;
+        crash_point("flushed-before-restart");
+        s->applied = redo_number(s->redo);
+        s->hot.forget(s->hot.hot);
+        redo_restart(s->redo);
+}
+
+/* SQLite itself rolls a transaction back on some errors (a full disk among them); then all of the batch is
+ * gone. */
+static int run_in_tables(DbState *s, DbOp *first)
+{
+        int r;
+
+        r = db_step_done(db_statement(s->sql, "BEGIN IMMEDIATE"));
+        if (r >= 0)
+                r = flush_hot(s);
+        for (DbOp *op = first; op && r >= 0; op = op->next) {
+                op->result = run_one(s, op);
+                if (sqlite3_get_autocommit(s->sql))
+                        r = op->result < 0 ? op->result : -EIO;
+        }
+        if (r >= 0)
+                r = commit(s);
+        if (r < 0 && !sqlite3_get_autocommit(s->sql))
+                (void) db_step_done(db_statement(s->sql, "ROLLBACK"));
+        if (r >= 0)
+                flushed(s);
+        return r;
+}
+
+static bool can_be_redone(const DbState *s, const DbOp *first)
+{
+        if (!s->redo || s->redo_failed)
+                return false;
+        for (; first; first = first->next)
+                if (!first->redo)
+                        return false;
+        return true;
+}
+
+/* An operation that cannot be put down as a record fails alone; -ENOBUFS where only the tables know how. */
+static int put_block_together(DbState *s, DbOp *first)
+{
+        Buffer *block = redo_begin(s->redo);
+
+        for (DbOp *op = first; op && block; op = op->next) {
+                if (redo_record_begin(s->redo) < 0)
+                        return -ENOMEM;
+                size_t before = buffer_size(block);
+                op->result = op->redo(op, block);
+                if (op->result == -ENOTSUP)
+                        return -ENOBUFS;
+                if (op->result < 0)
+                        block->end = block->start + before;
+                redo_record_end(s->redo);
+        }
+        return block ? 0 : -ENOMEM;
+}
+
+static int learn(void *userdata, const uint8_t *record, size_t size, uint32_t at)
+{
+        DbState *s = userdata;
+
+        return size == 0 ? 0 : s->hot.learn(s->hot.hot, record, size, at);
+}
+
+/* -ENOBUFS: it is for the tables. Then nothing was done. */
+static int run_in_redo(DbState *s, DbOp *first)
+{
+        int r;
+
+        r = put_block_together(s, first);
+        if (r < 0)
+                return r;
+        r = redo_commit(s->redo);
+        if (r == -ENOBUFS && is_behind(s)) {
+                r = run_in_tables(s, NULL);
+                if (r >= 0)
+                        r = redo_commit(s->redo);
+        }
+        if (r < 0) {
+                s->redo_failed = r != -ENOBUFS;
+                return r;
+        }
+        s->unlearnt = true;
+        return 0;
+}
+
+int db_state_run(DbState *s, DbOp *first)
+{
+        int r = -ENOBUFS;
+
+        assert(!s->unlearnt);
+        if (can_be_redone(s, first))
+                r = run_in_redo(s, first);
+        return r == -ENOBUFS ? run_in_tables(s, first) : r;
+}
+
+void db_state_learn(DbState *s)
+{
+        /* It is on disk and will be known after a restart, so it must be known now. */
+        if (s->unlearnt && redo_walk(s->redo, learn, s) < 0)
+                abort();
+        s->unlearnt = false;
+}
+
+int db_state_flush(DbState *s)
+{
+        return is_behind(s) ? run_in_tables(s, NULL) : 0;
+}
+
+bool db_state_is_large(const DbState *s)
+{
+        return s->redo && s->hot.count(s->hot.hot) > HOT_MAX;
+}
+
+void db_state_clear(DbState *s)
+{
+        s->redo = redo_free(s->redo);
+        if (s->hot.free)
+                s->hot.free(s->hot.hot);
+        s->hot = (DbHot){};
+}
+
+static int read_applied(DbState *s)
+{
+        sqlite3_stmt *st = db_statement(s->sql, "SELECT applied FROM redo");
+        int rc = st ? sqlite3_step(st) : SQLITE_ERROR;
+
+        if (rc == SQLITE_ROW)
+                s->applied = (uint64_t) sqlite3_column_int64(st, 0);
+        (void) sqlite3_reset(st);
+        return rc == SQLITE_ROW ? 0 : -EUCLEAN;
+}
+
+/* What a crash left in the log goes to the tables, before anybody reads them. */
+int db_state_open_redo(DbState *s, const char *path, Error *error)
+{
+        _cleanup_free_ char *redo_path = str_format("%s.redo", path);
+        int r;
+
+        if (!redo_path)
+                return -ENOMEM;
+        r = read_applied(s);
+        if (r < 0)
+                return error_set(error, r, "%s does not say what it has of its redo log", path);
+        r = redo_open(redo_path, &s->redo);
+        if (r < 0)
+                return access(redo_path, F_OK) < 0
+                                       ? 0
+                                       : error_set(error, r, "cannot open %s: %s", redo_path, strerror(-r));
+        r = redo_replay(s->redo, s->applied, learn, s);
+        if (r >= 0)
+                r = db_state_flush(s);
+        if (r < 0)
+                return error_set(error, r, "cannot bring what is in %s into %s: %s", redo_path, path,
+                                strerror(-r));
+        redo_restart(s->redo);
+        return 0;
+}

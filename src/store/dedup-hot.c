@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The part of a receiver's outcomes that only the redo log has: for each stream where its outcomes stand,
+ * and where it was said last what of it is settled. An outcome that is settled before the log is full never
+ * reaches the tables. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <uthash.h>
+
+#include "base/bytes.h"
+#include "base/slab.h"
+#include "store/dedup-tables.h"
+#include "store/redo.h"
+
+typedef enum RecordType { RECORD_OUTCOME = 1, RECORD_PRUNE } RecordType;
+
+typedef struct HotOutcome {
+        uint64_t sequence; /* key */
+        sd_id128_t message;
+        uint32_t attempt, at; /* in the log */
+        Outcome outcome;
+        UT_hash_handle hh;
+} HotOutcome;
+
+typedef struct HotStream {
+        sd_id128_t id; /* key */
+        HotOutcome *outcomes;
+        uint32_t prune_at; /* 0: not there */
+        UT_hash_handle hh;
+} HotStream;
+
+typedef struct Hot {
+        Slab slab; /* of outcomes */
+        HotStream *streams;
+        HotStream *last; /* the next outcome is mostly of the same one */
+        size_t n_outcomes;
+} Hot;
+
+/* Records. */
+
+static sd_id128_t take_id(Reader *in)
+{
+        sd_id128_t id;
+
+        take_copy(in, id.bytes, sizeof id.bytes);
+        return id;
+}
+
+int dedup_redo_record(const DbOp *op, Buffer *out)
+{
+        const DedupRecordOp *o = CONTAINER_OF(op, DedupRecordOp, op);
+
+        if (!buffer_reserve(out, 64 + o->reply_size))
+                return -ENOMEM;
+        put_u8(out, RECORD_OUTCOME);
+        put_bytes(out, o->record.stream.bytes, sizeof o->record.stream);
+        put_u64(out, o->record.sequence);
+        put_bytes(out, o->record.message.bytes, sizeof o->record.message);
+        put_u32(out, o->record.attempt);
+        put_u8(out, (uint8_t) o->record.outcome);
+        put_bytes(out, o->reply, o->reply_size);
+        return 0;
+}
+
+int dedup_redo_prune(const DbOp *op, Buffer *out)
+{
+        const DedupPruneOp *o = CONTAINER_OF(op, DedupPruneOp, op);
+        const SequenceSet *set = o->settled;
+
+        if (!buffer_reserve(out, 64 + set->n_ranges * 16))
+                return -ENOMEM;
+        put_u8(out, RECORD_PRUNE);
+        put_bytes(out, o->stream.bytes, sizeof o->stream);
+        put_u64(out, set->low);
+        for (size_t i = 0; i < set->n_ranges; i++) {
+                put_u64(out, set->ranges[i].first);
+                put_u64(out, set->ranges[i].last);
+        }
+        return 0;
+}
+
+/* Behind type and stream. */
+static int take_set(Reader *in, SequenceSet *ret)
+{
+        int r = sequence_set_add_below(ret, take_u64(in));
+
+        while (in->left > 0 && !in->bad && r >= 0) {
+                uint64_t first = take_u64(in);
+                r = sequence_set_add(ret, first, take_u64(in));
+        }
+        return r < 0 ? r : in->bad ? -EUCLEAN : 0;
+}
+
+/* Learning. */
+
+static HotStream *get_stream(Hot *h, sd_id128_t id)
+{
+        HotStream *s;
+
+        if (h->last && sd_id128_equal(h->last->id, id))
+                return h->last;
+        HASH_FIND(hh, h->streams, &id, sizeof id, s);
+        if (!s) {
+                s = calloc(1, sizeof *s);
+                if (!s)
+                        return NULL;
+                s->id = id;
+                HASH_ADD(hh, h->streams, id, sizeof s->id, s);
+        }
+        h->last = s;
+        return s;
+}
+
+static int learn_outcome(Hot *h, HotStream *s, Reader *in, uint32_t at)
+{
+        HotOutcome *o, heard = {.at = at};
+
+        heard.sequence = take_u64(in);
+        heard.message = take_id(in);
+        heard.attempt = take_u32(in);
+        heard.outcome = (Outcome) take_u8(in);
+        if (in->bad)
+                return -EUCLEAN;
+        HASH_FIND(hh, s->outcomes, &heard.sequence, sizeof heard.sequence, o);
+        if (!o) {
+                o = slab_new(&h->slab, sizeof *o);
+                if (!o)
+                        return -ENOMEM;
+                *o = heard;
+                HASH_ADD(hh, s->outcomes, sequence, sizeof o->sequence, o);
+                h->n_outcomes++;
+        } else if (o->outcome == OUTCOME_FAILED && o->attempt < heard.attempt &&
+                        sd_id128_equal(o->message, heard.message)) {
+                o->attempt = heard.attempt;
+                o->outcome = heard.outcome;
+                o->at = at;
+        }
+        return 0;
+}
+
+static void drop(Hot *h, HotStream *s, HotOutcome *o)
+{
+        HASH_DELETE(hh, s->outcomes, o);
+        slab_free(&h->slab, o, sizeof *o);
+        h->n_outcomes--;
+}
+
+/* At most as many as the sender may have open: a walk is bounded. */
+static int learn_prune(Hot *h, HotStream *s, Reader *in, uint32_t at)
+{
+        HotOutcome *o, *next;
+        SequenceSet set;
+        int r;
+
+        sequence_set_init(&set);
+        r = take_set(in, &set);
+        if (r >= 0) {
+                HASH_ITER(hh, s->outcomes, o, next)
+                        if (sequence_set_contains(&set, o->sequence))
+                                drop(h, s, o);
+                s->prune_at = at;
+        }
+        sequence_set_clear(&set);
+        return r;
+}
+
+static int learn(void *userdata, const uint8_t *record, size_t size, uint32_t at)
+{
+        Reader in = {record, size, false};
+        RecordType type = (RecordType) take_u8(&in);
+        Hot *h = userdata;
+        HotStream *s = get_stream(h, take_id(&in));
+
+        if (!s)
+                return -ENOMEM;
+        if (type == RECORD_PRUNE)
+                return learn_prune(h, s, &in, at);
+        return type == RECORD_OUTCOME ? learn_outcome(h, s, &in, at) : -EUCLEAN;
+}
+
+/* Flushing. */
+
+static Reader reader_at(const Redo *redo, uint32_t at)
+{
+        Reader in = {};
+
+        in.data = redo_at(redo, at, &in.left);
+        (void) take_u8(&in);
+        return in;
+}
+
+static int flush_prune(const HotStream *s, const Redo *redo, sqlite3 *sql)
+{
+        Reader in = reader_at(redo, s->prune_at);
+        SequenceSet set;
+        int r;
+
+        sequence_set_init(&set);
+        (void) take_id(&in);
+        r = take_set(&in, &set);
+        if (r >= 0)
+                r = dedup_tables_prune(sql, s->id, &set);
+        sequence_set_clear(&set);
+        return r;
+}
+
+static int flush_outcome(const HotOutcome *o, const Redo *redo, sqlite3 *sql)
+{
+        Reader in = reader_at(redo, o->at);
+        DedupRecord record = {.stream = take_id(&in)};
+
+        record.sequence = take_u64(&in);
+        record.message = take_id(&in);
+        record.attempt = take_u32(&in);
+        record.outcome = (Outcome) take_u8(&in);
+        Bytes reply = take_rest(&in);
+        return in.bad ? -EUCLEAN : dedup_tables_record(sql, &record, reply.data, reply.size);
+}
+
+static int flush(void *userdata, const Redo *redo, sqlite3 *sql)
+{
+        const Hot *h = userdata;
+        int r = 0;
+
+        for (const HotStream *s = h->streams; s && r >= 0; s = s->hh.next) {
+                if (s->prune_at > 0)
+                        r = flush_prune(s, redo, sql);
+                for (const HotOutcome *o = s->outcomes; o && r >= 0; o = o->hh.next)
+                        r = flush_outcome(o, redo, sql);
+        }
+        return r;
+}
+
+static void forget(void *userdata)
+{
+        Hot *h = userdata;
+        HotStream *s, *next_stream;
+        HotOutcome *o, *next;
+
+        h->last = NULL;
+        HASH_ITER(hh, h->streams, s, next_stream) {
+                HASH_ITER(hh, s->outcomes, o, next)
+                        drop(h, s, o);
+                HASH_DELETE(hh, h->streams, s);
+                free(s);
+        }
+}
+
+static size_t count(const void *userdata)
+{
+        return ((const Hot *) userdata)->n_outcomes;
+}
+
+static void hot_free(void *userdata)
+{
+        Hot *h = userdata;
+
+        forget(h);
+        slab_clear(&h->slab);
+        free(h);
+}
+
+int dedup_hot_new(DbHot *ret)
+{
+        Hot *h = calloc(1, sizeof *h);
+
+        if (!h)
+                return -ENOMEM;
+        *ret = (DbHot){learn, flush, forget, count, hot_free, h};
+        return 0;
+}
