@@ -86,9 +86,15 @@ class Client:
         text = self.bus.busctl("call", NAME, PATH, MANAGER, method, *words)
         return json.loads(text)["data"] if text.strip() else None
 
-    def send(self, mode, target, text, *options):
-        """Message id. Options as busctl words: "label", "as", 1, "zone=a"."""
-        n = sum(1 for word in options if word in ("label", "include_plain", "bogus"))
+    TYPES = {"label": "as", "include_plain": "b", "follow_joins": "b", "quorum": "u", "key": "s", "ack_timeout": "t",
+             "backoff": "t", "backoff_max": "t", "max_attempts": "t", "deadline": "t", "at": "t", "delay": "t",
+             "priority": "u", "idempotency_key": "s", "durability": "s"}
+
+    def send(self, mode, target, text, *options, **named):
+        """Message id. Options as busctl words ("label", "as", 1, "zone=a") or by name (quorum=2)."""
+        n = sum(1 for word in options if word in ("label", "include_plain", "bogus")) + len(named)
+        for name, value in named.items():
+            options += (name, self.TYPES[name], *([len(value), *value] if isinstance(value, list) else [value]))
         return self.call("SendText", "sssa{sv}", mode, target, "--" if text.startswith("-") else text, n, *options)[0]
 
     def wait(self, message, timeout=30_000_000):
@@ -112,6 +118,19 @@ class Client:
         """(rows, next)."""
         n = sum(1 for word in filters if word in ("states", "limit", "after"))
         return self.call("ListMessages", "a{sv}", n, *filters)
+
+    def deliveries(self, message):
+        """By name of the receiver."""
+        names = ("id", "name", "state", "attempts", "sent", "settled", "next", "error", "reply")
+        rows = [dict(zip(names, row)) for row in self.call("ListDeliveries", "s", message)[0]]
+        return {row["name"]: {**row, "reply": bytes(row["reply"])} for row in rows}
+
+    def attempts(self, message):
+        """(receiver, outcome) of each recorded try."""
+        return [(row[1], row[5]) for row in self.call("ListAttempts", "s", message)[0]]
+
+    def explain(self, message):
+        return " ".join(self.call("Explain", "s", message))
 
     def receivers(self, *filters):
         n = sum(1 for word in filters if word in ("group", "label"))

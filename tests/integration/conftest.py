@@ -7,33 +7,25 @@ import os
 import pathlib
 import socket
 import subprocess
-import time
+import sys
 
 import pytest
 
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+
 from client import Bus, Client
 from frames import Sender
+from wait import wait_until  # noqa: F401
 
 BUILD = pathlib.Path(os.environ["ACKGROUP_BUILD"])  # where meson built the programs
 
 
-def wait_until(condition, what, seconds=20):
-    """Polls until the condition holds; its last value is returned. Only a broken program gets near the limit."""
-    end = time.monotonic() + seconds
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > end:
-            raise AssertionError(f"never happened: {what}")
-        time.sleep(0.02)
-
-
 def script(tmp_path, text, name="handler"):
     """A handler; `$D` is a directory of its own."""
-    path = tmp_path / name
-    path.write_text(f"#!/bin/sh\nD='{tmp_path}'\n{text}\n")
-    path.chmod(0o755)
+    path, fresh = tmp_path / name, tmp_path / f"{name}.new"
+    fresh.write_text(f"#!/bin/sh\nD='{tmp_path}'\n{text}\n")
+    fresh.chmod(0o755)
+    fresh.replace(path)  # one that is running cannot be written to
     return [path]
 
 

@@ -8,11 +8,13 @@ import struct
 import uuid
 
 MAGIC = b"\xacAG\x01"
-HELLO, MESSAGE, SETTLED, CANCEL, PING = 1, 2, 3, 4, 5
-WELCOME, ANSWER, CREDIT, PRUNED, PONG, GOODBYE, ERROR = 0x81, 0x82, 0x83, 0x84, 0x85, 0x86, 0x87
+HELLO, MESSAGE, SETTLED, CANCEL, PING, SUBMIT = 1, 2, 3, 4, 5, 6
+WELCOME, ANSWER, CREDIT, PRUNED, PONG, GOODBYE, ERROR, ACCEPTED, REFUSED, SETTLEMENT = range(0x81, 0x8b)
 ACKED, REJECTED, FAILED, BUSY, WORKING, SETTLED_ALREADY, CONFLICT, CANCELLED = range(1, 9)
 
 Answer = collections.namedtuple("Answer", "stream sequence message attempt delay outcome data")
+Settlement = collections.namedtuple("Settlement", "number attempts end data")
+Refused = collections.namedtuple("Refused", "number reason text")
 Welcome = collections.namedtuple("Welcome", "receiver instance credit window max_payload name")
 
 
@@ -24,29 +26,13 @@ class Closed(Exception):
     """The peer ended the connection."""
 
 
-class Sender:
-    """One connection; by default it says HELLO and reads WELCOME."""
+class Connection:
+    """Frames on a socket."""
 
-    def __init__(self, address, receiver=None, stream=None, hello=True):
-        if isinstance(address, tuple):
-            self.sock = socket.create_connection(address, timeout=20)
-        else:
-            self.sock = socket.socket(socket.AF_UNIX)
-            self.sock.settimeout(20)
-            self.sock.connect(str(address))
+    def __init__(self, sock):
+        self.sock = sock
         self.buffer = b""
-        self.stream = stream or os.urandom(16)
-        self.welcome = None
         self.credit = None
-        if hello:
-            self.write(HELLO, uuid.UUID(receiver).bytes + b"S" * 16 + b"\x04host")
-            kind, body = self.read()
-            if kind == ERROR:
-                raise Closed(body.decode())
-            assert kind == WELCOME
-            credit, window, payload = struct.unpack(">III", body[32:44])
-            self.welcome = Welcome(body[:16], body[16:32], credit, window, payload, body[45:].decode())
-            self.credit = credit
 
     def close(self):
         self.sock.close()
@@ -79,6 +65,30 @@ class Sender:
                 return body
             assert got != ERROR, body
 
+
+class Sender(Connection):
+    """One connection to a receiver; by default it says HELLO and reads WELCOME."""
+
+    def __init__(self, address, receiver=None, stream=None, hello=True):
+        if isinstance(address, tuple):
+            sock = socket.create_connection(address, timeout=20)
+        else:
+            sock = socket.socket(socket.AF_UNIX)
+            sock.settimeout(20)
+            sock.connect(str(address))
+        super().__init__(sock)
+        self.stream = stream or os.urandom(16)
+        self.welcome = None
+        if hello:
+            self.write(HELLO, uuid.UUID(receiver).bytes + b"S" * 16 + b"\x04host")
+            kind, body = self.read()
+            if kind == ERROR:
+                raise Closed(body.decode())
+            assert kind == WELCOME
+            credit, window, payload = struct.unpack(">III", body[32:44])
+            self.welcome = Welcome(body[:16], body[16:32], credit, window, payload, body[45:].decode())
+            self.credit = credit
+
     def send(self, sequence, payload=b"", message=None, attempt=1, duplicate=False):
         message = message or uuid.uuid4().bytes
         self.write(MESSAGE, self.stream + struct.pack(">Q", sequence) + message +
@@ -108,3 +118,66 @@ class Sender:
         a = self.answer()
         assert (a.stream, a.sequence, a.message) == (self.stream, sequence, message)
         return a
+
+
+class Submitter(Connection):
+    """A program that sends in bulk, on the socket that OpenStream gave. `ids`, `ends` and `refused` are by number."""
+
+    def __init__(self, sock):
+        super().__init__(sock)
+        self.last = 0
+        self.ids, self.ends, self.refused = {}, {}, {}
+        assert self.read()[0] == CREDIT and self.credit > 0
+
+    def submit(self, payload, key=None, idempotency_key=None, attributes=b""):
+        """Its number."""
+        for tag, value in ((1, key), (2, idempotency_key)):
+            if value is not None:
+                attributes += struct.pack(">BH", tag, len(value)) + value
+        self.write(SUBMIT, struct.pack(">H", len(attributes)) + attributes + payload)
+        self.last += 1
+        return self.last
+
+    def submit_at_once(self, payload, times):
+        """In one write, so that the client reads all of them before it answers any."""
+        self.sock.sendall(times * frame(SUBMIT, struct.pack(">H", 0) + payload))
+        self.last += times
+
+    def take(self):
+        """Reads one frame."""
+        kind, body = self.read()
+        number = struct.unpack(">Q", body[:8])[0] if len(body) >= 8 else 0
+        if kind == ACCEPTED:
+            assert len(body) > 8 and len(body) % 16 == 8
+            for i in range(8, len(body), 16):
+                assert number not in self.ids
+                self.ids[number] = str(uuid.UUID(bytes=body[i:i + 16]))
+                number += 1
+        elif kind == REFUSED:
+            end = 9 + body[8]
+            self.refused[number] = Refused(number, body[9:end].decode(), body[end:].decode())
+        elif kind == SETTLEMENT:
+            assert number in self.ids, "an end before the acceptance"
+            attempts, end = struct.unpack(">IB", body[8:13])
+            assert number not in self.ends
+            self.ends[number] = Settlement(number, attempts, end, body[13:])
+        else:
+            assert kind == ERROR
+            raise Closed(body.decode())
+
+    def take_until(self, condition):
+        while not condition():
+            self.take()
+
+    def end_of(self, number):
+        self.take_until(lambda: number in self.ends)
+        return self.ends[number]
+
+    def finish(self):
+        """Will submit no more; what is left is read until the client hangs up."""
+        self.sock.shutdown(socket.SHUT_WR)
+        try:
+            while True:
+                self.take()
+        except Closed as e:
+            assert str(e) == "end of stream"

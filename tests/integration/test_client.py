@@ -3,11 +3,15 @@
 
 import json
 import pathlib
+import sqlite3
 import time
 
 import pytest
 
+import bulk
+
 import client as client_module
+import frames
 from client import Failed
 from conftest import lines, script, wait_until
 
@@ -50,7 +54,7 @@ def test_ack_withheld(discovery, receiver, client, tmp_path):
 def test_failed_handler_is_tried_again(discovery, receiver, client, tmp_path):
     d = discovery()
     receiver(d, "1", command=script(tmp_path, "echo $ACKGROUP_ATTEMPT >>$D/runs; test $ACKGROUP_ATTEMPT = 3"))
-    c = client(d)
+    c = client(d, "--ack-timeout", "20s")
     assert c.wait(c.send("to", "1", "x"))["attempts"] == 3
     assert lines(tmp_path / "runs") == ["1", "2", "3"]
 
@@ -130,6 +134,7 @@ def test_events_are_signalled(discovery, receiver, client, bus):
     monitor = bus.busctl("monitor", "--match", "type='signal',sender='org.ackgroup.Client1'", start=True)
     wait_until(lambda: "ackgroup" not in bus.busctl("list") or monitor.poll() is None, "the monitor runs")
     found = []
+    subscription = bulk.subscribe(c)
 
     def whole_life():
         m = c.send("to", "1", "x")
@@ -139,9 +144,13 @@ def test_events_are_signalled(discovery, receiver, client, bus):
 
     wait_until(whole_life, "five messages end")
     time.sleep(0.2)
+    bulk.unsubscribe(subscription)
+    wait_until(lambda: c.wait(c.send("to", "1", "nobody listens"))["state"] == "acked", "one more ends")
     monitor.terminate()
     signals = [json.loads(line) for line in monitor.communicate(timeout=20)[0].splitlines()]
     last = found[-1]
+    assert signals[-1]["payload"]["data"][0] in (last, c.call("GetMessage", "s", last)[0]) or signals[-1]["path"].endswith(
+        last.replace("-", ""))  # and nothing of the one that ended when nobody had subscribed
     events = [s["payload"]["data"][1] for s in signals
               if s.get("member") == "MessageEvent" and s["payload"]["data"][0] == last]
     assert events == ["accepted", "bound", "sent", "acked"]
@@ -182,7 +191,7 @@ def test_too_large_for_the_receiver(discovery, receiver, client):
 
 @pytest.mark.parametrize("call, words", [
     (("SendText", "sssa{sv}", "to", "nobody", "x", 0), 'No receiver "nobody"'),
-    (("SendText", "sssa{sv}", "all", "", "x", 0), 'Unknown mode "all"'),
+    (("SendText", "sssa{sv}", "each", "", "x", 0), 'Unknown mode "each"'),
     (("SendText", "sssa{sv}", "any", "a b", "x", 0), '"a b" is not the name of a group'),
     (("SendText", "sssa{sv}", "any", "", "x", 1, "bogus", "s", "x"), 'Unknown option "bogus"'),
     (("SendText", "sssa{sv}", "any", "", "x", 1, "label", "s", "x"), 'Option "label" is of the wrong type'),
@@ -210,7 +219,7 @@ def test_bad_calls(discovery, client, bus, call, words):
 def test_full_outbox_refuses(discovery, client):
     c = client(discovery(), "--outbox-limit", "2")
     ids = [c.send("any", "", "x"), c.send("any", "", "y")]
-    with pytest.raises(Failed, match="2 messages are waiting already"):
+    with pytest.raises(Failed, match="2 messages are waiting and 0 dead letters"):
         c.send("any", "", "z")
     c.call("Cancel", "s", ids[0])
     c.send("any", "", "z")
@@ -236,6 +245,22 @@ def test_log_control(discovery, client, bus):
     with pytest.raises(Failed):
         bus.busctl("set-property", *where, "LogLevel", "s", "loud")
     assert json.loads(bus.busctl("get-property", *where, "SyslogIdentifier"))["data"] == "ackgroup-client"
+
+
+def test_stop_tells_what_is_settled(discovery, receiver, client, tmp_path):
+    """A client that may never come back leaves no records behind."""
+    d = discovery()
+    r = receiver(d, "1")
+    c = client(d)
+    for _ in range(5):
+        assert c.wait(c.send("to", "1", "x"))["state"] == "acked"
+    assert c.end() == 0
+    s = r.sender()
+    s.write(frames.PING, b"12345678")  # behind what the client wrote
+    s.read_kind(frames.PONG)
+    assert r.end() == 0
+    with sqlite3.connect(r.state / "receiver.db") as db:
+        assert db.execute("SELECT count(*) FROM outcome").fetchone()[0] == 0
 
 
 def test_two_clients(discovery, client, tmp_path):

@@ -2,17 +2,15 @@
 """ackctl as people use it: what it prints, how it exits, the dialogue on a terminal."""
 
 import json
-import os
 import pathlib
-import pty
 import re
 import select
 import signal
 import subprocess
-import time
 
 import pytest
 
+import terminal
 from conftest import BUILD, lines, script, wait_until
 
 ACKCTL = BUILD / "src/ctl/ackctl"
@@ -130,9 +128,9 @@ def test_messages_show_wait_cancel(discovery, receiver, client, ackctl):
 @pytest.mark.parametrize("words, code, text", [
     (["frob"], 2, 'there is no "frob"'),
     ([], 2, "Usage:"),
-    (["send", "hello"], 2, "--to RECEIVER or --any"),
-    (["send", "--to", "1", "--any", "hello"], 2, "--to RECEIVER or --any"),
-    (["send", "--to", "1", "--group", "x", "hello"], 2, "go with --any"),
+    (["send", "hello"], 2, "--to RECEIVER, --any"),
+    (["send", "--to", "1", "--any", "hello"], 2, "--to RECEIVER, --any"),
+    (["send", "--to", "1", "--group", "x", "hello"], 2, "go with a group"),
     (["send", "--any", "two", "words"], 2, "quote a message"),
     (["send", "--any", "--label", "zone", "x"], 2, "zone"),
     (["send", "--any", "--timeout", "soon", "x"], 2, '"soon"'),
@@ -215,45 +213,11 @@ def test_monitor(discovery, receiver, client, ackctl, bus):
     assert "acked" in {e["event"] for e in events}
 
 
-class Terminal:
+class Terminal(terminal.Terminal):
     """ackctl on a pseudo-terminal."""
 
     def __init__(self, bus, *words, columns=80):
-        self.pid, self.fd = pty.fork()
-        if self.pid == 0:
-            os.environ.update({**bus.environment, "LC_ALL": "C.UTF-8", "TERM": "xterm"})
-            subprocess.run(["stty", "cols", str(columns)])
-            os.execv(ACKCTL, [ACKCTL, "--user", *words])
-        self.text = ""
-
-    def read_until(self, wanted):
-        begin = len(self.text)
-        end = time.monotonic() + 20
-        while wanted not in self.text[begin:]:
-            assert time.monotonic() < end, f"{wanted!r} never came: {self.text[begin:]}"
-            if select.select([self.fd], [], [], 0.1)[0]:
-                try:
-                    data = os.read(self.fd, 65536)
-                except OSError:
-                    data = b""
-                assert data, f"it ended before {wanted!r}: {self.text[begin:]}"
-                self.text += data.decode()
-        return self.text[begin:]
-
-    def write(self, text):
-        os.write(self.fd, text.encode())
-
-    def end(self):
-        while True:
-            try:
-                data = os.read(self.fd, 65536)
-            except OSError:
-                data = b""
-            if not data:
-                break
-            self.text += data.decode()
-        os.close(self.fd)
-        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        super().__init__([ACKCTL, "--user", *words], bus.environment, columns)
 
 
 def test_dialogue(discovery, receiver, client, bus, tmp_path):

@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """ackgroup-discovery as its clients meet it; docs/HTTP_API.md is what it promises."""
 
+import contextlib
+import functools
 import os
+import resource
 import socket
+import sqlite3
 import subprocess
 import threading
 import uuid
@@ -69,6 +73,43 @@ def test_registry_survives_restart(discovery, kill):
     assert names(d) == ["1@host"]
     assert d.ask("GET", "/v1/receivers")[1]["revision"] != before
     assert d.ask("POST", f"/v1/receivers/{first['id']}/heartbeat", token=first["token"])[0] == 200
+
+
+def test_registry_of_an_older_version(discovery, tmp_path):
+    """Its table is taken over: who was registered stays, with token and all."""
+    d = discovery()
+    ids = [d.ask("POST", "/v1/receivers", record(f"{i}@host", labels={"n": str(i)}))[1] for i in range(3)]
+    before = d.ask("GET", "/v1/receivers")[1]["receivers"]
+    d.end()
+    with contextlib.closing(sqlite3.connect(tmp_path / "state/registry.db")) as db:
+        db.executescript("""
+            CREATE TABLE lease (id BLOB PRIMARY KEY, token BLOB NOT NULL, record TEXT NOT NULL) WITHOUT ROWID;
+            INSERT INTO lease SELECT id, token, record FROM receiver;
+            DROP TABLE receiver;
+            PRAGMA user_version = 1;""")
+    d.start()
+    assert d.ask("GET", "/v1/receivers")[1]["receivers"] == before
+    for one in ids:
+        assert d.ask("POST", f"/v1/receivers/{one['id']}/heartbeat", token=one["token"])[0] == 200
+
+
+def test_registry_that_cannot_be_written(discovery, tmp_path, monkeypatch):
+    """Nobody notices but the log; it is written when the disk takes it again."""
+    monkeypatch.setattr(subprocess, "Popen", functools.partial(subprocess.Popen, restore_signals=False))  # no SIGXFSZ
+    d = discovery()
+    hard = resource.prlimit(d.process.pid, resource.RLIMIT_FSIZE)[1]
+    resource.prlimit(d.process.pid, resource.RLIMIT_FSIZE, (4096, hard))  # room for the log, not for a page
+    one = d.ask("POST", "/v1/receivers", record())[1]
+    two = d.ask("POST", "/v1/receivers", record("2@host"))[1]
+    wait_until(lambda: "Cannot write the registry" in d.read_log(), "the disk refuses it")
+    assert d.ask("DELETE", f"/v1/receivers/{two['id']}", token=two["token"])[0] == 204
+    resource.prlimit(d.process.pid, resource.RLIMIT_FSIZE, (hard, hard))
+    wait_until(lambda: b"1@host" in b"".join(p.read_bytes() for p in (tmp_path / "state").iterdir()),
+               "the lease is on disk")
+    d.end(kill=True)
+    d.start()
+    assert names(d) == ["1@host"]
+    assert d.ask("POST", f"/v1/receivers/{one['id']}/heartbeat", token=one["token"])[0] == 200
 
 
 def test_identity(discovery):
@@ -183,6 +224,13 @@ def test_seed_api(discovery):
         assert listed[0]["last_seen"] > 1e9
     assert d.ask("GET", "/v1/receivers")[1]["receivers"][0]["plain"] is True
     wait_until(lambda: d.ask("GET", "/receivers", tcp=True)[1] == [], "a silent receiver is gone")
+
+
+def test_seed_list_has_the_first_tcp_address(discovery):
+    d = discovery("--seed-api")
+    for i, addresses in enumerate((['unix:/a,"tcp:wrong:1'], ['unix:/a,"tcp:wrong:1', "tcp:[::1]:7", "tcp:b:8"], ["unix:/a"])):
+        assert d.ask("POST", "/v1/receivers", record(f"r{i}", addresses=addresses))[0] == 201
+    assert [(r["host"], r["port"]) for r in d.ask("GET", "/receivers")[1]] == [("::1", 7)]
 
 
 def test_two_with_one_state(discovery, tmp_path):

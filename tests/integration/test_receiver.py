@@ -2,6 +2,7 @@
 """ackgroup-receiver as its senders meet it; docs/PROTOCOL.md is what it promises."""
 
 import os
+import pathlib
 import resource
 import signal
 import socket
@@ -65,7 +66,7 @@ def test_environment(discovery, receiver, tmp_path):
     assert said.pop("ACKGROUP_MESSAGE") == str(uuid.UUID(bytes=a.message))
     assert said.pop("ACKGROUP_STREAM") == str(uuid.UUID(bytes=s.stream))
     assert said.pop("ACKGROUP_SENDER") == str(uuid.UUID(bytes=b"S" * 16))
-    assert said == {"ACKGROUP_SENDER_NAME": "host", "ACKGROUP_SEQUENCE": "7", "ACKGROUP_ATTEMPT": "3",
+    assert said == {"ACKGROUP_SENDER_NAME": "host", "ACKGROUP_SEQUENCE": "7", "ACKGROUP_REPORT_FD": "3", "ACKGROUP_ATTEMPT": "3",
                     "ACKGROUP_RECEIVER": r.id, "ACKGROUP_RECEIVER_NAME": "r1"}
 
 
@@ -101,7 +102,8 @@ def test_killed_while_the_handler_runs(discovery, receiver, tmp_path, flag):
     r.end(kill=True)
     (tmp_path / "go").touch()
     r.start()
-    assert is_dead(first) and is_dead(grandchild)
+    assert is_dead(first)
+    wait_until(lambda: is_dead(grandchild), "the rest of its group is dead")  # it has been killed: that takes a moment
     assert r.sender(stream=s.stream).ask(1, message=message, duplicate=flag).outcome == frames.ACKED
     assert [line.split()[1] for line in lines(tmp_path / "runs")] == ["no", "1" if flag else "no"]
 
@@ -179,6 +181,31 @@ def test_closed_waits_for_what_runs(discovery, receiver, tmp_path):
     (tmp_path / "go").touch()
     assert s.answer().outcome == frames.ACKED
     assert s.read_kind(frames.PRUNED) == s.stream
+
+
+def test_senders_that_never_come_back(discovery, receiver):
+    """They leave streams behind, more than are remembered: whoever is here is served, also after a restart."""
+    r = receiver(discovery())
+    gone = r.sender()
+
+    def leave_behind(n):
+        for _ in range(n):
+            gone.stream = os.urandom(16)
+            gone.settle(2)
+        gone.write(frames.PING, b"12345678")
+        gone.read_kind(frames.PONG)
+
+    leave_behind(4096)
+    s = r.sender()
+    assert s.ask(1).outcome == frames.BUSY  # that one is here, and may go on with any of them
+    gone.close()
+    wait_until(lambda: s.ask(1).outcome == frames.ACKED, "there is room again")
+    gone = r.sender()
+    leave_behind(10)
+    r.end()
+    r.start()
+    s = r.sender()
+    assert s.ask(1).outcome == frames.ACKED
 
 
 def test_out_of_window(discovery, receiver):
@@ -310,6 +337,30 @@ def test_peer_that_does_not_read(discovery, receiver, tmp_path):
     assert time.monotonic() - begin < 10
 
 
+def resident(process):
+    """KiB."""
+    status = (pathlib.Path("/proc") / str(process.pid) / "status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("VmRSS:")).split()[1])
+
+
+def test_working_does_not_pile_up(discovery, receiver, tmp_path):
+    """For a peer that does not read, "working" is not said again and again into memory."""
+    r = receiver(discovery(), "r1", "--queue", "50000", command=script(tmp_path, "exec sleep 600"))
+    deaf = r.sender()
+    for _ in range(15):
+        deaf.stream = os.urandom(16)
+        for sequence in range(1, 1001):
+            deaf.send(sequence)
+    s = r.sender()
+    s.send(1)
+    assert s.answer(working=True).outcome == frames.WORKING
+    before = resident(r.process)
+    for _ in range(8):  # each time everybody is told
+        assert s.answer(working=True).outcome == frames.WORKING
+    assert resident(r.process) - before < 3000
+    r.end(kill=True)
+
+
 def test_many_in_flight(discovery, receiver):
     r = receiver(discovery(), "r1", "--queue", "1000")
     senders = [r.sender() for _ in range(5)]
@@ -321,7 +372,7 @@ def test_many_in_flight(discovery, receiver):
 
 
 def test_record_cannot_be_written(discovery, receiver, tmp_path):
-    """What is not on disk is not answered; the retry runs the handler again."""
+    """What is not on disk is not answered, and it is not forgotten either: the handler does not run again."""
     r = receiver(discovery(), start=False, command=script(tmp_path, "echo run >>$D/runs"))
     before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # inherited: a write beyond the limit fails instead
     r.start()
@@ -329,9 +380,11 @@ def test_record_cannot_be_written(discovery, receiver, tmp_path):
     s = r.sender()
     assert s.ask(1).outcome == frames.ACKED
     limits = resource.prlimit(r.process.pid, resource.RLIMIT_FSIZE)
-    resource.prlimit(r.process.pid, resource.RLIMIT_FSIZE, (4096, limits[1]))
+    resource.prlimit(r.process.pid, resource.RLIMIT_FSIZE, (512, limits[1]))
     message = s.send(2)
     wait_until(lambda: "cannot record" in r.read_log(), "the record fails")
     resource.prlimit(r.process.pid, resource.RLIMIT_FSIZE, limits)
+    assert s.answer().outcome == frames.ACKED
     assert s.ask(2, message=message, attempt=2).outcome == frames.ACKED
+    assert lines(tmp_path / "runs") == ["run"] * 2
     assert s.ask(1).outcome == frames.CONFLICT

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What a client keeps for others has a bound, and whoever meets the bound is told."""
+
+import shutil
+import sqlite3
+
+import pytest
+
+from actor import Actor
+from client import Failed
+from conftest import script, wait_until
+
+DEPARTED_MAX = 256
+
+
+def count(client, directory, text):
+    """Of a copy of its outbox."""
+    directory.mkdir(exist_ok=True)
+    for path in (client.directory / "state").glob("outbox.db*"):
+        if not path.name.endswith("-shm"):
+            shutil.copy(path, directory)
+    with sqlite3.connect(directory / "outbox.db") as db:
+        return db.execute(text).fetchone()[0]
+
+
+def test_departed_receivers_are_forgotten(discovery, client, tmp_path):
+    """Streams of receivers that left for good are not kept for ever; those of the last that left are."""
+    d = discovery("--lease", "600")  # nobody sends heartbeats
+    c = client(d)
+    with Actor(tmp_path, d) as actor:
+        ids = [actor.register(f"r{n}") for n in range(DEPARTED_MAX + 50)]
+        wait_until(lambda: c.properties()["Receivers"] == len(ids), "all are known")
+        for n in range(len(ids)):
+            assert c.wait(c.send("to", f"r{n}", "x"))["state"] == "acked"
+        for n, receiver in enumerate(ids):
+            actor.leave(receiver)
+        actor.hang_up()
+        wait_until(lambda: c.properties()["Receivers"] == 0, "all have left")
+        wait_until(lambda: count(c, tmp_path / "copy", "SELECT count(*) FROM stream") == DEPARTED_MAX, "streams are forgotten")
+        assert count(c, tmp_path / "copy", "SELECT count(*) FROM receiver") == DEPARTED_MAX
+        kept = count(c, tmp_path / "copy", "SELECT group_concat(lower(hex(id))) FROM receiver").split(",")
+        # Who was being connected to when its turn came is left for later, so nearly the last that left.
+        assert set(kept) >= {receiver.replace("-", "") for receiver in ids[-DEPARTED_MAX // 2:]}
+        c.end(kill=True)
+        c.start(wait_until)
+        wait_until(lambda: c.properties()["DiscoveryState"] == "reachable", "discovery answers")
+        assert count(c, tmp_path / "copy", "SELECT count(*) FROM stream") == DEPARTED_MAX
+
+
+def test_dead_letters_count(discovery, receiver, client, tmp_path):
+    """They are kept until somebody decides, so they fill the outbox: what is new is refused, nothing is dropped."""
+    d = discovery()
+    receiver(d, "1", command=script(tmp_path, "test -e $D/go || exit 65"))
+    c = client(d, "--outbox-limit", "3")
+    dead = [c.send("to", "1", "x") for _ in range(2)]
+    assert [c.wait(m)["state"] for m in dead] == ["rejected"] * 2
+    assert c.properties()["DeadLetters"] == 2
+    m = c.send("any", "nobody", "waits")
+    with pytest.raises(Failed, match="1 messages are waiting and 2 dead letters are kept"):
+        c.send("to", "1", "x")
+    c.end(kill=True)
+    c.start(wait_until)
+    assert c.properties()["DeadLetters"] == 2
+    with pytest.raises(Failed, match="2 dead letters"):
+        c.send("to", "1", "x")
+    c.call("Purge", "s", dead[0])
+    again = c.send("to", "1", "x")
+    assert c.wait(again)["state"] == "rejected"
+    (tmp_path / "go").touch()
+    c.call("Retry", "s", dead[1])
+    assert c.wait(dead[1])["state"] == "acked"
+    assert (c.properties()["DeadLetters"], c.properties()["Waiting"]) == (1, 1)
+    c.call("Cancel", "s", m)
+    c.call("Purge", "s", m)
+    c.call("Purge", "s", again)
+    assert c.properties()["DeadLetters"] == 0
+    assert c.wait(c.send("to", "1", "x"))["state"] == "acked"
