@@ -11,13 +11,14 @@ _ackctl_messages() {
 
 _ackctl() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} verb='' i
-    local verbs='list send messages show wait cancel monitor status help'
-    local everywhere='--json --no-legend --system --user --host --machine --help --version'
-    local states='queued bound sent waiting cancelling acked rejected cancelled dead'
+    local verbs='list send messages show wait cancel trace why dead drain resume monitor status help'
+    local everywhere='--json --no-legend --system --user --host --machine --no-ask-password --help --version'
+    local states='delayed queued bound sent waiting gathering cancelling giving-up acked rejected cancelled dead'
     local -a bus=()
     local -A options=(
-        [list]='--group --label' [send]='--to --any --group --label --include-plain --file --no-wait --timeout'
-        [messages]='--state --limit --all' [wait]='--timeout' [show]='' [cancel]='' [monitor]='' [status]='' [help]=''
+        [list]='--group --label' [send]='--to --any --all --quorum --key --group --label --include-plain --follow-joins --in --at --deadline
+            --max-attempts --ack-timeout --backoff --backoff-max --priority --idempotency-key --durability --file --lines --null --no-wait --timeout'
+        [messages]='--state --limit --all' [wait]='--timeout' [show]='' [cancel]='' [trace]='' [why]='' [dead]='--all --limit' [drain]='' [resume]='' [monitor]='' [status]='' [help]=''
     )
 
     for ((i = 1; i < COMP_CWORD; i++)); do
@@ -35,6 +36,7 @@ _ackctl() {
         --group | -g) COMPREPLY=($(compgen -W "$(_ackctl_receivers group)" -- "$word")) ;;
         --state) COMPREPLY=($(compgen -W "$states" -- "$word")) ;;
         --json) COMPREPLY=($(compgen -W 'short pretty off' -- "$word")) ;;
+        --durability) COMPREPLY=($(compgen -W 'durable memory' -- "$word")) ;;
         --file | -f) COMPREPLY=($(compgen -f -- "$word")) ;;
         --host | -H) COMPREPLY=($(compgen -A hostname -- "$word")) ;;
         --label | -l | --timeout | -t | --limit | -n | --machine | -M) COMPREPLY=() ;;
@@ -42,7 +44,9 @@ _ackctl() {
             case $word:$verb in
                 -*:*) COMPREPLY=($(compgen -W "${options[${verb:-help}]} $everywhere" -- "$word")) ;;
                 *:) COMPREPLY=($(compgen -W "$verbs" -- "$word")) ;;
-                *:show | *:wait | *:cancel) COMPREPLY=($(compgen -W "$(_ackctl_messages)" -- "$word")) ;;
+                *:show | *:wait | *:cancel | *:trace | *:why) COMPREPLY=($(compgen -W "$(_ackctl_messages)" -- "$word")) ;;
+                *:drain | *:resume) COMPREPLY=($(compgen -W "$(_ackctl_receivers name)" -- "$word")) ;;
+                *:dead) COMPREPLY=($(compgen -W "list show retry purge $(_ackctl_messages)" -- "$word")) ;;
                 *:help) COMPREPLY=($(compgen -W "$verbs" -- "$word")) ;;
                 *) COMPREPLY=() ;;
             esac

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Completion of ackctl, in the shells that people have, as a person has it: by the Tab key."""
+
+import pytest
+
+SHELLS = {
+    "bash": ("bash --norc --noprofile -i", "source /usr/share/bash-completion/bash_completion"),
+    "zsh": ("zsh -f -i", "autoload -U compinit; compinit -u -d /tmp/zcompdump"),
+}
+# Behind the Tab the line gets an echo in front of it, so that the shell itself says what stands there.
+TYPE = """
+set timeout 20
+set stty_init "columns 300"
+spawn -noecho env TERM=dumb PS1=ready: {shell}
+expect "ready:"
+send "{begin}; echo be''gun\\r"
+expect "begun"
+expect "ready:"
+send "{line}\\t"
+after 100
+send "\\001echo LI''NE: \\005\\r"
+expect -re "LINE: (\\[^\\r\\n\\]*)"
+puts "\\nRESULT $expect_out(1,string)"
+send "exit\\r"
+expect eof
+"""
+
+
+@pytest.fixture(scope="module")
+def message(host):
+    host.write("/etc/ackgroup/receiver@thumbnails.conf", "[Receiver]\nGroup=pictures\n")
+    host.systemctl("start", "ackgroup-receiver@thumbnails.service")
+    yield host.run("ackctl", "send", "--to", "thumbnails", "--no-wait", "x").strip()
+    host.systemctl("stop", "ackgroup-receiver@*")
+
+
+@pytest.mark.parametrize("line, completed", [
+    ("ackctl mon", "ackctl monitor"),
+    ("ackctl send --idem", "ackctl send --idempotency-key"),
+    ("ackctl messages --state rej", "ackctl messages --state rejected"),
+    ("ackctl drain thu", "ackctl drain thumbnails@HOST"),
+    ("ackctl send --to thu", "ackctl send --to thumbnails@HOST"),
+    ("ackctl list --group pic", "ackctl list --group pictures"),
+    ("ackctl why MESS", "ackctl why MESSAGE"),
+    ("ackctl dead show MESS", "ackctl dead show MESSAGE"),
+])
+@pytest.mark.parametrize("shell", SHELLS)
+def test_tab(host, message, shell, line, completed):
+    program, begin = SHELLS[shell]
+    line = line.replace("MESS", message[:8])
+    completed = completed.replace("MESSAGE", message).replace("HOST", host.release)
+    text = host.run("expect", "-c", TYPE.format(shell=program, begin=begin, line=line))
+    assert [t.split("RESULT ")[1].strip() for t in text.splitlines() if "RESULT " in t] == [completed], text
