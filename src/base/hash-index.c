@@ -137,3 +137,13 @@ IndexItem *index_next(const IndexItem *item)
 {
         return skip(item->next, item->hash);
 }
+
+IndexItem *index_each(const Index *x, IndexCursor *cursor)
+{
+        IndexItem *item = cursor->next;
+
+        while (!item && cursor->bucket < x->n_buckets)
+                item = x->buckets[cursor->bucket++];
+        cursor->next = item ? item->next : NULL;
+        return item;
+}

@@ -33,3 +33,11 @@ void index_remove(Index *x, IndexItem *item); /* it must be in it */
 /* The first item of that hash, then the next one; the caller compares the keys. */
 IndexItem *index_first(const Index *x, uint32_t hash);
 IndexItem *index_next(const IndexItem *item);
+
+/* All of them, one a call, in no order; then NULL. The cursor begins as {}. What was returned may be removed
+ * before the next call; nothing else may, and nothing may be added. */
+typedef struct IndexCursor {
+        IndexItem *next;
+        size_t bucket; /* behind that of `next` */
+} IndexCursor;
+IndexItem *index_each(const Index *x, IndexCursor *cursor);

@@ -23,6 +23,11 @@ int bind_message(Message *m, Peer *p)
                         return r;
                 if (!ledger_has_room(l) || (m->memory && !ledger_is_kept(l)))
                         return -EAGAIN;
+        }
+        r = peer_bind(p, m);
+        if (r < 0)
+                return r;
+        if (l) {
                 m->record.stream = l->stream;
                 m->record.sequence = ledger_open(l);
         }
@@ -33,7 +38,6 @@ int bind_message(Message *m, Peer *p)
         p->turn = ++p->client->turn;
         if (m->queue->selector.mode == SELECTOR_KEY)
                 m->queue->owner = p;
-        peer_bind(p, m);
         return 0;
 }
 

@@ -248,9 +248,11 @@ int bus_waits_init(ClientBus *b)
 
 void bus_waits_clear(ClientBus *b)
 {
-        Message *m, *next;
+        IndexCursor cursor = {};
+        IndexItem *i;
 
-        HASH_ITER(hh, b->client.messages, m, next) {
+        while ((i = index_each(&b->client.messages, &cursor))) {
+                Message *m = CONTAINER_OF(i, Message, by_key);
                 message_pin(m);
                 while (m->waiters) {
                         Waiter *w = m->waiters;

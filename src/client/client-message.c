@@ -30,27 +30,39 @@ int message_new(Client *c, OutboxRecord *record, Message **ret)
         if (queue)
                 queue->n_messages++;
         m->record = *record;
-        m->key = (MessageKey){record->id, record->member};
         heap_item_init(&m->due);
         r = selector_mode_is_whole(selector_text_mode(record->queue)) ? whole_new(m) : 0;
+        if (r >= 0)
+                r = index_add(&c->messages, &m->by_key, message_hash(record->id, record->member));
         if (r < 0) {
                 message_leave_queue(m);
+                whole_free(m->whole);
                 slab_free(&c->slab, m, sizeof *m);
                 return r;
         }
         *record = (OutboxRecord){};
-        HASH_ADD(hh, c->messages, key, sizeof m->key, m);
         *ret = m;
         return 0;
 }
 
+uint32_t message_hash(sd_id128_t id, uint64_t member)
+{
+        uint32_t random; /* as every id is that was made here */
+
+        memcpy(&random, id.bytes, sizeof random);
+        return random + (uint32_t) member * UINT32_C(0x9e3779b9);
+}
+
 Message *message_find_member(Client *c, sd_id128_t id, uint32_t member)
 {
-        MessageKey key = {id, member};
-        Message *m;
+        IndexItem *i = index_first(&c->messages, message_hash(id, member));
 
-        HASH_FIND(hh, c->messages, &key, sizeof key, m);
-        return m;
+        for (; i; i = index_next(i)) {
+                Message *m = CONTAINER_OF(i, Message, by_key);
+                if (sd_id128_equal(m->record.id, id) && m->record.member == member)
+                        return m;
+        }
+        return NULL;
 }
 
 Message *message_find(Client *c, sd_id128_t id)
@@ -98,7 +110,7 @@ static void message_free(Message *m)
 {
         Client *c = m->client;
 
-        HASH_DELETE(hh, c->messages, m);
+        index_remove(&c->messages, &m->by_key);
         memory_left(m);
         heap_remove(&c->due, &m->due);
         message_leave_queue(m);
@@ -265,8 +277,10 @@ void message_look_up(Client *c, const char *prefix, void (*done)(Message *m, int
 
 void messages_clear(Client *c)
 {
-        Message *m, *next;
+        IndexCursor cursor = {};
+        IndexItem *i;
 
-        HASH_ITER(hh, c->messages, m, next)
-                message_free(m);
+        while ((i = index_each(&c->messages, &cursor)))
+                message_free(CONTAINER_OF(i, Message, by_key));
+        index_clear(&c->messages);
 }

@@ -8,14 +8,8 @@
 
 #define RECENT_MAX 1000u
 
-typedef struct MessageKey {
-        sd_id128_t id;
-        uint64_t member;
-} MessageKey;
-
 struct Message {
         Client *client;
-        MessageKey key;
         OutboxRecord record; /* its state may also be sent and waiting, which are not on disk */
         Queue *queue;        /* of its selector; NULL once it is final */
         void *payload;       /* NULL: on disk only */
@@ -59,13 +53,14 @@ struct Message {
         Message *unsaved_prev, *unsaved_next;
         Message *dirty_prev, *dirty_next; /* the observer's */
         Message *submitter_prev, *submitter_next;
-        UT_hash_handle hh, hh_peer; /* hh_peer: of members, at their receiver, by id */
+        IndexItem by_key, by_member; /* by_member: of members, at their receiver, by id */
 };
 
 /* Takes what the record holds, on success. The message is in memory until nothing needs it. */
 int message_new(Client *c, OutboxRecord *record, Message **ret);
 Message *message_find(Client *c, sd_id128_t id); /* in memory: the only delivery, or the whole */
 Message *message_find_member(Client *c, sd_id128_t id, uint32_t member);
+uint32_t message_hash(sd_id128_t id, uint64_t member);
 Policy message_policy(const Message *m); /* what its sender said, or the configuration */
 
 bool message_is_member(const Message *m); /* of a whole: it is not shown as a message */

@@ -22,11 +22,14 @@ const char *peer_name(const Peer *p)
 
 Message *peer_find_message(const Peer *p, sd_id128_t id)
 {
-        Message *m;
+        IndexItem *i = index_first(&p->members, message_hash(id, 0));
 
-        HASH_FIND(hh_peer, p->members, &id, sizeof id, m);
-        if (!m)
-                m = message_find(p->client, id);
+        for (; i; i = index_next(i)) {
+                Message *member = CONTAINER_OF(i, Message, by_member);
+                if (sd_id128_equal(member->record.id, id))
+                        return member;
+        }
+        Message *m = message_find(p->client, id);
         return m && m->peer == p ? m : NULL;
 }
 
@@ -166,7 +169,7 @@ static void peer_free(Peer *p)
                 if (q->owner == p)
                         q->owner = NULL;
         HASH_DELETE(hh, c->peers, p);
-        HASH_CLEAR(hh_peer, p->members); /* at the end of the process some are under way */
+        index_clear(&p->members); /* at the end of the process some are under way */
         ledgers_clear(p);
         timer_clear(&p->timer);
         receiver_info_clear(&p->info);
@@ -234,15 +237,19 @@ static void unready(Peer *p, Message *m)
         DL_DELETE2(p->ready, m, ready_prev, ready_next);
 }
 
-void peer_bind(Peer *p, Message *m)
+int peer_bind(Peer *p, Message *m)
 {
+        int r = message_is_member(m) ? index_add(&p->members, &m->by_member, message_hash(m->record.id, 0))
+                                     : 0;
+
+        if (r < 0)
+                return r;
         m->peer = p;
         DL_APPEND(p->bound, m);
         p->n_bound++;
         if (m->queue)
                 m->queue->n_bound++;
-        if (message_is_member(m))
-                HASH_ADD(hh_peer, p->members, key.id, sizeof m->key.id, m);
+        return 0;
 }
 
 void peer_unbind(Peer *p, Message *m)
@@ -256,7 +263,7 @@ void peer_unbind(Peer *p, Message *m)
         if (m->queue)
                 m->queue->n_bound--;
         if (message_is_member(m))
-                HASH_DELETE(hh_peer, p->members, m);
+                index_remove(&p->members, &m->by_member);
         m->peer = NULL;
         m->sends = 0;
 }

@@ -32,8 +32,8 @@ struct Peer {
         uint32_t in_flight; /* messages written and unanswered on this connection */
         Message *bound;     /* in order of binding */
         size_t n_bound;
-        Message *members; /* those of them that belong to a whole, by id */
-        Message *ready;   /* those of them that can be written now */
+        Index members;  /* those of them that belong to a whole, by id */
+        Message *ready; /* those of them that can be written now */
         Ledger *ledgers;
         Queue *queue;        /* of the messages for it alone; NULL: there were none */
         Message *speaking;   /* bare text: whose connection this is */
@@ -62,8 +62,8 @@ bool peer_is_gone(const Peer *p);
 void peer_release(Peer *p);   /* frees it when nothing needs it */
 void peers_forget(Client *c); /* those that left longest ago, beyond DEPARTED_MAX */
 
-void peer_bind(Peer *p, Message *m);                      /* puts it in the list of bound ones */
-void peer_unbind(Peer *p, Message *m);                    /* takes it out of every list */
+int peer_bind(Peer *p, Message *m);    /* puts it in the list of bound ones; 0 or -ENOMEM */
+void peer_unbind(Peer *p, Message *m); /* takes it out of every list */
 Message *peer_find_message(const Peer *p, sd_id128_t id); /* bound to it */
 void peer_ready(Peer *p, Message *m);                     /* it can be written */
 void peer_fetch(Peer *p, Message *m);    /* it is ready again when its payload is in memory */

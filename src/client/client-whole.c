@@ -339,9 +339,11 @@ void whole_end(Message *m, DeliveryEvent event, const char *why)
 /* A crash may have come between the wish and what it meant for the members. */
 void wholes_recount(Client *c)
 {
-        Message *m, *next;
+        IndexCursor cursor = {};
+        IndexItem *i;
 
-        HASH_ITER(hh, c->messages, m, next) {
+        while ((i = index_each(&c->messages, &cursor))) {
+                Message *m = CONTAINER_OF(i, Message, by_key);
                 if (!m->whole || !m->whole->held)
                         continue;
                 if (m->record.state == DELIVERY_CANCELLING)

@@ -61,7 +61,9 @@ static int load_bound(OutboxRecord *record, void *userdata)
         if (r < 0)
                 return r;
         m->ledger = l;
-        peer_bind(p, m);
+        r = peer_bind(p, m);
+        if (r < 0)
+                return r;
         if (m->queue->selector.mode == SELECTOR_KEY)
                 m->queue->owner = p;
         if (m->record.state == DELIVERY_BOUND)

@@ -14,6 +14,7 @@
 
 #include <uthash.h>
 
+#include "base/hash-index.h"
 #include "base/heap.h"
 #include "base/random.h"
 #include "base/slab.h"
@@ -79,8 +80,8 @@ struct Client {
         sd_id128_t id; /* of this client, for good */
         char host[NAME_MAX_LENGTH + 1];
 
-        Message *messages; /* in memory, by id */
-        Message *recent;   /* the newest of them, oldest first */
+        Index messages;  /* in memory, by id and member */
+        Message *recent; /* the newest of them, oldest first */
         size_t n_recent;
         uint64_t last_number;
         uint64_t n_open;                /* accepted and not settled, on disk too */
