@@ -10,6 +10,7 @@
 
 #include "base/bytes.h"
 #include "base/cleanup.h"
+#include "base/hash-index.h"
 #include "base/slab.h"
 #include "base/str-util.h"
 #include "store/outbox-tables.h"
@@ -17,17 +18,14 @@
 
 typedef enum RecordType { RECORD_INSERT = 1, RECORD_SAVE, RECORD_TRIM, RECORD_STREAM } RecordType;
 
-typedef struct HotKey {
-        uint64_t number, member;
-} HotKey;
-
 typedef struct HotDelivery HotDelivery;
 struct HotDelivery {
-        HotKey key;
+        uint64_t number;
+        uint32_t member;
         uint32_t insert_at, save_at; /* in the log; 0: not there */
         bool listed;                 /* in `settled` */
         HotDelivery *prev, *next;
-        UT_hash_handle hh;
+        IndexItem by_key;
 };
 
 typedef struct HotStream {
@@ -39,7 +37,7 @@ typedef struct HotStream {
 
 typedef struct Hot {
         Slab slab; /* of deliveries */
-        HotDelivery *deliveries;
+        Index deliveries;
         HotDelivery *settled[2]; /* acked, cancelled, never in the tables: oldest first */
         size_t n_settled[2];
         HotStream *streams;
@@ -228,12 +226,36 @@ int outbox_redo_stream(const DbOp *op, Buffer *out)
 
 /* Learning. */
 
-static HotDelivery *find(Hot *h, HotKey key)
+/* Numbers are given out in turn: they spread by themselves. */
+static uint32_t hash(uint64_t number, uint32_t member)
 {
-        HotDelivery *d;
+        return (uint32_t) number + member * UINT32_C(0x9e3779b9);
+}
 
-        HASH_FIND(hh, h->deliveries, &key, sizeof key, d);
-        return d;
+static HotDelivery *find(const Hot *h, uint64_t number, uint32_t member)
+{
+        IndexItem *i = index_first(&h->deliveries, hash(number, member));
+
+        for (; i; i = index_next(i)) {
+                HotDelivery *d = CONTAINER_OF(i, HotDelivery, by_key);
+                if (d->number == number && d->member == member)
+                        return d;
+        }
+        return NULL;
+}
+
+static HotDelivery *add(Hot *h, uint64_t number, uint32_t member)
+{
+        HotDelivery *d = slab_zero(&h->slab, sizeof *d);
+
+        if (!d)
+                return NULL;
+        d->number = number;
+        d->member = member;
+        if (index_add(&h->deliveries, &d->by_key, hash(number, member)) >= 0)
+                return d;
+        slab_free(&h->slab, d, sizeof *d);
+        return NULL;
 }
 
 static int slot_of(DeliveryState state)
@@ -243,7 +265,7 @@ static int slot_of(DeliveryState state)
 
 static void drop(Hot *h, HotDelivery *d)
 {
-        HASH_DELETE(hh, h->deliveries, d);
+        index_remove(&h->deliveries, &d->by_key);
         slab_free(&h->slab, d, sizeof *d);
 }
 
@@ -293,19 +315,14 @@ static int learn(void *userdata, const uint8_t *record, size_t size, uint32_t at
                 return learn_stream(h, named, take_id(&in));
         }
         uint64_t number = take_u64(&in);
-        HotKey key = {number, take_u32(&in)};
+        uint32_t member = take_u32(&in);
         int slot = slot_of((DeliveryState) take_u8(&in));
         sd_id128_t stream = take_id(&in), receiver = take_id(&in);
         if (in.bad || (type != RECORD_INSERT && type != RECORD_SAVE))
                 return -EUCLEAN;
-        HotDelivery *d = find(h, key);
-        if (!d) {
-                d = slab_zero(&h->slab, sizeof *d);
-                if (!d)
-                        return -ENOMEM;
-                d->key = key;
-                HASH_ADD(hh, h->deliveries, key, sizeof d->key, d);
-        }
+        HotDelivery *d = find(h, number, member) ?: add(h, number, member);
+        if (!d)
+                return -ENOMEM;
         *(type == RECORD_INSERT ? &d->insert_at : &d->save_at) = at;
         if (slot >= 0 && d->insert_at > 0 && !d->listed) {
                 d->listed = true;
@@ -340,21 +357,37 @@ static int flush_one(const HotDelivery *d, const Redo *redo, sqlite3 *sql)
         return r;
 }
 
-static int by_key(HotDelivery *a, HotDelivery *b)
+static int compare(const void *x, const void *y)
 {
-        return a->key.number != b->key.number ? (a->key.number < b->key.number ? -1 : 1)
-                                              : (int) a->key.member - (int) b->key.member;
+        const HotDelivery *a = *(const HotDelivery *const *) x, *b = *(const HotDelivery *const *) y;
+
+        return a->number != b->number ? (a->number < b->number ? -1 : 1)
+                                      : (int) a->member - (int) b->member;
+}
+
+/* In the order of the tables, which is then written at its end. */
+static HotDelivery **sorted(const Hot *h)
+{
+        HotDelivery **all = calloc(h->deliveries.n_items + 1, sizeof *all);
+        IndexCursor cursor = {};
+        IndexItem *i;
+        size_t n = 0;
+
+        while (all && (i = index_each(&h->deliveries, &cursor)))
+                all[n++] = CONTAINER_OF(i, HotDelivery, by_key);
+        if (n > 0)
+                qsort(all, n, sizeof *all, compare);
+        return all;
 }
 
 static int flush(void *userdata, const Redo *redo, sqlite3 *sql)
 {
         Hot *h = userdata;
-        int r = 0;
+        _cleanup_free_ HotDelivery **deliveries = sorted(h);
+        int r = deliveries ? 0 : -ENOMEM;
 
-        /* In the order of the tables, which is then written at its end. */
-        HASH_SORT(h->deliveries, by_key);
-        for (const HotDelivery *d = h->deliveries; d && r >= 0; d = d->hh.next)
-                r = flush_one(d, redo, sql);
+        for (size_t i = 0; i < h->deliveries.n_items && r >= 0; i++)
+                r = flush_one(deliveries[i], redo, sql);
         for (const HotStream *s = h->streams; s && r >= 0; s = s->hh.next)
                 r = outbox_tables_stream(sql, s->key.stream, s->key.receiver);
         if (r >= 0 && h->trim)
@@ -365,23 +398,24 @@ static int flush(void *userdata, const Redo *redo, sqlite3 *sql)
 static void forget(void *userdata)
 {
         Hot *h = userdata;
-        HotDelivery *d, *next_delivery;
         HotStream *s, *next_stream;
+        IndexCursor cursor = {};
+        IndexItem *i;
 
-        HASH_ITER(hh, h->deliveries, d, next_delivery)
-                drop(h, d);
+        while ((i = index_each(&h->deliveries, &cursor)))
+                drop(h, CONTAINER_OF(i, HotDelivery, by_key));
         HASH_ITER(hh, h->streams, s, next_stream) {
                 HASH_DELETE(hh, h->streams, s);
                 free(s);
         }
-        *h = (Hot){.slab = h->slab};
+        *h = (Hot){.slab = h->slab, .deliveries = h->deliveries};
 }
 
 static size_t count(const void *userdata)
 {
         const Hot *h = userdata;
 
-        return HASH_COUNT(h->deliveries);
+        return h->deliveries.n_items;
 }
 
 static void hot_free(void *userdata)
@@ -389,6 +423,7 @@ static void hot_free(void *userdata)
         Hot *h = userdata;
 
         forget(h);
+        index_clear(&h->deliveries);
         slab_clear(&h->slab);
         free(h);
 }
