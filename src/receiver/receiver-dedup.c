@@ -3,26 +3,29 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include <uthash.h>
 
+#include "base/hash-index.h"
 #include "base/slab.h"
 
 typedef struct StreamState StreamState;
 
 struct DedupEntry {
-        uint64_t sequence; /* key */
+        uint64_t sequence;
         StreamState *stream;
+        void *work; /* while in progress */
         sd_id128_t message;
         uint32_t attempt;        /* of the outcome, or of the run in progress */
         uint32_t failed_attempt; /* what abandon() goes back to; 0: there was nothing */
         Outcome outcome;         /* 0 while in progress */
-        UT_hash_handle hh;
+        IndexItem by_sequence;
 };
 
 struct StreamState {
         sd_id128_t id; /* key */
         SequenceSet settled;
-        DedupEntry *entries;
+        Index entries;
         size_t in_progress;
         uint64_t conn; /* who spoke of it last */
         UT_hash_handle hh;
@@ -34,6 +37,7 @@ struct DedupIndex {
         StreamState *last; /* that was made or used: the next message is mostly of the same one */
         size_t max_streams;
         size_t n_entries;
+        uint64_t seed; /* sequences are chosen by senders */
 };
 
 int dedup_index_new(size_t max_streams, DedupIndex **ret)
@@ -41,6 +45,7 @@ int dedup_index_new(size_t max_streams, DedupIndex **ret)
         DedupIndex *d = calloc(1, sizeof *d);
         if (!d)
                 return -ENOMEM;
+        (void) !getentropy(&d->seed, sizeof d->seed);
         d->max_streams = max_streams;
         *ret = d;
         return 0;
@@ -48,17 +53,19 @@ int dedup_index_new(size_t max_streams, DedupIndex **ret)
 
 static void drop_entry(DedupIndex *d, DedupEntry *e)
 {
-        HASH_DEL(e->stream->entries, e);
+        index_remove(&e->stream->entries, &e->by_sequence);
         slab_free(&d->slab, e, sizeof *e);
         d->n_entries--;
 }
 
 static void drop_stream(DedupIndex *d, StreamState *s)
 {
-        DedupEntry *e, *next;
+        IndexCursor cursor = {};
+        IndexItem *i;
 
-        HASH_ITER(hh, s->entries, e, next)
-                drop_entry(d, e);
+        while ((i = index_each(&s->entries, &cursor)))
+                drop_entry(d, CONTAINER_OF(i, DedupEntry, by_sequence));
+        index_clear(&s->entries);
         HASH_DEL(d->streams, s);
         if (d->last == s)
                 d->last = NULL;
@@ -89,12 +96,21 @@ static StreamState *find_stream(const DedupIndex *d, sd_id128_t id)
         return s;
 }
 
-static DedupEntry *find_entry(const StreamState *s, uint64_t sequence)
+static uint32_t hash(const DedupIndex *d, uint64_t sequence)
 {
-        DedupEntry *e;
+        return index_hash(d->seed, &sequence, sizeof sequence);
+}
 
-        HASH_FIND(hh, s->entries, &sequence, sizeof sequence, e);
-        return e;
+static DedupEntry *find_entry(const DedupIndex *d, const StreamState *s, uint64_t sequence)
+{
+        IndexItem *i = index_first(&s->entries, hash(d, sequence));
+
+        for (; i; i = index_next(i)) {
+                DedupEntry *e = CONTAINER_OF(i, DedupEntry, by_sequence);
+                if (e->sequence == sequence)
+                        return e;
+        }
+        return NULL;
 }
 
 static StreamState *make_stream(DedupIndex *d, sd_id128_t id)
@@ -122,7 +138,10 @@ static DedupEntry *add_entry(DedupIndex *d, StreamState *s, uint64_t sequence, s
         e->sequence = sequence;
         e->stream = s;
         e->message = message;
-        HASH_ADD(hh, s->entries, sequence, sizeof e->sequence, e);
+        if (index_add(&s->entries, &e->by_sequence, hash(d, sequence)) < 0) {
+                slab_free(&d->slab, e, sizeof *e);
+                return NULL;
+        }
         d->n_entries++;
         return e;
 }
@@ -164,7 +183,7 @@ DedupVerdict dedup_index_judge(const DedupIndex *d, sd_id128_t stream, uint64_t 
 
         /* In progress comes before settled: what runs is told to be running, whatever the sender believes.
          */
-        const DedupEntry *e = find_entry(s, sequence);
+        const DedupEntry *e = find_entry(d, s, sequence);
         if (e && !sd_id128_equal(e->message, message))
                 return DEDUP_CONFLICT;
         if (e && e->outcome == 0)
@@ -181,27 +200,42 @@ DedupVerdict dedup_index_judge(const DedupIndex *d, sd_id128_t stream, uint64_t 
         return DEDUP_RECORDED;
 }
 
+/* Nothing is known of it any more. */
+static void drop_empty(DedupIndex *d, StreamState *s)
+{
+        if (s->entries.n_items == 0 && s->settled.low == 1 && s->settled.n_ranges == 0)
+                drop_stream(d, s);
+}
+
 int dedup_index_begin(DedupIndex *d, sd_id128_t stream, uint64_t sequence, sd_id128_t message,
-                uint32_t attempt, DedupEntry **ret)
+                uint32_t attempt, void *work, DedupEntry **ret)
 {
         StreamState *s = make_stream(d, stream);
         if (!s)
                 return -ENOMEM;
 
-        DedupEntry *e = find_entry(s, sequence);
+        DedupEntry *e = find_entry(d, s, sequence);
         if (!e)
                 e = add_entry(d, s, sequence, message);
         if (!e) {
-                if (!s->entries && s->settled.low == 1 && s->settled.n_ranges == 0)
-                        drop_stream(d, s);
+                drop_empty(d, s);
                 return -ENOMEM;
         }
+        e->work = work;
         e->failed_attempt = e->attempt;
         e->attempt = attempt;
         e->outcome = 0;
         s->in_progress++;
         *ret = e;
         return 0;
+}
+
+void *dedup_index_work(const DedupIndex *d, sd_id128_t stream, uint64_t sequence)
+{
+        const StreamState *s = find_stream(d, stream);
+        const DedupEntry *e = s ? find_entry(d, s, sequence) : NULL;
+
+        return e && e->outcome == 0 ? e->work : NULL;
 }
 
 void dedup_index_raise(DedupEntry *e, uint32_t attempt)
@@ -229,14 +263,14 @@ void dedup_index_abandon(DedupIndex *d, DedupEntry *e)
                 return;
         }
         drop_entry(d, e);
-        if (!s->entries && s->settled.low == 1 && s->settled.n_ranges == 0)
-                drop_stream(d, s);
+        drop_empty(d, s);
 }
 
 int dedup_index_settle(
                 DedupIndex *d, const SequenceSet *settled, sd_id128_t stream, const SequenceSet **ret_set)
 {
-        DedupEntry *e, *next;
+        IndexCursor cursor = {};
+        IndexItem *i;
         int r;
 
         if (!find_stream(d, stream) && HASH_COUNT(d->streams) >= d->max_streams)
@@ -245,15 +279,17 @@ int dedup_index_settle(
         if (!s)
                 return -ENOMEM;
         r = sequence_set_add_below(&s->settled, settled->low);
-        for (size_t i = 0; i < settled->n_ranges && r >= 0; i++)
-                r = sequence_set_add(&s->settled, settled->ranges[i].first, settled->ranges[i].last);
+        for (size_t k = 0; k < settled->n_ranges && r >= 0; k++)
+                r = sequence_set_add(&s->settled, settled->ranges[k].first, settled->ranges[k].last);
         if (r < 0)
                 return r;
 
         /* At most STREAM_WINDOW entries: a walk is bounded by what the sender was granted. */
-        HASH_ITER(hh, s->entries, e, next)
+        while ((i = index_each(&s->entries, &cursor))) {
+                DedupEntry *e = CONTAINER_OF(i, DedupEntry, by_sequence);
                 if (e->outcome != 0 && sequence_set_contains(&s->settled, e->sequence))
                         drop_entry(d, e);
+        }
         *ret_set = &s->settled;
         return 0;
 }
@@ -281,7 +317,7 @@ void dedup_index_used(DedupIndex *d, sd_id128_t stream, uint64_t conn)
 bool dedup_index_evict(DedupIndex *d, DedupInUse in_use, void *userdata, sd_id128_t *ret)
 {
         for (StreamState *s = d->streams; s; s = s->hh.next) {
-                if (s->entries || s->in_progress > 0 || in_use(s->id, s->conn, userdata))
+                if (s->entries.n_items > 0 || s->in_progress > 0 || in_use(s->id, s->conn, userdata))
                         continue;
                 *ret = s->id;
                 drop_stream(d, s);

@@ -33,10 +33,13 @@ int dedup_index_load(DedupIndex *d, Db *db);
 DedupVerdict dedup_index_judge(const DedupIndex *d, sd_id128_t stream, uint64_t sequence, sd_id128_t message,
                 uint32_t attempt, DedupRecord *ret_record);
 
-/* For a message that was judged DEDUP_RUN: from here on it is in progress. 0 or -ENOMEM. The entry stays
- * valid until one of the two calls below. */
+/* For a message that was judged DEDUP_RUN: from here on it is in progress, by `work`. 0 or -ENOMEM. The
+ * entry stays valid until dedup_index_finish() or dedup_index_abandon(). */
 int dedup_index_begin(DedupIndex *d, sd_id128_t stream, uint64_t sequence, sd_id128_t message,
-                uint32_t attempt, DedupEntry **ret);
+                uint32_t attempt, void *work, DedupEntry **ret);
+
+/* The work of what was judged DEDUP_IN_PROGRESS. */
+void *dedup_index_work(const DedupIndex *d, sd_id128_t stream, uint64_t sequence);
 
 /* A retry of what is in progress asks for a later attempt: what comes of the run is that attempt's outcome.
  */

@@ -17,15 +17,6 @@
 #define CANCELS_MAX   4096u
 #define REPLIES_MAX   1024u
 
-static Job *find(const Receiver *r, sd_id128_t stream, uint64_t sequence)
-{
-        JobKey key = {stream, sequence};
-        Job *job;
-
-        HASH_FIND(hh, r->jobs.by_key, &key, sizeof key, job);
-        return job;
-}
-
 void job_free(Job *job)
 {
         Receiver *r = job->receiver;
@@ -34,8 +25,6 @@ void job_free(Job *job)
                 DL_DELETE(r->jobs.queued, job);
         else
                 DL_DELETE(r->jobs.active, job);
-        if (job->entry)
-                HASH_DEL(r->jobs.by_key, job);
         if (job->state == JOB_RUNNING)
                 r->jobs.n_running--;
         job_set_told(job, false);
@@ -216,11 +205,11 @@ static Job *job_begin(Receiver *r, const Sender *sender, const MessageFrame *m)
 
         if (!job)
                 return NULL;
-        if (dedup_index_begin(r->index, m->stream, m->sequence, m->message, m->attempt, &job->entry) < 0) {
+        if (dedup_index_begin(r->index, m->stream, m->sequence, m->message, m->attempt, job, &job->entry) <
+                        0) {
                 job_free(job);
                 return NULL;
         }
-        HASH_ADD(hh, r->jobs.by_key, key, sizeof job->key, job);
         return job;
 }
 
@@ -254,7 +243,7 @@ void job_set_told(Job *job, bool told)
 /* A repetition of what is queued, running or being recorded. */
 static void ask_again(Receiver *r, const Sender *sender, const MessageFrame *m)
 {
-        Job *job = find(r, m->stream, m->sequence);
+        Job *job = dedup_index_work(r->index, m->stream, m->sequence);
 
         job->conn = sender->conn;
         job_set_told(job, false);
@@ -385,7 +374,7 @@ int job_cancel(Receiver *r, const Sender *sender, const CancelFrame *f, Error *e
                 m.attempt = record.attempt;
         switch (verdict) {
         case DEDUP_IN_PROGRESS:
-                job = find(r, f->stream, f->sequence);
+                job = dedup_index_work(r->index, f->stream, f->sequence);
                 job->conn = sender->conn;
                 job_set_told(job, false);
                 cancel_job(job);

@@ -56,13 +56,11 @@ struct Job {
         bool unrecorded; /* the disk has refused it; it is tried again */
 
         Job *prev, *next; /* in `queued` or `active` */
-        UT_hash_handle hh;
 };
 
 typedef struct Jobs {
         Slab slab; /* of jobs */
         Job *queued, *active;
-        Job *by_key;
         size_t n;         /* all of them */
         size_t n_running; /* handlers */
         size_t n_told;    /* whose record is on its way, and whose sender has its answer already */

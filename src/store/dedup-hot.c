@@ -5,9 +5,11 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include <uthash.h>
 
 #include "base/bytes.h"
+#include "base/hash-index.h"
 #include "base/slab.h"
 #include "store/dedup-tables.h"
 #include "store/redo.h"
@@ -15,16 +17,16 @@
 typedef enum RecordType { RECORD_OUTCOME = 1, RECORD_PRUNE } RecordType;
 
 typedef struct HotOutcome {
-        uint64_t sequence; /* key */
+        uint64_t sequence;
         sd_id128_t message;
         uint32_t attempt, at; /* in the log */
         Outcome outcome;
-        UT_hash_handle hh;
+        IndexItem by_sequence;
 } HotOutcome;
 
 typedef struct HotStream {
         sd_id128_t id; /* key */
-        HotOutcome *outcomes;
+        Index outcomes;
         uint32_t prune_at; /* 0: not there */
         UT_hash_handle hh;
 } HotStream;
@@ -34,6 +36,7 @@ typedef struct Hot {
         HotStream *streams;
         HotStream *last; /* the next outcome is mostly of the same one */
         size_t n_outcomes;
+        uint64_t seed; /* sequences are chosen by senders */
 } Hot;
 
 /* Records. */
@@ -111,6 +114,38 @@ static HotStream *get_stream(Hot *h, sd_id128_t id)
         return s;
 }
 
+static uint32_t hash(const Hot *h, uint64_t sequence)
+{
+        return index_hash(h->seed, &sequence, sizeof sequence);
+}
+
+static HotOutcome *find(const Hot *h, const HotStream *s, uint64_t sequence)
+{
+        IndexItem *i = index_first(&s->outcomes, hash(h, sequence));
+
+        for (; i; i = index_next(i)) {
+                HotOutcome *o = CONTAINER_OF(i, HotOutcome, by_sequence);
+                if (o->sequence == sequence)
+                        return o;
+        }
+        return NULL;
+}
+
+static int add(Hot *h, HotStream *s, const HotOutcome *heard)
+{
+        HotOutcome *o = slab_new(&h->slab, sizeof *o);
+
+        if (!o)
+                return -ENOMEM;
+        *o = *heard;
+        if (index_add(&s->outcomes, &o->by_sequence, hash(h, o->sequence)) < 0) {
+                slab_free(&h->slab, o, sizeof *o);
+                return -ENOMEM;
+        }
+        h->n_outcomes++;
+        return 0;
+}
+
 static int learn_outcome(Hot *h, HotStream *s, Reader *in, uint32_t at)
 {
         HotOutcome *o, heard = {.at = at};
@@ -121,15 +156,10 @@ static int learn_outcome(Hot *h, HotStream *s, Reader *in, uint32_t at)
         heard.outcome = (Outcome) take_u8(in);
         if (in->bad)
                 return -EUCLEAN;
-        HASH_FIND(hh, s->outcomes, &heard.sequence, sizeof heard.sequence, o);
-        if (!o) {
-                o = slab_new(&h->slab, sizeof *o);
-                if (!o)
-                        return -ENOMEM;
-                *o = heard;
-                HASH_ADD(hh, s->outcomes, sequence, sizeof o->sequence, o);
-                h->n_outcomes++;
-        } else if (o->outcome == OUTCOME_FAILED && o->attempt < heard.attempt &&
+        o = find(h, s, heard.sequence);
+        if (!o)
+                return add(h, s, &heard);
+        if (o->outcome == OUTCOME_FAILED && o->attempt < heard.attempt &&
                         sd_id128_equal(o->message, heard.message)) {
                 o->attempt = heard.attempt;
                 o->outcome = heard.outcome;
@@ -140,7 +170,7 @@ static int learn_outcome(Hot *h, HotStream *s, Reader *in, uint32_t at)
 
 static void drop(Hot *h, HotStream *s, HotOutcome *o)
 {
-        HASH_DELETE(hh, s->outcomes, o);
+        index_remove(&s->outcomes, &o->by_sequence);
         slab_free(&h->slab, o, sizeof *o);
         h->n_outcomes--;
 }
@@ -148,16 +178,19 @@ static void drop(Hot *h, HotStream *s, HotOutcome *o)
 /* At most as many as the sender may have open: a walk is bounded. */
 static int learn_prune(Hot *h, HotStream *s, Reader *in, uint32_t at)
 {
-        HotOutcome *o, *next;
+        IndexCursor cursor = {};
         SequenceSet set;
+        IndexItem *i;
         int r;
 
         sequence_set_init(&set);
         r = take_set(in, &set);
         if (r >= 0) {
-                HASH_ITER(hh, s->outcomes, o, next)
+                while ((i = index_each(&s->outcomes, &cursor))) {
+                        HotOutcome *o = CONTAINER_OF(i, HotOutcome, by_sequence);
                         if (sequence_set_contains(&set, o->sequence))
                                 drop(h, s, o);
+                }
                 s->prune_at = at;
         }
         sequence_set_clear(&set);
@@ -217,17 +250,24 @@ static int flush_outcome(const HotOutcome *o, const Redo *redo, sqlite3 *sql)
         return in.bad ? -EUCLEAN : dedup_tables_record(sql, &record, reply.data, reply.size);
 }
 
+static int flush_stream(const HotStream *s, const Redo *redo, sqlite3 *sql)
+{
+        int r = s->prune_at > 0 ? flush_prune(s, redo, sql) : 0;
+        IndexCursor cursor = {};
+        const IndexItem *i;
+
+        while (r >= 0 && (i = index_each(&s->outcomes, &cursor)))
+                r = flush_outcome(CONTAINER_OF(i, HotOutcome, by_sequence), redo, sql);
+        return r;
+}
+
 static int flush(void *userdata, const Redo *redo, sqlite3 *sql)
 {
         const Hot *h = userdata;
         int r = 0;
 
-        for (const HotStream *s = h->streams; s && r >= 0; s = s->hh.next) {
-                if (s->prune_at > 0)
-                        r = flush_prune(s, redo, sql);
-                for (const HotOutcome *o = s->outcomes; o && r >= 0; o = o->hh.next)
-                        r = flush_outcome(o, redo, sql);
-        }
+        for (const HotStream *s = h->streams; s && r >= 0; s = s->hh.next)
+                r = flush_stream(s, redo, sql);
         return r;
 }
 
@@ -235,12 +275,15 @@ static void forget(void *userdata)
 {
         Hot *h = userdata;
         HotStream *s, *next_stream;
-        HotOutcome *o, *next;
 
         h->last = NULL;
         HASH_ITER(hh, h->streams, s, next_stream) {
-                HASH_ITER(hh, s->outcomes, o, next)
-                        drop(h, s, o);
+                IndexCursor cursor = {};
+                IndexItem *i;
+
+                while ((i = index_each(&s->outcomes, &cursor)))
+                        drop(h, s, CONTAINER_OF(i, HotOutcome, by_sequence));
+                index_clear(&s->outcomes);
                 HASH_DELETE(hh, h->streams, s);
                 free(s);
         }
@@ -266,6 +309,7 @@ int dedup_hot_new(DbHot *ret)
 
         if (!h)
                 return -ENOMEM;
+        (void) !getentropy(&h->seed, sizeof h->seed);
         *ret = (DbHot){learn, flush, forget, count, hot_free, h};
         return 0;
 }

@@ -361,8 +361,7 @@ static int compare(const void *x, const void *y)
 {
         const HotDelivery *a = *(const HotDelivery *const *) x, *b = *(const HotDelivery *const *) y;
 
-        return a->number != b->number ? (a->number < b->number ? -1 : 1)
-                                      : (int) a->member - (int) b->member;
+        return a->number != b->number ? (a->number < b->number ? -1 : 1) : (int) a->member - (int) b->member;
 }
 
 /* In the order of the tables, which is then written at its end. */

@@ -26,7 +26,7 @@ static DedupEntry *begin(DedupIndex *d, sd_id128_t stream, uint64_t sequence, ui
         DedupEntry *e = NULL;
 
         assert_int_equal(dedup_index_judge(d, stream, sequence, m, attempt, NULL), DEDUP_RUN);
-        assert_int_equal(dedup_index_begin(d, stream, sequence, m, attempt, &e), 0);
+        assert_int_equal(dedup_index_begin(d, stream, sequence, m, attempt, NULL, &e), 0);
         return e;
 }
 
