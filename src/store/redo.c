@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <zlib.h>
+#include <xxhash.h>
 
 #include "base/bytes.h"
 #include "base/cleanup.h"
@@ -19,10 +19,10 @@
 #define SIZE_MAX_LOG  ((size_t) 64 << 20)
 #define SECTOR        512u
 #define SOON_USEC     (2 * USEC_PER_SEC) /* full within so long: too small */
-#define HEADER        24u /* magic, size of the records, number, checksum of number and records */
+#define HEADER        24u /* magic, size of the records, checksum of number and records, number */
 #define RECORD_HEADER 4u  /* size */
 
-static const uint8_t magic[4] = {'A', 'G', 'R', 1};
+static const uint8_t magic[4] = {'A', 'G', 'R', 2};
 
 struct Redo {
         int fd;
@@ -104,9 +104,9 @@ Redo *redo_free(Redo *r)
         return NULL;
 }
 
-static uint32_t checksum(const uint8_t *numbered, size_t n)
+static uint64_t checksum(const uint8_t *numbered, size_t n)
 {
-        return (uint32_t) crc32_z(0, numbered, n);
+        return XXH3_64bits(numbered, n);
 }
 
 /* The size of the records of the block at `at`, or 0 where there is none of that number. */
@@ -115,8 +115,8 @@ static size_t look(const Redo *r, size_t at, uint64_t number)
         if (at + HEADER > r->size || memcmp(r->map + at, magic, sizeof magic) != 0)
                 return 0;
         Reader in = {r->map + at + sizeof magic, HEADER - sizeof magic, false};
-        uint32_t size = take_u32(&in), sum = take_u32(&in);
-        (void) take_u32(&in);
+        uint32_t size = take_u32(&in);
+        uint64_t sum = take_u64(&in);
         if (size == 0 || size > r->size - at - HEADER || take_u64(&in) != number)
                 return 0;
         return checksum(r->map + at + HEADER - 8, size + 8) == sum ? size : 0;
@@ -194,14 +194,13 @@ void redo_record_end(Redo *r)
 static void finish(Redo *r, size_t records)
 {
         uint8_t *p = r->block.data + r->block.start;
-        const uint32_t size = htobe32((uint32_t) records), zero = 0;
+        const uint32_t size = htobe32((uint32_t) records);
         const uint64_t number = htobe64(r->number + 1);
 
         memcpy(p, magic, sizeof magic);
         memcpy(p + 4, &size, sizeof size);
-        memcpy(p + 12, &zero, sizeof zero);
         memcpy(p + 16, &number, sizeof number);
-        const uint32_t sum = htobe32(checksum(p + HEADER - 8, records + 8));
+        const uint64_t sum = htobe64(checksum(p + HEADER - 8, records + 8));
         memcpy(p + 8, &sum, sizeof sum);
 }
 
