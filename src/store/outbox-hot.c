@@ -349,10 +349,12 @@ static int flush_one(const HotDelivery *d, const Redo *redo, sqlite3 *sql)
                 in.data = redo_at(redo, d->save_at, &in.left);
                 r = take_progress(&in, &o.record);
         }
-        if (r >= 0 && d->insert_at > 0)
-                r = outbox_tables_insert(sql, &o);
-        if (r >= 0 && d->save_at > 0)
-                r = outbox_tables_save(sql, &o.record, NULL);
+        /* What is only history is written as that, once. */
+        if (slot_of(o.record.state) >= 0)
+                o.payload = NULL;
+        if (r >= 0)
+                r = d->insert_at > 0 ? outbox_tables_insert(sql, &o)
+                                     : outbox_tables_save(sql, &o.record, NULL);
         outbox_record_clear(&o.record);
         return r;
 }

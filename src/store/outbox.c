@@ -81,15 +81,13 @@ static int insert_delivery(sqlite3 *sql, const OutboxRecord *record)
                         "INSERT INTO delivery (state, receiver, receiver_name, stream, sequence, attempts,"
                         " duplicate, error, settled, reply, sent, wake, message, member, queue, priority)"
                         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
-        int r;
 
         if (!s)
                 return -EIO;
         bind_progress(s, record);
         bind_text(s, 15, record->queue);
         (void) sqlite3_bind_int(s, 16, (int) record->policy.priority);
-        r = db_step_done(s);
-        return r < 0 ? r : keep_stream(sql, record);
+        return db_step_done(s);
 }
 
 /* -EEXIST with the id when a message has that key. */
@@ -155,7 +153,9 @@ static int insert_run(DbOp *op, sqlite3 *sql)
         OutboxInsertOp *o = CONTAINER_OF(op, OutboxInsertOp, op);
         int r = o->key ? find_key(sql, o->key, &o->existing) : 0;
 
-        return r < 0 ? r : outbox_tables_insert(sql, o);
+        if (r >= 0)
+                r = outbox_tables_insert(sql, o);
+        return r < 0 ? r : keep_stream(sql, &o->record);
 }
 
 void outbox_insert_op_init(OutboxInsertOp *o)
