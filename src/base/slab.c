@@ -97,6 +97,13 @@ void *slab_zero(Slab *s, size_t size)
         return p ? memset(p, 0, size) : NULL;
 }
 
+void *slab_copy(Slab *s, const void *data, size_t size)
+{
+        void *p = slab_new(s, size);
+
+        return p ? memcpy(p, data, size) : NULL;
+}
+
 void slab_free(Slab *s, void *p, size_t size)
 {
         size_t class = class_of(size);

@@ -23,5 +23,6 @@ typedef struct Slab {
 
 void *slab_new(Slab *s, size_t size);  /* aligned to SLAB_STEP; NULL: out of memory */
 void *slab_zero(Slab *s, size_t size); /* the same, full of zeroes */
+void *slab_copy(Slab *s, const void *data, size_t size);
 void slab_free(Slab *s, void *p, size_t size);
 void slab_clear(Slab *s); /* of what is larger than the classes the caller must have freed each */

@@ -79,10 +79,8 @@ static void settle(Message *m, DeliveryState before)
                 queue_take(m->queue, m);
         message_leave_queue(m);
         m->binding = false;
-        if (!message_must_be_buried(m)) {
-                free(m->payload);
-                m->payload = NULL;
-        }
+        if (!message_must_be_buried(m))
+                message_drop_payload(m);
         m->record.settled_usec = loop_now(c->loop, CLOCK_REALTIME);
         m->record.wake_usec = 0;
         if (message_is_member(m))

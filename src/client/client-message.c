@@ -75,14 +75,32 @@ bool message_is_member(const Message *m)
         return m->record.member > 0;
 }
 
+int message_keep_payload(Message *m, const void *data)
+{
+        void *copy = slab_new(&m->client->slab, m->record.size + 1);
+
+        if (!copy)
+                return -ENOMEM;
+        if (m->record.size > 0)
+                memcpy(copy, data, m->record.size);
+        message_drop_payload(m);
+        m->payload = copy;
+        return 0;
+}
+
+void message_drop_payload(Message *m)
+{
+        slab_free(&m->client->slab, m->payload, m->record.size + 1);
+        m->payload = NULL;
+}
+
 void message_spare_payload(Message *m)
 {
         bool wanted = m->record.state == DELIVERY_SENT || (m->peer && m->peer->speaking == m);
 
         if (wanted || m->memory || m->record.size <= PAYLOAD_KEEP)
                 return;
-        free(m->payload);
-        m->payload = NULL;
+        message_drop_payload(m);
 }
 
 void message_leave_queue(Message *m)
@@ -115,10 +133,10 @@ static void message_free(Message *m)
         heap_remove(&c->due, &m->due);
         message_leave_queue(m);
         whole_free(m->whole);
+        message_drop_payload(m);
         outbox_record_clear(&m->record);
         outbox_attempts_free(m->attempts);
         free(m->progress);
-        free(m->payload);
         slab_free(&c->slab, m, sizeof *m);
 }
 

@@ -69,6 +69,8 @@ void message_pin(Message *m);
 void message_unpin(Message *m);
 void message_release(Message *m); /* frees it when nothing needs it */
 void message_changed(Message *m);
+int message_keep_payload(Message *m, const void *data); /* a copy of record.size bytes; 0 or -ENOMEM */
+void message_drop_payload(Message *m);                  /* it is on disk, or nobody needs it */
 /* Small payloads are worth their memory. A large one that cannot be written now is read again when it can.
  */
 void message_spare_payload(Message *m);

@@ -328,12 +328,11 @@ static void on_payload(DbOp *op, int r)
         Message *m = f->message;
 
         m->fetching = false;
+        if (r >= 0)
+                r = f->fetch.size == m->record.size ? message_keep_payload(m, f->fetch.payload) : -EUCLEAN;
         if (r < 0)
                 log_error_errno(r, "Cannot read message %" PRIu64 " from the outbox", m->record.number);
-        else {
-                free(m->payload);
-                m->payload = f->fetch.payload;
-        }
+        free(f->fetch.payload);
         free(f);
         /* What cannot be read now may be readable later: its turn comes with the next attempt or connection.
          */

@@ -130,8 +130,7 @@ static void shorten(Queue *q)
         q->n_waiting--;
         q->n_stored++;
         q->read_to = position_of(&q->waiting->prev->record);
-        free(last->payload);
-        last->payload = NULL;
+        message_drop_payload(last);
         message_release(last);
 }
 
@@ -142,8 +141,7 @@ void queue_add(Queue *q, Message *m)
         if (q->n_stored == 0 && q->waiting)
                 q->read_to = position_of(&q->waiting->prev->record);
         if (!m->memory && is_before(q->read_to, own) && (q->n_stored > 0 || q->n_waiting >= FRONT_MAX)) {
-                free(m->payload);
-                m->payload = NULL;
+                message_drop_payload(m);
                 q->n_stored++;
                 return;
         }

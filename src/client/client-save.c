@@ -125,8 +125,7 @@ static void on_buried(DbOp *op, int r)
         } else {
                 const Save done = {.message = m, .save.record.state = m->record.state};
                 memory_left(m);
-                free(m->payload);
-                m->payload = NULL;
+                message_drop_payload(m);
                 take_effect(&done);
         }
         free(b);

@@ -232,21 +232,21 @@ static int make_message(Client *c, const Submission *s, char *queue, const Polic
                         .policy = *policy,
                         .queue = queue,
         };
-        void *payload = malloc(s->size + 1);
-        int r = -ENOMEM;
+        int r = str_replace(&record.target, s->target);
 
-        if (payload && str_replace(&record.target, s->target) >= 0)
+        if (r >= 0)
                 r = make_id(c, &record.id);
         if (r >= 0)
                 r = message_new(c, &record, ret);
         if (r < 0) {
                 outbox_record_clear(&record);
-                free(payload);
                 return r;
         }
-        if (s->size > 0)
-                memcpy(payload, s->payload, s->size);
-        (*ret)->payload = payload;
+        r = message_keep_payload(*ret, s->payload);
+        if (r < 0) {
+                message_release(*ret);
+                return r;
+        }
         (*ret)->quiet = s->quiet;
         (*ret)->memory = s->memory;
         c->memory_bytes += s->memory ? s->size : 0;

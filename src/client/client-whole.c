@@ -201,8 +201,8 @@ static void add_member(Message *m, OutboxRecord *record)
                 message_release(member);
                 return;
         }
-        if (m->payload && m->record.size <= COPIED_MAX && (member->payload = malloc(m->record.size + 1)))
-                memcpy(member->payload, m->payload, m->record.size);
+        if (m->payload && m->record.size <= COPIED_MAX)
+                (void) !message_keep_payload(member, m->payload);
         queue_add(member->queue, member);
         bind_queue(member->queue);
 }
@@ -215,8 +215,7 @@ void whole_begin(Message *m, OutboxRecord *records, size_t n)
                 hold(m->whole, true);
         for (size_t i = 0; i < n; i++)
                 add_member(m, records + i);
-        free(m->payload);
-        m->payload = NULL;
+        message_drop_payload(m);
 }
 
 /* What follows from the members. */

@@ -17,6 +17,16 @@
 #define CANCELS_MAX   4096u
 #define REPLIES_MAX   1024u
 
+static void release_memory(Job *job)
+{
+        Slab *slab = &job->receiver->jobs.slab;
+
+        if (job->sender_name)
+                slab_free(slab, job->sender_name, strlen(job->sender_name) + 1);
+        slab_free(slab, job->payload, job->payload_size + 1);
+        slab_free(slab, job, sizeof *job);
+}
+
 void job_free(Job *job)
 {
         Receiver *r = job->receiver;
@@ -30,12 +40,10 @@ void job_free(Job *job)
         job_set_told(job, false);
         r->jobs.n--;
         child_free(job->child);
-        free(job->sender_name);
-        free(job->payload);
         free(job->data);
         free(job->progress);
         free(job->reason);
-        slab_free(&r->jobs.slab, job, sizeof *job);
+        release_memory(job);
 }
 
 /* Answers. */
@@ -181,13 +189,11 @@ static Job *job_new(Receiver *r, const Sender *sender, const MessageFrame *m)
         job->flags = m->flags;
         job->conn = sender->conn;
         job->sender = sender->id;
-        job->sender_name = strdup(sender->name);
-        job->payload = malloc(m->payload.size + 1);
+        job->sender_name = slab_copy(&r->jobs.slab, sender->name, strlen(sender->name) + 1);
+        job->payload = slab_new(&r->jobs.slab, m->payload.size + 1);
         job->payload_size = m->payload.size;
         if (!job->sender_name || !job->payload) {
-                free(job->sender_name);
-                free(job->payload);
-                slab_free(&r->jobs.slab, job, sizeof *job);
+                release_memory(job);
                 return NULL;
         }
         if (m->payload.size > 0)
