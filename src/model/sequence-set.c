@@ -39,6 +39,24 @@ bool sequence_set_contains(const SequenceSet *s, uint64_t sequence)
         return i < s->n_ranges && s->ranges[i].first <= sequence;
 }
 
+uint64_t sequence_set_count(const SequenceSet *s, uint64_t from)
+{
+        uint64_t n = s->low > from ? s->low - from : 0;
+
+        /* They do not touch each other: the sum is at most the last of all. */
+        for (size_t i = find(s, from); i < s->n_ranges; i++)
+                n += s->ranges[i].last - MAX(s->ranges[i].first, from) + 1;
+        return n;
+}
+
+uint64_t sequence_set_first(const SequenceSet *s, uint64_t from)
+{
+        if (from < s->low)
+                return from;
+        size_t i = find(s, from);
+        return i < s->n_ranges ? MAX(s->ranges[i].first, from) : UINT64_MAX;
+}
+
 static void replace(SequenceSet *s, size_t from, size_t to, const SequenceRange *by, size_t n)
 {
         memmove(s->ranges + from + n, s->ranges + to, (s->n_ranges - to) * sizeof *s->ranges);

@@ -22,6 +22,10 @@ void sequence_set_clear(SequenceSet *s); /* frees; then as after init */
 
 bool sequence_set_contains(const SequenceSet *s, uint64_t sequence);
 
+/* How many from `from` (at least 1) on are settled. / The first of them; UINT64_MAX: none. */
+uint64_t sequence_set_count(const SequenceSet *s, uint64_t from);
+uint64_t sequence_set_first(const SequenceSet *s, uint64_t from);
+
 /* 0 or -ENOMEM (then unchanged). Adding what is there already is fine. -EINVAL when first > last. */
 int sequence_set_add(SequenceSet *s, uint64_t first, uint64_t last) _must_use_;
 int sequence_set_add_below(SequenceSet *s, uint64_t low) _must_use_; /* settles everything < low */

@@ -156,8 +156,13 @@ static int load_settled(sd_id128_t stream, const SequenceSet *set, void *userdat
 static int load_record(const DedupRecord *record, void *userdata)
 {
         StreamState *s = make_stream(userdata, record->stream);
-        DedupEntry *e = s ? add_entry(userdata, s, record->sequence, record->message) : NULL;
 
+        if (!s)
+                return -ENOMEM;
+        /* Its sender settled it before it was recorded. */
+        if (sequence_set_contains(&s->settled, record->sequence))
+                return 0;
+        DedupEntry *e = add_entry(userdata, s, record->sequence, record->message);
         if (!e)
                 return -ENOMEM;
         e->attempt = record->attempt;
@@ -266,11 +271,35 @@ void dedup_index_abandon(DedupIndex *d, DedupEntry *e)
         drop_empty(d, s);
 }
 
-int dedup_index_settle(
-                DedupIndex *d, const SequenceSet *settled, sd_id128_t stream, const SequenceSet **ret_set)
+/* What is in progress is dropped at its end. */
+static void drop_if_done(DedupIndex *d, DedupEntry *e)
+{
+        if (e && e->outcome != 0)
+                drop_entry(d, e);
+}
+
+/* Those of the stream that are settled from `from` on; below they are gone. One by one, or by a walk over
+ * all that are there, whichever is shorter. */
+static void drop_settled(DedupIndex *d, StreamState *s, uint64_t from)
 {
         IndexCursor cursor = {};
         IndexItem *i;
+
+        if (sequence_set_count(&s->settled, from) < s->entries.n_buckets) {
+                while ((from = sequence_set_first(&s->settled, from)) < UINT64_MAX)
+                        drop_if_done(d, find_entry(d, s, from++));
+                return;
+        }
+        while ((i = index_each(&s->entries, &cursor))) {
+                DedupEntry *e = CONTAINER_OF(i, DedupEntry, by_sequence);
+                if (sequence_set_contains(&s->settled, e->sequence))
+                        drop_if_done(d, e);
+        }
+}
+
+int dedup_index_settle(
+                DedupIndex *d, const SequenceSet *settled, sd_id128_t stream, const SequenceSet **ret_set)
+{
         int r;
 
         if (!find_stream(d, stream) && HASH_COUNT(d->streams) >= d->max_streams)
@@ -278,18 +307,13 @@ int dedup_index_settle(
         StreamState *s = make_stream(d, stream);
         if (!s)
                 return -ENOMEM;
+        const uint64_t low = s->settled.low;
         r = sequence_set_add_below(&s->settled, settled->low);
-        for (size_t k = 0; k < settled->n_ranges && r >= 0; k++)
-                r = sequence_set_add(&s->settled, settled->ranges[k].first, settled->ranges[k].last);
+        for (size_t i = 0; i < settled->n_ranges && r >= 0; i++)
+                r = sequence_set_add(&s->settled, settled->ranges[i].first, settled->ranges[i].last);
         if (r < 0)
                 return r;
-
-        /* At most STREAM_WINDOW entries: a walk is bounded by what the sender was granted. */
-        while ((i = index_each(&s->entries, &cursor))) {
-                DedupEntry *e = CONTAINER_OF(i, DedupEntry, by_sequence);
-                if (e->outcome != 0 && sequence_set_contains(&s->settled, e->sequence))
-                        drop_entry(d, e);
-        }
+        drop_settled(d, s, low);
         *ret_set = &s->settled;
         return 0;
 }

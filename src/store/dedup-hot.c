@@ -28,6 +28,7 @@ typedef struct HotStream {
         sd_id128_t id; /* key */
         Index outcomes;
         uint32_t prune_at; /* 0: not there */
+        uint64_t low;      /* as it was said there: what is below is not in `outcomes` */
         UT_hash_handle hh;
 } HotStream;
 
@@ -108,6 +109,7 @@ static HotStream *get_stream(Hot *h, sd_id128_t id)
                 if (!s)
                         return NULL;
                 s->id = id;
+                s->low = 1;
                 HASH_ADD(hh, h->streams, id, sizeof s->id, s);
         }
         h->last = s;
@@ -156,6 +158,9 @@ static int learn_outcome(Hot *h, HotStream *s, Reader *in, uint32_t at)
         heard.outcome = (Outcome) take_u8(in);
         if (in->bad)
                 return -EUCLEAN;
+        /* Settled before it was recorded: nobody will ask. */
+        if (heard.sequence < s->low)
+                return 0;
         o = find(h, s, heard.sequence);
         if (!o)
                 return add(h, s, &heard);
@@ -175,23 +180,39 @@ static void drop(Hot *h, HotStream *s, HotOutcome *o)
         h->n_outcomes--;
 }
 
-/* At most as many as the sender may have open: a walk is bounded. */
-static int learn_prune(Hot *h, HotStream *s, Reader *in, uint32_t at)
+/* Those that are settled from `from` on; below they are gone. One by one, or by a walk over all that are
+ * there, whichever is shorter. */
+static void drop_settled(Hot *h, HotStream *s, const SequenceSet *settled, uint64_t from)
 {
         IndexCursor cursor = {};
-        SequenceSet set;
         IndexItem *i;
+
+        if (sequence_set_count(settled, from) < s->outcomes.n_buckets) {
+                for (; (from = sequence_set_first(settled, from)) < UINT64_MAX; from++) {
+                        HotOutcome *o = find(h, s, from);
+                        if (o)
+                                drop(h, s, o);
+                }
+                return;
+        }
+        while ((i = index_each(&s->outcomes, &cursor))) {
+                HotOutcome *o = CONTAINER_OF(i, HotOutcome, by_sequence);
+                if (sequence_set_contains(settled, o->sequence))
+                        drop(h, s, o);
+        }
+}
+
+static int learn_prune(Hot *h, HotStream *s, Reader *in, uint32_t at)
+{
+        SequenceSet set;
         int r;
 
         sequence_set_init(&set);
         r = take_set(in, &set);
         if (r >= 0) {
-                while ((i = index_each(&s->outcomes, &cursor))) {
-                        HotOutcome *o = CONTAINER_OF(i, HotOutcome, by_sequence);
-                        if (sequence_set_contains(&set, o->sequence))
-                                drop(h, s, o);
-                }
+                drop_settled(h, s, &set, s->low);
                 s->prune_at = at;
+                s->low = set.low;
         }
         sequence_set_clear(&set);
         return r;

@@ -56,8 +56,15 @@ static void check_index(uint32_t mask)
         for (uint32_t i = 0; i < ELEMENTSOF(words); i++) {
                 Word *found = find_word(&x, i, index_hash(7, &i, sizeof i) & mask);
                 assert_ptr_equal(found, words[i].in ? words + i : NULL);
-                words[i].in = false;
         }
+        IndexCursor cursor = {};
+        for (IndexItem *i; (i = index_each(&x, &cursor)); n--) {
+                assert_true(CONTAINER_OF(i, Word, item)->in);
+                CONTAINER_OF(i, Word, item)->in = false;
+                if (n % 2)
+                        index_remove(&x, i);
+        }
+        assert_int_equal(n, 0);
         index_clear(&x);
 }
 

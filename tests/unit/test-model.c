@@ -99,6 +99,13 @@ static void test_sequence_set(void **state)
                                 assert_true(set.ranges[k].first >
                                                 (k ? set.ranges[k - 1].last + 1 : set.low));
                         }
+                        uint64_t count = 0, next = UINT64_MAX;
+                        for (uint64_t s = N; s-- > 1;) {
+                                count += flags[s];
+                                next = flags[s] ? s : next;
+                                assert_int_equal(sequence_set_count(&set, s), count);
+                                assert_int_equal(sequence_set_first(&set, s), next);
+                        }
                 }
                 assert_int_equal(sequence_set_add_below(&set, N), 0);
                 assert_int_equal(set.n_ranges, 0);
@@ -107,6 +114,7 @@ static void test_sequence_set(void **state)
         assert_int_equal(sequence_set_add(&set, 5, 4), -EINVAL);
         assert_int_equal(sequence_set_add(&set, 1, UINT64_MAX), 0);
         assert_true(sequence_set_contains(&set, UINT64_MAX - 1));
+        assert_int_equal(sequence_set_count(&set, 1), UINT64_MAX - 1);
         sequence_set_clear(&set);
 }
 

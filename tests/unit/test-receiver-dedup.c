@@ -111,6 +111,26 @@ static void test_settled_while_running(void **state)
         assert_int_equal(dedup_index_forget(d, b), 0);
 }
 
+/* However many are said to be settled at once: what is open above them stays. */
+static void test_settled_far(void **state)
+{
+        DedupIndex *d = *state;
+
+        for (uint64_t i = 1; i <= 40; i++)
+                dedup_index_finish(d, begin(d, a, i, 1), OUTCOME_ACKED);
+        settle(d, 10, 10);
+        settle(d, 20, 29);
+        assert_int_equal(dedup_index_entries(d), 29);
+        settle(d, 1, 9);
+        assert_int_equal(dedup_index_entries(d), 20);
+        assert_int_equal(dedup_index_judge(d, a, 30, m, 1, NULL), DEDUP_RECORDED);
+        DedupEntry *e = begin(d, a, 41, 1);
+        settle(d, 11, INT64_MAX - 1);
+        assert_int_equal(dedup_index_entries(d), 1);
+        dedup_index_finish(d, e, OUTCOME_ACKED);
+        assert_int_equal(dedup_index_entries(d), 0);
+}
+
 static void test_bounds(void **state)
 {
         DedupIndex *d = *state;
@@ -182,6 +202,7 @@ int main(void)
                         cmocka_unit_test_setup_teardown(test_failed_attempts, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_abandon_new, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_settled_while_running, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_settled_far, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_bounds, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_evict, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_raise, setup, teardown),
