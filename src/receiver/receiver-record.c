@@ -10,7 +10,7 @@
 #include "receiver/receiver.h"
 #include "runtime/journal.h"
 
-#define TOLD_MAX          16384u /* beyond that the disk is waited for, also by who does not ask for it */
+#define TOLD_MAX          4096u /* beyond that the disk is waited for, also by who does not ask for it */
 #define RECORD_AGAIN_USEC USEC_PER_SEC
 
 void record_log(const Job *job)
