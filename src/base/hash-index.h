@@ -3,7 +3,7 @@
 
 /* A hash table of things that embed an IndexItem: 16 bytes for each and about one pointer. It grows by one
  * bucket at a time (linear hashing), so that no insertion stops to move a million others. The index does not
- * own its items. Keys are hashed with a seed by index_hash(), since others choose them. */
+ * own its items. Keys that others choose are hashed with a seed, by index_hash(). */
 
 #include <stddef.h>
 #include <stdint.h>

@@ -97,13 +97,6 @@ void *slab_zero(Slab *s, size_t size)
         return p ? memset(p, 0, size) : NULL;
 }
 
-void *slab_copy(Slab *s, const void *data, size_t size)
-{
-        void *p = slab_new(s, size);
-
-        return p ? memcpy(p, data, size) : NULL;
-}
-
 void slab_free(Slab *s, void *p, size_t size)
 {
         size_t class = class_of(size);
@@ -117,6 +110,41 @@ void slab_free(Slab *s, void *p, size_t size)
         }
         item->next = s->free[class];
         s->free[class] = item;
+}
+
+typedef struct Block {
+        size_t size; /* with this; 0: from malloc() */
+        size_t padding;
+} Block;
+
+static_assert(sizeof(Block) == SLAB_STEP, "what is behind it is aligned");
+
+void *slab_block_new(Slab *s, size_t size)
+{
+        if (size > SIZE_MAX - sizeof(Block))
+                return NULL;
+        const size_t whole = size + sizeof(Block);
+        const bool cached = class_of(whole) < SLAB_CLASSES && s->blocks + whole <= SLAB_BLOCKS_MAX;
+        Block *b = cached ? slab_new(s, whole) : malloc(whole);
+
+        if (!b)
+                return NULL;
+        b->size = cached ? whole : 0;
+        s->blocks += b->size;
+        return b + 1;
+}
+
+void slab_block_free(Slab *s, void *p)
+{
+        Block *b = p ? (Block *) p - 1 : NULL;
+
+        if (!b)
+                return;
+        s->blocks -= b->size;
+        if (b->size > 0)
+                slab_free(s, b, b->size);
+        else
+                free(b);
 }
 
 void slab_clear(Slab *s)

@@ -19,10 +19,17 @@ typedef struct Slab {
         SlabFree *free[SLAB_CLASSES];
         char *chunks; /* the newest, which begins with a pointer to the one before it */
         size_t used, size;
+        size_t blocks; /* bytes */
 } Slab;
 
 void *slab_new(Slab *s, size_t size);  /* aligned to SLAB_STEP; NULL: out of memory */
 void *slab_zero(Slab *s, size_t size); /* the same, full of zeroes */
-void *slab_copy(Slab *s, const void *data, size_t size);
 void slab_free(Slab *s, void *p, size_t size);
+
+/* For what is of any size: from the slab while less than SLAB_BLOCKS_MAX bytes of such blocks are in use,
+ * else from malloc(), so that a backlog that ends gives its memory back. */
+#define SLAB_BLOCKS_MAX ((size_t) 256 << 10)
+void *slab_block_new(Slab *s, size_t size); /* NULL: out of memory */
+void slab_block_free(Slab *s, void *p);
+
 void slab_clear(Slab *s); /* of what is larger than the classes the caller must have freed each */

@@ -77,7 +77,7 @@ bool message_is_member(const Message *m)
 
 int message_keep_payload(Message *m, const void *data)
 {
-        void *copy = slab_new(&m->client->slab, m->record.size + 1);
+        void *copy = slab_block_new(&m->client->slab, m->record.size);
 
         if (!copy)
                 return -ENOMEM;
@@ -90,7 +90,7 @@ int message_keep_payload(Message *m, const void *data)
 
 void message_drop_payload(Message *m)
 {
-        slab_free(&m->client->slab, m->payload, m->record.size + 1);
+        slab_block_free(&m->client->slab, m->payload);
         m->payload = NULL;
 }
 

@@ -76,7 +76,7 @@ struct Client {
         ClientObserver observer;
 
         RandomPool random;
-        Slab slab;     /* of messages, and of what is under way to the disk about them */
+        Slab slab;     /* of messages, their payloads, and what is under way to the disk about them */
         sd_id128_t id; /* of this client, for good */
         char host[NAME_MAX_LENGTH + 1];
 

@@ -262,7 +262,7 @@ void dedup_index_abandon(DedupIndex *d, DedupEntry *e)
         StreamState *s = e->stream;
 
         s->in_progress--;
-        if (e->failed_attempt > 0) {
+        if (e->failed_attempt > 0 && !sequence_set_contains(&s->settled, e->sequence)) {
                 e->attempt = e->failed_attempt;
                 e->outcome = OUTCOME_FAILED;
                 return;
@@ -311,9 +311,9 @@ int dedup_index_settle(
         r = sequence_set_add_below(&s->settled, settled->low);
         for (size_t i = 0; i < settled->n_ranges && r >= 0; i++)
                 r = sequence_set_add(&s->settled, settled->ranges[i].first, settled->ranges[i].last);
+        drop_settled(d, s, low);
         if (r < 0)
                 return r;
-        drop_settled(d, s, low);
         *ret_set = &s->settled;
         return 0;
 }

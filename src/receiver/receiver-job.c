@@ -21,9 +21,7 @@ static void release_memory(Job *job)
 {
         Slab *slab = &job->receiver->jobs.slab;
 
-        if (job->sender_name)
-                slab_free(slab, job->sender_name, strlen(job->sender_name) + 1);
-        slab_free(slab, job->payload, job->payload_size + 1);
+        slab_block_free(slab, job->payload);
         slab_free(slab, job, sizeof *job);
 }
 
@@ -178,6 +176,7 @@ void job_abandon(Job *job)
 
 static Job *job_new(Receiver *r, const Sender *sender, const MessageFrame *m)
 {
+        const size_t name_size = strlen(sender->name) + 1;
         Job *job = slab_zero(&r->jobs.slab, sizeof *job);
 
         if (!job)
@@ -189,15 +188,15 @@ static Job *job_new(Receiver *r, const Sender *sender, const MessageFrame *m)
         job->flags = m->flags;
         job->conn = sender->conn;
         job->sender = sender->id;
-        job->sender_name = slab_copy(&r->jobs.slab, sender->name, strlen(sender->name) + 1);
-        job->payload = slab_new(&r->jobs.slab, m->payload.size + 1);
+        job->payload = slab_block_new(&r->jobs.slab, m->payload.size + name_size);
         job->payload_size = m->payload.size;
-        if (!job->sender_name || !job->payload) {
+        if (!job->payload) {
                 release_memory(job);
                 return NULL;
         }
         if (m->payload.size > 0)
                 memcpy(job->payload, m->payload.data, m->payload.size);
+        job->sender_name = memcpy(job->payload + m->payload.size, sender->name, name_size);
         r->jobs.n++;
         DL_APPEND(r->jobs.queued, job);
         working_begin(job, m);

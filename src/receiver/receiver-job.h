@@ -32,7 +32,7 @@ struct Job {
         uint32_t flags;
         uint64_t conn; /* who asked last */
         sd_id128_t sender;
-        char *sender_name;
+        const char *sender_name; /* behind the payload, in one block with it */
         uint8_t *payload;
         size_t payload_size;
 
@@ -59,7 +59,7 @@ struct Job {
 };
 
 typedef struct Jobs {
-        Slab slab; /* of jobs */
+        Slab slab; /* of jobs and their payloads */
         Job *queued, *active;
         size_t n;         /* all of them */
         size_t n_running; /* handlers */

@@ -219,6 +219,11 @@ int db_state_open_redo(DbState *s, const char *path, Error *error)
                                        ? 0
                                        : error_set(error, r, "cannot open %s: %s", redo_path, strerror(-r));
         r = redo_replay(s->redo, s->applied, learn, s);
+        if (r == -EPROTO)
+                return error_set(error, r,
+                                "%s was left by another version of this program: start and stop that one "
+                                "once more",
+                                redo_path);
         if (r >= 0)
                 r = db_state_flush(s);
         if (r < 0)

@@ -22,6 +22,8 @@
 #define HEADER        24u /* magic, size of the records, checksum of number and records, number */
 #define RECORD_HEADER 4u  /* size */
 
+#define VERSION_AT 3u /* in the magic */
+
 static const uint8_t magic[4] = {'A', 'G', 'R', 2};
 
 struct Redo {
@@ -122,6 +124,11 @@ static size_t look(const Redo *r, size_t at, uint64_t number)
         return checksum(r->map + at + HEADER - 8, size + 8) == sum ? size : 0;
 }
 
+static bool is_of_another_version(const Redo *r)
+{
+        return memcmp(r->map, magic, VERSION_AT) == 0 && r->map[VERSION_AT] != magic[VERSION_AT];
+}
+
 static size_t block_size(size_t records)
 {
         return (HEADER + records + SECTOR - 1) / SECTOR * SECTOR;
@@ -145,16 +152,16 @@ static int walk(const uint8_t *block, size_t at, size_t size, RedoRecord record,
 
 int redo_replay(Redo *r, uint64_t applied, RedoRecord record, void *userdata)
 {
-        size_t size;
+        size_t size, at = 0;
         int x;
-
-        size_t at = 0;
 
         r->number = applied;
         /* The first block tells where the tables were when it was written; it may be older than what they
          * have now, when a crash came between their sync and the next block. */
         Reader in = {r->map + HEADER - 8, 8, false};
         uint64_t number = take_u64(&in);
+        if (number > applied && is_of_another_version(r))
+                return -EPROTO;
         while ((size = look(r, at, number)) > 0) {
                 x = number > applied ? walk(r->map + at, at, size, record, userdata) : 0;
                 if (x < 0)

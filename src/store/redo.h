@@ -27,7 +27,8 @@ Redo *redo_free(Redo *r);
 DEFINE_CLEANUP(Redo *, redo_free)
 
 /* Reads the blocks behind number `applied` and calls `record` for each record in order. Once, at first; then
- * the tables must be given everything, and redo_restart() follows. */
+ * the tables must be given everything, and redo_restart() follows. -EPROTO: the tables lack what another
+ * version of the format has; its magic and number stand where ours do. */
 int redo_replay(Redo *r, uint64_t applied, RedoRecord record, void *userdata);
 
 /* A batch: begin, append records to the buffer that is returned (each between redo_record_begin() and

@@ -68,6 +68,29 @@ static void check_index(uint32_t mask)
         index_clear(&x);
 }
 
+/* Of any size, many or few. */
+static void test_slab_blocks(void **state)
+{
+        static uint8_t *blocks[2000];
+        Slab slab = {};
+
+        for (size_t i = 0; i < ELEMENTSOF(blocks); i++) {
+                blocks[i] = slab_block_new(&slab, i);
+                assert_non_null(blocks[i]);
+                memset(blocks[i], (int) i, i);
+                assert_true(slab.blocks <= SLAB_BLOCKS_MAX);
+        }
+        for (size_t i = 0; i < ELEMENTSOF(blocks); i++) {
+                for (size_t k = 0; k < i; k++)
+                        assert_int_equal(blocks[i][k], (uint8_t) i);
+                slab_block_free(&slab, blocks[i]);
+        }
+        assert_int_equal(slab.blocks, 0);
+        assert_null(slab_block_new(&slab, SIZE_MAX));
+        slab_block_free(&slab, NULL);
+        slab_clear(&slab);
+}
+
 /* Each keeps what is written to it, whatever happens to the others; what is freed is used again. */
 static void test_slab(void **state)
 {
@@ -303,6 +326,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                         cmocka_unit_test(test_index),
                         cmocka_unit_test(test_slab),
+                        cmocka_unit_test(test_slab_blocks),
                         cmocka_unit_test(test_heap),
                         cmocka_unit_test(test_buffer),
                         cmocka_unit_test(test_durations),

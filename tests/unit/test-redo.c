@@ -231,7 +231,7 @@ static void test_any_bytes(void **state)
 
                 for (size_t i = 0; i < sizeof bytes; i++)
                         bytes[i] = (uint8_t) rand();
-                memcpy(bytes, "AGR\1", 4);
+                memcpy(bytes, "AGR\2", 4);
                 if (round % 2 == 0)
                         memset(bytes + 4, 0, 2); /* a size that fits */
                 assert_int_equal(pwrite(fd, bytes, sizeof bytes, 0), sizeof bytes);
@@ -239,6 +239,22 @@ static void test_any_bytes(void **state)
                 replay(f, 0);
                 assert_int_equal(f->n, 0);
         }
+}
+
+/* What another version has, and the tables do not, is not passed over. */
+static void test_another_version(void **state)
+{
+        Fixture *f = *state;
+
+        assert_int_equal(append(f, 1, 0), 0);
+        f->redo = redo_free(f->redo);
+        int fd = open(f->path, O_WRONLY);
+        assert_int_equal(pwrite(fd, "\1", 1, 3), 1);
+        (void) close(fd);
+        assert_int_equal(redo_open(f->path, &f->redo), 0);
+        assert_int_equal(redo_replay(f->redo, 0, hear, f), -EPROTO);
+        assert_int_equal(redo_replay(f->redo, 1, hear, f), 0);
+        assert_int_equal(f->n, 0);
 }
 
 int main(void)
@@ -250,6 +266,7 @@ int main(void)
                         cmocka_unit_test_setup_teardown(test_full, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_failing_write, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_any_bytes, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_another_version, setup, teardown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
