@@ -3,9 +3,12 @@
 
 #include <curl/curl.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <sys/socket.h>
 #include <utlist.h>
 
 #include "base/buffer.h"
+#include "base/fd-util.h"
 #include "base/str-util.h"
 #include "runtime/timer.h"
 
@@ -32,6 +35,15 @@ struct HttpClient {
         Timer timer;
         HttpRequest *requests;
 };
+
+/* A socket of curl's, watched through a descriptor of our own: curl closes one that never got connected
+ * before it says so, and what a process that is being forked still holds open would stay in the loop for
+ * ever. */
+typedef struct Watch {
+        HttpClient *client;
+        curl_socket_t fd; /* curl's */
+        sd_event_source *source;
+} Watch;
 
 static HttpRequest *request_free(HttpRequest *q)
 {
@@ -150,6 +162,7 @@ static void act(HttpClient *c, curl_socket_t fd, int events)
 
 static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
+        const Watch *w = userdata;
         int events = 0;
 
         if (revents & (EPOLLIN | EPOLLHUP))
@@ -158,13 +171,36 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userda
                 events |= CURL_CSELECT_OUT;
         if (revents & EPOLLERR)
                 events |= CURL_CSELECT_ERR;
-        act(userdata, fd, events);
+        act(w->client, w->fd, events);
         return 0;
 }
 
 static void on_timer(void *userdata)
 {
         act(userdata, CURL_SOCKET_TIMEOUT, 0);
+}
+
+static void watch_free(Watch *w)
+{
+        sd_event_source_disable_unref(w->source);
+        free(w);
+}
+
+static Watch *watch_new(HttpClient *c, curl_socket_t fd, uint32_t events)
+{
+        Watch *w = calloc(1, sizeof *w);
+        int own = w ? fcntl(fd, F_DUPFD_CLOEXEC, 3) : -1;
+
+        if (own < 0 || sd_event_add_io(c->event, &w->source, own, events, on_io, w) < 0) {
+                (void) close_clear(&own);
+                free(w);
+                return NULL;
+        }
+        (void) sd_event_source_set_io_fd_own(w->source, true);
+        (void) sd_event_source_set_description(w->source, "http-client");
+        w->client = c;
+        w->fd = fd;
+        return w;
 }
 
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *userdata, void *socket_data)
@@ -176,20 +212,27 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *userdata, voi
                         [CURL_POLL_INOUT] = EPOLLIN | EPOLLOUT,
         };
         HttpClient *c = userdata;
-        sd_event_source *source = socket_data;
+        Watch *w = socket_data;
 
         if (what == CURL_POLL_REMOVE) {
-                sd_event_source_disable_unref(source);
+                if (w)
+                        watch_free(w);
                 (void) curl_multi_assign(c->multi, fd, NULL);
                 return 0;
         }
-        if (source)
-                return sd_event_source_set_io_events(source, masks[what]) < 0 ? -1 : 0;
-        if (sd_event_add_io(c->event, &source, fd, masks[what], on_io, c) < 0)
+        if (w)
+                return sd_event_source_set_io_events(w->source, masks[what]) < 0 ? -1 : 0;
+        w = watch_new(c, fd, masks[what]);
+        if (!w)
                 return -1;
-        (void) sd_event_source_set_description(source, "http-client");
-        (void) curl_multi_assign(c->multi, fd, source);
+        (void) curl_multi_assign(c->multi, fd, w);
         return 0;
+}
+
+/* Not for the handlers that we start. */
+static curl_socket_t open_socket(void *userdata, curlsocktype purpose, struct curl_sockaddr *address)
+{
+        return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
 /* Only arms: curl must not be entered from here. */
@@ -279,6 +322,7 @@ static int set_options(HttpRequest *q, const Address *server, const HttpCall *ca
                 failed |= curl_easy_setopt(e, CURLOPT_COPYPOSTFIELDS, body);
         failed |= curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, call->method);
         failed |= curl_easy_setopt(e, CURLOPT_HTTPHEADER, q->headers);
+        failed |= curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, open_socket);
         failed |= curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
         failed |= curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
         /* A new connection asks for the address anew: who has come back may be elsewhere. A request that is

@@ -8,6 +8,11 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <netdb.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/str-util.h"
@@ -200,6 +205,73 @@ static void test_unanswered_lookup(void **state)
         assert_int_equal(write(unanswered[1], "...", 3), 3);
 }
 
+/* A process that is on its way to a program has all of our sockets; this one stays there, and speaks up on
+ * each of them when it is told to. */
+static pid_t fork_with_sockets(int told)
+{
+        pid_t pid = fork();
+        char byte;
+
+        if (pid != 0)
+                return pid;
+        (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+        (void) !read(told, &byte, 1);
+        for (int fd = 3; fd < 64; fd++)
+                (void) shutdown(fd, SHUT_RDWR);
+        (void) pause();
+        _exit(0);
+}
+
+/* A connection that never came about is gone from the loop with its request, whoever else has the socket. */
+static void test_unanswered_connection(void **state)
+{
+        struct sockaddr_in deaf = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        HttpCall call = {.method = "GET", .path = "/", .timeout_usec = 300 * USEC_PER_MSEC};
+        int listener = socket(AF_INET, SOCK_STREAM, 0), waiting[4], told[2];
+        socklen_t n = sizeof deaf;
+        HttpClient *client = NULL;
+        sd_event *event = NULL;
+        char text[64];
+        Result a = {};
+        Address address;
+
+        /* Its queue is full: it answers no SYN. */
+        assert_int_equal(bind(listener, (struct sockaddr *) &deaf, n), 0);
+        assert_int_equal(listen(listener, 0), 0);
+        assert_int_equal(getsockname(listener, (struct sockaddr *) &deaf, &n), 0);
+        for (size_t i = 0; i < ELEMENTSOF(waiting); i++) {
+                waiting[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+                (void) connect(waiting[i], (struct sockaddr *) &deaf, sizeof deaf);
+        }
+        (void) snprintf(text, sizeof text, "tcp:127.0.0.1:%u", ntohs(deaf.sin_port));
+        assert_int_equal(address_parse(text, &address, NULL), 0);
+        assert_int_equal(pipe(told), 0);
+        assert_int_equal(sd_event_new(&event), 0);
+        assert_int_equal(http_client_new(event, &client), 0);
+        assert_int_equal(http_client_request(client, &address, &call, on_done, &a, NULL), 0);
+        while (!a.done && a.status++ < 5)
+                assert_true(sd_event_run(event, 20 * USEC_PER_MSEC) >= 0);
+        assert_false(a.done);
+        pid_t child = fork_with_sockets(told[0]);
+        assert_true(child > 0);
+        wait_for(event, &a);
+        assert_int_equal(a.status, -ETIMEDOUT);
+
+        assert_int_equal(write(told[1], "x", 1), 1);
+        for (uint64_t end = now_usec(CLOCK_BOOTTIME) + 200 * USEC_PER_MSEC; now_usec(CLOCK_BOOTTIME) < end;)
+                assert_true(sd_event_run(event, 20 * USEC_PER_MSEC) >= 0);
+
+        (void) kill(child, SIGKILL);
+        (void) waitpid(child, NULL, 0);
+        http_client_free(client);
+        sd_event_unref(event);
+        for (size_t i = 0; i < ELEMENTSOF(waiting); i++)
+                (void) close(waiting[i]);
+        (void) close(listener);
+        (void) close(told[0]);
+        (void) close(told[1]);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -207,6 +279,7 @@ int main(void)
                         cmocka_unit_test(test_tcp),
                         cmocka_unit_test(test_unix),
                         cmocka_unit_test(test_unanswered_lookup),
+                        cmocka_unit_test(test_unanswered_connection),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
