@@ -184,11 +184,14 @@ static int call_interactively(Ctl *c, sd_bus_message *call, sd_bus_error *error,
         return r < 0 ? r : sd_bus_call(c->bus, again, UINT64_MAX, error, ret);
 }
 
-int bus_call(Ctl *c, sd_bus_message *call, sd_bus_message **ret)
+int bus_call(Ctl *c, int made, sd_bus_message *call, sd_bus_message **ret)
 {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
-        int r = sd_bus_call(c->bus, call, 0, &error, ret);
+        int r;
 
+        if (made < 0)
+                return ctl_fail(EXIT_FAILED, "cannot make the call: %s", strerror(-made));
+        r = sd_bus_call(c->bus, call, 0, &error, ret);
         if (sd_bus_error_has_name(&error, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED) && can_ask(c)) {
                 sd_bus_error_free(&error);
                 r = call_interactively(c, call, &error, ret);
@@ -208,9 +211,7 @@ int bus_call_word(Ctl *c, const char *method, const char *word, sd_bus_message *
         r = bus_new_call(c, &call, method);
         if (r >= 0)
                 r = sd_bus_message_append(call, "s", word);
-        if (r < 0)
-                return ctl_fail(EXIT_FAILED, "cannot make the call: %s", strerror(-r));
-        return bus_call(c, call, ret);
+        return bus_call(c, r, call, ret);
 }
 
 /* What goes wrong with it is told by the call that follows. */

@@ -17,8 +17,9 @@ void bus_disconnect(Ctl *c);
 
 /* A call of the manager; appends arguments as sd_bus_message_append() does. */
 int bus_new_call(Ctl *c, sd_bus_message **ret, const char *method);
-/* Sends it. 0 with the reply, or an exit code after telling why. */
-int bus_call(Ctl *c, sd_bus_message *call, sd_bus_message **ret);
+/* Sends it, unless `made` is the negative errno of what went wrong with making it. 0 with the reply, or an
+ * exit code after telling why. */
+int bus_call(Ctl *c, int made, sd_bus_message *call, sd_bus_message **ret);
 
 /* A call of the manager with one string, mostly an id; as bus_call(). */
 int bus_call_word(Ctl *c, const char *method, const char *word, sd_bus_message **ret);

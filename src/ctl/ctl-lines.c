@@ -427,9 +427,7 @@ static int open_stream(Ctl *c, const char *mode, const char *target, int *ret)
                 r = send_append_options(c, call, mode, target);
         if (r > 0)
                 return r;
-        if (r < 0)
-                return ctl_fail(EXIT_FAILED, "cannot make the call: %s", strerror(-r));
-        r = bus_call(c, call, &answer);
+        r = bus_call(c, r, call, &answer);
         if (r != 0)
                 return r;
         if (sd_bus_message_read(answer, "h", &fd) < 0)

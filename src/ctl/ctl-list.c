@@ -28,9 +28,7 @@ int list_receivers(Ctl *c, cJSON **ret)
         r = bus_new_call(c, &call, "ListReceivers");
         if (r >= 0)
                 r = append_filter(c, call);
-        if (r < 0)
-                return ctl_fail(EXIT_FAILED, "cannot make the call: %s", strerror(-r));
-        r = bus_call(c, call, &answer);
+        r = bus_call(c, r, call, &answer);
         if (r != 0)
                 return r;
         *ret = value_read_records(answer, fields);
@@ -67,9 +65,7 @@ static int set_draining(Ctl *c, int argc, char **argv, bool drain)
 
                 if (r >= 0)
                         r = sd_bus_message_append(call, "sb", argv[i], (int) drain);
-                if (r < 0)
-                        return ctl_fail(EXIT_FAILED, "cannot make the call: %s", strerror(-r));
-                r = bus_call(c, call, &answer);
+                r = bus_call(c, r, call, &answer);
                 if (r != 0)
                         code = r;
         }

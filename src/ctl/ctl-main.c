@@ -23,26 +23,60 @@ static int set_json(Ctl *c, const char *value)
         return ctl_fail(EXIT_USAGE, "--json is \"short\", \"pretty\" or \"off\", not \"%s\"", value);
 }
 
+/* Options that only set what they are called. */
+static const struct {
+        OptionId id;
+        size_t offset; /* in Ctl: of a bool */
+} flags[] = {
+                {OPTION_ANY, offsetof(Ctl, any)},
+                {OPTION_FOLLOW_JOINS, offsetof(Ctl, follow_joins)},
+                {OPTION_INCLUDE_PLAIN, offsetof(Ctl, include_plain)},
+                {OPTION_LINES, offsetof(Ctl, lines)},
+                {OPTION_NULL, offsetof(Ctl, null)},
+                {OPTION_NO_WAIT, offsetof(Ctl, no_wait)},
+                {OPTION_ALL, offsetof(Ctl, all)},
+                {OPTION_NO_LEGEND, offsetof(Ctl, no_legend)},
+                {OPTION_USER, offsetof(Ctl, user)},
+                {OPTION_SYSTEM, offsetof(Ctl, system)},
+                {OPTION_NO_ASK_PASSWORD, offsetof(Ctl, no_ask_password)},
+};
+
+static const struct {
+        OptionId id;
+        size_t offset; /* in Ctl: of a string */
+} texts[] = {
+                {OPTION_TO, offsetof(Ctl, to)},
+                {OPTION_GROUP, offsetof(Ctl, group)},
+                {OPTION_FILE, offsetof(Ctl, file)},
+                {OPTION_HOST, offsetof(Ctl, host)},
+                {OPTION_MACHINE, offsetof(Ctl, machine)},
+};
+
+static bool set_plain(Ctl *c, OptionId id, const char *value)
+{
+        for (size_t i = 0; i < ELEMENTSOF(flags); i++)
+                if (flags[i].id == id) {
+                        *(bool *) ((char *) c + flags[i].offset) = true;
+                        return true;
+                }
+        for (size_t i = 0; i < ELEMENTSOF(texts); i++)
+                if (texts[i].id == id) {
+                        *(const char **) (void *) ((char *) c + texts[i].offset) = value;
+                        return true;
+                }
+        return false;
+}
+
 /* 0, or an exit code. */
 static int set_option(Ctl *c, OptionId id, const char *value)
 {
+        if (set_plain(c, id, value))
+                return 0;
         switch (id) {
-        case OPTION_TO:
-                c->to = value;
-                return 0;
-        case OPTION_ANY:
-                c->any = true;
-                return 0;
-        case OPTION_GROUP:
-                c->group = value;
-                return 0;
         case OPTION_LABEL:
                 return strv_append(&c->labels, value) < 0 ? EXIT_FAILED : 0;
         case OPTION_STATE:
                 return strv_append(&c->states, value) < 0 ? EXIT_FAILED : 0;
-        case OPTION_FILE:
-                c->file = value;
-                return 0;
         case OPTION_QUORUM:
         case OPTION_KEY:
         case OPTION_ACK_TIMEOUT:
@@ -57,21 +91,6 @@ static int set_option(Ctl *c, OptionId id, const char *value)
         case OPTION_DURABILITY:
                 c->given[id - OPTION_FIRST] = value;
                 return 0;
-        case OPTION_FOLLOW_JOINS:
-                c->follow_joins = true;
-                return 0;
-        case OPTION_INCLUDE_PLAIN:
-                c->include_plain = true;
-                return 0;
-        case OPTION_LINES:
-                c->lines = true;
-                return 0;
-        case OPTION_NULL:
-                c->null = true;
-                return 0;
-        case OPTION_NO_WAIT:
-                c->no_wait = true;
-                return 0;
         case OPTION_TIMEOUT:
                 if (parse_duration(value, &c->timeout_usec) < 0)
                         return ctl_fail(EXIT_USAGE, "--timeout is a time like 5s or 1min, not \"%s\"",
@@ -81,29 +100,8 @@ static int set_option(Ctl *c, OptionId id, const char *value)
                 if (parse_unsigned(value, 1, UINT32_MAX, &c->limit) < 0)
                         return ctl_fail(EXIT_USAGE, "--limit is a number from 1, not \"%s\"", value);
                 return 0;
-        case OPTION_ALL:
-                c->all = true;
-                return 0;
         case OPTION_JSON:
                 return set_json(c, value);
-        case OPTION_NO_LEGEND:
-                c->no_legend = true;
-                return 0;
-        case OPTION_USER:
-                c->user = true;
-                return 0;
-        case OPTION_SYSTEM:
-                c->system = true;
-                return 0;
-        case OPTION_HOST:
-                c->host = value;
-                return 0;
-        case OPTION_MACHINE:
-                c->machine = value;
-                return 0;
-        case OPTION_NO_ASK_PASSWORD:
-                c->no_ask_password = true;
-                return 0;
         default:
                 return EXIT_USAGE;
         }

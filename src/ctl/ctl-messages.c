@@ -45,9 +45,7 @@ static int list_page(Ctl *c, const char *after, unsigned limit, cJSON **ret, cha
         r = bus_new_call(c, &call, "ListMessages");
         if (r >= 0)
                 r = append_filter(c, call, after, limit);
-        if (r < 0)
-                return ctl_fail(EXIT_FAILED, "cannot make the call: %s", strerror(-r));
-        r = bus_call(c, call, &answer);
+        r = bus_call(c, r, call, &answer);
         if (r != 0)
                 return r;
         *ret = value_read_records(answer, fields);
@@ -129,9 +127,7 @@ static int get_properties(Ctl *c, const char *id, cJSON **ret)
                                 c->bus, &get, BUS_NAME, path, "org.freedesktop.DBus.Properties", "GetAll");
         if (r >= 0)
                 r = sd_bus_message_append(get, "s", MESSAGE_INTERFACE);
-        if (r < 0)
-                return ctl_fail(EXIT_FAILED, "cannot make the call: %s", strerror(-r));
-        r = bus_call(c, get, &properties);
+        r = bus_call(c, r, get, &properties);
         if (r != 0)
                 return r;
         *ret = value_read(properties);

@@ -163,9 +163,7 @@ int send_payload(Ctl *c, const char *mode, const char *target, const void *paylo
                 r = send_append_options(c, call, NULL, NULL);
         if (r > 0)
                 return r;
-        if (r < 0)
-                return ctl_fail(EXIT_FAILED, "cannot make the call: %s", strerror(-r));
-        r = bus_call(c, call, &answer);
+        r = bus_call(c, r, call, &answer);
         if (r != 0)
                 return r;
         if (sd_bus_message_read(answer, "s", &id) < 0)

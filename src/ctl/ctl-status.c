@@ -28,9 +28,7 @@ int verb_status(Ctl *c, int argc, char **argv)
                         c->bus, &call, BUS_NAME, BUS_PATH, "org.freedesktop.DBus.Properties", "GetAll");
         if (r >= 0)
                 r = sd_bus_message_append(call, "s", MANAGER_INTERFACE);
-        if (r < 0)
-                return ctl_fail(EXIT_FAILED, "cannot make the call: %s", strerror(-r));
-        r = bus_call(c, call, &answer);
+        r = bus_call(c, r, call, &answer);
         if (r != 0)
                 return r;
         properties = value_read(answer);
