@@ -98,6 +98,16 @@ static void on_welcome(Peer *p, const WelcomeFrame *w)
         deliver_connected(p);
 }
 
+/* Nothing is written behind the answer: what it has not begun when it has read that, it says. */
+static void on_goodbye(Peer *p, const Frame *f)
+{
+        p->leaving = true;
+        p->restarting = f->reason == GOODBYE_RESTARTING;
+        (void) !frame_encode(stream_output(p->stream), f);
+        stream_flush(p->stream);
+        deliver_move_on(p);
+}
+
 static void on_frame(Peer *p, const Frame *f)
 {
         if (p->state != PEER_CONNECTED && f->type != FRAME_WELCOME && f->type != FRAME_ERROR) {
@@ -119,9 +129,7 @@ static void on_frame(Peer *p, const Frame *f)
                 ledger_pruned(p, f->stream);
                 break;
         case FRAME_GOODBYE:
-                p->leaving = true;
-                p->restarting = f->reason == GOODBYE_RESTARTING;
-                deliver_move_on(p);
+                on_goodbye(p, f);
                 break;
         case FRAME_PONG:
                 break;

@@ -36,6 +36,7 @@ struct Conn {
         Timer timer; /* HELLO, the silence behind a text, or the last patience */
         size_t need; /* bytes from which on it pays to look for a frame */
         uint32_t credit;
+        bool parted; /* no MESSAGE comes any more: it answered GOODBYE */
         sd_id128_t sender;
         char *sender_name;
         UT_hash_handle hh;
@@ -224,6 +225,13 @@ static int on_ping(Conn *c, const Frame *f, Error *error)
         return 0;
 }
 
+static int on_goodbye(Conn *c, const Frame *f, Error *error)
+{
+        c->parted = true;
+        receiver_progress(c->receiver);
+        return 0;
+}
+
 static const struct {
         FrameType type;
         ConnState state;
@@ -234,6 +242,7 @@ static const struct {
                 {FRAME_CANCEL, CONN_OPEN, on_cancel},
                 {FRAME_SETTLED, CONN_OPEN, on_settled},
                 {FRAME_PING, CONN_OPEN, on_ping},
+                {FRAME_GOODBYE, CONN_OPEN, on_goodbye},
 };
 
 static int on_frame(Conn *c, const Frame *f, Error *error)
@@ -451,12 +460,12 @@ void conns_goodbye(Receiver *r, GoodbyeReason reason, bool end)
         }
 }
 
-bool conns_have_output(const Receiver *r)
+bool conns_are_parted(const Receiver *r)
 {
         for (const Conn *c = r->conns.by_id; c; c = c->hh.next)
-                if (stream_output_size(c->stream) > 0)
-                        return true;
-        return false;
+                if (stream_output_size(c->stream) > 0 || (c->state == CONN_OPEN && !c->parted))
+                        return false;
+        return true;
 }
 
 void conns_init(Receiver *r)

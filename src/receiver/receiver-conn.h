@@ -43,4 +43,5 @@ bool conn_is_open(const Receiver *r, uint64_t conn);
 void conns_goodbye(Receiver *r, GoodbyeReason reason, bool end);
 void conns_share(Receiver *r); /* deals out credit anew: there is another number of places or of connections
                                 */
-bool conns_have_output(const Receiver *r);
+bool conns_are_parted(
+                const Receiver *r); /* what was said is out, and behind GOODBYE nothing comes any more */

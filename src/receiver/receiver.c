@@ -291,7 +291,7 @@ static void on_stop_time(void *userdata)
 
         if (r->left || r->impatient)
                 loop_exit(r->loop, 0);
-        else if (jobs_are_idle(r)) /* somebody does not read its answer */
+        else if (jobs_are_idle(r)) /* somebody does not read its answer, or says none */
                 leave(r);
         else {
                 log_warning("A handler has not finished in time: it is killed, and its message comes again");
@@ -301,12 +301,13 @@ static void on_stop_time(void *userdata)
         }
 }
 
-/* Nothing is left to do: what was answered shall reach the kernel, then discovery is told. */
+/* Nothing is left to do: what was answered shall reach the kernel, and of what is still on its way here its
+ * sender shall know that it was not begun. Then discovery is told. */
 static void stop_idle(Receiver *r)
 {
         if (r->left || !r->told)
                 return;
-        if (!conns_have_output(r))
+        if (conns_are_parted(r))
                 leave(r);
         else if (!r->flushing) {
                 r->flushing = true;

@@ -36,8 +36,8 @@ typedef enum FrameType {
         FRAME_CREDIT = 0x83,
         FRAME_PRUNED = 0x84,
         FRAME_PONG = 0x85,
-        FRAME_GOODBYE = 0x86,
-        FRAME_ERROR = 0x87, /* both */
+        FRAME_GOODBYE = 0x86, /* both */
+        FRAME_ERROR = 0x87,   /* both */
 
         FRAME_SUBMIT = 0x06, /* program to client */
 
@@ -102,6 +102,7 @@ typedef struct AnswerFrame {
         Bytes data;        /* reply, or why */
 } AnswerFrame;
 
+/* The client says it back: no MESSAGE follows on this connection. */
 typedef enum GoodbyeReason {
         GOODBYE_RESTARTING = 1, /* come back at once: no attempt is charged */
         GOODBYE_STOPPING = 2,   /* it leaves */

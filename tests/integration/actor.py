@@ -21,6 +21,7 @@ class Actor:
         self.on_message = on_message or self.ack
         self.tokens = {}  # by id
         self.settled = []  # (stream, flags, low)
+        self.goodbyes = []  # (connection, reason) that it was answered
         self.connections = []
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(str(self.path))
@@ -74,6 +75,8 @@ class Actor:
                 elif kind == frames.CANCEL:
                     self.cancels += 1
                     self.answer(connection, body, frames.CANCELLED)
+                elif kind == frames.GOODBYE:
+                    self.goodbyes.append((connection, body))
                 elif kind == frames.SETTLED:
                     flags, low = struct.unpack(">IQ", body[16:28])
                     self.settled.append((body[:16], flags, low))

@@ -6,12 +6,14 @@ import os
 import pty
 import re
 import signal
+import struct
 import subprocess
 
 import pytest
 
+from actor import Actor
 from conftest import BUILD, lines, script, wait_until
-from frames import BUSY
+from frames import BUSY, GOODBYE
 
 
 def ackctl(c, *words, status=0):
@@ -116,6 +118,34 @@ def test_drain(discovery, receiver, client, tmp_path):
     ackctl(c, "resume", "1")
     assert c.wait(waiting)["receiver"] == "1"
     ackctl(c, "drain", "nobody", status=6)
+
+
+def test_goodbye_is_answered(discovery, client, tmp_path):
+    """Behind the last message. What was refused before is sent again, and is no possible duplicate."""
+    flags, behind = [], []
+
+    def leave_with_the_third(connection, message):
+        flags.append(struct.unpack(">I", message[44:48])[0])
+        if connection in (c for c, _ in actor.goodbyes):
+            behind.append(message)
+        if len(flags) == 3:
+            connection.write(GOODBYE, b"\x01")
+        if len(flags) < 3 or connection is not actor.connections[0]:
+            actor.ack(connection, message)
+        else:
+            actor.answer(connection, message, BUSY)
+
+    d = discovery("--lease", "600")  # nobody sends heartbeats
+    with Actor(tmp_path, d, on_message=leave_with_the_third) as actor:
+        c = client(d)
+        actor.register("a")
+        ids = [c.send("to", "a", "x") for _ in range(6)]
+        wait_until(lambda: actor.goodbyes, "it is answered")
+        assert actor.goodbyes == [(actor.connections[0], b"\x01")]
+        actor.hang_up()
+        assert {c.wait(m)["state"] for m in ids} == {"acked"}
+    assert behind == []
+    assert set(flags) == {0} and len(flags) > 6
 
 
 def test_reload(discovery, receiver, client, tmp_path):

@@ -37,6 +37,31 @@ def test_stop_finishes_what_runs(discovery, receiver, tmp_path):
     assert lines(tmp_path / "runs") == ["run"]
 
 
+def test_a_stop_answers_what_was_on_its_way(discovery, receiver):
+    """Until the sender has said that nothing more comes: of what came before, it knows that nothing was begun."""
+    r = receiver(discovery(), "1")
+    s = r.sender()
+    r.process.terminate()
+    reason = s.read_kind(frames.GOODBYE)
+    for sequence in range(1, 4):
+        assert s.ask(sequence).outcome == frames.BUSY
+    s.write(frames.GOODBYE, reason)
+    with pytest.raises(frames.Closed):
+        s.read()
+    assert r.process.wait(20) == 0
+    r.process = None
+
+
+def test_a_stop_does_not_wait_for_ever(discovery, receiver):
+    """A sender that says nothing does not hold it up."""
+    r = receiver(discovery(), "1")
+    s = r.sender()
+    r.process.terminate()
+    s.read_kind(frames.GOODBYE)
+    assert r.process.wait(20) == 0
+    r.process = None
+
+
 def test_second_signal_ends_at_once(discovery, receiver, tmp_path):
     r = receiver(discovery(), command=script(tmp_path, "echo $$ >>$D/runs; sleep 1000"))
     r.sender().send(1)
