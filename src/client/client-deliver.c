@@ -18,6 +18,11 @@
 #include "client/client-trace.h"
 #include "client/client-whole.h"
 
+/* When we were held up for so long (the machine was suspended), answers that came meanwhile are read before
+ * anybody is charged for having said nothing. */
+#define HELD_UP_USEC    (200 * USEC_PER_MSEC)
+#define READ_FIRST_USEC (50 * USEC_PER_MSEC)
+
 static const Backoff backoff_busy = {100 * USEC_PER_MSEC, 5 * USEC_PER_SEC};
 
 /* What is told to who watches. NULL: the name of the state that is reached. */
@@ -42,7 +47,7 @@ static void arm(Message *m, uint64_t usec)
         (void) !heap_put(&c->due, &m->due, usec_add(loop_now(c->loop, CLOCK_BOOTTIME), usec));
         first = heap_first(&c->due);
         /* One that comes too early only looks, and arms itself anew. */
-        if (first && first->due < c->due_armed) {
+        if (first && first->due < c->due_armed && !c->due_held) {
                 c->due_armed = first->due;
                 (void) timer_arm_at(&c->due_timer, first->due);
         }
@@ -410,6 +415,12 @@ void deliver_on_due(void *userdata)
         Client *c = userdata;
         HeapItem *first;
 
+        if (!c->due_held && timer_late(&c->due_timer) > HELD_UP_USEC) {
+                c->due_held = true;
+                (void) timer_arm_in(&c->due_timer, READ_FIRST_USEC);
+                return;
+        }
+        c->due_held = false;
         while ((first = heap_first(&c->due)) && first->due <= now_usec(CLOCK_BOOTTIME)) {
                 Message *m = CONTAINER_OF(first, Message, due);
                 Peer *p = m->peer;

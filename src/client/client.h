@@ -103,6 +103,7 @@ struct Client {
         Heap due; /* ack timers and retries */
         Timer due_timer;
         uint64_t due_armed; /* for when; USEC_INFINITY: it is not */
+        bool due_held;      /* it lets what came while we were held up be read first */
         Timer settle_timer;
         DbOp *memory_first, **memory_end; /* what is done without the disk, at the end of this iteration */
         size_t memory_bytes;              /* of payloads that are in memory only */

@@ -242,14 +242,14 @@ static void on_leave(HttpExchange *x, void *userdata)
 static void on_get(HttpExchange *x, void *userdata)
 {
         Lease *l = lease_of(userdata, x);
-        uint64_t now = now_usec(CLOCK_BOOTTIME);
+        uint64_t now = now_usec(CLOCK_BOOTTIME), due = l ? book_due(userdata, l) : 0;
         Buffer text = {};
         char end[64];
 
         if (!l)
                 return;
         int n = snprintf(end, sizeof end, ",\"expires_in_ms\":%" PRIu64 "}",
-                        lease_due(l) > now ? (lease_due(l) - now) / USEC_PER_MSEC : 0);
+                        due > now ? (due - now) / USEC_PER_MSEC : 0);
         if (lease_print(l, &text) < 0 || buffer_append(&text, end, (size_t) n + 1) < 0)
                 buffer_clear(&text);
         http_reply(x, text.data ? 200 : 503, (char *) text.data);

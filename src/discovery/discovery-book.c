@@ -15,6 +15,8 @@
 #define LOAD_STEP_USEC (60 * USEC_PER_SEC)
 
 #define EXPIRY_AT_ONCE 4096u /* leases looked at before requests have their turn again */
+/* When we were held up for so long (the machine was suspended), nobody can be blamed for his silence. */
+#define HELD_UP_USEC USEC_PER_SEC
 
 static uint32_t hash_id(const Discovery *d, sd_id128_t id)
 {
@@ -42,6 +44,11 @@ Lease *book_find_name(Discovery *d, const char *name)
         while (i && !str_equal(CONTAINER_OF(i, Lease, name_item)->texts, name))
                 i = index_next(i);
         return i ? CONTAINER_OF(i, Lease, name_item) : NULL;
+}
+
+uint64_t book_due(const Discovery *d, const Lease *l)
+{
+        return MAX(lease_due(l), d->fresh_until);
 }
 
 static void arm_expiry(Discovery *d)
@@ -224,12 +231,17 @@ static void on_expiry(void *userdata)
         uint64_t now = now_usec(CLOCK_BOOTTIME);
         HeapItem *first;
 
+        if (timer_late(&d->expiry_timer) > HELD_UP_USEC) {
+                log_notice("Held up for %" PRIu64 " s: every lease is fresh",
+                                timer_late(&d->expiry_timer) / USEC_PER_SEC);
+                d->fresh_until = usec_add(now, d->lease_usec);
+        }
         for (unsigned n = 0; n < EXPIRY_AT_ONCE && (first = heap_first(&d->expiry)) && first->due <= now;
                         n++) {
                 Lease *l = CONTAINER_OF(first, Lease, expiry);
 
-                if (lease_due(l) > now) {
-                        (void) !heap_put(&d->expiry, first, lease_due(l));
+                if (book_due(d, l) > now) {
+                        (void) !heap_put(&d->expiry, first, book_due(d, l));
                         continue;
                 }
                 journal_event(JOURNAL_LOST,

@@ -14,6 +14,7 @@ Lease *book_find_name(Discovery *d, const char *name);
 /* Replaces the lease of its id. *ret is the lease; 0, 1 when nothing has changed, -ENOMEM or -ENOSPC. */
 int book_put(Discovery *d, const ReceiverInfo *info, sd_id128_t token, Lease **ret);
 void book_remove(Discovery *d, Lease *l);
-void book_drain(Discovery *d, Lease *l, bool drain); /* clients shall send it nothing new */
+void book_drain(Discovery *d, Lease *l, bool drain);   /* clients shall send it nothing new */
+uint64_t book_due(const Discovery *d, const Lease *l); /* when it ends without a heartbeat; CLOCK_BOOTTIME */
 /* A heartbeat: costs the same however many there are. */
 void book_renew(Discovery *d, Lease *l);

@@ -49,6 +49,7 @@ struct Discovery {
         sd_id128_t epoch;      /* of this start: revisions never repeat */
         Heap expiry;
         Timer expiry_timer;
+        uint64_t fresh_until; /* no lease ends before; CLOCK_BOOTTIME */
 
         Gone *gone; /* a ring, the next one at n_gone % GONE_MAX */
         uint64_t n_gone;

@@ -37,6 +37,7 @@ int timer_arm_at(Timer *t, uint64_t usec)
                 timer_disarm(t);
                 return 0;
         }
+        t->due = MAX(usec, now_usec(CLOCK_BOOTTIME));
         r = sd_event_source_set_time(t->source, usec);
         if (r < 0)
                 return r;
@@ -46,6 +47,13 @@ int timer_arm_at(Timer *t, uint64_t usec)
 int timer_arm_in(Timer *t, uint64_t usec)
 {
         return timer_arm_at(t, usec_add(now_usec(CLOCK_BOOTTIME), usec));
+}
+
+uint64_t timer_late(const Timer *t)
+{
+        uint64_t now = now_usec(CLOCK_BOOTTIME);
+
+        return now > t->due ? now - t->due : 0;
 }
 
 void timer_disarm(Timer *t)

@@ -11,6 +11,7 @@ typedef struct Timer {
         sd_event_source *source;
         void (*fn)(void *userdata);
         void *userdata;
+        uint64_t due; /* when it can have fired first */
 } Timer;
 
 /* Embeds by value; not armed. 0 or negative errno. Must not move in memory afterwards. */
@@ -22,3 +23,6 @@ int timer_arm_in(Timer *t, uint64_t usec); /* from now; replaces what was armed;
 int timer_arm_at(Timer *t, uint64_t usec); /* absolute CLOCK_BOOTTIME */
 void timer_disarm(Timer *t);
 bool timer_is_armed(const Timer *t);
+/* In its function: for how long the loop did not come to it, as after the machine was suspended. What others
+ * have said meanwhile may not have been read. */
+uint64_t timer_late(const Timer *t);

@@ -4,7 +4,7 @@
 import json
 import pathlib
 import sqlite3
-import time
+import threading
 
 import pytest
 
@@ -132,32 +132,41 @@ def test_events_are_signalled(discovery, receiver, client, bus):
     receiver(d, "1", "--failure-probability", "0")
     c = client(d)
     monitor = bus.busctl("monitor", "--match", "type='signal',sender='org.ackgroup.Client1'", start=True)
-    wait_until(lambda: "ackgroup" not in bus.busctl("list") or monitor.poll() is None, "the monitor runs")
+    signals = []
+
+    def listen():
+        for line in monitor.stdout:
+            signals.append(json.loads(line))
+
+    listener = threading.Thread(target=listen)
+    listener.start()
     found = []
     subscription = bulk.subscribe(c)
 
     def whole_life():
-        m = c.send("to", "1", "x")
-        c.wait(m)
-        found.append(m)
-        return len(found) >= 5
+        found.append(c.send("to", "1", "x"))
+        c.wait(found[-1])
+        return signals
 
-    wait_until(whole_life, "five messages end")
-    time.sleep(0.2)
+    def changes(path):
+        return [s["payload"]["data"][1] for s in list(signals) if s.get("member") == "PropertiesChanged" and s["path"] == path]
+
+    wait_until(whole_life, "the monitor listens")
+    whole_life()
+    last = found[-1]
+    path = c.call("GetMessage", "s", last)[0]
+    wait_until(lambda: any(change.get("State", {}).get("data") == "acked" for change in changes(path)), "its end is signalled")
     bulk.unsubscribe(subscription)
     wait_until(lambda: c.wait(c.send("to", "1", "nobody listens"))["state"] == "acked", "one more ends")
     monitor.terminate()
-    signals = [json.loads(line) for line in monitor.communicate(timeout=20)[0].splitlines()]
-    last = found[-1]
-    assert signals[-1]["payload"]["data"][0] in (last, c.call("GetMessage", "s", last)[0]) or signals[-1]["path"].endswith(
-        last.replace("-", ""))  # and nothing of the one that ended when nobody had subscribed
+    listener.join(20)
+    # And nothing of the one that ended when nobody had subscribed.
+    assert signals[-1]["path"] == path or signals[-1]["payload"]["data"][0] in (last, path)
     events = [s["payload"]["data"][1] for s in signals
               if s.get("member") == "MessageEvent" and s["payload"]["data"][0] == last]
     assert events == ["accepted", "bound", "sent", "acked"]
-    path = c.call("GetMessage", "s", last)[0]
     assert any(s.get("member") == "InterfacesAdded" and s["payload"]["data"][0] == path for s in signals)
-    changes = [s["payload"]["data"][1] for s in signals if s.get("member") == "PropertiesChanged" and s["path"] == path]
-    assert changes[-1]["State"]["data"] == "acked"
+    assert changes(path)[-1]["State"]["data"] == "acked"
 
 
 def test_cancel(discovery, receiver, client, tmp_path):

@@ -5,10 +5,12 @@ import contextlib
 import functools
 import os
 import resource
+import signal
 import socket
 import sqlite3
 import subprocess
 import threading
+import time
 import uuid
 
 import pytest
@@ -57,6 +59,18 @@ def test_heartbeat_and_lease(discovery):
 
     wait_until(beat_until_silent_is_gone, "the silent receiver's lease ends")
     assert d.ask("POST", f"/v1/receivers/{silent['id']}/heartbeat", token=silent["token"])[0] == 404
+
+
+def test_a_discovery_that_was_held_up(discovery):
+    """As when its machine is suspended: for that no receiver loses its lease, and silence counts again behind it."""
+    d = discovery("--lease", "2")
+    for name in "abc":
+        d.ask("POST", "/v1/receivers", record(name))
+    d.process.send_signal(signal.SIGSTOP)
+    time.sleep(4)  # longer than a lease
+    d.process.send_signal(signal.SIGCONT)
+    assert names(d) == names(d) == ["a", "b", "c"]
+    wait_until(lambda: names(d) == [], "their leases end")
 
 
 @pytest.mark.parametrize("kill", [False, True])

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """How a message is tried: attempts, deadline, delay, priority, the sender's own key; dead letters and their history."""
 
+import signal
 import time
 
 import pytest
@@ -78,6 +79,22 @@ def test_long_work_is_one_attempt(discovery, receiver, client, tmp_path):
     ids = [c.send("to", "1", "x", max_attempts=1) for _ in range(2)]
     assert [(end["state"], end["attempts"]) for end in map(c.wait, ids)] == [("acked", 1)] * 2
     assert len(lines(tmp_path / "runs")) == 2
+
+
+def test_a_client_that_was_held_up(discovery, receiver, client, tmp_path):
+    """As when its machine is suspended: what was answered meanwhile was answered in time."""
+    d = discovery()
+    names = [f"r{n}" for n in range(12)]  # many connections, each read in its turn
+    for name in names:
+        receiver(d, name, command=script(tmp_path, "echo run >>$D/runs; while ! test -e $D/go; do sleep 0.02; done"))
+    c = client(d, "--ack-timeout", "1s")
+    ids = [c.send("to", name, "x", max_attempts=1) for name in names]
+    wait_until(lambda: len(lines(tmp_path / "runs")) == len(ids), "all run")
+    c.process.send_signal(signal.SIGSTOP)
+    (tmp_path / "go").touch()
+    time.sleep(3)  # longer than the ack timeout
+    c.process.send_signal(signal.SIGCONT)
+    assert {(end["state"], end["attempts"]) for end in map(c.wait, ids)} == {("acked", 1)}
 
 
 def test_deadline_of_what_runs(discovery, receiver, client, tmp_path):
