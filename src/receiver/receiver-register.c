@@ -208,14 +208,27 @@ static void on_heartbeat(int status, const char *body, size_t size, const char *
 static void heartbeat(Register *g)
 {
         char id[SD_ID128_UUID_STRING_MAX];
+        Receiver *r = g->receiver;
+
+        if (r->info.capacity != receiver_capacity(r)) {
+                r->info.capacity = receiver_capacity(r);
+                register_begin(g);
+                return;
+        }
         _cleanup_free_ char *path = str_format(
-                        "/v1/receivers/%s/heartbeat", sd_id128_to_uuid_string(g->receiver->identity.id, id));
+                        "/v1/receivers/%s/heartbeat", sd_id128_to_uuid_string(r->identity.id, id));
         HttpCall call = {.method = "POST", .path = path, .token = token_of(g)};
 
         if (path)
                 request(g, &call, on_heartbeat, heartbeat);
         else
                 unreachable(g, heartbeat, "out of memory");
+}
+
+void register_renew(Register *g)
+{
+        if (g->registered && !g->request && g->next == heartbeat)
+                later(g, 0, heartbeat);
 }
 
 static void serve(Register *g)

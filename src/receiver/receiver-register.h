@@ -18,5 +18,6 @@ int register_new(Receiver *r, Register **ret, Error *error);
 Register *register_free(Register *g); /* after the database is closed */
 
 void register_begin(Register *g);
+void register_renew(Register *g); /* something that discovery lists may have changed */
 /* Tells discovery that we go, for a moment at most; then `left` is called, from here or from the loop. */
 void register_leave(Register *g, void (*left)(Receiver *r));

@@ -447,6 +447,7 @@ int receiver_reload(Receiver *r, Receiver *fresh, Error *error)
         r->max_payload = fresh->max_payload;
         conns_share(r);
         jobs_run_next(r);
+        register_renew(r->registration);
         return 0;
 }
 

@@ -172,6 +172,23 @@ def test_reload(discovery, receiver, client, tmp_path):
     assert c.properties()["OutboxLimit"] == 7
 
 
+def test_reload_tells_the_capacity(discovery, receiver, tmp_path):
+    """What clients share the load by; and who was drained stays so."""
+    d = discovery()
+    r = receiver(d, "1", start=False)
+    conf = tmp_path / "conf"
+    conf.write_text("[Receiver]\nConcurrency=2\nQueue=3\n")
+    r.options = ("--config", conf)
+    r.start()
+    before = r.record()
+    assert before["capacity"] == 5
+    assert d.ask("PUT", f"/v1/receivers/{r.id}/draining", {"draining": True})[0] == 204
+    conf.write_text("[Receiver]\nConcurrency=4\nQueue=3\n")
+    r.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: r.record()["capacity"] == 7, "it is listed")
+    assert r.record() == {**before, "capacity": 7, "draining": True}
+
+
 def test_send_options(discovery, receiver, client, tmp_path):
     d = discovery()
     for name in "123":
