@@ -34,6 +34,8 @@
 #define KEYS_KEPT_USEC                                                                                      \
         (3600 * USEC_PER_SEC) /* a sender's own name for a message is known for at least so long */
 
+#define KEYS_KEPT_MAX 1000000u /* but not behind so many later messages */
+
 #define LEASE_DEFAULT_USEC  (30 * USEC_PER_SEC)
 #define LEASE_MIN_USEC      USEC_PER_SEC
 #define ACK_TIMEOUT_DEFAULT (5 * USEC_PER_SEC)

@@ -282,7 +282,8 @@ static int find_surplus(sqlite3 *sql, DeliveryState state, unsigned keep, uint64
         sqlite3_stmt *s = db_statement(sql,
                         "INSERT INTO temp.doomed SELECT d.message FROM delivery d JOIN message m ON "
                         "m.number = d.message"
-                        " WHERE d.state = ?1 AND d.member = 0 AND (m.key IS NULL OR d.settled < ?3)"
+                        " WHERE d.state = ?1 AND d.member = 0 AND (m.key IS NULL OR d.settled < ?3"
+                        "  OR d.message <= (SELECT max(number) FROM message) - ?4)"
                         " AND NOT EXISTS (SELECT 1 FROM delivery e WHERE e.message = d.message"
                         " AND e.state NOT IN (5, 6, 7, 8)) ORDER BY d.message DESC LIMIT -1 OFFSET ?2");
 
@@ -291,6 +292,7 @@ static int find_surplus(sqlite3 *sql, DeliveryState state, unsigned keep, uint64
         (void) sqlite3_bind_int(s, 1, (int) state);
         bind_u64(s, 2, keep);
         bind_u64(s, 3, keys_since_usec);
+        bind_u64(s, 4, KEYS_KEPT_MAX);
         return db_step_done(s);
 }
 

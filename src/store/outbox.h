@@ -115,7 +115,7 @@ typedef struct OutboxPurgeOp {
 void outbox_purge_op_init(OutboxPurgeOp *o);
 
 /* Keeps the `keep` newest acked and the `keep` newest cancelled messages, and those with a key of their
- * sender that came to their end after `keys_since_usec`. */
+ * sender that came to their end after `keys_since_usec` and are among the newest KEYS_KEPT_MAX of all. */
 typedef struct OutboxTrimOp {
         DbOp op;
         unsigned keep;

@@ -354,6 +354,34 @@ static void test_trim_comes_with_an_eighth_more(void **state)
         }
 }
 
+/* A sender's own name is known for its time, but not behind a million others. */
+static void test_trim_bounds_the_names(void **state)
+{
+        Fixture *f = *state;
+        OutboxTrimOp trim;
+        OutboxFindOp o;
+
+        for (size_t i = 0; i < 3; i++) {
+                OutboxRecord record = record_of((uint64_t[]){1, 2, KEYS_KEPT_MAX + 1}[i], "any//");
+                OutboxInsertOp insertion;
+
+                outbox_insert_op_init(&insertion);
+                insertion.record = record;
+                insertion.payload = "payload";
+                insertion.key = (const char *[]){"a", "b", "c"}[i];
+                assert_int_equal(run(f, &insertion.op), 0);
+                record.state = DELIVERY_ACKED;
+                record.settled_usec = 9000;
+                assert_int_equal(save(f, &record), 0);
+        }
+        outbox_trim_op_init(&trim);
+        assert_int_equal(run(f, &trim.op), 0);
+        outbox_find_op_init(&o, OUTBOX_NEWEST, 10);
+        o.number = INT64_MAX;
+        o.states = UINT32_MAX;
+        find(f, &o, (uint64_t[]){KEYS_KEPT_MAX + 1, 2}, 2);
+}
+
 static void test_streams_and_receivers_are_forgotten(void **state)
 {
         Fixture *f = *state;
@@ -601,6 +629,7 @@ int main(void)
                                         test_trim_comes_with_an_eighth_more, setup, teardown),
                         cmocka_unit_test_setup_teardown(
                                         test_trim_keeps_the_newest_and_what_is_open, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_trim_bounds_the_names, setup, teardown),
                         cmocka_unit_test_setup_teardown(
                                         test_streams_and_receivers_are_forgotten, setup, teardown),
         };
