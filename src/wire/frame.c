@@ -75,6 +75,8 @@ static void read_cancel(Reader *in, Frame *f)
         f->cancel.stream = take_id(in);
         f->cancel.sequence = take_u64(in);
         f->cancel.message = take_id(in);
+        if (f->cancel.sequence == 0)
+                in->bad = true;
 }
 
 static void read_answer(Reader *in, Frame *f)
@@ -86,8 +88,8 @@ static void read_answer(Reader *in, Frame *f)
         f->answer.delay_ms = take_u32(in);
         f->answer.outcome = (Outcome) take_u8(in);
         f->answer.data = take_rest(in);
-        if (f->answer.outcome < OUTCOME_ACKED || f->answer.outcome >= _OUTCOME_MAX ||
-                        f->answer.data.size > REPLY_MAX)
+        if (f->answer.sequence == 0 || f->answer.outcome < OUTCOME_ACKED ||
+                        f->answer.outcome >= _OUTCOME_MAX || f->answer.data.size > REPLY_MAX)
                 in->bad = true;
 }
 

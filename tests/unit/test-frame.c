@@ -227,6 +227,30 @@ static void test_garbage(void **state)
         assert_int_equal(decode_changed(11, 9, &error), 0); /* one byte more is still to come */
 }
 
+/* Sequences run from 1. */
+static void test_no_sequence(void **state)
+{
+        const Frame frames[] = {
+                        {.type = FRAME_MESSAGE,
+                                        .message = {.stream = stream, .message = message, .attempt = 1}},
+                        {.type = FRAME_CANCEL, .cancel = {.stream = stream, .message = message}},
+                        {.type = FRAME_ANSWER,
+                                        .answer = {.stream = stream,
+                                                        .message = message,
+                                                        .outcome = OUTCOME_ACKED}},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(frames); i++) {
+                Buffer b = {};
+                Frame out;
+
+                assert_int_equal(frame_encode(&b, frames + i), 0);
+                assert_int_equal(frame_decode(buffer_peek(&b), buffer_size(&b), 1000, &out, NULL, NULL),
+                                -EBADMSG);
+                buffer_clear(&b);
+        }
+}
+
 static void test_encode_limits(void **state)
 {
         Buffer b = {};
@@ -248,6 +272,7 @@ int main(void)
                         cmocka_unit_test(test_attributes),
                         cmocka_unit_test(test_settled),
                         cmocka_unit_test(test_garbage),
+                        cmocka_unit_test(test_no_sequence),
                         cmocka_unit_test(test_encode_limits),
         };
 
