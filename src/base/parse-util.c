@@ -45,7 +45,7 @@ static int take_u64(const char **s, uint64_t *ret)
         errno = 0;
         unsigned long long value = strtoull(*s, &end, 10);
         if (errno != 0)
-                return -errno;
+                return -ERANGE;
         *s = end;
         *ret = value;
         return 0;
