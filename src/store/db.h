@@ -38,10 +38,10 @@ struct DbOp {
  * file everything goes to the tables at once. All is called in the writer thread, or before db_start(). */
 typedef struct DbHot {
         int (*learn)(void *hot, const uint8_t *record, size_t size,
-                        uint32_t at);                            /* a record is in the log */
-        int (*flush)(void *hot, const Redo *redo, sqlite3 *sql); /* in a transaction; may come again */
-        void (*forget)(void *hot);                               /* what was flushed is committed */
-        size_t (*count)(const void *hot);                        /* of what a flush would write */
+                        uint32_t at);                      /* a record is in the log */
+        int (*flush)(void *hot, Redo *redo, sqlite3 *sql); /* in a transaction; may come again */
+        void (*forget)(void *hot);                         /* what was flushed is committed */
+        size_t (*count)(const void *hot);                  /* of what a flush would write */
         void (*free)(void *hot);
         void *hot;
 } DbHot;

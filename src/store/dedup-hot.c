@@ -234,7 +234,7 @@ static int learn(void *userdata, const uint8_t *record, size_t size, uint32_t at
 
 /* Flushing. */
 
-static Reader reader_at(const Redo *redo, uint32_t at)
+static Reader reader_at(Redo *redo, uint32_t at)
 {
         Reader in = {};
 
@@ -243,7 +243,7 @@ static Reader reader_at(const Redo *redo, uint32_t at)
         return in;
 }
 
-static int flush_prune(const HotStream *s, const Redo *redo, sqlite3 *sql)
+static int flush_prune(const HotStream *s, Redo *redo, sqlite3 *sql)
 {
         Reader in = reader_at(redo, s->prune_at);
         SequenceSet set;
@@ -258,7 +258,7 @@ static int flush_prune(const HotStream *s, const Redo *redo, sqlite3 *sql)
         return r;
 }
 
-static int flush_outcome(const HotOutcome *o, const Redo *redo, sqlite3 *sql)
+static int flush_outcome(const HotOutcome *o, Redo *redo, sqlite3 *sql)
 {
         Reader in = reader_at(redo, o->at);
         DedupRecord record = {.stream = take_id(&in)};
@@ -271,7 +271,7 @@ static int flush_outcome(const HotOutcome *o, const Redo *redo, sqlite3 *sql)
         return in.bad ? -EUCLEAN : dedup_tables_record(sql, &record, reply.data, reply.size);
 }
 
-static int flush_stream(const HotStream *s, const Redo *redo, sqlite3 *sql)
+static int flush_stream(const HotStream *s, Redo *redo, sqlite3 *sql)
 {
         int r = s->prune_at > 0 ? flush_prune(s, redo, sql) : 0;
         IndexCursor cursor = {};
@@ -282,7 +282,7 @@ static int flush_stream(const HotStream *s, const Redo *redo, sqlite3 *sql)
         return r;
 }
 
-static int flush(void *userdata, const Redo *redo, sqlite3 *sql)
+static int flush(void *userdata, Redo *redo, sqlite3 *sql)
 {
         const Hot *h = userdata;
         int r = 0;

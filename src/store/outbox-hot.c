@@ -334,7 +334,7 @@ static int learn(void *userdata, const uint8_t *record, size_t size, uint32_t at
 
 /* Flushing. */
 
-static int flush_one(const HotDelivery *d, const Redo *redo, sqlite3 *sql)
+static int flush_one(const HotDelivery *d, Redo *redo, sqlite3 *sql)
 {
         OutboxInsertOp o = {};
         Reader in = {};
@@ -381,7 +381,7 @@ static HotDelivery **sorted(const Hot *h)
         return all;
 }
 
-static int flush(void *userdata, const Redo *redo, sqlite3 *sql)
+static int flush(void *userdata, Redo *redo, sqlite3 *sql)
 {
         Hot *h = userdata;
         _cleanup_free_ HotDelivery **deliveries = sorted(h);

@@ -22,6 +22,11 @@
 #define HEADER        24u /* magic, size of the records, checksum of number and records, number */
 #define RECORD_HEADER 4u  /* size */
 
+/* Of the file no more than this is held in memory by being read; the kernel maps so much around each place.
+ */
+#define RESIDENT_MAX ((size_t) 1 << 20)
+#define AROUND       ((size_t) 64 << 10)
+
 #define VERSION_AT 3u /* in the magic */
 
 static const uint8_t magic[4] = {'A', 'G', 'R', 2};
@@ -37,6 +42,8 @@ struct Redo {
         size_t records;  /* their size in the block committed last */
         size_t record;   /* where in it the record begins that is being appended */
         uint64_t since;  /* CLOCK_BOOTTIME of the last restart */
+        size_t resident; /* about so much of the map is in memory */
+        size_t around;   /* which part of it was read last */
 };
 
 static int fill(int fd, size_t from, size_t to)
@@ -106,13 +113,26 @@ Redo *redo_free(Redo *r)
         return NULL;
 }
 
+/* Before `size` bytes at `at` are read. What is dropped is read again where somebody still looks at it. */
+static void will_read(Redo *r, size_t at, size_t size)
+{
+        if (at / AROUND == r->around && size <= AROUND)
+                return;
+        if (r->resident > RESIDENT_MAX) {
+                (void) madvise((void *) r->map, r->size, MADV_DONTNEED);
+                r->resident = 0;
+        }
+        r->around = at / AROUND;
+        r->resident += size + AROUND;
+}
+
 static uint64_t checksum(const uint8_t *numbered, size_t n)
 {
         return XXH3_64bits(numbered, n);
 }
 
 /* The size of the records of the block at `at`, or 0 where there is none of that number. */
-static size_t look(const Redo *r, size_t at, uint64_t number)
+static size_t look(Redo *r, size_t at, uint64_t number)
 {
         if (at + HEADER > r->size || memcmp(r->map + at, magic, sizeof magic) != 0)
                 return 0;
@@ -121,6 +141,7 @@ static size_t look(const Redo *r, size_t at, uint64_t number)
         uint64_t sum = take_u64(&in);
         if (size == 0 || size > r->size - at - HEADER || take_u64(&in) != number)
                 return 0;
+        will_read(r, at, size);
         return checksum(r->map + at + HEADER - 8, size + 8) == sum ? size : 0;
 }
 
@@ -254,11 +275,12 @@ uint64_t redo_number(const Redo *r)
         return r->number;
 }
 
-const uint8_t *redo_at(const Redo *r, uint32_t at, size_t *ret_size)
+const uint8_t *redo_at(Redo *r, uint32_t at, size_t *ret_size)
 {
         Reader in = {r->map + at, RECORD_HEADER, false};
 
         *ret_size = take_u32(&in);
+        will_read(r, at, *ret_size);
         return in.data;
 }
 
