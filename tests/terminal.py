@@ -19,7 +19,7 @@ class Terminal:
 
     def read_until(self, wanted):
         begin = len(self.text)
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while wanted not in self.text[begin:]:
             assert time.monotonic() < end, f"{wanted!r} never came: {self.text[begin:]}"
             if select.select([self.fd], [], [], 0.1)[0]:

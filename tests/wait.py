@@ -4,7 +4,7 @@
 import time
 
 
-def wait_until(condition, what, seconds=20):
+def wait_until(condition, what, seconds=60):
     """Polls until the condition holds; its last value is returned. Only a broken program gets near the limit."""
     end = time.monotonic() + seconds
     while True:

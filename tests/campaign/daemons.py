@@ -48,7 +48,7 @@ class Daemon:
         self.deaths.append(self.left)
         self.process.send_signal(number)
         try:
-            self.process.wait(40)
+            self.process.wait(60)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()

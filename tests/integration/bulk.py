@@ -86,5 +86,5 @@ def open_stream(client, **options):
             if message:
                 sd.sd_bus_message_unref(message)
         sd.sd_bus_flush_close_unref(bus)
-    sock.settimeout(20)
+    sock.settimeout(60)
     return Submitter(sock)

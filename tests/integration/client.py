@@ -29,7 +29,7 @@ class Bus:
 
     def end(self):
         self.process.terminate()
-        self.process.wait(20)
+        self.process.wait(60)
         self.process.stdout.close()
 
     def busctl(self, *words, start=False):
@@ -78,7 +78,7 @@ class Client:
         if self.process is None:
             return None
         self.process.kill() if kill else self.process.terminate()
-        status = self.process.wait(20)
+        status = self.process.wait(60)
         self.process = None
         return status
 

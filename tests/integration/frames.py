@@ -71,10 +71,10 @@ class Sender(Connection):
 
     def __init__(self, address, receiver=None, stream=None, hello=True):
         if isinstance(address, tuple):
-            sock = socket.create_connection(address, timeout=20)
+            sock = socket.create_connection(address, timeout=60)
         else:
             sock = socket.socket(socket.AF_UNIX)
-            sock.settimeout(20)
+            sock.settimeout(60)
             sock.connect(str(address))
         super().__init__(sock)
         self.stream = stream or os.urandom(16)

@@ -111,7 +111,7 @@ def test_receiver_comes_late(discovery, receiver, client):
     assert c.properties(ids[0])["State"] in ("bound", "queued")
     r.start()
     assert {c.wait(m)["state"] for m in ids} == {"acked"}
-    assert json.loads(background.communicate(timeout=20)[0])["data"][0] == "acked"
+    assert json.loads(background.communicate(timeout=60)[0])["data"][0] == "acked"
 
 
 def test_receiver_has_left(discovery, receiver, client):
@@ -159,7 +159,7 @@ def test_events_are_signalled(discovery, receiver, client, bus):
     bulk.unsubscribe(subscription)
     wait_until(lambda: c.wait(c.send("to", "1", "nobody listens"))["state"] == "acked", "one more ends")
     monitor.terminate()
-    listener.join(20)
+    listener.join(60)
     # And nothing of the one that ended when nobody had subscribed.
     assert signals[-1]["path"] == path or signals[-1]["payload"]["data"][0] in (last, path)
     events = [s["payload"]["data"][1] for s in signals
@@ -277,11 +277,11 @@ def test_two_clients(discovery, client, tmp_path):
     d = discovery()
     c = client(d)
     other = client(d, start=False, name="other").start()
-    assert other.process.wait(20) == 1
+    assert other.process.wait(60) == 1
     other.process = None
     assert "Another client is running on this bus" in other.read_log()
     same = client(d, start=False).start()
-    assert same.process.wait(20) == 1
+    assert same.process.wait(60) == 1
     same.process = None
     assert "outbox.db" in same.read_log()
     assert c.is_there()

@@ -335,7 +335,7 @@ def test_stop_answers_who_waits(discovery, client):
     waiting = c.wait_in_background(m)
     wait_until(lambda: c.properties(m), "the call is there")
     assert c.end() == 0
-    _, error = waiting.communicate(timeout=20)
+    _, error = waiting.communicate(timeout=60)
     assert waiting.returncode != 0 and error.strip()
     c.start(wait_until)
     assert json.loads(c.bus.busctl("call", "org.ackgroup.Client1", "/org/ackgroup/Client1",

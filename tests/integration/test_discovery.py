@@ -185,7 +185,7 @@ def test_stop_with_watchers(discovery):
     watcher.start()
     threading.Event().wait(0.3)
     assert d.end() == 0, d.read_log()
-    watcher.join(20)
+    watcher.join(60)
     assert statuses == [200]  # told what is, not cut off
 
 
@@ -262,7 +262,7 @@ def test_systemd_sockets_and_readiness(tmp_path):
     listening.listen()
     notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     notify.bind(str(tmp_path / "notify"))
-    notify.settimeout(20)
+    notify.settimeout(60)
 
     # The shell stays the process that LISTEN_PID and WATCHDOG_PID name, as it becomes the program.
     shell = 'exec 3<&"$0"; export LISTEN_PID=$$ LISTEN_FDS=1 WATCHDOG_PID=$$; exec "$@"'
@@ -283,7 +283,7 @@ def test_systemd_sockets_and_readiness(tmp_path):
         process.terminate()
     while "STOPPING=1" not in said:
         said |= set(notify.recv(4096).decode().splitlines())
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
     assert (tmp_path / "d.sock").is_socket()
     listening.close()
     notify.close()

@@ -133,7 +133,7 @@ def test_bar_on_a_terminal(pair):
     while b"1 done, 0 waiting" not in seen:
         seen += os.read(master, 1000)
     process.stdin.close()
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
     os.close(master)
 
 

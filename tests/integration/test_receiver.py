@@ -271,7 +271,7 @@ def tcp_port(r):
 
 def talk(port, text, half_close=False):
     """What a program of the seed does: connect, write, wait for a few bytes."""
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as s:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as s:
         s.sendall(text)
         if half_close:
             s.shutdown(socket.SHUT_WR)

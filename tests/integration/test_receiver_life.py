@@ -31,7 +31,7 @@ def test_stop_finishes_what_runs(discovery, receiver, tmp_path):
     (tmp_path / "go").touch()
     a = s.answer()
     assert (a.sequence, a.outcome) == (1, frames.ACKED)
-    assert r.process.wait(20) == 0
+    assert r.process.wait(60) == 0
     r.process = None
     assert d.ask("GET", "/v1/receivers")[1]["receivers"] == []
     assert lines(tmp_path / "runs") == ["run"]
@@ -48,7 +48,7 @@ def test_a_stop_answers_what_was_on_its_way(discovery, receiver):
     s.write(frames.GOODBYE, reason)
     with pytest.raises(frames.Closed):
         s.read()
-    assert r.process.wait(20) == 0
+    assert r.process.wait(60) == 0
     r.process = None
 
 
@@ -58,7 +58,7 @@ def test_a_stop_does_not_wait_for_ever(discovery, receiver):
     s = r.sender()
     r.process.terminate()
     s.read_kind(frames.GOODBYE)
-    assert r.process.wait(20) == 0
+    assert r.process.wait(60) == 0
     r.process = None
 
 
@@ -69,7 +69,7 @@ def test_second_signal_ends_at_once(discovery, receiver, tmp_path):
     r.process.send_signal(signal.SIGTERM)
     wait_until(lambda: signal_is_handled(r.process.pid), "the first is taken")
     r.process.send_signal(signal.SIGTERM)
-    assert r.process.wait(10) == 1
+    assert r.process.wait(60) == 1
     r.process = None
     wait_until(lambda: is_dead(handler), "the handler is dead")
 
@@ -84,7 +84,7 @@ def test_waits_for_discovery(discovery, receiver, tmp_path):
     path = str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
         notify.bind(path)
-        notify.settimeout(20)
+        notify.settimeout(60)
         d = discovery()
         d.end()
         r = receiver(d, start=False)
@@ -102,7 +102,7 @@ def test_waits_for_discovery(discovery, receiver, tmp_path):
         r.process.terminate()
         while "STOPPING=1" not in said:
             said.append(notify.recv(4096).decode())
-        assert r.process.wait(20) == 0
+        assert r.process.wait(60) == 0
         r.process = None
 
 
@@ -216,7 +216,7 @@ def test_without_its_warden_it_ends(discovery, receiver):
     r = receiver(discovery())
     children = pathlib.Path(f"/proc/{r.process.pid}/task/{r.process.pid}/children").read_text().split()
     os.kill(int(children[0]), signal.SIGKILL)
-    assert r.process.wait(20) == 1
+    assert r.process.wait(60) == 1
     r.process = None
 
 
@@ -247,6 +247,6 @@ def test_bad_options(discovery, receiver, options, words):
     r = receiver(discovery(), start=False)
     r.options = options
     r.start(wait=False)
-    assert r.process.wait(20) in (1, 78)  # 78 (EX_CONFIG): the unit does not try again
+    assert r.process.wait(60) in (1, 78)  # 78 (EX_CONFIG): the unit does not try again
     r.process = None
     assert words in r.read_log()

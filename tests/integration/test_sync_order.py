@@ -26,7 +26,7 @@ class Trace:
 
     def end(self):
         self.strace.send_signal(signal.SIGINT)
-        self.strace.communicate(timeout=20)
+        self.strace.communicate(timeout=60)
         return self.path.read_text(errors="replace").splitlines()
 
 
