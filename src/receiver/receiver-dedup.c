@@ -307,6 +307,8 @@ int dedup_index_settle(
         StreamState *s = make_stream(d, stream);
         if (!s)
                 return -ENOMEM;
+        if (s->settled.n_ranges > STREAM_WINDOW)
+                return -EPROTO;
         const uint64_t low = s->settled.low;
         r = sequence_set_add_below(&s->settled, settled->low);
         for (size_t i = 0; i < settled->n_ranges && r >= 0; i++)

@@ -50,7 +50,8 @@ void dedup_index_finish(DedupIndex *d, DedupEntry *e, Outcome outcome); /* the o
 void dedup_index_abandon(DedupIndex *d, DedupEntry *e);
 
 /* Merges what a sender settled and drops those entries. What is in progress is kept until it ends. *ret_set
- * is lent until the next call. 0, -ENOMEM, or -ENOSPC when there is no room for another stream. */
+ * is lent until the next call. 0, -ENOMEM, -ENOSPC when there is no room for another stream, or -EPROTO when
+ * there are more gaps between what is settled than may be open. */
 int dedup_index_settle(
                 DedupIndex *d, const SequenceSet *settled, sd_id128_t stream, const SequenceSet **ret_set);
 

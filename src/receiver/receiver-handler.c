@@ -212,6 +212,14 @@ void handler_run(Job *job)
         int x = environment ? child_spawn(loop_event(r->loop), &spec, on_done, job, &job->child) : -ENOMEM;
 
         strv_free(environment);
-        if (x < 0)
-                finish(job, OUTCOME_FAILED, str_format("cannot run the handler: %s", strerror(-x)));
+        if (x >= 0) {
+                r->jobs.cannot_run = false;
+                return;
+        }
+        /* Out of something; said once, and when it was better meanwhile again. */
+        if (!r->jobs.cannot_run)
+                log_warning("Cannot run the handler: %s; messages are refused until it can", strerror(-x));
+        r->jobs.cannot_run = true;
+        job_answer(job, OUTCOME_BUSY);
+        job_abandon(job);
 }

@@ -63,6 +63,7 @@ typedef struct Jobs {
         Job *queued, *active;
         size_t n;         /* all of them */
         size_t n_running; /* handlers */
+        bool cannot_run;  /* the last that was tried could not be begun */
         size_t n_told;    /* whose record is on its way, and whose sender has its answer already */
         size_t n_replies; /* recorded replies being fetched */
         Timer working;

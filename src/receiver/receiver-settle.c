@@ -195,7 +195,7 @@ int settle(Receiver *r, uint64_t conn, const SettledFrame *f, Error *error)
         dedup_index_used(r->index, f->stream, conn);
         sequence_set_clear(&set);
         if (x == -EPROTO)
-                return x;
+                return error_set(error, x, "more is open in the stream than its window");
 
         Settle *s = x >= 0 ? make(r, f->stream) : NULL;
         if (!s) {

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/pidfd.h>
+#include <sys/resource.h>
+#include <sys/select.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -44,8 +46,10 @@ struct Child {
         void *userdata;
 };
 
+/* go: the new process waits for a byte, so that nothing of the program happens before all is there that its
+ * result comes by; the end of the pipe says that it shall not begin. */
 typedef struct Pipes {
-        int input[2], output[2], report[2];
+        int input[2], output[2], report[2], go[2];
 } Pipes;
 
 static void pipes_clear(Pipes *p)
@@ -54,6 +58,7 @@ static void pipes_clear(Pipes *p)
                 (void) close_clear(p->input + i);
                 (void) close_clear(p->output + i);
                 (void) close_clear(p->report + i);
+                (void) close_clear(p->go + i);
         }
 }
 
@@ -63,11 +68,26 @@ static int move_to(int fd, int number)
         return fd == number ? fcntl(fd, F_SETFD, 0) : dup2(fd, number);
 }
 
+/* Programs that use select() rely on no higher descriptor. */
+static void limit_descriptors(void)
+{
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur <= FD_SETSIZE)
+                return;
+        limit.rlim_cur = FD_SETSIZE;
+        (void) setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 /* In the new process: everything here is async-signal-safe, since other threads may hold any lock. */
 _Noreturn static void become(const ChildSpec *spec, const Pipes *pipes, void *userdata)
 {
         sigset_t none;
+        uint8_t byte;
 
+        (void) close(pipes->go[1]);
+        if (TEMP_FAILURE_RETRY(read(pipes->go[0], &byte, 1)) != 1)
+                _exit(EXIT_CANNOT_PREPARE);
         if (setpgid(0, 0) < 0 || dup2(pipes->input[0], STDIN_FILENO) < 0 ||
                         dup2(pipes->output[1], STDOUT_FILENO) < 0)
                 _exit(EXIT_CANNOT_PREPARE);
@@ -76,6 +96,9 @@ _Noreturn static void become(const ChildSpec *spec, const Pipes *pipes, void *us
         /* Behind everything that may need what has that number now. */
         if (spec->report && move_to(pipes->report[1], CHILD_REPORT_FD) < 0)
                 _exit(EXIT_CANNOT_PREPARE);
+        /* A library may have one that is not close-on-exec. */
+        (void) close_range(spec->report ? CHILD_REPORT_FD + 1 : CHILD_REPORT_FD, ~0u, CLOSE_RANGE_CLOEXEC);
+        limit_descriptors();
         /* Also what we were started with: under nohup or in a shell's background a handler would ignore
          * SIGHUP or SIGINT. */
         for (int number = 1; number < _NSIG; number++)
@@ -240,6 +263,7 @@ static int start(Child *c, const ChildSpec *spec, Pipes *pipes, void *userdata)
         int r;
 
         if (pipe2(pipes->input, O_CLOEXEC) < 0 || pipe2(pipes->output, O_CLOEXEC) < 0 ||
+                        pipe2(pipes->go, O_CLOEXEC) < 0 ||
                         (spec->report && pipe2(pipes->report, O_CLOEXEC) < 0))
                 return -errno;
         r = fd_set_nonblock(pipes->input[1], true);
@@ -268,7 +292,7 @@ static int start(Child *c, const ChildSpec *spec, Pipes *pipes, void *userdata)
 
 int child_spawn(sd_event *event, const ChildSpec *spec, ChildDone done, void *userdata, Child **ret)
 {
-        Pipes pipes = {.input = {-1, -1}, .output = {-1, -1}, .report = {-1, -1}};
+        Pipes pipes = {.input = {-1, -1}, .output = {-1, -1}, .report = {-1, -1}, .go = {-1, -1}};
         int r;
 
         _cleanup_(child_freep) Child *c = calloc(1, sizeof *c);
@@ -282,11 +306,18 @@ int child_spawn(sd_event *event, const ChildSpec *spec, ChildDone done, void *us
         c->done = done;
         c->userdata = userdata;
         r = start(c, spec, &pipes, userdata);
-        pipes_clear(&pipes);
         if (r >= 0)
                 r = add_sources(c, event, spec);
-        if (r < 0)
+        if (r >= 0 && write(pipes.go[1], "", 1) != 1)
+                r = -errno;
+        pipes_clear(&pipes);
+        if (r < 0) {
+                /* It waits in vain. */
+                if (c->pid > 0)
+                        (void) waitpid(c->pid, NULL, 0);
+                c->pid = 0;
                 return r;
+        }
         *ret = TAKE_PTR(c);
         return 0;
 }

@@ -45,6 +45,7 @@ typedef struct ChildResult {
  * nobody else's. The child is gone afterwards; the output is valid during the call. */
 typedef void (*ChildDone)(pid_t group, const ChildResult *result, void *userdata);
 
+/* Negative: the program has not begun. */
 int child_spawn(sd_event *event, const ChildSpec *spec, ChildDone done, void *userdata, Child **ret);
 void child_kill(Child *c);   /* the result comes from the loop, as ever */
 Child *child_free(Child *c); /* kills; no result will come */

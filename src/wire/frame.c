@@ -57,13 +57,12 @@ static void read_settled(Reader *in, Frame *f)
         if (in->bad)
                 return;
 
-        /* Ascending and apart, as a set encodes itself: then applying them is cheap. And within the window:
-         * a set that is merged from any number of these is bounded. */
+        /* Ascending and apart, as a set encodes itself: then applying them is cheap, and bounded by their
+         * number. */
         above = f->settled.low;
         for (size_t i = 0; i < f->settled.n_ranges && !in->bad; i++) {
                 SequenceRange range = settled_frame_range(&f->settled, i);
-                if (range.first <= above || range.last < range.first || range.last == UINT64_MAX ||
-                                range.last - f->settled.low >= STREAM_WINDOW)
+                if (range.first <= above || range.last < range.first || range.last == UINT64_MAX)
                         in->bad = true;
                 above = range.last + 1;
         }

@@ -321,6 +321,26 @@ def test_large_payload_and_reply(discovery, receiver, tmp_path):
         s.read()
 
 
+def test_out_of_descriptors(discovery, receiver, tmp_path):
+    """What cannot be begun is refused, which is no attempt; what runs goes on, and then there is room again."""
+    r = receiver(discovery(), "r1", "--concurrency", "40", start=False,
+                 command=script(tmp_path, "echo run >>$D/runs; while ! test -e $D/go; do sleep 0.02; done"))
+    r.prefix = ["prlimit", "--nofile=64:4096"]
+    r.start()
+    s = r.sender()
+    for sequence in range(1, 41):
+        s.send(sequence)
+    refused = s.answer()
+    assert refused.outcome == frames.BUSY
+    (tmp_path / "go").touch()
+    rest = [s.answer() for _ in range(39)]
+    assert {a.outcome for a in rest} == {frames.ACKED, frames.BUSY}
+    acked = [a.sequence for a in rest if a.outcome == frames.ACKED]
+    assert len(lines(tmp_path / "runs")) == len(acked)
+    assert s.ask(refused.sequence, message=refused.message).outcome == frames.ACKED
+    assert r.read_log().count("Cannot run the handler") == 1
+
+
 def test_peer_that_does_not_read(discovery, receiver, tmp_path):
     """Its answers are held back, others go on, and stopping waits for it no longer than is bearable."""
     r = receiver(discovery(), command=script(tmp_path, "head -c 65536 /dev/zero"))

@@ -6,6 +6,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -56,7 +58,7 @@ static void on_done(pid_t group, const ChildResult *result, void *userdata)
                 memcpy(run->output, result->output, MIN(result->output_size, sizeof run->output - 1));
 }
 
-static void spawn(Run *run, const char *script, const char *input, size_t output_max, uint64_t timeout)
+static int try_spawn(Run *run, const char *script, const char *input, size_t output_max, uint64_t timeout)
 {
         char *arguments[] = {(char *) "sh", (char *) "-c", (char *) script, NULL};
         char *environment[] = {(char *) "PATH=/usr/bin:/bin", (char *) "WORD=brine", NULL};
@@ -71,7 +73,12 @@ static void spawn(Run *run, const char *script, const char *input, size_t output
         };
 
         memset(run->output, 0, sizeof run->output);
-        assert_int_equal(child_spawn(run->event, &spec, on_done, run, &run->child), 0);
+        return child_spawn(run->event, &spec, on_done, run, &run->child);
+}
+
+static void spawn(Run *run, const char *script, const char *input, size_t output_max, uint64_t timeout)
+{
+        assert_int_equal(try_spawn(run, script, input, output_max, timeout), 0);
 }
 
 static void wait_end(Run *run)
@@ -94,6 +101,56 @@ static void test_in_and_out(void **state)
         assert_int_equal(WEXITSTATUS(run->result.status), 0);
         assert_string_equal(run->output, "some text brine\n");
         assert_false(run->result.cut);
+}
+
+/* With ever more descriptors left, until it works: what is said not to have begun has left no trace. */
+static void test_out_of_descriptors(void **state)
+{
+        char path[] = "/tmp/test-child-XXXXXX";
+        Run *run = *state;
+        struct rlimit before, limit;
+        struct stat st = {};
+        int r, fd = mkstemp(path);
+
+        assert_true(fd >= 0);
+        _cleanup_free_ char *script = str_format("echo >%s", path);
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+        limit = before;
+        limit.rlim_cur = (rlim_t) fd;
+        do {
+                limit.rlim_cur++;
+                assert_true(limit.rlim_cur < (rlim_t) fd + 50);
+                assert_int_equal(fstat(fd, &st), 0);
+                assert_int_equal(st.st_size, 0);
+                assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+                assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+                r = try_spawn(run, script, "", 100, USEC_INFINITY);
+                assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+        } while (r < 0);
+        wait_end(run);
+        assert_int_equal(fstat(fd, &st), 0);
+        assert_int_equal(st.st_size, 1);
+        (void) unlink(path);
+        (void) close(fd);
+}
+
+/* However many there may be here: it is given the usual limit, and none that is not its own. */
+static void test_descriptors(void **state)
+{
+        Run *run = *state;
+        struct rlimit before, limit;
+        int leak = open("/dev/null", O_RDONLY);
+
+        assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+        limit = before;
+        limit.rlim_cur = MIN(before.rlim_max, (rlim_t) 4096);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+        _cleanup_free_ char *script = str_format("ulimit -n; test -e /proc/$$/fd/%d || echo none", leak);
+        spawn(run, script, "", 100, USEC_INFINITY);
+        wait_end(run);
+        assert_string_equal(run->output, "1024\nnone\n");
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+        (void) close(leak);
 }
 
 static void test_status(void **state)
@@ -271,6 +328,8 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                         cmocka_unit_test_setup_teardown(test_in_and_out, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_out_of_descriptors, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_descriptors, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_status, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_input_unread, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_output_cut, setup, teardown),

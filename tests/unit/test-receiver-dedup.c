@@ -111,6 +111,26 @@ static void test_settled_while_running(void **state)
         assert_int_equal(dedup_index_forget(d, b), 0);
 }
 
+/* No sender has so many gaps: each is one that is open. */
+static void test_settled_in_pieces(void **state)
+{
+        DedupIndex *d = *state;
+        const SequenceSet *merged;
+        SequenceSet set;
+        uint64_t at = 2;
+        int r;
+
+        do {
+                sequence_set_init(&set);
+                assert_int_equal(sequence_set_add(&set, at, at), 0);
+                r = dedup_index_settle(d, &set, a, &merged);
+                sequence_set_clear(&set);
+                at += 2;
+        } while (r >= 0 && at < 10 * STREAM_WINDOW);
+        assert_int_equal(r, -EPROTO);
+        assert_in_range(at, 2 * STREAM_WINDOW, 2 * STREAM_WINDOW + 10);
+}
+
 /* However many are said to be settled at once: what is open above them stays. */
 static void test_settled_far(void **state)
 {
@@ -203,6 +223,7 @@ int main(void)
                         cmocka_unit_test_setup_teardown(test_abandon_new, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_settled_while_running, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_settled_far, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_settled_in_pieces, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_bounds, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_evict, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_raise, setup, teardown),
