@@ -31,6 +31,7 @@ static void leave_connected(Peer *p)
 void connection_close(Peer *p)
 {
         p->stream = stream_free(p->stream);
+        p->n_closed++;
         p->speaking = NULL;
         timer_disarm(&p->timer);
         leave_connected(p);
@@ -146,10 +147,11 @@ static void on_frame(Peer *p, const Frame *f)
 static void on_readable(Stream *s, void *userdata)
 {
         Peer *p = userdata;
+        uint64_t n_closed = p->n_closed;
         Error error = {};
         Frame f;
 
-        while (p->stream == s) {
+        while (p->n_closed == n_closed) {
                 Buffer *in = stream_input(s);
                 ssize_t n = frame_decode(
                                 buffer_peek(in), buffer_size(in), ANSWER_BODY_MAX, &f, NULL, &error);
@@ -161,10 +163,10 @@ static void on_readable(Stream *s, void *userdata)
                         return;
                 }
                 on_frame(p, &f);
-                if (p->stream == s)
+                if (p->n_closed == n_closed)
                         buffer_consume(in, (size_t) n);
         }
-        if (p->stream == s && p->state == PEER_CONNECTED)
+        if (p->n_closed == n_closed && p->state == PEER_CONNECTED)
                 deliver_credit(p); /* answers make room */
 }
 

@@ -25,6 +25,8 @@ struct Peer {
         bool leaving;    /* it said GOODBYE */
         bool restarting; /* and that it comes back at once */
         Stream *stream;
+        uint64_t n_closed; /* connections that were; the next one may well have its stream at the same place
+                            */
         size_t address;    /* being tried */
         unsigned failures; /* in a row */
         Timer timer;

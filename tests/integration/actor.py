@@ -13,12 +13,14 @@ class Actor:
     """Every receiver that it registers has the same address; who is meant HELLO says. Acks everything, unless
     `on_message(connection, MESSAGE body)` is given. As a context it ends its threads."""
 
-    def __init__(self, directory, discovery, on_message=None, credit=100):
+    def __init__(self, directory, discovery, on_message=None, credit=100, on_hello=None):
+        directory.mkdir(exist_ok=True)
         self.credit = credit
         self.cancels = 0  # that it has read
         self.path = directory / "actor.sock"
         self.discovery = discovery
         self.on_message = on_message or self.ack
+        self.on_hello = on_hello or self.welcome
         self.tokens = {}  # by id
         self.settled = []  # (stream, flags, low)
         self.goodbyes = []  # (connection, reason) that it was answered
@@ -67,7 +69,7 @@ class Actor:
         try:
             kind, body = connection.read()
             assert kind == frames.HELLO
-            connection.write(frames.WELCOME, body[:16] + bytes(16) + struct.pack(">III", self.credit, 1024, 1 << 20) + b"\x01a")
+            self.on_hello(connection, body)
             while True:
                 kind, body = connection.read()
                 if kind == frames.MESSAGE:
@@ -82,6 +84,9 @@ class Actor:
                     self.settled.append((body[:16], flags, low))
         except (frames.Closed, OSError):
             pass
+
+    def welcome(self, connection, hello):
+        connection.write(frames.WELCOME, hello[:16] + bytes(16) + struct.pack(">III", self.credit, 1024, 1 << 20) + b"\x01a")
 
     @staticmethod
     def answer(connection, message, outcome, data=b""):

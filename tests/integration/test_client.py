@@ -12,6 +12,7 @@ import bulk
 
 import client as client_module
 import frames
+from actor import Actor
 from client import Failed
 from conftest import lines, script, wait_until
 
@@ -112,6 +113,19 @@ def test_receiver_comes_late(discovery, receiver, client):
     r.start()
     assert {c.wait(m)["state"] for m in ids} == {"acked"}
     assert json.loads(background.communicate(timeout=60)[0])["data"][0] == "acked"
+
+
+def test_first_address_is_somebody_elses(discovery, client, tmp_path):
+    """As when a socket was left behind or taken over: what is said there is no reason to stop, the next one is tried."""
+    d = discovery()
+    wrong = Actor(tmp_path / "wrong", d, on_hello=lambda connection, body: connection.write(frames.ERROR, b"I am somebody else"))
+    with wrong, Actor(tmp_path, d) as right:
+        right.register("r", addresses=[f"unix:{wrong.path}", f"unix:{right.path}"])
+        c = client(d)
+        for _ in range(3):
+            assert c.wait(c.send("to", "r", "hello"))["state"] == "acked"
+            right.hang_up()
+    assert len(wrong.connections) >= 3
 
 
 def test_receiver_has_left(discovery, receiver, client):
