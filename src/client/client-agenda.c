@@ -66,7 +66,7 @@ static void on_page(DbOp *op, int r)
 {
         Page *p = CONTAINER_OF(CONTAINER_OF(op, OutboxFindOp, op), Page, find);
         Client *c = p->client;
-        size_t n = p->find.n_records;
+        size_t n = r >= 0 ? p->find.n_records : 0;
         uint64_t from = 0, number = 0;
 
         c->agenda_reading = false;
@@ -85,7 +85,7 @@ static void on_page(DbOp *op, int r)
                 read_page(c, p->find.until_usec, from, number);
         if (!c->agenda_reading && !c->stopping)
                 arm(c);
-        outbox_records_free(p->find.records, n);
+        outbox_records_free(p->find.records, p->find.n_records);
         free(p);
 }
 

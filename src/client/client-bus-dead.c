@@ -13,6 +13,11 @@ static void fail(sd_bus_message *call, int r)
         (void) bus_fail_look_up(call, id, r);
 }
 
+static int fail_purging(sd_bus_message *call)
+{
+        return bus_fail(call, "NoSuchMessage", "The message is being purged");
+}
+
 static void on_found_to_retry(Message *m, int r, void *userdata)
 {
         sd_bus_message *call = userdata;
@@ -22,6 +27,10 @@ static void on_found_to_retry(Message *m, int r, void *userdata)
                 if (r == -EALREADY)
                         r = bus_fail(call, "NotDead", "The message is %s, not a dead letter",
                                         delivery_state_to_string(m->record.state));
+                else if (r == -EBUSY)
+                        r = bus_fail(call, "NotDead", "Its end is not on disk yet: try again soon");
+                else if (r == -ENOENT)
+                        r = fail_purging(call);
                 else if (r >= 0)
                         r = bus_wait_saved(m->client->observer.userdata, m, call);
                 if (r < 0)
@@ -65,6 +74,7 @@ static void on_purged(DbOp *op, int r)
         else
                 (void) sd_bus_reply_method_return(p->call, NULL);
         m->pins--;
+        m->purging = false;
         if (r >= 0 && delivery_state_is_dead_letter(m->record.state))
                 m->client->n_dead--;
         if (r >= 0)
@@ -80,11 +90,16 @@ static void on_found_to_purge(Message *m, int r, void *userdata)
         sd_bus_message *call = userdata;
         Purge *p = r >= 0 ? calloc(1, sizeof *p) : NULL;
 
-        if (!p) {
-                fail(call, r < 0 ? r : -ENOMEM);
+        if (!p || m->purging) {
+                if (p)
+                        (void) fail_purging(call);
+                else
+                        fail(call, r < 0 ? r : -ENOMEM);
                 sd_bus_message_unref(call);
+                free(p);
                 return;
         }
+        m->purging = true;
         outbox_purge_op_init(&p->purge);
         p->message = m;
         p->call = call;

@@ -23,6 +23,8 @@
 #define HELD_UP_USEC    (200 * USEC_PER_MSEC)
 #define READ_FIRST_USEC (50 * USEC_PER_MSEC)
 
+#define READ_AGAIN_USEC USEC_PER_SEC /* a payload that cannot be read */
+
 static const Backoff backoff_busy = {100 * USEC_PER_MSEC, 5 * USEC_PER_SEC};
 
 /* What is told to who watches. NULL: the name of the state that is reached. */
@@ -78,6 +80,8 @@ static void settle(Message *m, DeliveryState before)
                 m->record.attempts++;
                 c->n_attempts++;
         }
+        if (m->sends > 0)
+                m->record.duplicate = true; /* should it be tried again */
         if (m->peer)
                 peer_unbind(m->peer, m);
         else if (m->queue && before == DELIVERY_QUEUED)
@@ -304,7 +308,7 @@ void deliver_answer(Peer *p, const AnswerFrame *a)
         if (a->outcome == OUTCOME_REJECTED)
                 (void) str_replace(&m->record.error, text);
         /* "Not started" about the only send there was: the next one is the first. */
-        if (a->outcome == OUTCOME_BUSY && m->sends == 1)
+        if (a->outcome == OUTCOME_BUSY && m->sends == 1 && m->record.state == DELIVERY_SENT)
                 m->sends = 0;
         if (a->outcome == OUTCOME_WORKING && !str_empty(text))
                 (void) str_replace(&m->progress, text);
@@ -374,10 +378,12 @@ int deliver_revive(Message *m)
 
         if (m->record.state != DELIVERY_DEAD && m->record.state != DELIVERY_REJECTED)
                 return -EALREADY;
-        if (m->whole) {
-                whole_revive(m);
-                return 0;
-        }
+        if (m->saving || m->unsaved) /* what is being written is the end of the binding before */
+                return -EBUSY;
+        if (m->purging)
+                return -ENOENT;
+        if (m->whole)
+                return whole_revive(m);
         r = message_enter_queue(m);
         if (r < 0)
                 return r;
@@ -406,8 +412,22 @@ static void on_due(Message *m)
                 deliver_event(m, DELIVERY_DUE, NULL);
                 return;
         }
+        if (m->record.state == DELIVERY_BOUND) { /* its payload could not be read */
+                peer_ready(m->peer, m);
+                return;
+        }
         text = str_format("no ack within %s", format_duration(duration, message_policy(m).ack_timeout_usec));
         deliver_event(m, DELIVERY_TIMEOUT, text);
+}
+
+void deliver_unreadable(Message *m, int r)
+{
+        if (m->record.state != DELIVERY_BOUND)
+                return;
+        if (r == -ENOENT || r == -EUCLEAN)
+                deliver_give_up(m, "its payload is not in the outbox any more");
+        else
+                arm(m, READ_AGAIN_USEC);
 }
 
 void deliver_on_due(void *userdata)
@@ -438,6 +458,17 @@ void deliver_credit(Peer *p)
 {
         bind_wanted(p);
         peer_pump(p);
+}
+
+/* A crash may have come between the wish to end and the end. */
+void deliver_loaded(Peer *p)
+{
+        Message *m, *next;
+
+        DL_FOREACH_SAFE(p->bound, m, next) {
+                if (delivery_state_is_ending(m->record.state) && !m->ledger)
+                        deliver_event(m, DELIVERY_GONE, "nobody can be asked about bare text");
+        }
 }
 
 void deliver_connected(Peer *p)

@@ -9,12 +9,17 @@
 void deliver_event(Message *m, DeliveryEvent event, const char *detail);
 void deliver_answer(Peer *p, const AnswerFrame *a);
 void deliver_too_large(Message *m, uint32_t limit);
-void deliver_settled(Message *m);                  /* its end is on disk */
-int deliver_cancel(Message *m);                    /* 0 (see message_saved), or -EALREADY when it is final */
+void deliver_unreadable(
+                Message *m, int r); /* its payload: again later, or dead when it is not there any more */
+void deliver_settled(Message *m);   /* its end is on disk */
+int deliver_cancel(Message *m);     /* 0 (see message_saved), or -EALREADY when it is final */
 void deliver_give_up(Message *m, const char *why); /* out of time: to the dead letters, if nothing runs */
 void deliver_start(Message *m);                    /* a delayed one: its time has come */
-int deliver_revive(Message *m); /* a dead letter is tried again: 0, -EALREADY when it is none, -ENOMEM */
+/* A dead letter is tried again: 0, -EALREADY when it is none, -EBUSY while its end is being written, -ENOENT
+ * when it is being purged, -ENOMEM. */
+int deliver_revive(Message *m);
 
+void deliver_loaded(Peer *p); /* what was bound to it at the last stop is in memory */
 void deliver_connected(Peer *p);
 void deliver_disconnected(Peer *p); /* or could not be connected to */
 void deliver_credit(Peer *p);

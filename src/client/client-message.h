@@ -27,6 +27,7 @@ struct Message {
         bool saving;     /* a save is on its way */
         bool save_again; /* and it is out of date already */
         bool unsaved;    /* in the list of those that the disk refused */
+        bool purging;    /* its removal is on its way to the disk */
         bool recent;
         bool memory;             /* not on disk, unless it becomes a dead letter */
         bool quiet;              /* of a bulk submission: not announced, and only what goes wrong is told */

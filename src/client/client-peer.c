@@ -334,12 +334,11 @@ static void on_payload(DbOp *op, int r)
                 log_error_errno(r, "Cannot read message %" PRIu64 " from the outbox", m->record.number);
         free(f->fetch.payload);
         free(f);
-        /* What cannot be read now may be readable later: its turn comes with the next attempt or connection.
-         */
         if (m->peer && m->record.state == DELIVERY_BOUND && r >= 0) {
                 peer_ready(m->peer, m);
                 peer_pump(m->peer);
-        }
+        } else if (r < 0)
+                deliver_unreadable(m, r);
         message_release(m);
 }
 
@@ -348,8 +347,10 @@ void peer_fetch(Peer *p, Message *m)
         Fetch *f = calloc(1, sizeof *f);
 
         unready(p, m);
-        if (!f)
+        if (!f) {
+                deliver_unreadable(m, -ENOMEM);
                 return;
+        }
         outbox_payload_op_init(&f->fetch);
         f->message = m;
         f->fetch.number = m->record.number;

@@ -8,6 +8,7 @@
 #include "client/client-bind.h"
 #include "client/client-deliver.h"
 #include "client/client-message.h"
+#include "client/client-save.h"
 
 #define FRONT_MAX  1024u /* messages of one queue in memory */
 #define PAGE       256u
@@ -193,12 +194,18 @@ static void on_page(DbOp *op, int r)
         Page *p = CONTAINER_OF(CONTAINER_OF(op, OutboxFindOp, op), Page, find);
         Queue *q = p->queue;
 
+        /* Rows of a read that failed may be of what was taken back with it. */
+        size_t n = r >= 0 ? p->find.n_records : 0;
+
         q->reading = false;
-        if (r < 0)
-                log_error_errno(r, "Cannot read waiting messages from the outbox");
-        for (size_t i = 0; i < p->find.n_records; i++)
+        q->unread = r < 0;
+        if (r < 0) {
+                log_error_errno(r, "Cannot read waiting messages from the outbox, trying again");
+                saves_again_soon(q->client);
+        }
+        for (size_t i = 0; i < n; i++)
                 take_row(q, p->find.records + i);
-        bool more = p->find.n_records > 0;
+        bool more = n > 0;
         outbox_records_free(p->find.records, p->find.n_records);
         free(p);
         if (more)
@@ -220,6 +227,16 @@ void queue_read_on(Queue *q)
         p->find.op.done = on_page;
         q->reading = true;
         db_submit(q->client->db, &p->find.op);
+}
+
+void queues_read_again(Client *c)
+{
+        Queue *q, *next;
+
+        HASH_ITER(hh, c->queues, q, next) {
+                if (q->unread)
+                        bind_queue(q);
+        }
 }
 
 void queues_clear(Client *c)

@@ -21,6 +21,7 @@ struct Queue {
         uint64_t n_stored; /* queued on disk behind those */
         Position read_to;  /* everything up to here is in memory, what is stored lies behind */
         bool reading;
+        bool unread;        /* the last try to read on failed */
         size_t n_bound;     /* messages bound to a receiver */
         Peer *owner;        /* of mode key: who gets them while there are any */
         bool stuck;         /* of mode key: in the list of those that nobody was found for */
@@ -38,5 +39,7 @@ void queue_add(Queue *q, Message *m);       /* accepted just now, without a rece
 void queue_give_back(Queue *q, Message *m); /* its receiver would not have it: to its old place */
 void queue_take(Queue *q, Message *m);      /* it is bound or settled; wherever in the queue it is */
 void queue_read_on(Queue *q);               /* fetches the next page when the front has become short */
+
+void queues_read_again(Client *c); /* where it failed */
 
 void queues_clear(Client *c);

@@ -9,7 +9,9 @@
 #include "client/client-ledger.h"
 #include "client/client-memory.h"
 #include "client/client-message.h"
+#include "client/client-queue.h"
 #include "client/client-trace.h"
+#include "client/client-whole.h"
 
 #define RETRY_USEC USEC_PER_SEC
 #define TRIM_EVERY 128u
@@ -44,6 +46,12 @@ static void trim(Client *c)
         db_submit_lazily(c->db, &o->op);
 }
 
+void saves_again_soon(Client *c)
+{
+        if (!timer_is_armed(&c->unsaved_timer))
+                (void) timer_arm_in(&c->unsaved_timer, RETRY_USEC);
+}
+
 static void defer(Message *m)
 {
         Client *c = m->client;
@@ -52,8 +60,7 @@ static void defer(Message *m)
                 m->unsaved = true;
                 DL_APPEND2(c->unsaved, m, unsaved_prev, unsaved_next);
         }
-        if (!timer_is_armed(&c->unsaved_timer))
-                (void) timer_arm_in(&c->unsaved_timer, RETRY_USEC);
+        saves_again_soon(c);
 }
 
 static void take_effect(const Save *s)
@@ -204,4 +211,6 @@ void saves_on_timer(void *userdata)
                 m->unsaved = false;
                 message_save(m);
         }
+        queues_read_again(c);
+        wholes_read_again(c);
 }

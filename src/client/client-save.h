@@ -11,4 +11,6 @@
 void message_save(Message *m);
 /* In memory only, and a dead letter now: its save puts it on disk. */
 bool message_must_be_buried(const Message *m);
+/* After a second what failed is tried again: saves, and reads of what waits. */
+void saves_again_soon(Client *c);
 void saves_on_timer(void *userdata); /* Client */

@@ -13,6 +13,8 @@
 #include "client/client-queue.h"
 #include "client/client-save.h"
 
+typedef struct WholePage Page;
+
 #define COPIED_MAX                                                                                          \
         4096u /* bytes of payload that each member gets in memory; more is read from disk by turns */
 
@@ -76,15 +78,19 @@ static unsigned needed(const Whole *w)
         return is_all(w) ? w->n_members : w->need;
 }
 
-/* What is done with each member. */
-typedef void (*MemberFn)(Message *member);
+/* What is done with the members when they are in memory. */
+typedef struct MemberWalk {
+        void (*begin)(Message *m); /* may be NULL, as may `end` */
+        void (*each)(Message *member);
+        void (*end)(Message *m, size_t n);
+} MemberWalk;
 
-typedef struct Page {
+struct WholePage {
         OutboxFindOp find;
         Message *message; /* pinned */
-        MemberFn fn;
-        void (*then)(Message *m, size_t n);
-} Page;
+        const MemberWalk *walk;
+        Page *prev, *next; /* of those that could not be read */
+};
 
 static void on_members(DbOp *op, int r)
 {
@@ -92,42 +98,72 @@ static void on_members(DbOp *op, int r)
         Message *m = p->message;
         Client *c = m->client;
 
+        if (r < 0) {
+                log_error_errno(r, "Cannot read the members of a message from the outbox, trying again");
+                outbox_records_free(p->find.records, p->find.n_records);
+                DL_APPEND(c->members_unread, p);
+                saves_again_soon(c);
+                return;
+        }
         m->whole->reading = false;
         crash_point("members-before-change");
-        if (r < 0)
-                log_error_errno(r, "Cannot read the members of a message from the outbox");
-        for (size_t i = 0; i < p->find.n_records && r >= 0; i++) {
+        if (p->walk->begin)
+                p->walk->begin(m);
+        for (size_t i = 0; i < p->find.n_records; i++) {
                 OutboxRecord *record = p->find.records + i;
                 Message *member = message_find_member(c, record->id, record->member);
 
                 if (!member && message_new(c, record, &member) < 0)
                         continue;
                 message_pin(member);
-                p->fn(member);
+                p->walk->each(member);
                 message_unpin(member);
         }
-        if (r >= 0 && p->then)
-                p->then(m, p->find.n_records);
+        if (p->walk->end)
+                p->walk->end(m, p->find.n_records);
         outbox_records_free(p->find.records, p->find.n_records);
         free(p);
         message_unpin(m);
 }
 
-static void for_each_member(Message *m, MemberFn fn, void (*then)(Message *m, size_t n))
+static void read_members(Page *p)
+{
+        outbox_find_op_init(&p->find, OUTBOX_MEMBERS, MEMBERS_MAX);
+        p->find.number = p->message->record.number;
+        p->find.op.done = on_members;
+        db_submit(p->message->client->db, &p->find.op);
+}
+
+static void for_each_member(Message *m, const MemberWalk *walk)
 {
         Page *p = calloc(1, sizeof *p);
 
         if (!p)
                 return;
-        outbox_find_op_init(&p->find, OUTBOX_MEMBERS, MEMBERS_MAX);
         p->message = m;
-        p->fn = fn;
-        p->then = then;
-        p->find.number = m->record.number;
-        p->find.op.done = on_members;
+        p->walk = walk;
         m->whole->reading = true;
         message_pin(m);
-        db_submit(m->client->db, &p->find.op);
+        read_members(p);
+}
+
+void wholes_read_again(Client *c)
+{
+        Page *p, *next;
+
+        DL_FOREACH_SAFE(c->members_unread, p, next) {
+                DL_DELETE(c->members_unread, p);
+                read_members(p);
+        }
+}
+
+void wholes_clear(Client *c)
+{
+        Page *p, *next;
+
+        DL_FOREACH_SAFE(c->members_unread, p, next)
+                free(p);
+        c->members_unread = NULL;
 }
 
 /* Acceptance. */
@@ -230,6 +266,8 @@ static void drop_member(Message *member)
         }
 }
 
+static const MemberWalk dropping = {.each = drop_member};
+
 static void check(Whole *w)
 {
         Message *m = w->message;
@@ -249,7 +287,7 @@ static void check(Whole *w)
                 deliver_event(m, DELIVERY_EXHAUSTED, why);
         }
         if (delivery_state_is_final(m->record.state) && !over)
-                for_each_member(m, drop_member, NULL);
+                for_each_member(m, &dropping);
 }
 
 void whole_settled(Message *m)
@@ -309,11 +347,13 @@ static void started(Message *m, size_t n)
         message_save(m);
 }
 
+static const MemberWalk starting = {.each = start_member, .end = started};
+
 /* The members first: a crash between leaves the whole delayed, and this comes again. */
 void whole_start(Message *m)
 {
         if (!m->whole->reading)
-                for_each_member(m, start_member, started);
+                for_each_member(m, &starting);
 }
 
 static void cancel_member(Message *member)
@@ -326,13 +366,15 @@ static void give_up_member(Message *member)
         deliver_give_up(member, "the message was given up");
 }
 
+static const MemberWalk cancelling = {.each = cancel_member}, giving_up = {.each = give_up_member};
+
 void whole_end(Message *m, DeliveryEvent event, const char *why)
 {
         bool cancel = event == DELIVERY_CANCEL, delayed = m->record.state == DELIVERY_DELAYED;
 
         deliver_event(m, !delayed ? event : cancel ? DELIVERY_CANCEL_UNSENT : DELIVERY_GIVE_UP_UNSENT, why);
         message_save(m);
-        for_each_member(m, cancel ? cancel_member : give_up_member, NULL);
+        for_each_member(m, cancel ? &cancelling : &giving_up);
 }
 
 /* A crash may have come between the wish and what it meant for the members. */
@@ -346,17 +388,30 @@ void wholes_recount(Client *c)
                 if (!m->whole || !m->whole->held)
                         continue;
                 if (m->record.state == DELIVERY_CANCELLING)
-                        for_each_member(m, cancel_member, NULL);
+                        for_each_member(m, &cancelling);
                 else if (m->record.state == DELIVERY_GIVING_UP)
-                        for_each_member(m, give_up_member, NULL);
+                        for_each_member(m, &giving_up);
                 check(m->whole);
         }
 }
 
-static void revive_member(Message *member)
+/* Ends that come while the members are read are counted, and then once more by the walk. */
+static void begin_count(Message *m)
 {
-        if (delivery_state_is_final(member->record.state) && member->record.state != DELIVERY_ACKED)
-                (void) deliver_revive(member);
+        m->whole->n_acked = m->whole->n_failed = 0;
+}
+
+/* What has no end yet, or none that is on disk, is counted when it has. */
+static void count_member(Message *member)
+{
+        Whole *w = message_find(member->client, member->record.id)->whole;
+
+        if (!delivery_state_is_final(member->record.state) || member->saving || member->unsaved)
+                return;
+        if (member->record.state == DELIVERY_ACKED)
+                w->n_acked++;
+        else if (deliver_revive(member) < 0)
+                w->n_failed++;
 }
 
 static void revived(Message *m, size_t n)
@@ -375,22 +430,14 @@ static void revived(Message *m, size_t n)
         check(m->whole);
 }
 
-static void count_member(Message *member)
-{
-        Message *m = message_find(member->client, member->record.id);
+static const MemberWalk reviving = {begin_count, count_member, revived};
 
-        if (member->record.state == DELIVERY_ACKED)
-                m->whole->n_acked++;
-        else
-                revive_member(member);
-}
-
-void whole_revive(Message *m)
+int whole_revive(Message *m)
 {
         if (m->whole->reading)
-                return;
-        m->whole->n_acked = m->whole->n_failed = 0;
-        for_each_member(m, count_member, revived);
+                return -EBUSY;
+        for_each_member(m, &reviving);
+        return 0;
 }
 
 /* Who joins. */

@@ -27,12 +27,16 @@ void whole_begin(Message *m, OutboxRecord *records, size_t n);
 /* At start. */
 void whole_load(Message *m, unsigned n_acked, unsigned n_failed, unsigned n_members);
 
+void wholes_read_again(Client *c); /* where members could not be read */
+void wholes_clear(Client *c);
+
 void wholes_recount(Client *c); /* then, when all is loaded: a crash may have come between a member's end and
                                    its whole's */
 
 void whole_start(Message *m);                                     /* a delayed one: its time has come */
 void whole_end(Message *m, DeliveryEvent event, const char *why); /* cancelled, or given up */
-void whole_revive(Message *m); /* members that did not ack are tried again */
+int whole_revive(
+                Message *m); /* members that did not ack are tried again; 0, or -EBUSY while they are read */
 
 void whole_settled(Message *m);         /* the end of a member, or of a whole, is on disk */
 void wholes_joined(Client *c, Peer *p); /* a receiver is new */

@@ -243,8 +243,10 @@ int client_start(Client *c, const ClientObserver *observer, Error *error)
                 return r;
         if (c->n_open > 0)
                 log_info("%" PRIu64 " messages are waiting from before", c->n_open);
-        HASH_ITER(hh, c->peers, p, next)
+        HASH_ITER(hh, c->peers, p, next) {
+                deliver_loaded(p);
                 peer_pump(p);
+        }
         for (q = c->queues; q; q = q->hh.next)
                 bind_queue(q);
         wholes_recount(c);
@@ -261,6 +263,7 @@ void client_clear(Client *c)
         memory_rest(c);
         c->db = db_close(c->db);
         submitters_clear(c);
+        wholes_clear(c);
         peers_clear(c);
         messages_clear(c);
         queues_clear(c);

@@ -89,16 +89,17 @@ struct Client {
         uint64_t n_settled, n_attempts; /* since the start */
         unsigned untrimmed;
 
-        Queue *queues;         /* by text */
-        Queue *any_queues;     /* those of mode any */
-        Queue *stuck;          /* those of mode key that nobody can be found for */
-        Whole *following;      /* those that take in who joins */
-        unsigned queues_swept; /* at how many the next look for unused ones is due */
-        Peer *peers;           /* by id */
-        Peer *peer_names;      /* the listed ones, by name */
-        Peer *connected;       /* that can be written to */
-        uint64_t turn;         /* of choosing among equals */
-        uint64_t n_left;       /* receivers that left, since the start */
+        Queue *queues;                    /* by text */
+        Queue *any_queues;                /* those of mode any */
+        Queue *stuck;                     /* those of mode key that nobody can be found for */
+        struct WholePage *members_unread; /* reads that failed and are tried again */
+        Whole *following;                 /* those that take in who joins */
+        unsigned queues_swept;            /* at how many the next look for unused ones is due */
+        Peer *peers;                      /* by id */
+        Peer *peer_names;                 /* the listed ones, by name */
+        Peer *connected;                  /* that can be written to */
+        uint64_t turn;                    /* of choosing among equals */
+        uint64_t n_left;                  /* receivers that left, since the start */
 
         Heap due; /* ack timers and retries */
         Timer due_timer;

@@ -210,6 +210,38 @@ def bus(tmp_path):
     one.end()
 
 
+class Disk:
+    """Of clients that are started while this is there; see disk.c."""
+
+    def __init__(self, directory, environment):
+        directory.mkdir()
+        self.held, self.waiting, self.full = directory / "held", directory / "waiting", directory / "full"
+        environment["LD_PRELOAD"] = str(BUILD / "tests/integration/disk.so")
+        environment["DISK_DIRECTORY"] = str(directory)
+        # A sanitizer wants to be first of all.
+        environment["ASAN_OPTIONS"] = f"{environment.get('ASAN_OPTIONS', '')}:verify_asan_link_order=0"
+
+    def hold(self):
+        self.held.touch()
+
+    def let_go(self):
+        self.held.unlink(missing_ok=True)
+
+    def fill(self):
+        self.full.touch()
+
+    def free(self):
+        self.full.unlink(missing_ok=True)
+
+
+@pytest.fixture
+def disk(tmp_path, bus):
+    one = Disk(tmp_path / "disk", bus.environment)
+    yield one
+    one.let_go()
+    one.free()
+
+
 @pytest.fixture
 def client(tmp_path, bus):
     """Makes one and starts it: client(discovery, "--option")."""

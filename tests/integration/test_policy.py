@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """How a message is tried: attempts, deadline, delay, priority, the sender's own key; dead letters and their history."""
 
+import os
 import signal
+import struct
 import time
 
 import pytest
 
+from actor import Actor
 from client import Failed
 from conftest import lines, script, wait_until
 
@@ -107,6 +110,31 @@ def test_deadline_of_what_runs(discovery, receiver, client, tmp_path):
     end = c.wait(m)
     assert (end["state"], end["error"]) == ("dead", "its deadline has passed")
     assert c.wait(c.send("to", "1", "next", deadline=now() + SECOND))["state"] == "dead"  # the place is free again
+
+
+def test_retry_of_what_may_have_run(discovery, client, tmp_path):
+    """Its first try was no attempt: the connection ended, and then it was given up."""
+    flags = []
+
+    def ack_the_second(connection, message):
+        flags.append(struct.unpack(">I", message[44:48])[0])
+        if len(flags) > 1:
+            actor.ack(connection, message)
+        else:
+            os.rename(actor.path, tmp_path / "away")
+            actor.hang_up()
+
+    d = discovery()
+    with Actor(tmp_path, d, on_message=ack_the_second) as actor:
+        actor.register("r")
+        c = client(d, "--ack-timeout", "60s")
+        m = c.send("to", "r", "x", deadline=now() + SECOND)
+        wait_until(lambda: c.state(m) == "giving-up", "its deadline comes")
+        os.rename(tmp_path / "away", actor.path)
+        assert c.wait(m)["state"] == "dead" and actor.cancels > 0
+        c.call("Retry", "s", m)
+        assert c.wait(m)["state"] == "acked"
+    assert flags[0] == 0 and set(flags[1:]) == {1}
 
 
 def test_deadline_of_what_waits(discovery, client):
