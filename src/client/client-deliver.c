@@ -80,8 +80,9 @@ static void settle(Message *m, DeliveryState before)
                 m->record.attempts++;
                 c->n_attempts++;
         }
-        if (m->sends > 0)
-                m->record.duplicate = true; /* should it be tried again */
+        /* Should it be tried again; of what was counted as an attempt it is known. */
+        if (m->sends > 0 && m->record.attempts == 0 && delivery_state_is_dead_letter(m->record.state))
+                m->record.duplicate = true;
         if (m->peer)
                 peer_unbind(m->peer, m);
         else if (m->queue && before == DELIVERY_QUEUED)
