@@ -21,7 +21,8 @@ int bind_message(Message *m, Peer *p)
                 r = ledger_current(p, &l);
                 if (r < 0)
                         return r;
-                if (!ledger_has_room(l) || (m->memory && !ledger_is_kept(l)))
+                p->full = !ledger_has_room(l);
+                if (p->full || (m->memory && !ledger_is_kept(l)))
                         return -EAGAIN;
         }
         r = peer_bind(p, m);
@@ -138,6 +139,8 @@ void bind_queue(Queue *q)
                 if (r < 0) {
                         queue_give_back(q, m);
                         p->sought = p->sought || q->selector.mode == SELECTOR_KEY;
+                        if (r == -EAGAIN && p->full && q->selector.mode == SELECTOR_ANY)
+                                continue; /* another one may have room */
                         break;
                 }
                 message_save(m);

@@ -11,6 +11,7 @@
 #include "client/client-peer.h"
 
 #define ANNOUNCE_USEC  USEC_PER_SEC
+#define LEDGERS_MAX    32u  /* streams to one receiver, from where no other one is begun */
 #define ANNOUNCE_COUNT 128u /* at once, so that the window moves on under load */
 
 static Ledger *find(const Peer *p, sd_id128_t stream)
@@ -74,10 +75,34 @@ static void keep(Ledger *l)
         db_submit(l->peer->client->db, &o->op);
 }
 
+static unsigned count(const Peer *p)
+{
+        unsigned n = 0;
+        const Ledger *l;
+
+        DL_FOREACH(p->ledgers, l)
+                n++;
+        return n;
+}
+
+/* A few that do not come to their end (they fail for ever, or run for hours) hold the window up for all
+ * behind them: those go on in another stream, and this one is closed when the few are done. */
+static bool is_held_up(const Ledger *l)
+{
+        return l->next_sequence > 0 && !ledger_has_room(l) && l->n_open < STREAM_WINDOW / 2 &&
+               count(l->peer) < LEDGERS_MAX;
+}
+
 int ledger_current(Peer *p, Ledger **ret)
 {
         int r = ledger_load(p, p->stream_id, ret);
+        sd_id128_t fresh;
 
+        if (r >= 0 && is_held_up(*ret) && sd_id128_randomize(&fresh) >= 0) {
+                (*ret)->next_sequence = 0;
+                p->stream_id = fresh;
+                r = ledger_load(p, fresh, ret);
+        }
         if (r >= 0 && (*ret)->next_sequence == 0) {
                 (*ret)->next_sequence = 1;
                 keep(*ret);
@@ -113,6 +138,7 @@ void ledger_settle(Ledger *l, uint64_t sequence)
         Client *c = l->peer->client;
 
         l->n_open--;
+        l->peer->full = false;
         /* Without memory for it the receiver keeps a record until the stream is closed: no harm. */
         if (sequence_set_add(&l->settled, sequence, sequence) < 0)
                 return;

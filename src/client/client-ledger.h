@@ -2,8 +2,8 @@
 #pragma once
 
 /* Which sequences of one stream to one receiver are settled, and what of it the receiver has been told. The
- * stream of this start is open for new sequences; older ones only end what they have open and are then
- * closed. */
+ * newest stream of this start is open for new sequences; older ones only end what they have open and are
+ * then closed. */
 
 #include "client/client.h"
 #include "model/sequence-set.h"
@@ -11,7 +11,7 @@
 struct Ledger {
         Peer *peer;
         sd_id128_t stream;
-        uint64_t next_sequence; /* 0: a stream of an earlier start */
+        uint64_t next_sequence; /* 0: an older stream */
         SequenceSet settled;
         size_t n_open;
         unsigned unannounced; /* settled, and not yet told */
@@ -20,7 +20,8 @@ struct Ledger {
         Ledger *prev, *next;
 };
 
-int ledger_current(Peer *p, Ledger **ret);        /* of this start; made, and kept, when it is missing */
+/* The one for new sequences; made, and kept, when it is missing, or the one before is held up. */
+int ledger_current(Peer *p, Ledger **ret);
 bool ledger_is_kept(Ledger *l);                   /* if not, then soon: bind_wanted() follows */
 bool ledger_has_room(const Ledger *l);            /* in the window that the receiver grants */
 uint64_t ledger_open(Ledger *l);                  /* the next sequence */

@@ -300,7 +300,7 @@ uint32_t peer_free_credit(const Peer *p)
 {
         if (p->info.plain)
                 return p->listed && p->n_bound == 0 && p->failures == 0;
-        if (!peer_is_connected(p))
+        if (!peer_is_connected(p) || p->full)
                 return 0;
         /* Without credit one may go as a probe. */
         if (p->credit == 0)

@@ -17,9 +17,11 @@ typedef enum PeerState {
 struct Peer {
         Client *client;
         ReceiverInfo info;    /* only the id is sure to be there */
-        sd_id128_t stream_id; /* of this start, to it alone: so it can be forgotten and known again */
+        sd_id128_t stream_id; /* of this start, to it alone: so it can be forgotten and known again; the
+                                 newest */
         bool listed;          /* discovery's last list has it */
         PeerState state;
+        bool full;       /* the window of its stream is used up: nothing more is bound to it */
         bool sought;     /* a key may wait for it: it is new, or had no room for one */
         bool missed;     /* the last try to reach it failed, at every address */
         bool leaving;    /* it said GOODBYE */

@@ -11,7 +11,7 @@ from actor import Actor
 from bulk import open_stream, subscribe, unsubscribe
 from client import Failed
 from conftest import lines, script, wait_until
-from frames import Closed, MAGIC, PING, frame
+from frames import Closed, FAILED, MAGIC, PING, frame
 
 ACKED, REJECTED, CANCELLED, DEAD = 1, 2, 3, 4
 
@@ -281,6 +281,28 @@ def test_a_program_that_does_not_read(discovery, receiver, client, tmp_path):
     s.sock.settimeout(60)
     s.take_until(lambda: len(s.ends) >= 4096)
     assert sorted(s.ids)[:4096] == list(range(1, 4097)) and len(set(s.ids.values())) == len(s.ids)
+
+
+def test_one_that_fails_for_ever(discovery, client, tmp_path):
+    """It holds up nobody: neither those for the same receiver, beyond the window, nor, with another, those for anybody."""
+    def fail_poison(connection, message):
+        Actor.answer(connection, message, FAILED if message.endswith(b"poison") else ACKED)
+
+    d = discovery()
+    with Actor(tmp_path, d, on_message=fail_poison) as actor:
+        actor.register("r")
+        c = client(d, "--backoff", "100ms", "--backoff-max", "200ms")
+        poison = [c.send("to", "r", "poison") for _ in range(3)]
+        s, t = open_stream(c, mode="to", target="r"), open_stream(c)
+        s.submit_at_once(b"x", 3000)
+        s.take_until(lambda: len(s.ends) == 3000)
+        t.submit_at_once(b"x", 3000)
+        t.take_until(lambda: len(t.ends) == 3000)
+        # And the stream that they held up is closed with them.
+        assert {c.state(m) for m in poison} <= {"waiting", "bound", "sent"}
+        for m in poison:
+            c.call("Cancel", "s", m)
+        wait_until(lambda: any(flags == 1 for _, flags, _ in actor.settled), "it is closed")
 
 
 def test_replies_that_nobody_reads(discovery, client, tmp_path):
