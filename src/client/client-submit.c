@@ -85,6 +85,7 @@ static void on_inserted(DbOp *op, int r)
         Client *c = m->client;
 
         m->saving = false;
+        c->inserting_bytes -= m->record.size;
         if (r == -EEXIST) {
                 char id[SD_ID128_UUID_STRING_MAX];
 
@@ -343,6 +344,7 @@ int client_submit(Client *c, const Submission *submission, SubmitDone done, void
         i->number = submission->number;
         i->done = done, i->userdata = userdata;
         m->saving = true;
+        c->inserting_bytes += m->record.size;
         if (m->memory)
                 memory_submit(m, &i->insert.op);
         else

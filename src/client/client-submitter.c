@@ -231,6 +231,7 @@ static void submit(Submitter *s, const SubmitFrame *f)
 static bool may_read(const Submitter *s)
 {
         return s->stream && !s->ending && s->n_open < SUBMITTER_CREDIT &&
+               s->client->inserting_bytes < INSERTING_BYTES_MAX &&
                stream_output_size(s->stream) < SUBMITTER_OUTPUT_MAX;
 }
 

@@ -107,6 +107,7 @@ struct Client {
         bool due_held;      /* it lets what came while we were held up be read first */
         Timer settle_timer;
         DbOp *memory_first, **memory_end; /* what is done without the disk, at the end of this iteration */
+        size_t inserting_bytes;           /* of payloads that are on their way to the disk */
         size_t memory_bytes;              /* of payloads that are in memory only */
         Message *unsaved;                 /* the disk refused them; they are tried again */
         Timer unsaved_timer;

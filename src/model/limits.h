@@ -22,6 +22,8 @@
 #define CONNECTIONS_DEFAULT_MAX 1024u /* of one receiver */
 
 #define MEMORY_BYTES_MAX ((size_t) 64 << 20) /* payloads of messages that are not on disk */
+#define INSERTING_BYTES_MAX                                                                                 \
+        ((size_t) 16 << 20) /* payloads on their way to the disk, from where no program is read */
 
 #define OUTBOX_DEFAULT_MAX  1000000u /* messages accepted and not settled */
 #define HISTORY_DEFAULT_MAX 1000u    /* acked and cancelled messages that can still be looked at */

@@ -117,7 +117,7 @@ static int put_block_together(DbState *s, DbOp *first)
                         return -ENOMEM;
                 size_t before = buffer_size(block);
                 op->result = op->redo(op, block);
-                if (op->result == -ENOTSUP)
+                if (op->result == -ENOTSUP || redo_is_too_large(s->redo))
                         return -ENOBUFS;
                 if (op->result < 0)
                         block->end = block->start + before;

@@ -27,6 +27,8 @@
 #define RESIDENT_MAX ((size_t) 1 << 20)
 #define AROUND       ((size_t) 64 << 10)
 
+#define BLOCK_KEPT ((size_t) 4 << 20) /* a larger one is given back when the next batch comes */
+
 #define VERSION_AT 3u /* in the magic */
 
 static const uint8_t magic[4] = {'A', 'G', 'R', 2};
@@ -196,6 +198,8 @@ int redo_replay(Redo *r, uint64_t applied, RedoRecord record, void *userdata)
 
 Buffer *redo_begin(Redo *r)
 {
+        if (r->block.allocated > BLOCK_KEPT)
+                buffer_clear(&r->block);
         buffer_consume(&r->block, buffer_size(&r->block));
         if (!buffer_reserve(&r->block, HEADER))
                 return NULL;
@@ -217,6 +221,11 @@ void redo_record_end(Redo *r)
         uint32_t n = htobe32((uint32_t) (buffer_size(&r->block) - r->record - RECORD_HEADER));
 
         memcpy(r->block.data + r->block.start + r->record, &n, sizeof n);
+}
+
+bool redo_is_too_large(const Redo *r)
+{
+        return buffer_size(&r->block) > r->size;
 }
 
 static void finish(Redo *r, size_t records)

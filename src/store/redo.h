@@ -42,6 +42,7 @@ void redo_record_end(Redo *r);
 int redo_commit(Redo *r);
 int redo_walk(Redo *r, RedoRecord record, void *userdata); /* the records of the block committed last */
 
-uint64_t redo_number(const Redo *r);                            /* of the block written last */
+bool redo_is_too_large(const Redo *r); /* the batch that is put together fits in no log of this size */
+uint64_t redo_number(const Redo *r);   /* of the block written last */
 const uint8_t *redo_at(Redo *r, uint32_t at, size_t *ret_size); /* a record, in place */
 void redo_restart(Redo *r); /* the tables have everything, synced; grows the file when it was soon full */

@@ -210,6 +210,12 @@ def bus(tmp_path):
     one.end()
 
 
+def resident(process, field="VmRSS"):
+    """KiB; "VmHWM": at the most."""
+    status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith(field + ":")).split()[1])
+
+
 class Disk:
     """Of clients that are started while this is there; see disk.c."""
 

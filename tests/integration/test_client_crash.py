@@ -4,7 +4,6 @@
 import concurrent.futures
 import json
 import os
-import pathlib
 import resource
 import shutil
 import signal
@@ -15,7 +14,7 @@ import threading
 import pytest
 
 from client import Failed
-from conftest import BUILD, lines, script, wait_until
+from conftest import BUILD, lines, resident, script, wait_until
 
 # One line per run, then waits for the gate, then one line per end.
 GATED = ('echo "begin ${ACKGROUP_POSSIBLE_DUPLICATE:-0}" >>$D/runs\n'
@@ -233,12 +232,6 @@ def test_thousands_wait_in_order(discovery, receiver, client, tmp_path):
     r.start()
     wait_until(lambda: c.properties()["Waiting"] == 0, "all are acked", seconds=120)
     assert len(lines(tmp_path / "got")) == n == len(set(lines(tmp_path / "got")))
-
-
-def resident(process):
-    """KiB."""
-    status = (pathlib.Path("/proc") / str(process.pid) / "status").read_text()
-    return int(next(line for line in status.splitlines() if line.startswith("VmRSS:")).split()[1])
 
 
 def test_large_payloads_wait_on_disk(discovery, receiver, client, bus, tmp_path):

@@ -2,7 +2,6 @@
 """ackgroup-receiver as its senders meet it; docs/PROTOCOL.md is what it promises."""
 
 import os
-import pathlib
 import resource
 import signal
 import socket
@@ -11,7 +10,7 @@ import uuid
 import pytest
 
 import frames
-from conftest import is_dead, lines, script, wait_until
+from conftest import is_dead, lines, resident, script, wait_until
 from frames import Closed, Sender
 
 
@@ -350,12 +349,6 @@ def test_peer_that_does_not_read(discovery, receiver, tmp_path):
         s.send(1, message=message, attempt=2)
     assert r.sender().ask(1).outcome == frames.ACKED
     assert r.end() == 0
-
-
-def resident(process):
-    """KiB."""
-    status = (pathlib.Path("/proc") / str(process.pid) / "status").read_text()
-    return int(next(line for line in status.splitlines() if line.startswith("VmRSS:")).split()[1])
 
 
 def test_working_does_not_pile_up(discovery, receiver, tmp_path):

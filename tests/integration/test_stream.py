@@ -3,6 +3,7 @@
 
 import os
 import struct
+import threading
 import uuid
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from actor import Actor
 from bulk import open_stream, subscribe, unsubscribe
 from client import Failed
-from conftest import lines, script, wait_until
+from conftest import lines, resident, script, wait_until
 from frames import Closed, FAILED, MAGIC, PING, frame
 
 ACKED, REJECTED, CANCELLED, DEAD = 1, 2, 3, 4
@@ -281,6 +282,21 @@ def test_a_program_that_does_not_read(discovery, receiver, client, tmp_path):
     s.sock.settimeout(60)
     s.take_until(lambda: len(s.ends) >= 4096)
     assert sorted(s.ids)[:4096] == list(range(1, 4097)) and len(set(s.ids.values())) == len(s.ids)
+
+
+def test_memory_of_large_ones(discovery, client, bus):
+    """What is on its way to the disk is bounded in bytes, and given back."""
+    # A sanitizer is not to keep what was freed.
+    bus.environment["ASAN_OPTIONS"] = f"{bus.environment.get('ASAN_OPTIONS', '')}:quarantine_size_mb=8"
+    c = client(discovery())
+    before = resident(c.process)
+    s = open_stream(c, target="nobody", settlements=False)
+    feeder = threading.Thread(target=lambda: [s.submit(b"x" * (1 << 20)) for _ in range(300)])
+    feeder.start()
+    s.take_until(lambda: len(s.ids) == 300)
+    feeder.join()
+    assert resident(c.process, "VmHWM") - before < 120_000  # kB: a few batches of 16 MiB, and their copies for the disk
+    assert resident(c.process) - before < 60_000
 
 
 def test_one_that_fails_for_ever(discovery, client, tmp_path):
