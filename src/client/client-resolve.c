@@ -50,7 +50,7 @@ static void on_stored(DbOp *op, int r)
         free(s);
 }
 
-static void store(Client *c, const ReceiverInfo *info)
+static void store(Client *c, const ReceiverInfo *info, bool departed)
 {
         Store *s = calloc(1, sizeof *s);
 
@@ -60,6 +60,7 @@ static void store(Client *c, const ReceiverInfo *info)
         s->text = receiver_json_to_text(info);
         s->store.id = info->id;
         s->store.record = s->text;
+        s->store.departed = departed;
         s->store.op.done = on_stored;
         if (s->text)
                 db_submit(c->db, &s->store.op);
@@ -67,7 +68,7 @@ static void store(Client *c, const ReceiverInfo *info)
                 free(s);
 }
 
-int resolver_load(Client *c, sd_id128_t id, const char *record)
+int resolver_load(Client *c, sd_id128_t id, const char *record, bool departed)
 {
         ReceiverInfo info;
         Peer *p;
@@ -82,8 +83,19 @@ int resolver_load(Client *c, sd_id128_t id, const char *record)
                 return r;
         }
         /* Until discovery says otherwise. */
-        peer_list(p, &info);
+        if (departed) {
+                receiver_info_clear(&p->info);
+                p->info = info;
+        } else
+                peer_list(p, &info);
         return 0;
+}
+
+/* It may be forgotten, or kept for what waits for it. */
+static void drop(Peer *p)
+{
+        store(p->client, &p->info, true);
+        peer_unlist(p);
 }
 
 static void take_receiver(Resolver *v, ReceiverInfo *info)
@@ -95,10 +107,9 @@ static void take_receiver(Resolver *v, ReceiverInfo *info)
                 return;
         p->generation = v->generation;
         bool news = !p->listed;
-        if (!receiver_info_equal(&p->info, info)) {
-                news = true;
-                store(c, info);
-        }
+        news |= !receiver_info_equal(&p->info, info);
+        if (news)
+                store(c, info, false);
         peer_list(p, info);
         if (news)
                 bind_wanted(p);
@@ -116,7 +127,7 @@ static void drop_others(Resolver *v)
                 if (p->generation == v->generation)
                         continue;
                 if (p->listed)
-                        peer_unlist(p);
+                        drop(p);
                 else
                         deliver_move_on(p);
         }
@@ -126,8 +137,8 @@ static void take_changes(Resolver *v, ReceiverList *list)
 {
         for (size_t i = 0; i < list->n_removed; i++) {
                 Peer *p = peer_find(v->client, list->removed[i]);
-                if (p)
-                        peer_unlist(p);
+                if (p && p->listed)
+                        drop(p);
         }
         for (size_t i = 0; i < list->n; i++)
                 take_receiver(v, list->infos + i);

@@ -11,4 +11,4 @@ Resolver *resolver_free(Resolver *r);
 void resolver_start(Resolver *r);
 
 /* A receiver as it was on disk. */
-int resolver_load(Client *c, sd_id128_t id, const char *record);
+int resolver_load(Client *c, sd_id128_t id, const char *record, bool departed);

@@ -104,9 +104,9 @@ static int load_stream(sd_id128_t stream, sd_id128_t receiver, void *userdata)
         return r < 0 ? r : ledger_load(p, stream, &l);
 }
 
-static int load_receiver(sd_id128_t id, const char *record, void *userdata)
+static int load_receiver(sd_id128_t id, const char *record, bool departed, void *userdata)
 {
-        return resolver_load(userdata, id, record);
+        return resolver_load(userdata, id, record, departed);
 }
 
 static void on_rest(void *userdata)

@@ -59,6 +59,8 @@ static const char *const migrations[] = {
                 ") WITHOUT ROWID",
 
                 "CREATE TABLE redo (applied INTEGER NOT NULL); INSERT INTO redo VALUES (0)",
+
+                "ALTER TABLE receiver ADD COLUMN departed INTEGER NOT NULL DEFAULT 0",
                 NULL,
 };
 
@@ -191,7 +193,8 @@ static int load_receiver(sqlite3_stmt *s, const OutboxLoad *load)
 
         if (column_id(s, 0, &id) < 0)
                 return -EUCLEAN;
-        return load->receiver(id, (const char *) sqlite3_column_text(s, 1), load->userdata);
+        return load->receiver(id, (const char *) sqlite3_column_text(s, 1), sqlite3_column_int(s, 2),
+                        load->userdata);
 }
 
 static int ensure_client(Db *db)
@@ -228,7 +231,7 @@ int outbox_load(Db *db, const OutboxLoad *load)
                          " WHERE d.state IN (10, 4, 11) AND d.receiver IS NULL",
                                         load_whole},
                         {"SELECT stream, receiver FROM stream", load_stream},
-                        {"SELECT id, record FROM receiver", load_receiver},
+                        {"SELECT id, record, departed FROM receiver", load_receiver},
         };
         int r;
 

@@ -430,15 +430,18 @@ void outbox_stream_op_init(OutboxStreamOp *o)
 static int receiver_run(DbOp *op, sqlite3 *sql)
 {
         const OutboxReceiverOp *o = CONTAINER_OF(op, OutboxReceiverOp, op);
-        sqlite3_stmt *s = db_statement(sql, o->record ? "REPLACE INTO receiver (id, record) VALUES (?1, ?2)"
-                                                      : "DELETE FROM receiver WHERE id = ?1");
+        sqlite3_stmt *s = db_statement(
+                        sql, o->record ? "REPLACE INTO receiver (id, record, departed) VALUES (?1, ?2, ?3)"
+                                       : "DELETE FROM receiver WHERE id = ?1");
         int r;
 
         if (!s)
                 return -EIO;
         bind_id(s, 1, o->id);
-        if (o->record)
+        if (o->record) {
                 bind_text(s, 2, o->record);
+                (void) sqlite3_bind_int(s, 3, o->departed);
+        }
         r = db_step_done(s);
         if (r < 0 || o->record)
                 return r;

@@ -60,7 +60,7 @@ typedef struct OutboxLoad {
         int (*whole)(OutboxRecord *record, unsigned n_acked, unsigned n_failed, unsigned n_members,
                         void *userdata); /* of several, and open; may take over too */
         int (*stream)(sd_id128_t stream, sd_id128_t receiver, void *userdata);
-        int (*receiver)(sd_id128_t id, const char *record, void *userdata);
+        int (*receiver)(sd_id128_t id, const char *record, bool departed, void *userdata);
         void *userdata;
 } OutboxLoad;
 int outbox_load(Db *db, const OutboxLoad *load);
@@ -146,6 +146,7 @@ typedef struct OutboxReceiverOp {
         DbOp op;
         sd_id128_t id;
         const char *record;
+        bool departed; /* it has left, and is kept for what waits for it */
 } OutboxReceiverOp;
 void outbox_receiver_op_init(OutboxReceiverOp *o);
 

@@ -47,6 +47,31 @@ def test_departed_receivers_are_forgotten(discovery, client, tmp_path):
         assert count(c, tmp_path / "copy", "SELECT count(*) FROM stream") == DEPARTED_MAX
 
 
+def test_departed_receivers_are_no_members(discovery, client, tmp_path):
+    """Nor are they after a start without discovery: what is known of them is for what waits for them alone."""
+    d = discovery("--lease", "600")  # nobody sends heartbeats
+    with Actor(tmp_path / "a", d) as a, Actor(tmp_path / "b", d) as b:
+        a.register("a")
+        left = b.register("b")
+        c = client(d)
+        for name in "ab":
+            assert c.wait(c.send("to", name, "x"))["state"] == "acked"
+        b.leave(left)
+        b.listener.close()
+        b.path.unlink()
+        b.hang_up()
+        wait_until(lambda: c.properties()["Receivers"] == 1, "b has left")
+        c.end()
+        d.end()
+        c.start(wait_until)
+        assert [row[1] for row in c.receivers()] == ["a"]
+        m, later = c.send("all", "", "to all"), c.send("to", "b", "waits")
+        assert list(c.deliveries(m)) == ["a"]
+        d.start()
+        assert c.wait(m)["state"] == "acked"
+        assert c.state(later) in ("queued", "bound")
+
+
 def test_dead_letters_count(discovery, receiver, client, tmp_path):
     """They are kept until somebody decides, so they fill the outbox: what is new is refused, nothing is dropped."""
     d = discovery()

@@ -74,7 +74,7 @@ static int on_stream(sd_id128_t id, sd_id128_t to, void *userdata)
         return 0;
 }
 
-static int on_receiver(sd_id128_t id, const char *record, void *userdata)
+static int on_receiver(sd_id128_t id, const char *record, bool departed, void *userdata)
 {
         assert_string_equal(record, "{}");
         ((Fixture *) userdata)->n_receivers++;
