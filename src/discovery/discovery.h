@@ -50,6 +50,7 @@ struct Discovery {
         Heap expiry;
         Timer expiry_timer;
         uint64_t fresh_until; /* no lease ends before; CLOCK_BOOTTIME */
+        uint64_t loaded;      /* when the registry was read: what was renewed until then nobody said */
 
         Gone *gone; /* a ring, the next one at n_gone % GONE_MAX */
         uint64_t n_gone;
