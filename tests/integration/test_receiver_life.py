@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The life of ackgroup-receiver: start, stop, its identity at discovery, its warden, its options."""
 
+import http.server
+import json
 import os
 import pathlib
 import shutil
 import signal
 import socket
+import socketserver
+import threading
+import time
 
 import pytest
 
@@ -175,6 +180,99 @@ def test_copied_state_takes_a_fresh_id(discovery, receiver):
     t = two.sender(stream=s.stream)
     assert t.ask(1).outcome == frames.ACKED
     assert s.ask(1, message=message, attempt=2).outcome == frames.ACKED
+
+
+def move_lock(r):
+    """As by another boot, or by a state directory that was put back: the lock file proves nothing of the one before."""
+    lock = r.state / "receiver.db.lock"
+    shutil.copy(lock, r.state / "new")
+    (r.state / "new").replace(lock)
+
+
+def dispute(r):
+    """It died, and its successor cannot prove that."""
+    r.end(kill=True)
+    move_lock(r)
+    r.start(wait=False)
+    wait_until(lambda: "alive at another instance" in r.read_log(r.log_start), "its id is in dispute")
+
+
+def assert_still_the_same(r, first, s, message):
+    assert r.id == first
+    assert "fresh id" not in r.read_log()
+    assert Sender(r.socket, first, stream=s.stream).ask(1, message=message, duplicate=True).outcome == frames.ACKED
+
+
+def test_a_dispute_over_a_restart_of_discovery(discovery, receiver, tmp_path):
+    """That gives the dead one a fresh lease; it proves no copy, since nobody has been heard."""
+    d = discovery("--lease", "2")
+    r = receiver(d, command=script(tmp_path, "echo run >>$D/runs"))
+    first, s = r.id, r.sender()
+    message = s.ask(1).message
+    dispute(r)
+    d.end()
+    wait_until(lambda: "cannot be asked" in r.read_log(r.log_start), "it asks in vain")
+    d.start()
+    assert_still_the_same(r, first, s, message)
+    assert lines(tmp_path / "runs") == ["run"]
+
+
+def test_a_dispute_with_a_discovery_that_was_held_up(discovery, receiver, tmp_path):
+    d = discovery("--lease", "2")
+    r = receiver(d, command=script(tmp_path, "echo run >>$D/runs"))
+    first, s = r.id, r.sender()
+    message = s.ask(1).message
+    dispute(r)
+    d.process.send_signal(signal.SIGSTOP)
+    time.sleep(4)  # longer than a lease
+    d.process.send_signal(signal.SIGCONT)
+    assert_still_the_same(r, first, s, message)
+    assert "every lease is fresh" in d.read_log()
+    assert lines(tmp_path / "runs") == ["run"]
+
+
+class LosesAnswers(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    """Stands before discovery; of the next `lose` registrations that it accepts the answer is lost."""
+
+    def __init__(self, path, discovery):
+        super().__init__(str(path), self.Handler)
+        self.discovery, self.lose = discovery, 0
+        threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def handle_any(self):
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            token = (self.headers.get("Authorization") or "").removeprefix("Bearer ") or None
+            status, answer, _ = self.server.discovery.ask(self.command, self.path, token=token, raw=body or None)
+            if self.path == "/v1/receivers" and status in (200, 201) and self.server.lose > 0:
+                self.server.lose -= 1
+                return
+            data = json.dumps(answer).encode() if answer else b""
+            self.send_response_only(status)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        do_GET = do_POST = do_DELETE = handle_any
+
+
+def test_answers_to_registrations_that_are_lost(discovery, receiver, tmp_path):
+    """A discovery that forgot it gives it another token, of which it does not hear: it is in dispute with itself."""
+    d = discovery("--lease", "1")
+    with LosesAnswers(tmp_path / "lossy.sock", d) as lossy:
+        r = receiver(d, "r1", "--discovery", f"unix:{tmp_path}/lossy.sock")
+        first, s = r.id, r.sender()
+        message = s.ask(1).message
+        r.end(kill=True)
+        d.end()
+        shutil.rmtree(d.directory / "state")
+        d.start()
+        lossy.lose = 2
+        r.start()
+        assert lossy.lose == 0
+        assert_still_the_same(r, first, s, message)
+        assert r.end() == 0
+        lossy.shutdown()
 
 
 def test_name_is_taken(discovery, receiver):
