@@ -14,9 +14,6 @@
 #include "wire/registration-json.h"
 
 #define LEAVE_TIMEOUT_USEC (2 * USEC_PER_SEC)
-/* While we wait for discovery, systemd is asked again and again for so much more time. */
-#define EXTEND_EVERY_USEC (5 * USEC_PER_SEC)
-#define EXTEND_BY_USEC    (20 * USEC_PER_SEC)
 /* Longer than the lease by what timers and a busy host may add; and what a dead holder had said last may be
  * read by discovery so much later. */
 #define DISPUTE_MARGIN_USEC (500 * USEC_PER_MSEC)
@@ -28,9 +25,8 @@ struct Register {
         HttpRequest *request; /* at most one is under way */
         Timer timer;
         void (*next)(Register *g); /* what the timer begins */
-        Timer extend;
-        unsigned failures; /* in a row */
-        char *complaint;   /* the last one that was logged */
+        unsigned failures;         /* in a row */
+        char *complaint;           /* the last one that was logged */
         uint64_t lease_usec;
         uint64_t asked;      /* when the last registration was sent; CLOCK_BOOTTIME */
         sd_id128_t previous; /* the instance that we have replaced for certain */
@@ -52,14 +48,6 @@ static void later(Register *g, uint64_t usec, void (*next)(Register *g))
 {
         g->next = next;
         (void) timer_arm_in(&g->timer, usec);
-}
-
-static void on_extend(void *userdata)
-{
-        Register *g = userdata;
-
-        loop_notify_extend(g->receiver->loop, EXTEND_BY_USEC);
-        (void) timer_arm_in(&g->extend, EXTEND_EVERY_USEC);
 }
 
 /* A discovery that comes back gives us one lease to be heard of. While its length is not known, it may be as
@@ -238,7 +226,8 @@ static void serve(Register *g)
         char id[SD_ID128_UUID_STRING_MAX], where[ADDRESS_STRING_MAX];
         Receiver *r = g->receiver;
 
-        timer_disarm(&g->extend);
+        if (!r->stopping)
+                loop_extend(r->loop, false);
         (void) sd_id128_to_uuid_string(r->info.id, id);
         journal_event(JOURNAL_REGISTERED, &(JournalFields){.receiver = r->info.name, .group = r->info.group},
                         "Registered as %s (%s) at %s", r->info.name, id,
@@ -445,7 +434,6 @@ void register_leave(Register *g, void (*left)(Receiver *r))
                         .timeout_usec = LEAVE_TIMEOUT_USEC};
 
         timer_disarm(&g->timer);
-        timer_disarm(&g->extend);
         if (g->request)
                 g->request = http_request_cancel(g->request);
         g->left = left;
@@ -488,12 +476,10 @@ int register_new(Receiver *r, Register **ret, Error *error)
         x = http_client_new(loop_event(r->loop), &g->http);
         if (x >= 0)
                 x = timer_init(&g->timer, loop_event(r->loop), "register", on_timer, g);
-        if (x >= 0)
-                x = timer_init(&g->extend, loop_event(r->loop), "extend-start", on_extend, g);
         if (x < 0)
                 return x;
         find_previous(g);
-        on_extend(g);
+        loop_extend(r->loop, true); /* while we wait for discovery */
         loop_notify_status(r->loop, "Waiting for discovery at %s", address_format(&g->server, where));
         return 0;
 }
@@ -504,7 +490,6 @@ Register *register_free(Register *g)
                 return NULL;
         http_client_free(g->http);
         timer_clear(&g->timer);
-        timer_clear(&g->extend);
         free(g->complaint);
         free(g->local_ip);
         free(g);

@@ -14,14 +14,13 @@
 #include "receiver/receiver-handler.h"
 #include "runtime/conf.h"
 
-/* A predecessor that is still stopping holds the lock; longer than it may need. */
+/* A predecessor that is still stopping holds the lock; longer than it may need unless told otherwise. */
 #define LOCK_PATIENCE_USEC (40 * USEC_PER_SEC)
 /* A disk that has hung for so long will not come back by waiting: let systemd start us again. */
 #define DISK_PATIENCE_USEC (30 * USEC_PER_SEC)
-/* What runs when we shall stop may go on for so long, and then the rest for so much longer. */
-#define STOP_PATIENCE_USEC (25 * USEC_PER_SEC)
-#define STOP_GRACE_USEC    (5 * USEC_PER_SEC)
-#define STOP_FLUSH_USEC    (2 * USEC_PER_SEC)
+/* What runs when we shall stop may go on for StopTimeoutSec=, and then the rest for so much longer. */
+#define STOP_GRACE_USEC (5 * USEC_PER_SEC)
+#define STOP_FLUSH_USEC (2 * USEC_PER_SEC)
 
 static const char *instance_of(const Receiver *r)
 {
@@ -331,9 +330,10 @@ void receiver_stop(void *userdata)
 
         r->stopping = true;
         loop_notify_stopping(r->loop);
+        loop_extend(r->loop, true);
         loop_notify_status(r->loop, "Finishing what runs");
         receiver_accept(r, false);
-        (void) timer_arm_in(&r->stop_timer, STOP_PATIENCE_USEC);
+        (void) timer_arm_in(&r->stop_timer, r->stop_timeout_usec);
         jobs_drop_queued(r);
         if (unit_job_ask(loop_event(r->loop), on_unit_job, r, &r->unit_job) < 0)
                 on_unit_job(false, r);
@@ -444,6 +444,7 @@ int receiver_reload(Receiver *r, Receiver *fresh, Error *error)
         r->failure_probability = fresh->failure_probability;
         r->plain_text = fresh->plain_text;
         r->handler_timeout_usec = fresh->handler_timeout_usec;
+        r->stop_timeout_usec = fresh->stop_timeout_usec;
         r->max_payload = fresh->max_payload;
         conns_share(r);
         jobs_run_next(r);

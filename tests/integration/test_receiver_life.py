@@ -67,6 +67,70 @@ def test_a_stop_does_not_wait_for_ever(discovery, receiver):
     r.process = None
 
 
+WAITS = "echo run$ACKGROUP_POSSIBLE_DUPLICATE >>$D/runs.$ACKGROUP_RECEIVER_NAME; while ! test -e $D/go; do sleep 0.02; done"
+
+
+def test_how_long_a_stop_waits_for_handlers(discovery, receiver, client, tmp_path):
+    """One may take its time; the other is killed, and its message comes again and is told that it may be a duplicate."""
+    d = discovery()
+    command = script(tmp_path, WAITS)
+    patient = receiver(d, "patient", "--stop-timeout", "infinity", command=command)
+    short = receiver(d, "short", "--stop-timeout", "100ms", command=command)
+    c = client(d)
+    finished, cut_off = c.send("to", "patient", "x"), c.send("to", "short", "x")
+    for name in "patient", "short":
+        wait_until(lambda: lines(tmp_path / f"runs.{name}"), "the handlers run")
+    patient.process.terminate()
+    short.process.terminate()
+    assert short.process.wait(60) == 0
+    assert "A handler has not finished in time" in short.read_log()
+    assert patient.process.poll() is None and c.state(finished) == "sent"
+    (tmp_path / "go").touch()
+    assert c.wait(finished)["attempts"] == 1
+    assert patient.process.wait(60) == 0
+    patient.process = None
+    short.start()
+    assert c.wait(cut_off)["state"] == "acked"
+    assert lines(tmp_path / "runs.patient") == ["run"] and lines(tmp_path / "runs.short") == ["run", "run1"]
+
+
+def test_how_long_a_stop_waits_is_read_again(discovery, receiver, tmp_path):
+    r = receiver(discovery(), command=script(tmp_path, "echo run >>$D/runs; sleep 1000"), start=False)
+    configuration = tmp_path / "conf"
+    configuration.write_text("[Receiver]\nStopTimeoutSec=infinity\n")
+    r.options = ["--config", configuration]
+    r.start()
+    r.sender().send(1)
+    wait_until(lambda: lines(tmp_path / "runs"), "the handler runs")
+    configuration.write_text("[Receiver]\nStopTimeoutSec=0\n")
+    r.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: "Reloaded" in r.read_log(), "it has read that")
+    assert r.end() == 0
+
+
+def test_a_stop_asks_systemd_for_its_time(discovery, receiver, tmp_path):
+    """For as long as it takes; so TimeoutStopSec= of the unit need not know of StopTimeoutSec=."""
+    path = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+        notify.bind(path)
+        notify.settimeout(60)
+        r = receiver(discovery(), "1", "--stop-timeout", "infinity", command=script(tmp_path, WAITS), start=False)
+        r.start(environment={"NOTIFY_SOCKET": path})
+        s = r.sender()
+        s.send(1)
+        wait_until(lambda: lines(tmp_path / "runs.1"), "the handler runs")
+        r.process.terminate()
+        while notify.recv(4096) != b"STOPPING=1":
+            pass
+        for _ in range(2):
+            while not notify.recv(4096).startswith(b"EXTEND_TIMEOUT_USEC="):
+                pass
+        (tmp_path / "go").touch()
+        assert s.answer().outcome == frames.ACKED
+        assert r.process.wait(60) == 0
+        r.process = None
+
+
 def test_second_signal_ends_at_once(discovery, receiver, tmp_path):
     r = receiver(discovery(), command=script(tmp_path, "echo $$ >>$D/runs; sleep 1000"))
     r.sender().send(1)
@@ -339,6 +403,7 @@ def test_sockets_from_systemd(discovery, receiver, tmp_path):
     (["--label", "x"], "x"),
     (["--listen", "tcp:0.0.0.0:0"], "AllowInsecure"),
     (["--failure-probability", "2"], "--failure-probability"),
+    (["--stop-timeout", "soon"], "--stop-timeout"),
     (["--", "/no/such/handler"], "/no/such/handler"),
 ])
 def test_bad_options(discovery, receiver, options, words):
