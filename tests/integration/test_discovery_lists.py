@@ -11,7 +11,7 @@ import uuid
 
 import pytest
 
-from conftest import BUILD, UnixConnection, wait_until
+from conftest import BUILD, UnixConnection, wait_for_changes, wait_until
 
 DISCOVERY = BUILD / "src/discovery/ackgroup-discovery"
 SANITIZED = b"__asan_init" in DISCOVERY.read_bytes()
@@ -297,6 +297,20 @@ def test_connections_of_one_address(discovery):
     held.pop().close()
     held.pop().close()
     wait_until(hold, "there is room again")
+    for connection in held:
+        connection.close()
+
+
+def test_who_waits_over_tcp_leaves_room_on_the_socket(discovery, many_descriptors):
+    """And the other way round."""
+    d = discovery("--connections-per-address", "4096")
+    path = "/v1/receivers?wait=60&since=" + d.ask("GET", "/v1/receivers")[1]["revision"]
+    held = wait_for_changes(d, path, 1024, tcp=True)
+    assert d.ask("GET", path, tcp=True)[0] == 503
+    assert d.ask("GET", path.replace("=60", "=1"))[0] == 200
+    held += wait_for_changes(d, path, 1024)
+    assert d.ask("GET", path)[0] == 503
+    assert d.ask("GET", path.replace("=60", "=0"))[0] == 200
     for connection in held:
         connection.close()
 
