@@ -150,7 +150,7 @@ static int open_store(Receiver *r, Error *error)
                 return error_set(error, x, "cannot start the warden of the handlers: %s", strerror(-x));
         x = dedup_load_identity(r->db, &r->identity);
         if (x >= 0 || x == -ENOENT)
-                x = dedup_index_new(RECEIVER_STREAMS_MAX, &r->index);
+                x = dedup_index_new(RECEIVER_STREAMS_MAX, now_usec(CLOCK_MONOTONIC), &r->index);
         if (x >= 0)
                 x = dedup_index_load(r->index, r->db);
         r->info.id = r->identity.id;
@@ -348,7 +348,7 @@ static void on_reset(DbOp *op, int result)
 
         r->reset.op.run = NULL;
         if (result >= 0)
-                result = dedup_index_new(RECEIVER_STREAMS_MAX, &empty);
+                result = dedup_index_new(RECEIVER_STREAMS_MAX, now_usec(CLOCK_MONOTONIC), &empty);
         if (result < 0) {
                 (void) log_error_errno(result, "Cannot forget the state of another receiver");
                 loop_exit(r->loop, EXIT_FAILURE);
