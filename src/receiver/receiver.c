@@ -284,19 +284,30 @@ static void leave(Receiver *r)
                 register_leave(r->registration, on_left);
 }
 
+static void lose_patience(Receiver *r)
+{
+        if (r->jobs.n_running > 0)
+                log_warning("A handler has not finished in time: it is killed, and its message comes again");
+        else
+                log_warning("An outcome has not been written or read in time: it gets a little more");
+        r->impatient = true;
+        jobs_kill(r);
+        (void) timer_arm_in(&r->stop_timer, STOP_GRACE_USEC);
+}
+
 static void on_stop_time(void *userdata)
 {
         Receiver *r = userdata;
 
-        if (r->left || r->impatient)
+        if (r->left)
                 loop_exit(r->loop, 0);
         else if (jobs_are_idle(r)) /* somebody does not read its answer, or says none */
                 leave(r);
+        else if (!r->impatient)
+                lose_patience(r);
         else {
-                log_warning("A handler has not finished in time: it is killed, and its message comes again");
-                r->impatient = true;
-                jobs_kill(r);
-                (void) timer_arm_in(&r->stop_timer, STOP_GRACE_USEC);
+                log_warning("Ending all the same: what was not answered comes again");
+                loop_exit(r->loop, 0);
         }
 }
 

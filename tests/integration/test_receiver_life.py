@@ -5,6 +5,7 @@ import http.server
 import json
 import os
 import pathlib
+import resource
 import shutil
 import signal
 import socket
@@ -92,6 +93,29 @@ def test_how_long_a_stop_waits_for_handlers(discovery, receiver, client, tmp_pat
     short.start()
     assert c.wait(cut_off)["state"] == "acked"
     assert lines(tmp_path / "runs.patient") == ["run"] and lines(tmp_path / "runs.short") == ["run", "run1"]
+
+
+def test_a_stop_while_an_outcome_cannot_be_written(discovery, receiver, tmp_path):
+    """No handler is blamed; when the disk takes it, it is answered, and discovery is told as ever."""
+    d = discovery()
+    r = receiver(d, "r1", "--stop-timeout", "100ms", start=False, command=script(tmp_path, "head -c 60000 /dev/zero"))
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # inherited: a write beyond the limit fails instead
+    r.start()
+    signal.signal(signal.SIGXFSZ, before)
+    s = r.sender()
+    assert s.ask(1).outcome == frames.ACKED
+    limits = resource.prlimit(r.process.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(r.process.pid, resource.RLIMIT_FSIZE, (16384, limits[1]))  # room for the log only
+    s.send(2)
+    wait_until(lambda: "cannot record" in r.read_log(), "the record fails")
+    r.process.terminate()
+    wait_until(lambda: "in time" in r.read_log(), "the time of the stop is over")
+    assert "A handler" not in r.read_log()
+    resource.prlimit(r.process.pid, resource.RLIMIT_FSIZE, limits)
+    assert s.answer().outcome == frames.ACKED
+    assert r.process.wait(60) == 0
+    r.process = None
+    assert d.ask("GET", "/v1/receivers")[1]["receivers"] == []
 
 
 def test_how_long_a_stop_waits_is_read_again(discovery, receiver, tmp_path):
