@@ -23,6 +23,8 @@ struct Resolver {
         char next[NAME_MAX_LENGTH + 1];     /* the page of it that is due */
         uint64_t generation;
         unsigned failures;
+        unsigned refused; /* requests in a row that discovery had no room for */
+        bool poll;        /* so the next one does not wait there */
 };
 
 static void ask(void *userdata);
@@ -161,17 +163,31 @@ static void take_page(Resolver *v, ReceiverList *list)
                 drop_others(v);
 }
 
-static void retry(Resolver *v, const char *reason)
+static void ask_later(Resolver *v, unsigned failures)
 {
         uint64_t random = 0;
 
+        (void) !getentropy(&random, sizeof random);
+        (void) timer_arm_in(&v->timer, backoff_delay(&BACKOFF_CONNECT, failures, random));
+}
+
+/* It answers, so what is known stays true; only what changes is heard of later. */
+static void on_no_room(Resolver *v)
+{
+        if (v->refused++ == 0)
+                log_info("Discovery has no room to wait for changes: asking it from time to time");
+        v->poll = true;
+        ask_later(v, v->refused);
+}
+
+static void retry(Resolver *v, const char *reason)
+{
         if (v->failures++ == 0)
                 journal_event(JOURNAL_DISCOVERY_LOST, &(JournalFields){.reason = reason},
                                 "Discovery does not answer (%s); the receivers that are known keep getting "
                                 "messages",
                                 reason);
-        (void) !getentropy(&random, sizeof random);
-        (void) timer_arm_in(&v->timer, backoff_delay(&BACKOFF_CONNECT, v->failures, random));
+        ask_later(v, v->failures);
         v->revision[0] = v->next[0] = '\0';
         set_state(v->client, DISCOVERY_UNREACHABLE);
 }
@@ -189,6 +205,10 @@ static void on_answer(int status, const char *body, size_t size, const char *loc
                 (void) timer_arm_in(&v->timer, 0);
                 return;
         }
+        if (status == 503 && v->revision[0]) {
+                on_no_room(v);
+                return;
+        }
         if (status != 200) {
                 _cleanup_free_ char *text = status > 0 ? str_format("HTTP status %d", status) : NULL;
                 return retry(v, text ?: error->text);
@@ -198,6 +218,9 @@ static void on_answer(int status, const char *body, size_t size, const char *loc
         if (v->failures > 0)
                 journal_event(JOURNAL_DISCOVERY_BACK, &(JournalFields){}, "Discovery answers again");
         v->failures = 0;
+        if (!v->poll)
+                v->refused = 0;
+        v->poll = false;
         if (!list.next[0]) /* else who is not listed yet may still be */
                 set_state(v->client, DISCOVERY_REACHABLE);
         bool news = !str_equal(v->revision, list.revision);
@@ -220,7 +243,7 @@ static char *path_of(const Resolver *v)
                 return str_format("/v1/receivers?after=%s", v->next);
         if (v->revision[0])
                 return str_format("/v1/receivers?changes=%s&since=%s&wait=%u", v->revision, v->revision,
-                                WAIT_SECONDS);
+                                v->poll ? 0 : WAIT_SECONDS);
         return strdup("/v1/receivers");
 }
 

@@ -25,7 +25,7 @@ void api_json(HttpExchange *x, unsigned status, cJSON *json)
         http_reply(x, text ? status : 503, text);
 }
 
-void api_error(HttpExchange *x, unsigned status, const char *code, const char *field, const char *message)
+static cJSON *error_json(const char *code, const char *field, const char *message)
 {
         cJSON *json = cJSON_CreateObject(), *error = cJSON_AddObjectToObject(json, "error");
 
@@ -33,7 +33,12 @@ void api_error(HttpExchange *x, unsigned status, const char *code, const char *f
         (void) (str_empty(field) ? cJSON_AddNullToObject(error, "field")
                                  : cJSON_AddStringToObject(error, "field", field));
         (void) cJSON_AddStringToObject(error, "message", message);
-        api_json(x, status, json);
+        return json;
+}
+
+void api_error(HttpExchange *x, unsigned status, const char *code, const char *field, const char *message)
+{
+        api_json(x, status, error_json(code, field, message));
 }
 
 bool api_may_register(Discovery *d, HttpExchange *x)
@@ -44,31 +49,64 @@ bool api_may_register(Discovery *d, HttpExchange *x)
         return false;
 }
 
-/* Answers 401 or 403 itself. */
-static bool token_fits(HttpExchange *x, const Lease *l)
+typedef struct Refusal {
+        unsigned status;
+        const char *code, *field, *message;
+} Refusal;
+
+static const Refusal token_missing = {
+                401, "token-missing", NULL, "the token of the registration is missing"};
+static const Refusal token_wrong = {
+                403, "token-wrong", NULL, "the token is not the one of the registration"};
+static const Refusal id_alive = {409, "id-alive", "id", "this id is alive at another instance"};
+
+/* NULL: it fits. */
+static const Refusal *check_token(const HttpExchange *x, const Lease *l)
 {
         const char *text = http_bearer(x);
         sd_id128_t token;
 
-        if (!text) {
-                api_error(x, 401, "token-missing", NULL, "the token of the registration is missing");
-                return false;
-        }
-        if (!sd_id128_is_null(l->token) && sd_id128_from_string(text, &token) >= 0 &&
-                        sd_id128_equal(token, l->token))
-                return true;
-        api_error(x, 403, "token-wrong", NULL, "the token is not the one of the registration");
-        return false;
+        if (!text)
+                return &token_missing;
+        if (sd_id128_is_null(l->token) || sd_id128_from_string(text, &token) < 0 ||
+                        !sd_id128_equal(token, l->token))
+                return &token_wrong;
+        return NULL;
 }
 
-static bool may_take_id(HttpExchange *x, const Lease *old, const ReceiverInfo *info, sd_id128_t previous)
+/* Answers 401 or 403 itself. */
+static bool token_fits(HttpExchange *x, const Lease *l)
 {
-        if (!token_fits(x, old))
-                return false;
-        if (sd_id128_equal(old->instance, info->instance) || sd_id128_equal(old->instance, previous))
-                return true;
-        api_error(x, 409, "id-alive", "id", "this id is alive at another instance");
-        return false;
+        const Refusal *r = check_token(x, l);
+
+        if (r)
+                api_error(x, r->status, r->code, r->field, r->message);
+        return !r;
+}
+
+/* Whether the holder speaks tells a copy of a living receiver from the successor of a dead one. */
+static void refuse_id(Discovery *d, HttpExchange *x, const Lease *holder, const Refusal *r)
+{
+        cJSON *json = error_json(r->code, r->field, r->message);
+        uint64_t heard = book_heard(d, holder);
+
+        if (heard > 0)
+                (void) cJSON_AddNumberToObject(cJSON_GetObjectItemCaseSensitive(json, "error"),
+                                "heard_ms_ago",
+                                (double) ((now_usec(CLOCK_BOOTTIME) - heard) / USEC_PER_MSEC));
+        api_json(x, r->status, json);
+}
+
+static bool may_take_id(Discovery *d, HttpExchange *x, const Lease *old, const ReceiverInfo *info,
+                sd_id128_t previous)
+{
+        const Refusal *r = check_token(x, old);
+
+        if (!r && !sd_id128_equal(old->instance, info->instance) && !sd_id128_equal(old->instance, previous))
+                r = &id_alive;
+        if (r)
+                refuse_id(d, x, old, r);
+        return !r;
 }
 
 /* Texts that hardly ever change are made once. */
@@ -118,7 +156,7 @@ static void register_info(Discovery *d, HttpExchange *x, ReceiverInfo *info, sd_
         bool new = !old;
         sd_id128_t token;
 
-        if (old && !may_take_id(x, old, info, previous))
+        if (old && !may_take_id(d, x, old, info, previous))
                 return;
         if (holder && holder != old)
                 return api_error(x, 409, "name-taken", "name", "another live receiver has this name");

@@ -51,6 +51,11 @@ uint64_t book_due(const Discovery *d, const Lease *l)
         return MAX(lease_due(l), d->fresh_until);
 }
 
+uint64_t book_heard(const Discovery *d, const Lease *l)
+{
+        return l->renewed > d->loaded ? l->renewed : 0;
+}
+
 static void arm_expiry(Discovery *d)
 {
         HeapItem *first = heap_first(&d->expiry);
@@ -286,7 +291,10 @@ static int on_stored(uint64_t row, sd_id128_t id, sd_id128_t token, const char *
 
 int book_load(Discovery *d)
 {
-        return registry_load(d->db, on_stored, d);
+        int r = registry_load(d->db, on_stored, d);
+
+        d->loaded = now_usec(CLOCK_BOOTTIME);
+        return r;
 }
 
 int book_init(Discovery *d)

@@ -16,5 +16,7 @@ int book_put(Discovery *d, const ReceiverInfo *info, sd_id128_t token, Lease **r
 void book_remove(Discovery *d, Lease *l);
 void book_drain(Discovery *d, Lease *l, bool drain);   /* clients shall send it nothing new */
 uint64_t book_due(const Discovery *d, const Lease *l); /* when it ends without a heartbeat; CLOCK_BOOTTIME */
+/* When its receiver itself spoke last; CLOCK_BOOTTIME, 0: not since our start. */
+uint64_t book_heard(const Discovery *d, const Lease *l);
 /* A heartbeat: costs the same however many there are. */
 void book_renew(Discovery *d, Lease *l);

@@ -10,7 +10,8 @@
 struct Waiter {
         HttpExchange *exchange;
         Group *group;
-        bool told; /* it is due because of a change */
+        bool local; /* over a Unix socket */
+        bool told;  /* it is due because of a change */
         HeapItem deadline;
         Waiter *prev, *next;
 };
@@ -21,7 +22,7 @@ static void answer(Discovery *d, Waiter *w)
 
         heap_remove(&d->deadlines, &w->deadline);
         DL_DELETE(w->group->waiters, w);
-        d->n_waiters--;
+        d->n_waiters[w->local]--;
         if (list_parse_query(d, w->exchange, &q))
                 list_answer(d, w->exchange, &q);
         group_release(d, w->group);
@@ -62,26 +63,28 @@ void watch_clear(Discovery *d)
         timer_clear(&d->deadline_timer);
 }
 
+/* Anyone on the host may connect to loopback: what waits there leaves room for who may use the socket. */
 int watch_add(Discovery *d, HttpExchange *x, const ListQuery *q)
 {
         Group *g = q->group ? group_get(d, q->group) : &d->all;
+        bool local = http_is_local(x), room = d->n_waiters[local] < WAITERS_MAX;
         int r = -ENOMEM;
 
         if (!g)
                 return -EINVAL;
-        Waiter *w = d->n_waiters < WAITERS_MAX ? calloc(1, sizeof *w) : NULL;
+        Waiter *w = room ? calloc(1, sizeof *w) : NULL;
         if (w) {
-                *w = (Waiter){.exchange = x, .group = g};
+                *w = (Waiter){.exchange = x, .group = g, .local = local};
                 heap_item_init(&w->deadline);
                 r = heap_put(&d->deadlines, &w->deadline, now_usec(CLOCK_BOOTTIME) + q->wait_usec);
         }
         if (r < 0) {
                 free(w);
                 group_release(d, g);
-                return d->n_waiters < WAITERS_MAX ? r : -ENOSPC;
+                return room ? r : -ENOSPC;
         }
         DL_APPEND(g->waiters, w);
-        d->n_waiters++;
+        d->n_waiters[local]++;
         if (heap_first(&d->deadlines) == &w->deadline)
                 arm(d);
         return 0;
@@ -90,7 +93,8 @@ int watch_add(Discovery *d, HttpExchange *x, const ListQuery *q)
 void watch_changed(Discovery *d, Group *g)
 {
         Waiter *w = g->waiters ? g->waiters->prev : NULL; /* the newest */
-        uint64_t due = w ? now_usec(CLOCK_BOOTTIME) + d->n_waiters * ANSWER_USEC : 0;
+        size_t n = d->n_waiters[0] + d->n_waiters[1];
+        uint64_t due = w ? now_usec(CLOCK_BOOTTIME) + n * ANSWER_USEC : 0;
 
         if (!w || w->told)
                 return;

@@ -15,7 +15,7 @@
 #include "store/registry.h"
 
 #define LEASES_MAX  2000000u
-#define WAITERS_MAX 1024u
+#define WAITERS_MAX 1024u  /* over Unix sockets, and as many over TCP */
 #define GONE_MAX    65536u /* receivers that left and are remembered, for those who ask what changed */
 
 /* A receiver that left, or only this group. */
@@ -50,6 +50,7 @@ struct Discovery {
         Heap expiry;
         Timer expiry_timer;
         uint64_t fresh_until; /* no lease ends before; CLOCK_BOOTTIME */
+        uint64_t loaded;      /* when the registry was read: what was renewed until then nobody said */
 
         Gone *gone; /* a ring, the next one at n_gone % GONE_MAX */
         uint64_t n_gone;
@@ -67,7 +68,7 @@ struct Discovery {
         bool saving;
         Timer save_timer;
 
-        size_t n_waiters;
+        size_t n_waiters[2]; /* [1]: over Unix sockets */
         Heap deadlines;
         Timer deadline_timer;
 };

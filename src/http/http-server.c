@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <microhttpd.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -41,6 +42,7 @@ struct HttpServer {
         HttpService service;
         HttpExchange *suspended, *idle;
         size_t n_idle;
+        unsigned n_loopback; /* connections from this host over TCP */
 };
 
 static void log_nothing(void *userdata, const char *format, va_list ap)
@@ -358,6 +360,46 @@ static void on_completed(void *userdata, struct MHD_Connection *connection, void
         *exchange = NULL;
 }
 
+/* All of loopback is one address: whoever is on the host may take any of them. */
+static bool is_loopback(const struct sockaddr *address)
+{
+        const struct sockaddr_in *v4 = (const void *) address;
+        const struct sockaddr_in6 *v6 = (const void *) address;
+
+        switch (address->sa_family) {
+        case AF_INET:
+                return ntohl(v4->sin_addr.s_addr) >> IN_CLASSA_NSHIFT == IN_LOOPBACKNET;
+        case AF_INET6:
+                return IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr) ||
+                       (IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr) && v6->sin6_addr.s6_addr[12] == IN_LOOPBACKNET);
+        default:
+                return false;
+        }
+}
+
+/* MHD counts each address by itself; what there is of loopback is counted here. */
+static enum MHD_Result on_accept(void *userdata, const struct sockaddr *address, socklen_t size)
+{
+        const HttpServer *s = userdata;
+        const unsigned max = s->service.connections_per_address;
+
+        return max == 0 || s->n_loopback < max || !is_loopback(address) ? MHD_YES : MHD_NO;
+}
+
+static void on_connection(void *userdata, struct MHD_Connection *connection, void **counted,
+                enum MHD_ConnectionNotificationCode code)
+{
+        const union MHD_ConnectionInfo *info =
+                        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+        HttpServer *s = userdata;
+
+        if (code == MHD_CONNECTION_NOTIFY_STARTED && info && is_loopback(info->client_addr)) {
+                s->n_loopback++;
+                *counted = s;
+        } else if (code == MHD_CONNECTION_NOTIFY_CLOSED && *counted)
+                s->n_loopback--;
+}
+
 /* Connections have it from their listener. Left to grow by itself it took megabytes for each, which the
  * reader then finds cold: half the rate. The kernel doubles it. */
 static void bound_unsent(int listener)
@@ -381,12 +423,13 @@ int http_server_new(sd_event *event, int fd, const HttpService *service, HttpSer
         if (copy < 0)
                 return -errno;
         bound_unsent(copy);
-        s->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL,
-                        NULL, on_request, s, MHD_OPTION_EXTERNAL_LOGGER, log_nothing, NULL,
-                        MHD_OPTION_LISTEN_SOCKET, copy, MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,
-                        MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-                        (size_t) CONNECTION_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT, CONNECTION_TIMEOUT,
-                        MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, /* the loop ignores it; else no sendfile() */
+        s->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0,
+                        on_accept, s, on_request, s, MHD_OPTION_NOTIFY_CONNECTION, on_connection, s,
+                        MHD_OPTION_EXTERNAL_LOGGER, log_nothing, NULL, MHD_OPTION_LISTEN_SOCKET, copy,
+                        MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_CONNECTION_LIMIT,
+                        CONNECTIONS_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t) CONNECTION_MEMORY,
+                        MHD_OPTION_CONNECTION_TIMEOUT, CONNECTION_TIMEOUT, MHD_OPTION_SIGPIPE_HANDLED_BY_APP,
+                        1, /* the loop ignores it; else no sendfile() */
                         MHD_OPTION_PER_IP_CONNECTION_LIMIT, service->connections_per_address,
                         MHD_OPTION_END);
         if (!s->daemon)

@@ -20,6 +20,8 @@
 #define STREAM_WINDOW           1024u /* unsettled sequences of one (stream, receiver) above the low mark */
 #define RECEIVER_STREAMS_MAX    4096u /* streams one receiver remembers */
 #define CONNECTIONS_DEFAULT_MAX 1024u /* of one receiver */
+#define STREAM_SILENT_USEC                                                                                  \
+        (24 * 3600 * USEC_PER_SEC) /* a sender that is silent for so long may be forgotten for a new one */
 
 #define MEMORY_BYTES_MAX ((size_t) 64 << 20) /* payloads of messages that are not on disk */
 #define INSERTING_BYTES_MAX                                                                                 \

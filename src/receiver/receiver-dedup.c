@@ -28,6 +28,7 @@ struct StreamState {
         Index entries;
         size_t in_progress;
         uint64_t conn; /* who spoke of it last */
+        uint64_t used; /* when; 0: not since the index was made */
         UT_hash_handle hh;
 };
 
@@ -37,16 +38,18 @@ struct DedupIndex {
         StreamState *last; /* that was made or used: the next message is mostly of the same one */
         size_t max_streams;
         size_t n_entries;
+        uint64_t made;
         uint64_t seed; /* sequences are chosen by senders */
 };
 
-int dedup_index_new(size_t max_streams, DedupIndex **ret)
+int dedup_index_new(size_t max_streams, uint64_t now, DedupIndex **ret)
 {
         DedupIndex *d = calloc(1, sizeof *d);
         if (!d)
                 return -ENOMEM;
         (void) !getentropy(&d->seed, sizeof d->seed);
         d->max_streams = max_streams;
+        d->made = now;
         *ret = d;
         return 0;
 }
@@ -175,13 +178,18 @@ int dedup_index_load(DedupIndex *d, Db *db)
         return dedup_load(db, &(DedupLoad){.settled = load_settled, .record = load_record, .userdata = d});
 }
 
+bool dedup_index_is_full(const DedupIndex *d)
+{
+        return HASH_COUNT(d->streams) >= d->max_streams;
+}
+
 DedupVerdict dedup_index_judge(const DedupIndex *d, sd_id128_t stream, uint64_t sequence, sd_id128_t message,
                 uint32_t attempt, DedupRecord *ret_record)
 {
         const StreamState *s = find_stream(d, stream);
 
         if (!s) {
-                if (HASH_COUNT(d->streams) >= d->max_streams)
+                if (dedup_index_is_full(d))
                         return DEDUP_TOO_MANY;
                 return sequence > STREAM_WINDOW ? DEDUP_OUT_OF_WINDOW : DEDUP_RUN;
         }
@@ -302,7 +310,7 @@ int dedup_index_settle(
 {
         int r;
 
-        if (!find_stream(d, stream) && HASH_COUNT(d->streams) >= d->max_streams)
+        if (!find_stream(d, stream) && dedup_index_is_full(d))
                 return -ENOSPC;
         StreamState *s = make_stream(d, stream);
         if (!s)
@@ -332,24 +340,47 @@ int dedup_index_forget(DedupIndex *d, sd_id128_t stream)
         return 0;
 }
 
-void dedup_index_used(DedupIndex *d, sd_id128_t stream, uint64_t conn)
+void dedup_index_used(DedupIndex *d, sd_id128_t stream, uint64_t conn, uint64_t now)
 {
         StreamState *s = find_stream(d, stream);
 
         if (s)
-                s->conn = conn;
+                s->conn = conn, s->used = now;
 }
 
-bool dedup_index_evict(DedupIndex *d, DedupInUse in_use, void *userdata, sd_id128_t *ret)
+static bool is_silent(const DedupIndex *d, const StreamState *s, uint64_t now)
 {
+        return now >= usec_add(MAX(s->used, d->made), STREAM_SILENT_USEC);
+}
+
+static StreamState *find_spare(DedupIndex *d, uint64_t now, DedupInUse in_use, void *userdata)
+{
+        StreamState *silent = NULL;
+
         for (StreamState *s = d->streams; s; s = s->hh.next) {
-                if (s->entries.n_items > 0 || s->in_progress > 0 || in_use(s->id, s->conn, userdata))
+                const bool settled = s->entries.n_items == 0;
+
+                if (s->in_progress > 0 || !(settled || is_silent(d, s, now)) ||
+                                in_use(s->id, s->conn, userdata))
                         continue;
-                *ret = s->id;
-                drop_stream(d, s);
-                return true;
+                if (settled)
+                        return s;
+                if (!silent || s->used < silent->used)
+                        silent = s;
         }
-        return false;
+        return silent;
+}
+
+int dedup_index_evict(DedupIndex *d, uint64_t now, DedupInUse in_use, void *userdata, sd_id128_t *ret)
+{
+        StreamState *s = find_spare(d, now, in_use, userdata);
+
+        if (!s)
+                return -ENOENT;
+        const int n = (int) s->entries.n_items; /* a window of them at most */
+        *ret = s->id;
+        drop_stream(d, s);
+        return n;
 }
 
 size_t dedup_index_entries(const DedupIndex *d)

@@ -22,7 +22,8 @@ typedef enum DedupVerdict {
         DEDUP_TOO_MANY,      /* no room for another stream: answer busy */
 } DedupVerdict;
 
-int dedup_index_new(size_t max_streams, DedupIndex **ret);
+/* Silence of streams counts from `now` on; any clock, the same everywhere. */
+int dedup_index_new(size_t max_streams, uint64_t now, DedupIndex **ret);
 DedupIndex *dedup_index_free(DedupIndex *d);
 DEFINE_CLEANUP(DedupIndex *, dedup_index_free)
 
@@ -58,13 +59,16 @@ int dedup_index_settle(
 /* -EBUSY while something of the stream is in progress; 0 also when nothing is known of it. */
 int dedup_index_forget(DedupIndex *d, sd_id128_t stream);
 
-/* Who spoke of a stream last. */
-void dedup_index_used(DedupIndex *d, sd_id128_t stream, uint64_t conn);
+/* Who spoke of a stream last, and when. */
+void dedup_index_used(DedupIndex *d, sd_id128_t stream, uint64_t conn, uint64_t now);
 
 /* Makes room for another stream: forgets the oldest of which there is nothing but what is settled, and that
  * is not `in_use`. Its sender says what is settled before it sends, should it come back, so nothing is
- * forgotten that could be needed. False: there is none. *ret is to be forgotten on disk, too. */
+ * forgotten that could be needed. Where there is none, the one that has been silent longest, for
+ * STREAM_SILENT_USEC at least: what its sender repeats then runs again. How many outcomes were forgotten
+ * with it, or -ENOENT: there is none. *ret is to be forgotten on disk, too. */
 typedef bool (*DedupInUse)(sd_id128_t stream, uint64_t conn, void *userdata);
-bool dedup_index_evict(DedupIndex *d, DedupInUse in_use, void *userdata, sd_id128_t *ret);
+int dedup_index_evict(DedupIndex *d, uint64_t now, DedupInUse in_use, void *userdata, sd_id128_t *ret);
 
+bool dedup_index_is_full(const DedupIndex *d); /* of streams */
 size_t dedup_index_entries(const DedupIndex *d);

@@ -203,6 +203,11 @@ static Job *job_new(Receiver *r, const Sender *sender, const MessageFrame *m)
         return job;
 }
 
+static void note_use(Receiver *r, sd_id128_t stream, const Sender *sender)
+{
+        dedup_index_used(r->index, stream, sender->conn, loop_now(r->loop, CLOCK_MONOTONIC));
+}
+
 /* A job with a place in the memory of outcomes; NULL when out of memory. */
 static Job *job_begin(Receiver *r, const Sender *sender, const MessageFrame *m)
 {
@@ -215,6 +220,7 @@ static Job *job_begin(Receiver *r, const Sender *sender, const MessageFrame *m)
                 job_free(job);
                 return NULL;
         }
+        note_use(r, m->stream, sender);
         return job;
 }
 
@@ -300,7 +306,7 @@ int job_message(Receiver *r, const Sender *sender, const MessageFrame *m, Error 
                                 r->index, m->stream, m->sequence, m->message, m->attempt, &record);
         if (verdict == DEDUP_OUT_OF_WINDOW)
                 return out_of_window(m, error);
-        dedup_index_used(r->index, m->stream, sender->conn);
+        note_use(r, m->stream, sender);
         if (verdict != DEDUP_RUN || have_room(r))
                 log_arrival(r, sender, m, verdict);
         switch (verdict) {
@@ -372,6 +378,7 @@ int job_cancel(Receiver *r, const Sender *sender, const CancelFrame *f, Error *e
 
         if (verdict == DEDUP_OUT_OF_WINDOW)
                 return out_of_window(&m, error);
+        note_use(r, f->stream, sender);
         if (verdict == DEDUP_RECORDED && record.outcome == OUTCOME_FAILED && record.attempt < UINT32_MAX) {
                 m.attempt = record.attempt + 1;
                 verdict = DEDUP_RUN;

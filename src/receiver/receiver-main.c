@@ -25,6 +25,7 @@ static const ConfItem items[] = {
                 ITEM("FailureProbability", CONF_PROBABILITY, failure_probability),
                 ITEM("PlainText", CONF_BOOL, plain_text),
                 ITEM("HandlerTimeoutSec", CONF_DURATION, handler_timeout_usec),
+                ITEM("StopTimeoutSec", CONF_DURATION, stop_timeout_usec),
                 BOUNDED("MaxPayload", CONF_SIZE, max_payload, 1, PAYLOAD_MAX),
                 ITEM("AllowInsecure", CONF_BOOL, allow_insecure),
                 ITEM("Exec", CONF_WORDS, command),
@@ -48,6 +49,7 @@ static const Option rows[] = {
                 {"failure-probability", "FailureProbability", OPTION_VALUE},
                 {"plain-text", "PlainText", OPTION_FLAG},
                 {"handler-timeout", "HandlerTimeoutSec", OPTION_VALUE},
+                {"stop-timeout", "StopTimeoutSec", OPTION_VALUE},
                 {"max-payload", "MaxPayload", OPTION_VALUE},
                 {"allow-insecure", "AllowInsecure", OPTION_FLAG},
                 {},
@@ -72,6 +74,7 @@ static const char help[] =
                 "  --failure-probability P     withhold so many acks on purpose, to see retries\n"
                 "  --plain-text[=BOOL]         take bare text too, which may run twice\n"
                 "  --handler-timeout SEC       a handler is killed after this (1h)\n"
+                "  --stop-timeout SEC          and so long after a stop, if it still runs (25s)\n"
                 "  --max-payload BYTES         largest message (1M)\n"
                 "  --allow-insecure            listen beyond loopback without TLS\n"
                 "\n"
@@ -106,6 +109,7 @@ static void set_defaults(Receiver *r)
                         .concurrency = 1,
                         .queue = 64,
                         .handler_timeout_usec = 3600 * USEC_PER_SEC,
+                        .stop_timeout_usec = 25 * USEC_PER_SEC,
                         .max_payload = PAYLOAD_DEFAULT_MAX,
                         .warden_pidfd = -1,
         };

@@ -14,10 +14,8 @@
 #include "wire/registration-json.h"
 
 #define LEAVE_TIMEOUT_USEC (2 * USEC_PER_SEC)
-/* While we wait for discovery, systemd is asked again and again for so much more time. */
-#define EXTEND_EVERY_USEC (5 * USEC_PER_SEC)
-#define EXTEND_BY_USEC    (20 * USEC_PER_SEC)
-/* Longer than the lease by what timers and a busy host may add. */
+/* Longer than the lease by what timers and a busy host may add; and what a dead holder had said last may be
+ * read by discovery so much later. */
 #define DISPUTE_MARGIN_USEC (500 * USEC_PER_MSEC)
 
 struct Register {
@@ -27,13 +25,13 @@ struct Register {
         HttpRequest *request; /* at most one is under way */
         Timer timer;
         void (*next)(Register *g); /* what the timer begins */
-        Timer extend;
-        unsigned failures; /* in a row */
-        char *complaint;   /* the last one that was logged */
+        unsigned failures;         /* in a row */
+        char *complaint;           /* the last one that was logged */
         uint64_t lease_usec;
-        sd_id128_t previous;    /* the instance that we have replaced for certain */
-        uint64_t dispute_until; /* 0: nobody else has our id */
-        char *local_ip; /* by which discovery is reached; "" over a Unix socket, NULL: not known yet */
+        uint64_t asked;      /* when the last registration was sent; CLOCK_BOOTTIME */
+        sd_id128_t previous; /* the instance that we have replaced for certain */
+        uint64_t dispute;    /* since when our id is another's; 0: it is not */
+        char *local_ip;      /* by which discovery is reached; "" over a Unix socket, NULL: not known yet */
         bool registered;
         DedupIdentityOp store;
         void (*left)(Receiver *r);
@@ -50,14 +48,6 @@ static void later(Register *g, uint64_t usec, void (*next)(Register *g))
 {
         g->next = next;
         (void) timer_arm_in(&g->timer, usec);
-}
-
-static void on_extend(void *userdata)
-{
-        Register *g = userdata;
-
-        loop_notify_extend(g->receiver->loop, EXTEND_BY_USEC);
-        (void) timer_arm_in(&g->extend, EXTEND_EVERY_USEC);
 }
 
 /* A discovery that comes back gives us one lease to be heard of. While its length is not known, it may be as
@@ -236,7 +226,8 @@ static void serve(Register *g)
         char id[SD_ID128_UUID_STRING_MAX], where[ADDRESS_STRING_MAX];
         Receiver *r = g->receiver;
 
-        timer_disarm(&g->extend);
+        if (!r->stopping)
+                loop_extend(r->loop, false);
         (void) sd_id128_to_uuid_string(r->info.id, id);
         journal_event(JOURNAL_REGISTERED, &(JournalFields){.receiver = r->info.name, .group = r->info.group},
                         "Registered as %s (%s) at %s", r->info.name, id,
@@ -282,7 +273,7 @@ static void accept_identity(Register *g, const Registered *registered)
 
         g->registered = true;
         g->failures = 0;
-        g->dispute_until = 0;
+        g->dispute = 0;
         g->previous = SD_ID128_NULL;
         g->lease_usec = registered->lease_usec;
         r->disputed = false;
@@ -317,7 +308,7 @@ static void on_status(int status, const char *body, size_t size, const char *loc
                 return;
         }
         (void) str_replace(&g->local_ip, local_ip);
-        if (!g->receiver->disputed || g->dispute_until > 0) {
+        if (g->dispute == 0) {
                 register_begin(g);
                 return;
         }
@@ -325,9 +316,7 @@ static void on_status(int status, const char *body, size_t size, const char *loc
                     "end",
                         format_duration(lease, g->lease_usec));
         loop_notify_status(g->receiver->loop, "Waiting for discovery: our id is alive at another instance");
-        g->dispute_until = usec_add(now_usec(CLOCK_BOOTTIME), usec_add(g->lease_usec, DISPUTE_MARGIN_USEC));
-        g->next = register_begin;
-        (void) timer_arm_at(&g->timer, g->dispute_until);
+        later(g, usec_add(g->lease_usec, DISPUTE_MARGIN_USEC), register_begin);
 }
 
 static void ask_status(Register *g)
@@ -337,22 +326,23 @@ static void ask_status(Register *g)
         request(g, &call, on_status, register_begin);
 }
 
-/* Somebody else holds our id. A holder that has died leaves within one lease. */
-static void on_dispute(Register *g)
+/* Somebody else holds our id. A holder that has died leaves within one lease, or later when discovery made
+ * all leases fresh meanwhile; one that was heard since then lives. */
+static void on_dispute(Register *g, uint64_t heard_usec)
 {
         Receiver *r = g->receiver;
         char id[SD_ID128_UUID_STRING_MAX];
 
         r->disputed = true;
-        if (g->dispute_until == 0) {
+        if (g->dispute == 0 || usec_add(heard_usec, DISPUTE_MARGIN_USEC) >= g->asked - g->dispute) {
+                g->dispute = g->dispute ?: now_usec(CLOCK_BOOTTIME);
                 ask_status(g);
                 return;
         }
-        log_warning("The id %s is still alive at another instance, so this state directory is a copy of "
-                    "its: "
-                    "forgetting it and taking a fresh id",
+        log_warning("The id %s is alive at another instance, which discovery has heard, so this state "
+                    "directory is a copy of its: forgetting it and taking a fresh id",
                         sd_id128_to_uuid_string(r->identity.id, id));
-        g->dispute_until = 0;
+        g->dispute = 0;
         g->previous = SD_ID128_NULL;
         receiver_become_new(r);
 }
@@ -364,7 +354,7 @@ static void on_refused(Register *g, int status, const char *body, size_t size)
         api_error_parse(body, size, &e);
         if (str_equal(e.code, "id-alive") || str_equal(e.code, "token-wrong") ||
                         str_equal(e.code, "token-missing")) {
-                on_dispute(g);
+                on_dispute(g, e.heard_usec);
                 return;
         }
         _cleanup_free_ char *why =
@@ -376,6 +366,13 @@ static void on_refused(Register *g, int status, const char *body, size_t size)
         try_later(g, register_begin, why ?: "out of memory");
 }
 
+/* Should discovery have taken it, then the holder that it has heard is us. */
+static void lost(Register *g, const char *why)
+{
+        g->dispute = 0;
+        unreachable(g, register_begin, why);
+}
+
 static void on_registered(int status, const char *body, size_t size, const char *local_ip,
                 const Error *error, void *userdata)
 {
@@ -385,11 +382,11 @@ static void on_registered(int status, const char *body, size_t size, const char 
 
         g->request = NULL;
         if (status < 0)
-                unreachable(g, register_begin, error->text);
+                lost(g, error->text);
         else if (status != 200 && status != 201)
                 on_refused(g, status, body, size);
         else if (registered_parse(body, size, &registered, &e) < 0)
-                unreachable(g, register_begin, e.error.text);
+                lost(g, e.error.text);
         else
                 accept_identity(g, &registered);
 }
@@ -410,6 +407,7 @@ void register_begin(Register *g)
         r->info.id = r->identity.id;
         _cleanup_free_ char *body = registration_print(&r->info, g->previous);
         HttpCall call = {.method = "POST", .path = "/v1/receivers", .token = token_of(g), .body = body};
+        g->asked = now_usec(CLOCK_BOOTTIME);
         if (body)
                 request(g, &call, on_registered, register_begin);
         else
@@ -436,7 +434,6 @@ void register_leave(Register *g, void (*left)(Receiver *r))
                         .timeout_usec = LEAVE_TIMEOUT_USEC};
 
         timer_disarm(&g->timer);
-        timer_disarm(&g->extend);
         if (g->request)
                 g->request = http_request_cancel(g->request);
         g->left = left;
@@ -479,12 +476,10 @@ int register_new(Receiver *r, Register **ret, Error *error)
         x = http_client_new(loop_event(r->loop), &g->http);
         if (x >= 0)
                 x = timer_init(&g->timer, loop_event(r->loop), "register", on_timer, g);
-        if (x >= 0)
-                x = timer_init(&g->extend, loop_event(r->loop), "extend-start", on_extend, g);
         if (x < 0)
                 return x;
         find_previous(g);
-        on_extend(g);
+        loop_extend(r->loop, true); /* while we wait for discovery */
         loop_notify_status(r->loop, "Waiting for discovery at %s", address_format(&g->server, where));
         return 0;
 }
@@ -495,7 +490,6 @@ Register *register_free(Register *g)
                 return NULL;
         http_client_free(g->http);
         timer_clear(&g->timer);
-        timer_clear(&g->extend);
         free(g->complaint);
         free(g->local_ip);
         free(g);

@@ -93,6 +93,8 @@ static bool forget(Settle *s)
 
         if (dedup_index_forget(r->index, s->stream) < 0)
                 return false;
+        if (!dedup_index_is_full(r->index))
+                r->settles.full = false;
         dedup_forget_op_init(&s->forget);
         s->forget.op.done = on_forgotten;
         s->forget.stream = s->stream;
@@ -162,15 +164,33 @@ static void on_evicted(DbOp *op, int result)
         free(CONTAINER_OF(op, DedupForgetOp, op));
 }
 
+static void complain(Receiver *r)
+{
+        if (!r->settles.full)
+                log_warning("New senders are answered busy: of all %u streams that are remembered the "
+                            "senders are connected, or were heard within a day and have not settled them",
+                                RECEIVER_STREAMS_MAX);
+        r->settles.full = true;
+}
+
 bool settles_make_room(Receiver *r)
 {
         DedupForgetOp *o = calloc(1, sizeof *o);
         sd_id128_t stream;
 
-        if (!o || !dedup_index_evict(r->index, is_in_use, r, &stream)) {
+        if (!o)
+                return false;
+        int n = dedup_index_evict(r->index, loop_now(r->loop, CLOCK_MONOTONIC), is_in_use, r, &stream);
+        if (n < 0) {
                 free(o);
+                complain(r);
                 return false;
         }
+        if (n > 0)
+                log_notice("Outcomes of %d messages are forgotten to make room for a new sender: theirs "
+                           "has been silent for a day. Should it come back, they may run again",
+                                n);
+        r->settles.full = false;
         dedup_forget_op_init(o);
         o->op.done = on_evicted;
         o->stream = stream;
@@ -192,7 +212,7 @@ int settle(Receiver *r, uint64_t conn, const SettledFrame *f, Error *error)
                 x = dedup_index_settle(r->index, &set, f->stream, &merged);
         if (x == -ENOSPC && settles_make_room(r))
                 x = dedup_index_settle(r->index, &set, f->stream, &merged);
-        dedup_index_used(r->index, f->stream, conn);
+        dedup_index_used(r->index, f->stream, conn, loop_now(r->loop, CLOCK_MONOTONIC));
         sequence_set_clear(&set);
         if (x == -EPROTO)
                 return error_set(error, x, "more is open in the stream than its window");

@@ -12,6 +12,7 @@ typedef struct Settle Settle;
 
 typedef struct Settles {
         Settle *by_stream; /* only those with something to write */
+        bool full;         /* for another stream there is no room, and that was said */
 } Settles;
 
 void settles_clear(Receiver *r); /* after the database is closed */
@@ -19,8 +20,8 @@ void settles_clear(Receiver *r); /* after the database is closed */
 /* A frame from `conn`; negative: it breaks the protocol. */
 int settle(Receiver *r, uint64_t conn, const SettledFrame *f, Error *error);
 
-/* The memory of streams is full: forgets one whose sender is not there and that needs nothing remembered.
- * False when there is none. */
+/* The memory of streams is full: forgets one whose sender is not there, and that needs nothing remembered or
+ * has been silent for long. False when there is none. */
 bool settles_make_room(Receiver *r);
 
 /* A job of the stream has ended. */

@@ -14,14 +14,13 @@
 #include "receiver/receiver-handler.h"
 #include "runtime/conf.h"
 
-/* A predecessor that is still stopping holds the lock; longer than it may need. */
+/* A predecessor that is still stopping holds the lock; longer than it may need unless told otherwise. */
 #define LOCK_PATIENCE_USEC (40 * USEC_PER_SEC)
 /* A disk that has hung for so long will not come back by waiting: let systemd start us again. */
 #define DISK_PATIENCE_USEC (30 * USEC_PER_SEC)
-/* What runs when we shall stop may go on for so long, and then the rest for so much longer. */
-#define STOP_PATIENCE_USEC (25 * USEC_PER_SEC)
-#define STOP_GRACE_USEC    (5 * USEC_PER_SEC)
-#define STOP_FLUSH_USEC    (2 * USEC_PER_SEC)
+/* What runs when we shall stop may go on for StopTimeoutSec=, and then the rest for so much longer. */
+#define STOP_GRACE_USEC (5 * USEC_PER_SEC)
+#define STOP_FLUSH_USEC (2 * USEC_PER_SEC)
 
 static const char *instance_of(const Receiver *r)
 {
@@ -151,7 +150,7 @@ static int open_store(Receiver *r, Error *error)
                 return error_set(error, x, "cannot start the warden of the handlers: %s", strerror(-x));
         x = dedup_load_identity(r->db, &r->identity);
         if (x >= 0 || x == -ENOENT)
-                x = dedup_index_new(RECEIVER_STREAMS_MAX, &r->index);
+                x = dedup_index_new(RECEIVER_STREAMS_MAX, now_usec(CLOCK_MONOTONIC), &r->index);
         if (x >= 0)
                 x = dedup_index_load(r->index, r->db);
         r->info.id = r->identity.id;
@@ -285,19 +284,30 @@ static void leave(Receiver *r)
                 register_leave(r->registration, on_left);
 }
 
+static void lose_patience(Receiver *r)
+{
+        if (r->jobs.n_running > 0)
+                log_warning("A handler has not finished in time: it is killed, and its message comes again");
+        else
+                log_warning("An outcome has not been written or read in time: it gets a little more");
+        r->impatient = true;
+        jobs_kill(r);
+        (void) timer_arm_in(&r->stop_timer, STOP_GRACE_USEC);
+}
+
 static void on_stop_time(void *userdata)
 {
         Receiver *r = userdata;
 
-        if (r->left || r->impatient)
+        if (r->left)
                 loop_exit(r->loop, 0);
         else if (jobs_are_idle(r)) /* somebody does not read its answer, or says none */
                 leave(r);
+        else if (!r->impatient)
+                lose_patience(r);
         else {
-                log_warning("A handler has not finished in time: it is killed, and its message comes again");
-                r->impatient = true;
-                jobs_kill(r);
-                (void) timer_arm_in(&r->stop_timer, STOP_GRACE_USEC);
+                log_warning("Ending all the same: what was not answered comes again");
+                loop_exit(r->loop, 0);
         }
 }
 
@@ -331,9 +341,10 @@ void receiver_stop(void *userdata)
 
         r->stopping = true;
         loop_notify_stopping(r->loop);
+        loop_extend(r->loop, true);
         loop_notify_status(r->loop, "Finishing what runs");
         receiver_accept(r, false);
-        (void) timer_arm_in(&r->stop_timer, STOP_PATIENCE_USEC);
+        (void) timer_arm_in(&r->stop_timer, r->stop_timeout_usec);
         jobs_drop_queued(r);
         if (unit_job_ask(loop_event(r->loop), on_unit_job, r, &r->unit_job) < 0)
                 on_unit_job(false, r);
@@ -348,7 +359,7 @@ static void on_reset(DbOp *op, int result)
 
         r->reset.op.run = NULL;
         if (result >= 0)
-                result = dedup_index_new(RECEIVER_STREAMS_MAX, &empty);
+                result = dedup_index_new(RECEIVER_STREAMS_MAX, now_usec(CLOCK_MONOTONIC), &empty);
         if (result < 0) {
                 (void) log_error_errno(result, "Cannot forget the state of another receiver");
                 loop_exit(r->loop, EXIT_FAILURE);
@@ -444,6 +455,7 @@ int receiver_reload(Receiver *r, Receiver *fresh, Error *error)
         r->failure_probability = fresh->failure_probability;
         r->plain_text = fresh->plain_text;
         r->handler_timeout_usec = fresh->handler_timeout_usec;
+        r->stop_timeout_usec = fresh->stop_timeout_usec;
         r->max_payload = fresh->max_payload;
         conns_share(r);
         jobs_run_next(r);

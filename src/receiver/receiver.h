@@ -36,7 +36,7 @@ struct Receiver {
         unsigned concurrency, queue;
         double failure_probability;
         bool plain_text, allow_insecure;
-        uint64_t handler_timeout_usec, max_payload;
+        uint64_t handler_timeout_usec, stop_timeout_usec, max_payload;
         void (*on_reload)(Receiver *r);
 
         Loop *loop;

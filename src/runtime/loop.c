@@ -11,6 +11,9 @@
 #include "base/log.h"
 #include "runtime/timer.h"
 
+#define EXTEND_EVERY_USEC (5 * USEC_PER_SEC)
+#define EXTEND_BY_USEC    (20 * USEC_PER_SEC)
+
 struct Loop {
         sd_event *event;
         sd_event_source *terminate, *interrupt, *hangup;
@@ -20,6 +23,7 @@ struct Loop {
         LoopWork *put_off;
         Timer watchdog;
         uint64_t watchdog_usec; /* 0: systemd does not watch */
+        Timer extend;
         LoopStop stop;
         LoopReload reload;
         bool (*alive)(void *userdata);
@@ -57,6 +61,22 @@ static void on_watchdog(void *userdata)
         if (!l->alive || l->alive(l->userdata))
                 (void) sd_notify(0, "WATCHDOG=1");
         (void) timer_arm_in(&l->watchdog, l->watchdog_usec / 2);
+}
+
+static void on_extend(void *userdata)
+{
+        Loop *l = userdata;
+
+        loop_notify_extend(l, EXTEND_BY_USEC);
+        (void) timer_arm_in(&l->extend, EXTEND_EVERY_USEC);
+}
+
+void loop_extend(Loop *l, bool on)
+{
+        if (on)
+                on_extend(l);
+        else
+                timer_disarm(&l->extend);
 }
 
 static int add_signal(Loop *l, int signal, sd_event_signal_handler_t handler, sd_event_source **ret)
@@ -139,6 +159,8 @@ int loop_new(LoopStop stop, LoopReload reload, void *userdata, Loop **ret)
         if (r < 0)
                 return r;
         r = timer_init(&l->watchdog, l->event, "watchdog", on_watchdog, l);
+        if (r >= 0)
+                r = timer_init(&l->extend, l->event, "extend", on_extend, l);
         if (r < 0)
                 return r;
         r = sd_watchdog_enabled(0, &l->watchdog_usec);
@@ -156,6 +178,7 @@ Loop *loop_free(Loop *l)
         if (!l)
                 return NULL;
         timer_clear(&l->watchdog);
+        timer_clear(&l->extend);
         sd_event_source_disable_unref(l->terminate);
         sd_event_source_disable_unref(l->interrupt);
         sd_event_source_disable_unref(l->hangup);

@@ -60,3 +60,5 @@ void loop_notify_status(Loop *l, const char *format, ...) _printf_(2, 3); /* STA
 void loop_notify_ready(Loop *l);                                          /* READY=1, once */
 void loop_notify_stopping(Loop *l);                                       /* STOPPING=1 */
 void loop_notify_extend(Loop *l, uint64_t usec); /* EXTEND_TIMEOUT_USEC=: do not kill us before */
+/* While it is on, systemd is asked for more time again and again: to start, or to stop. */
+void loop_extend(Loop *l, bool on);

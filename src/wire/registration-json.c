@@ -8,6 +8,7 @@
 #include "model/name.h"
 
 #define LEASE_MAX_SECONDS 86400
+#define HEARD_NEVER       ((uint64_t) 1 << 52) /* ms: more than a clock can have */
 
 char *registration_print(const ReceiverInfo *info, sd_id128_t previous)
 {
@@ -69,15 +70,19 @@ void api_error_parse(const char *text, size_t size, ApiError *ret)
 {
         _cleanup_(cjson_deletep) cJSON *json = NULL;
         const char *code = NULL, *message = NULL;
+        uint64_t heard_ms = HEARD_NEVER;
 
-        *ret = (ApiError){.error.text = "no reason given"};
+        *ret = (ApiError){.heard_usec = USEC_INFINITY, .error.text = "no reason given"};
         if (json_parse(text, size, &json, NULL) < 0)
                 return;
         const cJSON *error = cJSON_GetObjectItemCaseSensitive(json, "error");
         (void) json_get_string(error, "code", false, &code, NULL);
         (void) json_get_string(error, "message", false, &message, NULL);
+        (void) json_get_unsigned(error, "heard_ms_ago", 0, HEARD_NEVER - 1, &heard_ms, NULL);
         if (code)
                 (void) snprintf(ret->code, sizeof ret->code, "%s", code);
+        if (heard_ms < HEARD_NEVER)
+                ret->heard_usec = heard_ms * USEC_PER_MSEC;
         if (message)
                 (void) snprintf(ret->error.text, sizeof ret->error.text, "%s", message);
 }

@@ -23,9 +23,11 @@ int registered_parse(const char *text, size_t size, Registered *ret, JsonError *
 /* "lease_seconds" of a heartbeat's answer or of the status. */
 int lease_parse(const char *text, size_t size, uint64_t *ret_usec, JsonError *error);
 
-/* An answer that is an error: its code ("" where it has none) and its sentence. */
+/* An answer that is an error: its code ("" where it has none) and its sentence; where an id is refused, how
+ * long ago its holder was heard (infinity: not since discovery's start). */
 typedef struct ApiError {
         char code[JSON_FIELD_MAX];
+        uint64_t heard_usec;
         Error error;
 } ApiError;
 void api_error_parse(const char *text, size_t size, ApiError *ret);

@@ -5,6 +5,8 @@ import http.client
 import json
 import os
 import pathlib
+import resource
+import select
 import socket
 import subprocess
 import sys
@@ -126,6 +128,29 @@ def discovery(tmp_path):
             assert one.end() == 0, one.read_log()
         one.log.close()
         assert "Sanitizer" not in one.read_log() and "runtime error" not in one.read_log(), one.read_log()
+
+
+@pytest.fixture
+def many_descriptors():
+    """For the test and for what it starts."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(16384, before[1]), before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def wait_for_changes(d, path, n, tcp=False):
+    """Connections with requests that wait: n of them, and more until one is refused."""
+    held, answered = [], select.poll()
+    while len(held) < n or not answered.poll(1000):
+        s = socket.socket(socket.AF_INET if tcp else socket.AF_UNIX)
+        s.connect(("127.0.0.1", d.port) if tcp else str(d.socket))
+        s.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        answered.register(s, select.POLLIN)
+        held.append(s)
+    for fd, _ in answered.poll(0):
+        assert b" 503 " in next(s for s in held if s.fileno() == fd).recv(4096)
+    return held
 
 
 class Receiver:

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What a client keeps for others has a bound, and whoever meets the bound is told."""
 
+import os
 import shutil
 import sqlite3
 
 import pytest
 
+import frames
 from actor import Actor
 from client import Failed
 from conftest import script, wait_until
@@ -70,6 +72,32 @@ def test_departed_receivers_are_no_members(discovery, client, tmp_path):
         d.start()
         assert c.wait(m)["state"] == "acked"
         assert c.state(later) in ("queued", "bound")
+
+
+def test_more_streams_than_a_receiver_remembers(discovery, receiver):
+    """Of senders that are gone and have not settled what was acked: that is said once, until there was room again."""
+    r = receiver(discovery(), "1", "--concurrency", "64")
+    s = r.sender()
+    streams = [os.urandom(16) for _ in range(4096)]
+    for i in range(0, len(streams), 64):
+        for s.stream in streams[i:i + 64]:
+            s.send(1)
+        assert {s.answer().outcome for _ in range(64)} == {frames.ACKED}
+    s.close()
+    s = r.sender()
+    for _ in range(3):
+        s.stream = os.urandom(16)
+        assert s.ask(1).outcome == frames.BUSY
+        s.settle(1, closed=True)
+        s.read_kind(frames.PRUNED)
+    assert r.read_log().count("New senders are answered busy") == 1
+    s.stream = streams[0]
+    s.settle(2, closed=True)
+    s.read_kind(frames.PRUNED)
+    for outcome in frames.ACKED, frames.BUSY, frames.BUSY:
+        s.stream = os.urandom(16)
+        assert s.ask(1).outcome == outcome
+    assert r.read_log().count("New senders are answered busy") == 2
 
 
 def test_dead_letters_count(discovery, receiver, client, tmp_path):

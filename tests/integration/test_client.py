@@ -14,7 +14,7 @@ import client as client_module
 import frames
 from actor import Actor
 from client import Failed
-from conftest import lines, script, wait_until
+from conftest import lines, script, wait_for_changes, wait_until
 
 DBUS = pathlib.Path(__file__).parents[2] / "dbus"
 
@@ -71,6 +71,23 @@ def test_long_handler_is_waited_for(discovery, receiver, client, tmp_path):
     (tmp_path / "go").touch()
     assert c.wait(m)["attempts"] == 1
     assert lines(tmp_path / "runs") == ["run"]
+
+
+def test_no_room_to_wait_for_changes(discovery, receiver, client, many_descriptors):
+    """Discovery answers, so it is not lost: what is known stays, and what is new is heard of, only later."""
+    d = discovery()
+    receiver(d, "1")
+    revision = d.ask("GET", "/v1/receivers?group=other")[1]["revision"]
+    held = wait_for_changes(d, f"/v1/receivers?group=other&wait=60&since={revision}", 1024)
+    c = client(d, "--log-level", "debug")
+    wait_until(lambda: "no room to wait" in c.read_log(), "it is refused")
+    assert [r[1] for r in c.receivers()] == ["1"]
+    receiver(d, "2")
+    wait_until(lambda: sorted(r[1] for r in c.receivers()) == ["1", "2"], "it hears of the second")
+    assert c.properties()["DiscoveryState"] == "reachable"
+    assert "Discovery does not answer" not in c.read_log()
+    for connection in held:
+        connection.close()
 
 
 def test_any_shares_the_load(discovery, receiver, client, tmp_path):

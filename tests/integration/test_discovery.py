@@ -153,6 +153,29 @@ def test_identity(discovery):
     assert status == 201 and body["id"] == unknown
 
 
+def test_whether_the_holder_of_an_id_was_heard(discovery):
+    """Itself, by this discovery: what it has read from its registry, and who asks for the id, prove no life."""
+    d = discovery()
+    mine = record()
+    _, got, _ = d.ask("POST", "/v1/receivers", mine)
+    copy = {**mine, "id": got["id"], "instance": str(uuid.uuid4())}
+
+    def refused(token=got["token"]):
+        status, body, _ = d.ask("POST", "/v1/receivers", copy, token=token)
+        assert status == {got["token"]: 409, None: 401}.get(token, 403)
+        return body["error"].get("heard_ms_ago")
+
+    for token in got["token"], "wrong", None:
+        assert 0 <= refused(token) < 60000
+    d.end()
+    d.start()
+    for token in got["token"], "wrong", None:
+        assert refused(token) is None
+    assert d.ask("GET", "/v1/receivers/" + got["id"])[1]["expires_in_ms"] > 20000
+    assert d.ask("POST", f"/v1/receivers/{got['id']}/heartbeat", token=got["token"])[0] == 200
+    assert 0 <= refused() < 60000
+
+
 def test_watch(discovery):
     d = discovery()
     revision = d.ask("GET", "/v1/receivers")[1]["revision"]

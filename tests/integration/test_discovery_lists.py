@@ -11,7 +11,7 @@ import uuid
 
 import pytest
 
-from conftest import BUILD, UnixConnection, wait_until
+from conftest import BUILD, UnixConnection, wait_for_changes, wait_until
 
 DISCOVERY = BUILD / "src/discovery/ackgroup-discovery"
 SANITIZED = b"__asan_init" in DISCOVERY.read_bytes()
@@ -273,16 +273,17 @@ def test_texts_that_need_escapes(talk):
     assert talk.get(f"/v1/receivers/{record['id']}")["expires_in_ms"] > 0
 
 
+def is_served(connection):
+    try:
+        connection.sendall(b"GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n")
+        return b" 200 " in connection.recv(4096)
+    except OSError:
+        return False
+
+
 def test_connections_of_one_address(discovery):
     d = discovery("--connections-per-address", "4")
     held = []
-
-    def is_served(connection):
-        try:
-            connection.sendall(b"GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n")
-            return b" 200 " in connection.recv(4096)
-        except OSError:
-            return False
 
     def hold():
         held.append(socket.create_connection(("127.0.0.1", d.port), 30))
@@ -297,6 +298,49 @@ def test_connections_of_one_address(discovery):
     held.pop().close()
     held.pop().close()
     wait_until(hold, "there is room again")
+    for connection in held:
+        connection.close()
+
+
+@pytest.mark.parametrize("ways", [
+    [("127.0.0.1", "127.0.0.1"), ("127.0.0.2", "127.0.0.1"), ("127.1.2.3", "127.0.0.1")],
+    [("::1", "::1"), ("::ffff:127.0.0.1", "::ffff:127.0.0.1"), ("::ffff:127.0.0.9", "::ffff:127.0.0.1")],
+], ids=["IPv4", "IPv6"])
+def test_loopback_is_one_address(discovery, ways):
+    """Whoever is on the host has sixteen million of them."""
+    if ":" in ways[0][0] and not socket.has_dualstack_ipv6():
+        pytest.skip("no IPv6 here")
+    with socket.create_server(("", 0)) as free:
+        port = free.getsockname()[1]
+    d = discovery("--connections-per-address", "4", "--allow-insecure", "--listen",
+                  f"tcp:[::]:{port}" if ":" in ways[0][0] else f"tcp:127.0.0.1:{port}")
+    held = []
+
+    def hold():
+        source, to = ways[len(held) % len(ways)]
+        held.append(socket.create_connection((to, port), 30, (source, 0)))
+        return is_served(held[-1])
+
+    assert all([hold() for _ in range(4)])
+    assert not any([hold() for _ in ways])
+    assert d.ask("GET", "/v1/status")[0] == 200
+    held.pop(0).close()
+    wait_until(hold, "there is room again")
+    assert sum(map(is_served, held)) == 4
+    for connection in held:
+        connection.close()
+
+
+def test_who_waits_over_tcp_leaves_room_on_the_socket(discovery, many_descriptors):
+    """And the other way round."""
+    d = discovery("--connections-per-address", "4096")
+    path = "/v1/receivers?wait=60&since=" + d.ask("GET", "/v1/receivers")[1]["revision"]
+    held = wait_for_changes(d, path, 1024, tcp=True)
+    assert d.ask("GET", path, tcp=True)[0] == 503
+    assert d.ask("GET", path.replace("=60", "=1"))[0] == 200
+    held += wait_for_changes(d, path, 1024)
+    assert d.ask("GET", path)[0] == 503
+    assert d.ask("GET", path.replace("=60", "=0"))[0] == 200
     for connection in held:
         connection.close()
 

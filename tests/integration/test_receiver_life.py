@@ -1,11 +1,17 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The life of ackgroup-receiver: start, stop, its identity at discovery, its warden, its options."""
 
+import http.server
+import json
 import os
 import pathlib
+import resource
 import shutil
 import signal
 import socket
+import socketserver
+import threading
+import time
 
 import pytest
 
@@ -60,6 +66,93 @@ def test_a_stop_does_not_wait_for_ever(discovery, receiver):
     s.read_kind(frames.GOODBYE)
     assert r.process.wait(60) == 0
     r.process = None
+
+
+WAITS = "echo run$ACKGROUP_POSSIBLE_DUPLICATE >>$D/runs.$ACKGROUP_RECEIVER_NAME; while ! test -e $D/go; do sleep 0.02; done"
+
+
+def test_how_long_a_stop_waits_for_handlers(discovery, receiver, client, tmp_path):
+    """One may take its time; the other is killed, and its message comes again and is told that it may be a duplicate."""
+    d = discovery()
+    command = script(tmp_path, WAITS)
+    patient = receiver(d, "patient", "--stop-timeout", "infinity", command=command)
+    short = receiver(d, "short", "--stop-timeout", "100ms", command=command)
+    c = client(d)
+    finished, cut_off = c.send("to", "patient", "x"), c.send("to", "short", "x")
+    for name in "patient", "short":
+        wait_until(lambda: lines(tmp_path / f"runs.{name}"), "the handlers run")
+    patient.process.terminate()
+    short.process.terminate()
+    assert short.process.wait(60) == 0
+    assert "A handler has not finished in time" in short.read_log()
+    assert patient.process.poll() is None and c.state(finished) == "sent"
+    (tmp_path / "go").touch()
+    assert c.wait(finished)["attempts"] == 1
+    assert patient.process.wait(60) == 0
+    patient.process = None
+    short.start()
+    assert c.wait(cut_off)["state"] == "acked"
+    assert lines(tmp_path / "runs.patient") == ["run"] and lines(tmp_path / "runs.short") == ["run", "run1"]
+
+
+def test_a_stop_while_an_outcome_cannot_be_written(discovery, receiver, tmp_path):
+    """No handler is blamed; when the disk takes it, it is answered, and discovery is told as ever."""
+    d = discovery()
+    r = receiver(d, "r1", "--stop-timeout", "100ms", start=False, command=script(tmp_path, "head -c 60000 /dev/zero"))
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # inherited: a write beyond the limit fails instead
+    r.start()
+    signal.signal(signal.SIGXFSZ, before)
+    s = r.sender()
+    assert s.ask(1).outcome == frames.ACKED
+    limits = resource.prlimit(r.process.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(r.process.pid, resource.RLIMIT_FSIZE, (16384, limits[1]))  # room for the log only
+    s.send(2)
+    wait_until(lambda: "cannot record" in r.read_log(), "the record fails")
+    r.process.terminate()
+    wait_until(lambda: "in time" in r.read_log(), "the time of the stop is over")
+    assert "A handler" not in r.read_log()
+    resource.prlimit(r.process.pid, resource.RLIMIT_FSIZE, limits)
+    assert s.answer().outcome == frames.ACKED
+    assert r.process.wait(60) == 0
+    r.process = None
+    assert d.ask("GET", "/v1/receivers")[1]["receivers"] == []
+
+
+def test_how_long_a_stop_waits_is_read_again(discovery, receiver, tmp_path):
+    r = receiver(discovery(), command=script(tmp_path, "echo run >>$D/runs; sleep 1000"), start=False)
+    configuration = tmp_path / "conf"
+    configuration.write_text("[Receiver]\nStopTimeoutSec=infinity\n")
+    r.options = ["--config", configuration]
+    r.start()
+    r.sender().send(1)
+    wait_until(lambda: lines(tmp_path / "runs"), "the handler runs")
+    configuration.write_text("[Receiver]\nStopTimeoutSec=0\n")
+    r.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: "Reloaded" in r.read_log(), "it has read that")
+    assert r.end() == 0
+
+
+def test_a_stop_asks_systemd_for_its_time(discovery, receiver, tmp_path):
+    """For as long as it takes; so TimeoutStopSec= of the unit need not know of StopTimeoutSec=."""
+    path = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+        notify.bind(path)
+        notify.settimeout(60)
+        r = receiver(discovery(), "1", "--stop-timeout", "infinity", command=script(tmp_path, WAITS), start=False)
+        r.start(environment={"NOTIFY_SOCKET": path})
+        s = r.sender()
+        s.send(1)
+        wait_until(lambda: lines(tmp_path / "runs.1"), "the handler runs")
+        r.process.terminate()
+        while notify.recv(4096) != b"STOPPING=1":
+            pass
+        for _ in range(2):
+            while not notify.recv(4096).startswith(b"EXTEND_TIMEOUT_USEC="):
+                pass
+        (tmp_path / "go").touch()
+        assert s.answer().outcome == frames.ACKED
+        assert r.process.wait(60) == 0
+        r.process = None
 
 
 def test_second_signal_ends_at_once(discovery, receiver, tmp_path):
@@ -177,6 +270,99 @@ def test_copied_state_takes_a_fresh_id(discovery, receiver):
     assert s.ask(1, message=message, attempt=2).outcome == frames.ACKED
 
 
+def move_lock(r):
+    """As by another boot, or by a state directory that was put back: the lock file proves nothing of the one before."""
+    lock = r.state / "receiver.db.lock"
+    shutil.copy(lock, r.state / "new")
+    (r.state / "new").replace(lock)
+
+
+def dispute(r):
+    """It died, and its successor cannot prove that."""
+    r.end(kill=True)
+    move_lock(r)
+    r.start(wait=False)
+    wait_until(lambda: "alive at another instance" in r.read_log(r.log_start), "its id is in dispute")
+
+
+def assert_still_the_same(r, first, s, message):
+    assert r.id == first
+    assert "fresh id" not in r.read_log()
+    assert Sender(r.socket, first, stream=s.stream).ask(1, message=message, duplicate=True).outcome == frames.ACKED
+
+
+def test_a_dispute_over_a_restart_of_discovery(discovery, receiver, tmp_path):
+    """That gives the dead one a fresh lease; it proves no copy, since nobody has been heard."""
+    d = discovery("--lease", "2")
+    r = receiver(d, command=script(tmp_path, "echo run >>$D/runs"))
+    first, s = r.id, r.sender()
+    message = s.ask(1).message
+    dispute(r)
+    d.end()
+    wait_until(lambda: "cannot be asked" in r.read_log(r.log_start), "it asks in vain")
+    d.start()
+    assert_still_the_same(r, first, s, message)
+    assert lines(tmp_path / "runs") == ["run"]
+
+
+def test_a_dispute_with_a_discovery_that_was_held_up(discovery, receiver, tmp_path):
+    d = discovery("--lease", "2")
+    r = receiver(d, command=script(tmp_path, "echo run >>$D/runs"))
+    first, s = r.id, r.sender()
+    message = s.ask(1).message
+    dispute(r)
+    d.process.send_signal(signal.SIGSTOP)
+    time.sleep(4)  # longer than a lease
+    d.process.send_signal(signal.SIGCONT)
+    assert_still_the_same(r, first, s, message)
+    assert "every lease is fresh" in d.read_log()
+    assert lines(tmp_path / "runs") == ["run"]
+
+
+class LosesAnswers(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    """Stands before discovery; of the next `lose` registrations that it accepts the answer is lost."""
+
+    def __init__(self, path, discovery):
+        super().__init__(str(path), self.Handler)
+        self.discovery, self.lose = discovery, 0
+        threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def handle_any(self):
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            token = (self.headers.get("Authorization") or "").removeprefix("Bearer ") or None
+            status, answer, _ = self.server.discovery.ask(self.command, self.path, token=token, raw=body or None)
+            if self.path == "/v1/receivers" and status in (200, 201) and self.server.lose > 0:
+                self.server.lose -= 1
+                return
+            data = json.dumps(answer).encode() if answer else b""
+            self.send_response_only(status)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        do_GET = do_POST = do_DELETE = handle_any
+
+
+def test_answers_to_registrations_that_are_lost(discovery, receiver, tmp_path):
+    """A discovery that forgot it gives it another token, of which it does not hear: it is in dispute with itself."""
+    d = discovery("--lease", "1")
+    with LosesAnswers(tmp_path / "lossy.sock", d) as lossy:
+        r = receiver(d, "r1", "--discovery", f"unix:{tmp_path}/lossy.sock")
+        first, s = r.id, r.sender()
+        message = s.ask(1).message
+        r.end(kill=True)
+        d.end()
+        shutil.rmtree(d.directory / "state")
+        d.start()
+        lossy.lose = 2
+        r.start()
+        assert lossy.lose == 0
+        assert_still_the_same(r, first, s, message)
+        assert r.end() == 0
+        lossy.shutdown()
+
+
 def test_name_is_taken(discovery, receiver):
     d = discovery()
     one = receiver(d, "one", "--name", "same", start=False)
@@ -241,6 +427,7 @@ def test_sockets_from_systemd(discovery, receiver, tmp_path):
     (["--label", "x"], "x"),
     (["--listen", "tcp:0.0.0.0:0"], "AllowInsecure"),
     (["--failure-probability", "2"], "--failure-probability"),
+    (["--stop-timeout", "soon"], "--stop-timeout"),
     (["--", "/no/such/handler"], "/no/such/handler"),
 ])
 def test_bad_options(discovery, receiver, options, words):

@@ -8,11 +8,13 @@
 
 #include "receiver/receiver-dedup.h"
 
+#define START (1000 * USEC_PER_SEC)
+
 static const sd_id128_t a = {.bytes = {1}}, b = {.bytes = {2}}, m = {.bytes = {7}}, other = {.bytes = {8}};
 
 static int setup(void **state)
 {
-        return dedup_index_new(2, (DedupIndex **) state);
+        return dedup_index_new(2, START, (DedupIndex **) state);
 }
 
 static int teardown(void **state)
@@ -189,16 +191,53 @@ static void test_evict(void **state)
         sd_id128_t stream;
         DedupEntry *e = begin(d, a, 1, 1);
 
-        assert_false(dedup_index_evict(d, is_in_use, &open, &stream));
-        dedup_index_finish(d, e, OUTCOME_ACKED);
-        assert_false(dedup_index_evict(d, is_in_use, &open, &stream)); /* its record is needed */
+        assert_int_equal(dedup_index_evict(d, START, is_in_use, &open, &stream), -ENOENT);
+        dedup_index_finish(d, e, OUTCOME_ACKED); /* its record is needed */
+        assert_int_equal(dedup_index_evict(d, START, is_in_use, &open, &stream), -ENOENT);
         settle(d, 1, 1);
-        dedup_index_used(d, a, open);
-        assert_false(dedup_index_evict(d, is_in_use, &open, &stream));
+        dedup_index_used(d, a, open, START);
+        assert_int_equal(dedup_index_evict(d, START, is_in_use, &open, &stream), -ENOENT);
         open = 8;
-        assert_true(dedup_index_evict(d, is_in_use, &open, &stream));
+        assert_int_equal(dedup_index_evict(d, START, is_in_use, &open, &stream), 0);
         assert_true(sd_id128_equal(stream, a));
         assert_int_equal(dedup_index_judge(d, a, 1, m, 1, NULL), DEDUP_RUN);
+}
+
+/* Where there are none, by the one that has been silent longest, if that is long enough; what it did is
+ * lost. */
+static void test_evict_silent(void **state)
+{
+        DedupIndex *d = *state;
+        const uint64_t later = START + STREAM_SILENT_USEC;
+        uint64_t open = 7;
+        sd_id128_t stream;
+        DedupEntry *e = begin(d, b, 1, 1);
+
+        for (uint64_t i = 1; i <= 3; i++)
+                dedup_index_finish(d, begin(d, a, i, 1), OUTCOME_ACKED);
+        /* As if read from the disk: what was before this process is not known. */
+        assert_int_equal(dedup_index_evict(d, later - 1, is_in_use, &open, &stream), -ENOENT);
+        dedup_index_used(d, a, 1, START + 10);
+        assert_int_equal(dedup_index_evict(d, later + 9, is_in_use, &open, &stream), -ENOENT);
+        open = 1; /* its sender is there, and silent */
+        assert_int_equal(dedup_index_evict(d, later + 10, is_in_use, &open, &stream), -ENOENT);
+        open = 7;
+        /* The other one has been silent for longer, but is in progress. */
+        assert_int_equal(dedup_index_evict(d, later + 10, is_in_use, &open, &stream), 3);
+        assert_true(sd_id128_equal(stream, a));
+        assert_int_equal(dedup_index_judge(d, a, 1, m, 1, NULL), DEDUP_RUN);
+        dedup_index_finish(d, e, OUTCOME_ACKED);
+        dedup_index_finish(d, begin(d, a, 1, 1), OUTCOME_ACKED);
+        dedup_index_used(d, a, 1, START + 5);
+        dedup_index_used(d, b, 1, START + 6);
+        assert_int_equal(dedup_index_evict(d, later + 20, is_in_use, &open, &stream), 1);
+        assert_true(sd_id128_equal(stream, a));
+        dedup_index_finish(d, begin(d, a, 1, 1), OUTCOME_ACKED);
+        settle(d, 1, 1);
+        dedup_index_used(d, a, 1, later);
+        /* Nothing is lost with one that is settled, however fresh. */
+        assert_int_equal(dedup_index_evict(d, later + 20, is_in_use, &open, &stream), 0);
+        assert_true(sd_id128_equal(stream, a));
 }
 
 /* A retry that came while the first attempt ran gets that run's failure, and only the next one runs again.
@@ -226,6 +265,7 @@ int main(void)
                         cmocka_unit_test_setup_teardown(test_settled_in_pieces, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_bounds, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_evict, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_evict_silent, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_raise, setup, teardown),
         };
 

@@ -157,11 +157,22 @@ static void test_registration(void **state)
 static void test_api_error(void **state)
 {
         static const char said[] = "{\"error\":{\"code\":\"id-alive\",\"field\":\"id\",\"message\":\"no\"}}";
+        static const struct {
+                const char *said;
+                uint64_t usec;
+        } heard[] = {{"0", 0}, {"1500", 1500000}, {"-1", USEC_INFINITY}, {"1e300", USEC_INFINITY},
+                        {"\"1\"", USEC_INFINITY}};
         ApiError error;
 
         api_error_parse(said, strlen(said), &error);
         assert_string_equal(error.code, "id-alive");
         assert_string_equal(error.error.text, "no");
+        assert_int_equal(error.heard_usec, USEC_INFINITY);
+        for (size_t i = 0; i < ELEMENTSOF(heard); i++) {
+                _cleanup_free_ char *text = str_format("{\"error\":{\"heard_ms_ago\":%s}}", heard[i].said);
+                api_error_parse(text, strlen(text), &error);
+                assert_int_equal(error.heard_usec, heard[i].usec);
+        }
         api_error_parse("nonsense", 8, &error);
         assert_string_equal(error.code, "");
         api_error_parse("{\"error\":4}", 11, &error);
