@@ -131,8 +131,8 @@ static int on_event(sd_bus_message *signal, void *userdata, sd_bus_error *error)
         Follow *f = userdata;
         uint32_t attempt;
 
-        if (sd_bus_message_read(signal, "ssuss", &id, &event, &attempt, &receiver, &detail) < 0 || !f->id ||
-                        !str_after_prefix(id, f->id))
+        if (sd_bus_message_read(signal, "ssuss", &id, &event, &attempt, &receiver, &detail) < 0 ||
+                        !str_equal(id, f->id))
                 return 0;
         for (size_t i = 0; i < ELEMENTSOF(ends); i++)
                 if (str_equal(event, ends[i]))

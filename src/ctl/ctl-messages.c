@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "ctl/ctl-messages.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -112,7 +114,7 @@ int verb_messages(Ctl *c, int argc, char **argv)
         return show_messages(c);
 }
 
-static int get_properties(Ctl *c, const char *id, cJSON **ret)
+int message_get(Ctl *c, const char *id, cJSON **ret)
 {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *answer = NULL, *get = NULL, *properties = NULL;
         const char *path;
@@ -160,7 +162,7 @@ int verb_show(Ctl *c, int argc, char **argv)
 {
         for (int i = 1; i < argc; i++) {
                 _cleanup_(cjsonp) cJSON *properties = NULL;
-                int r = get_properties(c, argv[i], &properties);
+                int r = message_get(c, argv[i], &properties);
 
                 if (r != 0)
                         return r;

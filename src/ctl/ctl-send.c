@@ -13,6 +13,7 @@
 #include "ctl/ctl-bus.h"
 #include "ctl/ctl-follow.h"
 #include "ctl/ctl-lines.h"
+#include "ctl/ctl-messages.h"
 #include "ctl/ctl-value.h"
 #include "model/limits.h"
 
@@ -258,14 +259,24 @@ int verb_send(Ctl *c, int argc, char **argv)
                         argc > 1 ? strlen(argv[1]) : size);
 }
 
+/* Looks it up first: a client that was never there is not waited for, and its events have the whole id. */
+static int wait_for(Ctl *c, const char *id)
+{
+        _cleanup_(cjsonp) cJSON *message = NULL;
+        int r;
+
+        r = follow_prepare(c);
+        if (r == 0)
+                r = message_get(c, id, &message);
+        return r != 0 ? r : follow_message(c, value_string(message, "Id"));
+}
+
 int verb_wait(Ctl *c, int argc, char **argv)
 {
-        int code = EXIT_OK, r;
+        int code = EXIT_OK;
 
         for (int i = 1; i < argc && code != EXIT_INTERRUPTED; i++) {
-                r = follow_prepare(c);
-                if (r == 0)
-                        r = follow_message(c, argv[i]);
+                int r = wait_for(c, argv[i]);
                 if (r != EXIT_OK)
                         code = r;
         }

@@ -152,8 +152,10 @@ def test_mistakes_and_exit_codes(discovery, client, ackctl, words, code, text):
     assert text in err
 
 
-def test_no_service(ackctl):
-    assert "systemctl start ackgroup-client" in ackctl("list", code=5)[1]
+@pytest.mark.parametrize("words", [["list"], ["wait", "123456"], ["send", "--any", "x"]])
+def test_no_service(ackctl, words):
+    """Nobody is waited for who never was there."""
+    assert "systemctl start ackgroup-client" in ackctl(*words, code=5)[1]
 
 
 def test_finds_the_session_without_flags(discovery, client, bus):
@@ -161,6 +163,21 @@ def test_finds_the_session_without_flags(discovery, client, bus):
     environment = {**bus.environment, "DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/nonexistent"}
     done = subprocess.run([ACKCTL, "status"], env=environment, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and "Bus: session" in done.stdout
+
+
+def test_wait_by_a_part_of_the_id(discovery, receiver, client, bus, tmp_path):
+    """Its steps are seen, however the id is cut, and what is printed is the whole id."""
+    d = discovery()
+    receiver(d, "1", command=script(tmp_path, """n=0; while ! test -e $D/go; do
+        n=$((n + 1)); echo "progress 40 file $n" >&3; sleep 0.02; done"""))
+    c = client(d)
+    m = c.send("any", "", "x")
+    waiting = background(bus, "wait", "--json=short", m[:8])
+    watching = background(bus, "wait", m.replace("-", "")[:12])
+    assert watching.stderr.readline().split()[0] in ("sent", "working")
+    (tmp_path / "go").touch()
+    assert watching.communicate(timeout=60) and watching.returncode == 0
+    assert json.loads(waiting.communicate(timeout=60)[0])["id"] == m
 
 
 def test_rejected(discovery, receiver, client, ackctl):
