@@ -170,7 +170,7 @@ int send_payload(Ctl *c, const char *mode, const char *target, const void *paylo
         if (sd_bus_message_read(answer, "s", &id) < 0)
                 return ctl_fail(EXIT_FAILED, "the client's answer cannot be read");
         if (!c->no_wait)
-                return follow_message(c, id);
+                return follow_message(c, id, mode);
         show_id(c, id);
         return EXIT_OK;
 }
@@ -268,7 +268,7 @@ static int wait_for(Ctl *c, const char *id)
         r = follow_prepare(c);
         if (r == 0)
                 r = message_get(c, id, &message);
-        return r != 0 ? r : follow_message(c, value_string(message, "Id"));
+        return r != 0 ? r : follow_message(c, value_string(message, "Id"), value_string(message, "Mode"));
 }
 
 int verb_wait(Ctl *c, int argc, char **argv)

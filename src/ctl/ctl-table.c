@@ -88,6 +88,8 @@ char *cell_format(const Ctl *c, const cJSON *value, ColumnKind kind)
 {
         const char *text = cJSON_GetStringValue(value);
         double number = cJSON_IsNumber(value) ? value->valuedouble : 0;
+        _cleanup_free_ char *bytes = NULL;
+        size_t n;
 
         switch (kind) {
         case COLUMN_ID:
@@ -102,7 +104,8 @@ char *cell_format(const Ctl *c, const cJSON *value, ColumnKind kind)
                 return format_list(value);
         default:
                 /* What others wrote must not steer the terminal. */
-                return str_empty(text) ? strdup("-") : str_printable(text, strlen(text), 4096);
+                bytes = value_bytes(value, &n);
+                return n == 0 ? strdup("-") : str_printable(bytes, n, 4096);
         }
 }
 
@@ -238,11 +241,11 @@ void lines_print(const Ctl *c, const cJSON *record, const Column *columns)
         for (const Column *column = columns; column->title; column++)
                 width = MAX(width, strlen(column->title));
         for (const Column *column = columns; column->title; column++) {
-                _cleanup_free_ char *text = cell_format(
-                                c, cJSON_GetObjectItemCaseSensitive(record, column->field), column->kind);
+                const cJSON *value = cJSON_GetObjectItemCaseSensitive(record, column->field);
+                _cleanup_free_ char *text = cell_format(c, value, column->kind);
                 Style style = column->kind == COLUMN_STATE && text ? state_style(text) : STYLE_NONE;
 
-                if (!text || str_equal(text, "-"))
+                if (!text || (str_equal(text, "-") && !str_equal(cJSON_GetStringValue(value), "-")))
                         continue;
                 printf("%*s: %s%s%s\n", (int) width, column->title, style_begin(c->out_colour, style), text,
                                 style_end(c->out_colour, style));

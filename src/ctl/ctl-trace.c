@@ -28,22 +28,29 @@ static int get_deliveries(Ctl *c, const char *id, cJSON **ret)
         return get_records(c, "ListDeliveries", id, fields, ret);
 }
 
-void show_replies(Ctl *c, const char *id)
+int get_replies(Ctl *c, const char *id, cJSON **ret)
 {
         _cleanup_(cjsonp) cJSON *deliveries = NULL;
-        const cJSON *d;
+        int r = get_deliveries(c, id, &deliveries);
+        cJSON *d;
 
-        if (c->json != JSON_OFF || get_deliveries(c, id, &deliveries) != 0)
-                return;
+        if (r != 0)
+                return r;
+        *ret = cJSON_CreateArray();
         cJSON_ArrayForEach(d, deliveries) {
-                const char *reply = value_string(d, "reply");
-                size_t n = strlen(reply);
+                cJSON *reply = cJSON_DetachItemFromObjectCaseSensitive(d, "reply"),
+                      *replied = cJSON_CreateObject();
 
-                if (n > 0)
-                        printf("%s: %s%s", value_string(d, "receiver"), reply,
-                                        reply[n - 1] == '\n' ? "" : "\n");
+                if (str_equal(cJSON_GetStringValue(reply), "")) {
+                        cJSON_Delete(reply);
+                        cJSON_Delete(replied);
+                        continue;
+                }
+                cJSON_AddStringToObject(replied, "receiver", value_string(d, "receiver"));
+                cJSON_AddItemToObject(replied, "reply", reply);
+                cJSON_AddItemToArray(*ret, replied);
         }
-        (void) fflush(stdout);
+        return 0;
 }
 
 /* The attempts that are recorded, and the last one of each delivery, which stands in the delivery. */

@@ -101,6 +101,41 @@ def test_bytes_go_through(discovery, receiver, client, bus, tmp_path):
     assert bytes(json.loads(done.stdout)["reply"]) == data
 
 
+def test_replies_of_several(discovery, receiver, client, bus, tmp_path):
+    """Each reply as it is, text or not, also when the end came before anybody looked."""
+    d = discovery()
+    receiver(d, "1", command=script(tmp_path, "printf 'bytes \\377\\000.'", name="one"))
+    receiver(d, "2", command=script(tmp_path, "printf 'text\\n'", name="two"))
+    receiver(d, "3", command=script(tmp_path, "", name="three"))
+    c = client(d)
+
+    def ackctl(*words):
+        return subprocess.run([ACKCTL, "--user", *words], env=bus.environment, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, check=True, timeout=60).stdout
+
+    wanted = b"1: bytes \xff\0.\n2: text\n"
+    assert ackctl("send", "--all", "x") == wanted
+    assert ackctl("send", "--quorum", "3", "x") == wanted
+    m = ackctl("send", "--all", "--no-wait", "x").decode().strip()
+    assert c.wait(m)["state"] == "acked"
+    assert ackctl("wait", m) == wanted
+    replies = [{"receiver": "1", "reply": list(b"bytes \xff\0.")}, {"receiver": "2", "reply": "text\n"}]
+    for words in (("send", "--all", "x"), ("wait", m)):
+        assert json.loads(ackctl("--json=short", *words))["replies"] == replies
+    assert "replies" not in json.loads(ackctl("--json=short", "send", "--to", "2", "x"))
+
+
+def test_show_escapes_what_is_no_text(discovery, receiver, client, ackctl, tmp_path):
+    d = discovery()
+    receiver(d, "1", command=script(tmp_path, "cat"))
+    c = client(d)
+    for reply, shown in ("\033[2J\200", r"Reply: \x1b[2J\x80"), ("-", "Reply: -"):
+        (tmp_path / "reply").write_bytes(reply.encode("latin-1"))
+        m = ackctl("send", "--any", "--no-wait", "--file", tmp_path / "reply")[0].strip()
+        assert c.wait(m)["state"] == "acked"
+        assert shown in ackctl("show", m)[0]
+
+
 def test_messages_show_wait_cancel(discovery, receiver, client, ackctl):
     d = discovery()
     receiver(d, "1")
