@@ -12,6 +12,7 @@
 #include "base/str-util.h"
 #include "base/time-util.h"
 #include "ctl/ctl-bus.h"
+#include "ctl/ctl-columns.h"
 #include "ctl/ctl-table.h"
 #include "ctl/ctl-trace.h"
 #include "model/selector.h"
@@ -102,7 +103,7 @@ static void show_progress(Follow *f, const char *receiver, const char *progress)
         unsigned percent = (unsigned) MIN(strtoul(progress, NULL, 10), 100ul),
                  full = percent * BAR_WIDTH / 100;
         const char *text = progress + strspn(progress, "0123456789");
-        char bar[BAR_WIDTH + 1];
+        char bar[BAR_WIDTH + 1], line[1024];
 
         if (f->c->json != JSON_OFF)
                 return;
@@ -113,7 +114,10 @@ static void show_progress(Follow *f, const char *receiver, const char *progress)
         memset(bar, ' ', BAR_WIDTH);
         memset(bar, '#', full);
         bar[BAR_WIDTH] = '\0';
-        fprintf(stderr, "\r\033[K%-12s  [%s] %3u %%%.40s", "working", bar, percent, text);
+        (void) snprintf(line, sizeof line, "%-12s  [%s] %3u %%%s", "working", bar, percent, text);
+        fputs("\r\033[K", stderr);
+        /* A line that is longer cannot be written over. */
+        (void) columns_print(stderr, line, columns_of_terminal(STDERR_FILENO) - 1);
         f->on_bar = true;
         (void) fflush(stderr);
 }

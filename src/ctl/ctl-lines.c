@@ -18,6 +18,7 @@
 #include "base/str-util.h"
 #include "base/time-util.h"
 #include "ctl/ctl-bus.h"
+#include "ctl/ctl-columns.h"
 #include "ctl/ctl-send.h"
 #include "ctl/ctl-value.h"
 #include "wire/frame.h"
@@ -92,25 +93,28 @@ static void show_bar(Lines *l)
                                       ? (double) l->read / (double) l->input_size * (double) done /
                                                         (double) l->submitted
                                       : 0;
-        char bar[BAR_WIDTH + 1], left[DURATION_MAX] = "";
+        char bar[BAR_WIDTH + 1], portion[BAR_WIDTH + 16] = "", left[DURATION_MAX] = "", line[256];
 
         if (!isatty(STDERR_FILENO) || l->c->json != JSON_OFF || now - l->shown < SHOW_USEC)
                 return;
         l->shown = now;
         l->on_bar = true;
-        fprintf(stderr, "\r\033[K");
         if (l->input_size > 0) {
                 memset(bar, ' ', BAR_WIDTH);
                 memset(bar, '#', (size_t) MIN(part * BAR_WIDTH, (double) BAR_WIDTH));
                 bar[BAR_WIDTH] = '\0';
-                fprintf(stderr, "[%s] %3.0f %%  ", bar, part * 100);
+                (void) snprintf(portion, sizeof portion, "[%s] %3.0f %%  ", bar, part * 100);
                 if (part > 0.001)
                         (void) format_duration(
                                         left, (uint64_t) (seconds * (1 - part) / part) * USEC_PER_SEC);
         }
-        fprintf(stderr, "%" PRIu64 " %s, %" PRIu64 " waiting, %" PRIu64 " retried, %.0f/s%s%s", done,
-                        l->c->no_wait ? "accepted" : "done", waiting(l), l->retried,
+        (void) snprintf(line, sizeof line,
+                        "%s%" PRIu64 " %s, %" PRIu64 " waiting, %" PRIu64 " retried, %.0f/s%s%s", portion,
+                        done, l->c->no_wait ? "accepted" : "done", waiting(l), l->retried,
                         seconds > 0 ? (double) done / seconds : 0, left[0] ? ", left: " : "", left);
+        fputs("\r\033[K", stderr);
+        /* A line that is longer cannot be written over. */
+        (void) columns_print(stderr, line, columns_of_terminal(STDERR_FILENO) - 1);
         (void) fflush(stderr);
 }
 

@@ -86,22 +86,22 @@ static void add_durations(cJSON *attempts)
 }
 
 static const Column attempt_columns[] = {
-                {"SENT", "sent", COLUMN_TIME, false},
-                {"RECEIVER", "receiver", COLUMN_TEXT, true},
-                {"ATTEMPT", "attempt", COLUMN_NUMBER, false},
-                {"OUTCOME", "outcome", COLUMN_STATE, false},
-                {"TOOK", "took", COLUMN_TEXT, false},
-                {"DETAIL", "detail", COLUMN_TEXT, true},
+                {"SENT", "sent", COLUMN_TIME, 0, 3},
+                {"RECEIVER", "receiver", COLUMN_TEXT, 8},
+                {"ATTEMPT", "attempt", COLUMN_NUMBER, 0, 2},
+                {"OUTCOME", "outcome", COLUMN_STATE},
+                {"TOOK", "took", COLUMN_TEXT, 0, 1},
+                {"DETAIL", "detail", COLUMN_TEXT, 12},
                 {},
 };
 
 static const Column delivery_columns[] = {
-                {"RECEIVER", "receiver", COLUMN_TEXT, true},
-                {"STATE", "state", COLUMN_STATE, false},
-                {"ATTEMPTS", "attempts", COLUMN_NUMBER, false},
-                {"SETTLED", "settled", COLUMN_TIME, false},
-                {"NEXT TRY", "next_retry", COLUMN_TIME, false},
-                {"ERROR", "error", COLUMN_TEXT, true},
+                {"RECEIVER", "receiver", COLUMN_TEXT, 8},
+                {"STATE", "state", COLUMN_STATE},
+                {"ATTEMPTS", "attempts", COLUMN_NUMBER, 0, 2},
+                {"SETTLED", "settled", COLUMN_TIME, 0, 1},
+                {"NEXT TRY", "next_retry", COLUMN_TIME, 0, 3},
+                {"ERROR", "error", COLUMN_TEXT, 12},
                 {},
 };
 

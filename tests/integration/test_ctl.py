@@ -7,6 +7,7 @@ import re
 import select
 import signal
 import subprocess
+import unicodedata
 
 import pytest
 
@@ -293,14 +294,72 @@ def test_dialogue(discovery, receiver, client, bus, tmp_path):
     t.write("q\n")
     assert t.end() == 0
 
-def test_table_fits_the_terminal(discovery, receiver, client, bus):
+
+def screen_width(text):
+    """In columns of the terminal."""
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
+
+
+@pytest.mark.parametrize("columns", [120, 80, 60, 40])
+def test_tables_fit_the_terminal(discovery, receiver, client, bus, tmp_path, columns):
+    """Every row in its line, and what is most needed in it, also in wide letters."""
     d = discovery()
-    receiver(d, "a-receiver-with-a-rather-long-name", "--group", "a-group-with-a-rather-long-name", "--label", "zone=a")
+    name, group = "a-receiver-with-a-rather-long-name", "a-group-with-a-rather-long-name"
+    receiver(d, name, "--group", group, "--label", "zone=a",
+             command=script(tmp_path, "echo 'error 画像が見つかりません、もう一度送ってください' >&3; exit 65"))
+    c = client(d)
+    dead = [c.send("quorum", group, "x", quorum=1), c.send("to", name, "x")]
+    assert [c.wait(m)["state"] for m in dead] == ["dead", "rejected"]
+    waiting = c.send("any", "another-group-with-a-long-name", "x" * 5000, delay=3_600_000_000)
+
+    def rows(*words):
+        t = Terminal(bus, *words, columns=columns)
+        assert t.end() == 0, t.text
+        found = re.sub(r"\x1b\[[0-9;]*m", "", t.text).splitlines()
+        assert [row for row in found if screen_width(row) > columns] == []
+        return found
+
+    for words, ids in (("messages",), [*dead, waiting]), (("dead", "list"), dead):
+        found = rows(*words)
+        titles = found[0].split()
+        assert titles[:2] == ["ID", "STATE"] and titles[-1] == "ERROR"
+        for m in ids:
+            row = next(row for row in found if row.startswith(m[:8]))
+            assert row.split()[1] == c.state(m)
+    assert any("画像が" in row and "…" in row for row in rows("dead", "--no-legend"))
+    titles, row = rows("list")[:2]
+    assert titles.split()[0] == "NAME" and row.startswith("a-recei")
+    assert "idle" in row or "connected" in row
+    assert rows("trace", dead[1])[0].split()[-1] == "DETAIL"
+
+
+def test_wide_letters_stand_in_columns(discovery, receiver, client, bus, tmp_path):
+    """What stands behind a cell that was cut begins where its title does, whatever the letters are."""
+    d = discovery()
+    receiver(d, "1", command=script(tmp_path, "echo 'error 画像が見つかりません、もう一度送ってください' >&3; exit 1"))
+    c = client(d)
+    m = c.send("any", "", "x", max_attempts=1)
+    assert c.wait(m)["state"] == "dead"
+    for columns in range(60, 80):
+        t = Terminal(bus, "dead", "--no-legend", columns=columns)
+        assert t.end() == 0
+        row = re.sub(r"\x1b\[[0-9;]*m", "", t.text).splitlines()[0]
+        assert columns - 1 <= screen_width(row) <= columns or "…" not in row
+
+
+@pytest.mark.parametrize("columns", [80, 60])
+def test_progress_fits_the_terminal(discovery, receiver, client, bus, tmp_path, columns):
+    d = discovery()
+    receiver(d, "1", command=script(tmp_path, """echo 'progress 40 画像が見つかりません、もう一度送ってください、もう一度' >&3
+        while ! test -e $D/go; do sleep 0.02; done"""))
     client(d)
-    t = Terminal(bus, "list", "--no-legend", columns=80)
+    t = Terminal(bus, "send", "--any", "x", columns=columns)
+    t.read_until("40 %")
+    t.read_until("…")
+    bar = t.text.rsplit("\r\x1b[K", 1)[1]
+    assert "画像" in bar and screen_width(bar) < columns
+    (tmp_path / "go").touch()
     assert t.end() == 0
-    rows = [re.sub(r"\x1b\[[0-9;]*m", "", row) for row in t.text.splitlines() if row.strip()]
-    assert len(rows) == 1 and len(rows[0]) <= 80 and "…" in rows[0]
 
 
 COMPLETION = pathlib.Path(__file__).parents[2] / "packaging" / "ackctl.bash"
