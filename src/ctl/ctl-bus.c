@@ -184,6 +184,21 @@ static int call_interactively(Ctl *c, sd_bus_message *call, sd_bus_error *error,
         return r < 0 ? r : sd_bus_call(c->bus, again, UINT64_MAX, error, ret);
 }
 
+/* It was for all that is like it, not for what it was about. */
+static bool is_denied(const sd_bus_error *error)
+{
+        static const char *const names[] = {
+                        SD_BUS_ERROR_ACCESS_DENIED,
+                        SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED,
+                        "org.ackgroup.Error.Authorization",
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(names); i++)
+                if (sd_bus_error_has_name(error, names[i]))
+                        return true;
+        return false;
+}
+
 int bus_call(Ctl *c, int made, sd_bus_message *call, sd_bus_message **ret)
 {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
@@ -196,11 +211,14 @@ int bus_call(Ctl *c, int made, sd_bus_message *call, sd_bus_message **ret)
                 sd_bus_error_free(&error);
                 r = call_interactively(c, call, &error, ret);
         }
+        c->hopeless = false;
         if (r >= 0)
                 return 0;
         if (!sd_bus_error_is_set(&error))
                 (void) sd_bus_error_set_errno(&error, r);
-        return bus_explain(&error);
+        r = bus_explain(&error);
+        c->hopeless = r == EXIT_NO_SERVICE || is_denied(&error);
+        return r;
 }
 
 int bus_call_word(Ctl *c, const char *method, const char *word, sd_bus_message **ret)

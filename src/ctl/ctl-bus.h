@@ -18,7 +18,7 @@ void bus_disconnect(Ctl *c);
 /* A call of the manager; appends arguments as sd_bus_message_append() does. */
 int bus_new_call(Ctl *c, sd_bus_message **ret, const char *method);
 /* Sends it, unless `made` is the negative errno of what went wrong with making it. 0 with the reply, or an
- * exit code after telling why. */
+ * exit code after telling why; c->hopeless says whether it would be the same for the next. */
 int bus_call(Ctl *c, int made, sd_bus_message *call, sd_bus_message **ret);
 
 /* A call of the manager with one string, mostly an id; as bus_call(). */

@@ -59,7 +59,7 @@ static int set_draining(Ctl *c, int argc, char **argv, bool drain)
 {
         int code = EXIT_OK;
 
-        for (int i = 1; i < argc; i++) {
+        for (int i = 1; i < argc && !c->hopeless; i++) {
                 _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL, *answer = NULL;
                 int r = bus_new_call(c, &call, "Drain");
 

@@ -2,6 +2,7 @@
 #include "ctl/ctl-messages.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/str-util.h"
@@ -173,44 +174,54 @@ int verb_show(Ctl *c, int argc, char **argv)
         return EXIT_OK;
 }
 
-static int call_with_id(Ctl *c, const char *method, const char *id)
+/* Each of the ids (ends with NULL), as long as it may help; *ret_done, unless NULL: with how many it did. */
+static int call_for_each(Ctl *c, const char *method, const char *const *ids, unsigned *ret_done)
 {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *answer = NULL;
+        int code = EXIT_OK;
+        unsigned done = 0;
 
-        return bus_call_word(c, method, id, &answer);
+        for (size_t i = 0; ids[i] && !c->hopeless; i++) {
+                _cleanup_(sd_bus_message_unrefp) sd_bus_message *answer = NULL;
+                int r = bus_call_word(c, method, ids[i], &answer);
+
+                if (r == 0)
+                        done++;
+                else
+                        code = r;
+        }
+        if (ret_done)
+                *ret_done = done;
+        return code;
 }
 
 int verb_cancel(Ctl *c, int argc, char **argv)
 {
-        int code = EXIT_OK;
-
-        for (int i = 1; i < argc; i++) {
-                int r = call_with_id(c, "Cancel", argv[i]);
-                if (r != 0)
-                        code = r;
-        }
-        return code;
+        return call_for_each(c, "Cancel", (const char *const *) argv + 1, NULL);
 }
 
 /* Retry or Purge, for all dead letters. */
 static int call_for_all(Ctl *c, const char *method)
 {
         _cleanup_(cjsonp) cJSON *all = NULL;
-        int code = EXIT_OK, r;
+        unsigned done, n = 0;
+        const char **ids;
         const cJSON *m;
         bool more;
+        int r;
 
         r = list_messages(c, UINT32_MAX, &all, &more);
         if (r != 0)
                 return r;
-        cJSON_ArrayForEach(m, all) {
-                r = call_with_id(c, method, value_string(m, "id"));
-                if (r != 0)
-                        code = r;
-        }
+        ids = calloc((size_t) cJSON_GetArraySize(all) + 1, sizeof *ids);
+        if (!ids)
+                return ctl_fail(EXIT_FAILED, "out of memory");
+        cJSON_ArrayForEach(m, all)
+                ids[n++] = value_string(m, "id");
+        r = call_for_each(c, method, ids, &done);
         if (c->json == JSON_OFF && !c->no_legend)
-                printf("%d messages.\n", cJSON_GetArraySize(all));
-        return code;
+                printf("%u message%s.\n", done, done == 1 ? "" : "s");
+        free(ids);
+        return r;
 }
 
 int verb_dead(Ctl *c, int argc, char **argv)
@@ -219,7 +230,6 @@ int verb_dead(Ctl *c, int argc, char **argv)
                 const char *name, *method;
         } changes[] = {{"retry", "Retry"}, {"purge", "Purge"}};
         const char *command = argc > 1 ? argv[1] : "list";
-        int code = EXIT_OK;
 
         if (strv_append(&c->states, "dead") < 0 || strv_append(&c->states, "rejected") < 0)
                 return EXIT_FAILED;
@@ -232,13 +242,8 @@ int verb_dead(Ctl *c, int argc, char **argv)
                         continue;
                 if (c->all && argc == 2)
                         return call_for_all(c, changes[i].method);
-                for (int k = 2; k < argc && !c->all; k++) {
-                        int r = call_with_id(c, changes[i].method, argv[k]);
-                        if (r != 0)
-                                code = r;
-                }
                 if (argc > 2 && !c->all)
-                        return code;
+                        return call_for_each(c, changes[i].method, (const char *const *) argv + 2, NULL);
         }
         return ctl_fail(EXIT_USAGE,
                         "it is \"dead list\", \"dead show ID…\", \"dead retry ID…\" or \"dead purge ID…\";"

@@ -275,7 +275,7 @@ int verb_wait(Ctl *c, int argc, char **argv)
 {
         int code = EXIT_OK;
 
-        for (int i = 1; i < argc && code != EXIT_INTERRUPTED; i++) {
+        for (int i = 1; i < argc && code != EXIT_INTERRUPTED && !c->hopeless; i++) {
                 int r = wait_for(c, argv[i]);
                 if (r != EXIT_OK)
                         code = r;

@@ -2,6 +2,7 @@
 """ackctl as people use it: what it prints, how it exits, the dialogue on a terminal."""
 
 import json
+import os
 import pathlib
 import re
 import select
@@ -12,6 +13,7 @@ import unicodedata
 import pytest
 
 import terminal
+from client import MANAGER, Bus
 from conftest import BUILD, lines, script, wait_until
 
 ACKCTL = BUILD / "src/ctl/ackctl"
@@ -360,6 +362,56 @@ def test_progress_fits_the_terminal(discovery, receiver, client, bus, tmp_path, 
     assert "画像" in bar and screen_width(bar) < columns
     (tmp_path / "go").touch()
     assert t.end() == 0
+
+
+class ForbiddingBus(Bus):
+    """Lets nobody change anything."""
+
+    def __init__(self, directory):
+        address = f"unix:path={directory / 'bus'}"
+        rules = "".join(f'<deny send_interface="{MANAGER}" send_member="{method}"/>'
+                        for method in ("Retry", "Purge", "Cancel", "Drain"))
+        (directory / "bus.conf").write_text(f"""<busconfig><include>/usr/share/dbus-1/session.conf</include>
+            <policy context="mandatory">{rules}</policy></busconfig>""")
+        self.environment = {**os.environ, "DBUS_SESSION_BUS_ADDRESS": address}
+        self.process = subprocess.Popen(
+            ["dbus-daemon", "--config-file", directory / "bus.conf", "--nofork", "--nopidfile", "--address=" + address,
+             "--print-address"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        self.process.stdout.readline()
+
+
+@pytest.fixture
+def bus(request, tmp_path):
+    one = getattr(request, "param", Bus)(tmp_path)
+    yield one
+    one.end()
+
+
+@pytest.mark.parametrize("bus", [ForbiddingBus], indirect=True)
+def test_what_is_forbidden_is_tried_once(discovery, receiver, client, ackctl, tmp_path):
+    """And who asks polkit is asked once; what was not done is not counted."""
+    d = discovery()
+    receiver(d, "1", command=script(tmp_path, "exit 65"))
+    c = client(d)
+    dead = [c.send("any", "", "x") for _ in range(3)]
+    for m in dead:
+        assert c.wait(m)["state"] == "rejected"
+    for words in (("dead", "retry", "--all"), ("dead", "purge", "--all")):
+        out, err = ackctl(*words, code=1)
+        assert out == "0 messages.\n" and len(err.splitlines()) == 1
+    for words in (("dead", "retry", *dead), ("cancel", *dead), ("drain", "1", "1")):
+        assert len(ackctl(*words, code=1)[1].splitlines()) == 1
+
+
+def test_dead_retry_counts_what_was_done(discovery, receiver, client, ackctl, tmp_path):
+    d = discovery()
+    receiver(d, "1", command=script(tmp_path, "exit 65"))
+    c = client(d)
+    for n in (1, 2):
+        for _ in range(n):
+            assert c.wait(c.send("any", "", "x"))["state"] == "rejected"
+        assert ackctl("dead", "purge", "--all")[0] == f"{n} message{'' if n == 1 else 's'}.\n"
+    assert ackctl("dead", "purge", "--all")[0] == "0 messages.\n"
 
 
 COMPLETION = pathlib.Path(__file__).parents[2] / "packaging" / "ackctl.bash"
