@@ -209,7 +209,8 @@ static void print_json(const Follow *f, const End *end, cJSON *replies)
         cJSON_AddNumberToObject(object, "attempts", end->attempts);
         cJSON_AddStringToObject(object, "receiver", end->receiver);
         cJSON_AddItemToObject(object, "reply", value_of_bytes(end->reply, end->reply_size));
-        cJSON_AddStringToObject(object, "error", end->problem);
+        /* What an attempt failed with does not matter to one that is acked. */
+        cJSON_AddStringToObject(object, "error", str_equal(end->state, "acked") ? "" : end->problem);
         if (replies)
                 cJSON_AddItemReferenceToObject(object, "replies", replies);
         value_print(f->c, object);

@@ -414,6 +414,32 @@ def test_dead_retry_counts_what_was_done(discovery, receiver, client, ackctl, tm
     assert ackctl("dead", "purge", "--all")[0] == "0 messages.\n"
 
 
+def test_json_is_of_one_kind(discovery, receiver, client, ackctl, tmp_path):
+    """Whole ids, rows with the same fields, and no error where all is well in the end."""
+    d = discovery()
+    receiver(d, "1", command=script(tmp_path, "test $ACKGROUP_ATTEMPT -gt 1", name="one"))
+    receiver(d, "2", command=script(tmp_path, "", name="two"))
+    client(d, "--backoff", "10ms")
+
+    def json_of(*words):
+        return json.loads(ackctl("--json=short", *words)[0])
+
+    end = json_of("send", "--to", "1", "x")
+    assert (end["state"], end["attempts"], end["error"]) == ("acked", 2, "")
+    m = end["id"]
+    assert json_of("wait", m[:8]) == end
+    assert json_of("why", m[:8])["id"] == json_of("trace", m[:8])["id"] == json_of("show", m[:8])["Id"] == m
+    fields = ["member", "receiver", "attempt", "sent", "ended", "outcome", "detail"]
+    attempts = json_of("trace", m)["attempts"]
+    assert [list(a) for a in attempts] == [fields] * 2
+    assert [(a["member"], a["receiver"], a["outcome"]) for a in attempts] == [(0, "1", "failed"), (0, "1", "acked")]
+    trace = json_of("trace", json_of("send", "--all", "x")["id"])
+    assert [list(a) for a in trace["attempts"]] == [fields] * 3
+    members = {d["receiver"]: number for number, d in enumerate(trace["deliveries"], 1)}
+    assert {(a["receiver"], a["member"], a["outcome"]) for a in trace["attempts"]} == {
+        ("1", members["1"], "failed"), ("1", members["1"], "acked"), ("2", members["2"], "acked")}
+
+
 COMPLETION = pathlib.Path(__file__).parents[2] / "packaging" / "ackctl.bash"
 
 
