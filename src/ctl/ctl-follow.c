@@ -325,8 +325,8 @@ int follow_message(Ctl *c, const char *id, const char *mode)
         f->several = selector_mode_is_whole(selector_mode_from_string(mode));
         r = ask(f);
         if (r >= 0 && c->timeout_usec > 0)
-                r = sd_event_add_time_relative(
-                                c->event, &f->timeout, CLOCK_BOOTTIME, c->timeout_usec, 0, on_time, f);
+                r = sd_event_add_time(c->event, &f->timeout, CLOCK_BOOTTIME,
+                                usec_add(now_usec(CLOCK_BOOTTIME), c->timeout_usec), 0, on_time, f);
         if (r >= 0)
                 r = sd_event_add_signal(
                                 c->event, &f->interrupt, SIGINT | SD_EVENT_SIGNAL_PROCMASK, on_interrupt, f);

@@ -398,22 +398,40 @@ static int run_once(Lines *l)
         return r;
 }
 
+static bool is_done(const Lines *l)
+{
+        return l->ended && buffer_size(&l->input) == 0 && waiting(l) == 0 && buffer_size(&l->output) == 0;
+}
+
+static bool is_late(const Lines *l)
+{
+        uint64_t timeout = l->c->timeout_usec;
+
+        return timeout > 0 && now_usec(CLOCK_BOOTTIME) >= usec_add(l->started, timeout);
+}
+
+/* Interrupted, or too late. */
+static int give_up(Lines *l)
+{
+        char text[DURATION_MAX];
+
+        leave_bar(l);
+        return ctl_fail(interrupted ? EXIT_INTERRUPTED : EXIT_TIMEOUT,
+                        "%s %s: %" PRIu64
+                        " lines are accepted and go on being delivered; the next is line %" PRIu64,
+                        interrupted ? "not waiting any" : "not done after",
+                        interrupted ? "more" : format_duration(text, l->c->timeout_usec), l->accepted,
+                        l->behind + 1);
+}
+
 static int run(Lines *l)
 {
         int r = 0;
 
-        while (r == 0 && !interrupted &&
-                        !(l->ended && buffer_size(&l->input) == 0 && waiting(l) == 0 &&
-                                        buffer_size(&l->output) == 0))
+        while (r == 0 && !is_done(l) && !interrupted && !is_late(l))
                 r = run_once(l);
-        if (r == 0 && interrupted) {
-                leave_bar(l);
-                r = ctl_fail(EXIT_INTERRUPTED,
-                                "not waiting any more: %" PRIu64
-                                " lines are accepted and go on being delivered; the "
-                                "next is line %" PRIu64,
-                                l->accepted, l->behind + 1);
-        }
+        if (r == 0 && !is_done(l))
+                r = give_up(l);
         if (r == 0 && l->refused > 0)
                 r = EXIT_FAILED;
         if (r == 0 && !l->c->no_wait && l->ends[SETTLEMENT_ACKED] < settled(l))
