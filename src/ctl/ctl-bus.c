@@ -146,8 +146,8 @@ int bus_explain(const sd_bus_error *error)
                 if (family ? !str_after_prefix(error->name, errors[i].name)
                            : !sd_bus_error_has_name(error, errors[i].name))
                         continue;
-                return ctl_fail(errors[i].code, "%s%s%s", error->message, errors[i].advice ? "; " : "",
-                                errors[i].advice ?: "");
+                return ctl_fail(errors[i].code, "%s%s%s", error->message ?: error->name,
+                                errors[i].advice ? "; " : "", errors[i].advice ?: "");
         }
         return ctl_fail(EXIT_FAILED, "%s", error->message ?: error->name);
 }
@@ -232,11 +232,10 @@ int bus_call_word(Ctl *c, const char *method, const char *word, sd_bus_message *
         return bus_call(c, r, call, ret);
 }
 
-/* What goes wrong with it is told by the call that follows. */
-static int subscribe(Ctl *c)
+static int subscribe(Ctl *c, sd_bus_message_handler_t on_answer)
 {
-        return sd_bus_call_method_async(
-                        c->bus, NULL, BUS_NAME, BUS_PATH, MANAGER_INTERFACE, "Subscribe", NULL, NULL, NULL);
+        return sd_bus_call_method_async(c->bus, NULL, BUS_NAME, BUS_PATH, MANAGER_INTERFACE, "Subscribe",
+                        on_answer, c, NULL);
 }
 
 static int on_new_owner(sd_bus_message *signal, void *userdata, sd_bus_error *error)
@@ -244,16 +243,16 @@ static int on_new_owner(sd_bus_message *signal, void *userdata, sd_bus_error *er
         const char *name, *before, *now;
 
         if (sd_bus_message_read(signal, "sss", &name, &before, &now) >= 0 && !str_empty(now))
-                (void) subscribe(userdata);
+                (void) subscribe(userdata, NULL);
         return 0;
 }
 
-int bus_subscribe(Ctl *c)
+int bus_subscribe(Ctl *c, sd_bus_message_handler_t on_answer)
 {
         int r = sd_bus_add_match_async(c->bus, NULL,
                         "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',"
                         "member='NameOwnerChanged',arg0='" BUS_NAME "'",
                         on_new_owner, NULL, c);
 
-        return r < 0 ? r : subscribe(c);
+        return r < 0 ? r : subscribe(c, on_answer);
 }

@@ -312,7 +312,7 @@ int follow_prepare(Ctl *c)
         r = sd_bus_match_signal(c->bus, &follow.events, BUS_NAME, BUS_PATH, MANAGER_INTERFACE,
                         "MessageEvent", on_event, &follow);
         if (r >= 0)
-                r = bus_subscribe(c);
+                r = bus_subscribe(c, NULL);
         return r < 0 ? ctl_fail(EXIT_FAILED, "cannot listen to the client: %s", strerror(-r)) : 0;
 }
 

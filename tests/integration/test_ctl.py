@@ -190,7 +190,7 @@ def test_mistakes_and_exit_codes(discovery, client, ackctl, words, code, text):
     assert text in err
 
 
-@pytest.mark.parametrize("words", [["list"], ["wait", "123456"], ["send", "--any", "x"]])
+@pytest.mark.parametrize("words", [["list"], ["wait", "123456"], ["send", "--any", "x"], ["monitor"]])
 def test_no_service(ackctl, words):
     """Nobody is waited for who never was there."""
     assert "systemctl start ackgroup-client" in ackctl(*words, code=5)[1]
