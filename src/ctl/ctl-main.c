@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
 #include <getopt.h>
 #include <locale.h>
 #include <stdio.h>
@@ -238,6 +239,9 @@ int main(int argc, char **argv)
         r = read_options(&c, argc, argv, &seen);
         if (r == 0)
                 r = run(&c, argc - optind, argv + optind, seen);
+        /* Who reads the result must know when there is less than all of it. */
+        if ((fflush(stdout) != 0 || ferror(stdout)) && r == EXIT_OK)
+                r = ctl_fail(EXIT_FAILED, "cannot write the output: %s", strerror(errno));
         sd_event_unref(c.event);
         strv_free(c.labels);
         strv_free(c.states);

@@ -253,6 +253,25 @@ def test_interrupt_leaves_the_message(discovery, client, bus):
     assert c.properties()["Waiting"] == 1
 
 
+def test_output_that_cannot_be_written(discovery, receiver, client, bus, tmp_path):
+    d = discovery()
+    receiver(d, "1", command=script(tmp_path, "cat"))
+    client(d)
+    for words in (["send", "--any", "x"], ["list"], ["list", "--json=short"], ["send", "--any", "--no-wait", "x"]):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([ACKCTL, "--user", *words], env=bus.environment, stdin=subprocess.DEVNULL, stdout=full,
+                                  stderr=subprocess.PIPE, text=True, timeout=60)
+        assert done.returncode == 1 and "No space left" in done.stderr
+
+
+def test_timeout_of_infinity(discovery, receiver, client, ackctl):
+    d = discovery()
+    receiver(d, "1")
+    client(d)
+    for time in ("infinity", "290000d", "100000000d"):
+        assert steps(ackctl("send", "--any", "--timeout", time, "x")[1])[-1] == "acked"
+
+
 def test_monitor(discovery, receiver, client, ackctl, bus):
     d = discovery()
     receiver(d, "1")
