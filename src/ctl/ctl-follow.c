@@ -262,6 +262,7 @@ static int on_answer(sd_bus_message *answer, void *userdata, sd_bus_error *ignor
         End end = {};
 
         f->answer = sd_bus_slot_unref(f->answer);
+        leave_bar(f);
         if (error && bus_is_gone(error)) {
                 wait_for_the_client(f);
                 return 0;
@@ -276,7 +277,6 @@ static int on_answer(sd_bus_message *answer, void *userdata, sd_bus_error *ignor
                 finish(f, ctl_fail(EXIT_FAILED, "the client's answer cannot be read"));
                 return 0;
         }
-        leave_bar(f);
         if (f->several)
                 (void) get_replies(f->c, f->id, &replies);
         if (f->c->json != JSON_OFF)

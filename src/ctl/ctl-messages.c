@@ -112,6 +112,8 @@ static int show_messages(Ctl *c)
 
 int verb_messages(Ctl *c, int argc, char **argv)
 {
+        if (c->all && c->limit > 0)
+                return ctl_fail(EXIT_USAGE, "--all and --limit exclude each other");
         return show_messages(c);
 }
 
@@ -235,7 +237,7 @@ int verb_dead(Ctl *c, int argc, char **argv)
                 return EXIT_FAILED;
         if (str_equal(command, "list") && argc <= 2)
                 return show_messages(c);
-        if (str_equal(command, "show") && argc > 2)
+        if (str_equal(command, "show") && argc > 2 && !c->all)
                 return verb_show(c, argc - 1, argv + 1);
         for (size_t i = 0; i < ELEMENTSOF(changes); i++) {
                 if (!str_equal(command, changes[i].name))
@@ -247,5 +249,5 @@ int verb_dead(Ctl *c, int argc, char **argv)
         }
         return ctl_fail(EXIT_USAGE,
                         "it is \"dead list\", \"dead show ID…\", \"dead retry ID…\" or \"dead purge ID…\";"
-                        " --all instead of ID for every one");
+                        " --all instead of ID… to retry or purge every one");
 }

@@ -226,6 +226,8 @@ static const char *find_mode(const Ctl *c)
                                 "--group, --label and --include-plain go with a group, not with --to");
         else if (c->follow_joins && !c->all)
                 (void) ctl_fail(EXIT_USAGE, "--follow-joins goes with --all");
+        else if (c->no_wait && !c->lines && c->timeout_usec > 0)
+                (void) ctl_fail(EXIT_USAGE, "either --timeout or --no-wait, which waits for nothing");
         else if (given(c, OPTION_IN) && given(c, OPTION_AT))
                 (void) ctl_fail(EXIT_USAGE, "either --in or --at, not both");
         else

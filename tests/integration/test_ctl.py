@@ -183,6 +183,11 @@ def test_messages_show_wait_cancel(discovery, receiver, client, ackctl):
     (["wait", "123456"], 6, "No message"),
     (["cancel", "12"], 2, "at least 6"),
     (["send", "--any", "--timeout", "100ms", "x"], 4, "ackctl wait"),
+    (["send", "--any", "--no-wait", "--timeout", "1s", "x"], 2, "--no-wait"),
+    (["messages", "--all", "--limit", "3"], 2, "exclude each other"),
+    (["dead", "show", "--all", "123456"], 2, '"dead show ID…"'),
+    (["--host", "h", "list"], 2, "--user"),
+    (["--limit", "3"], 2, "--limit means nothing without a verb"),
 ])
 def test_mistakes_and_exit_codes(discovery, client, ackctl, words, code, text):
     client(discovery())
@@ -299,7 +304,7 @@ def test_dialogue(discovery, receiver, client, bus, tmp_path):
     d = discovery()
     receiver(d, "1", command=script(tmp_path, 'echo "one got $(cat)"'))
     receiver(d, "2", "--failure-probability", "0.5", command=script(tmp_path, 'echo "two got $(cat)"', name="two"))
-    client(d)
+    client(d, "--ack-timeout", "200ms")
     t = Terminal(bus)
     assert "  1  1 " in t.read_until("Receiver: ")
     t.write("2\n")

@@ -105,7 +105,6 @@ def test_memory(pair):
     (["--any", "--lines", "x"], "not both"),
     (["--any", "--lines", "--idempotency-key", "k"], "names one message"),
     (["--any", "--null"], "--null goes with --lines"),
-    (["--any", "--lines", "--host", "h"], "cannot"),
     (["--all", "--lines", "--durability=memory"], "durability"),
 ])
 def test_misuse(pair, words, text):
