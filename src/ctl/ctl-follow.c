@@ -24,9 +24,9 @@ typedef struct Follow {
         const char *id;
         sd_bus_slot *events, *answer;
         sd_event_source *timeout, *again, *interrupt;
-        bool on_bar;      /* the line of the terminal holds one */
-        bool several;     /* receivers: their replies are told apart */
-        uint32_t working; /* attempt that was said to be at work */
+        bool on_bar;    /* the line of the terminal holds one */
+        bool several;   /* receivers: their replies are told apart */
+        char **working; /* receivers and attempts that were said to be at work */
         bool away;
         bool done;
         int code;
@@ -129,6 +129,17 @@ static void leave_bar(Follow *f)
         f->on_bar = false;
 }
 
+/* That it works is told once of each attempt at each receiver. */
+static bool is_news(Follow *f, const char *receiver, uint32_t attempt)
+{
+        _cleanup_free_ char *work = str_format("%s %" PRIu32, receiver, attempt);
+
+        for (char **known = f->working; known && *known; known++)
+                if (str_equal(*known, work))
+                        return false;
+        return work && strv_append(&f->working, work) >= 0;
+}
+
 static int on_event(sd_bus_message *signal, void *userdata, sd_bus_error *error)
 {
         static const char *const ends[] = {"acked", "rejected", "cancelled", "dead"};
@@ -148,11 +159,8 @@ static int on_event(sd_bus_message *signal, void *userdata, sd_bus_error *error)
                 return 0;
         }
         leave_bar(f);
-        if (str_equal(event, "working")) {
-                if (f->working == attempt)
-                        return 0;
-                f->working = attempt;
-        }
+        if (str_equal(event, "working") && !is_news(f, receiver, attempt))
+                return 0;
         _cleanup_free_ char *printable = str_printable(detail, strlen(detail), 512);
         say_event(f, event, receiver, attempt, str_equal(event, "accepted") ? id : printable ?: "");
         return 0;
@@ -321,7 +329,7 @@ int follow_message(Ctl *c, const char *id, const char *mode)
         Follow *f = &follow;
         int r;
 
-        f->c = c, f->id = id, f->done = f->away = false, f->working = 0;
+        f->c = c, f->id = id, f->done = f->away = false;
         f->several = selector_mode_is_whole(selector_mode_from_string(mode));
         r = ask(f);
         if (r >= 0 && c->timeout_usec > 0)
@@ -336,6 +344,7 @@ int follow_message(Ctl *c, const char *id, const char *mode)
         f->timeout = sd_event_source_disable_unref(f->timeout);
         f->again = sd_event_source_disable_unref(f->again);
         f->interrupt = sd_event_source_disable_unref(f->interrupt);
+        f->working = strv_free(f->working);
         f->id = NULL;
         return r < 0 ? ctl_fail(EXIT_FAILED, "cannot wait: %s", strerror(-r)) : f->code;
 }

@@ -230,6 +230,23 @@ def test_rejected(discovery, receiver, client, ackctl):
     assert "takes at most 10 bytes" in ackctl("send", "--to", "1", "x" * 11, code=3)[1]
 
 
+def test_each_of_several_that_works_is_shown(discovery, receiver, client, bus, tmp_path):
+    d = discovery()
+    for name in "12":
+        receiver(d, name, command=script(tmp_path, "while ! test -e $D/go; do sleep 0.02; done"))
+    client(d)
+    waiting = background(bus, "send", "--all", "x")
+    seen = set()
+    while len(seen) < 2:
+        line = waiting.stderr.readline()
+        assert line, seen
+        seen |= {line} if line.startswith("working") else set()
+    (tmp_path / "go").touch()
+    assert {line.split()[-1] for line in seen} == {"1", "2"}
+    _, err = waiting.communicate(timeout=60)
+    assert waiting.returncode == 0 and "working" not in steps(err)
+
+
 def test_client_restarts_while_send_waits(discovery, receiver, client, bus, tmp_path):
     d = discovery()
     receiver(d, "1", command=script(tmp_path, "echo run >>$D/runs; while ! test -e $D/go; do sleep 0.02; done; echo done"))
@@ -319,6 +336,25 @@ def test_dialogue(discovery, receiver, client, bus, tmp_path):
     assert 'no "7" in the list' in t.read_until("Receiver: ")
     t.write("q\n")
     assert t.end() == 0
+
+
+def test_dialogue_is_interrupted(discovery, client, bus):
+    """The first Ctrl-C leaves the message alone, the next one the dialogue."""
+    d = discovery()
+    assert d.ask("POST", "/v1/receivers", {"instance": "5f0c1a2b-0000-4000-8000-000000000001", "name": "away",
+                                           "addresses": ["unix:/nonexistent"]})[0] == 201
+    c = client(d)
+    t = Terminal(bus)
+    t.read_until("Receiver: ")
+    t.write("1\n")
+    t.read_until("Message: ")
+    t.write("hello\n")
+    t.read_until("accepted")
+    wait_until(lambda: c.properties()["Waiting"] == 1, "it is accepted")
+    t.write("\x03")
+    assert "ackctl wait" in t.read_until("Receiver: ")
+    t.write("\x03")
+    assert t.end() == -signal.SIGINT
 
 
 def screen_width(text):
