@@ -18,7 +18,7 @@ _ackctl() {
     local -A options=(
         [list]='--group --label' [send]='--to --any --all --quorum --key --group --label --include-plain --follow-joins --in --at --deadline
             --max-attempts --ack-timeout --backoff --backoff-max --priority --idempotency-key --durability --file --lines --null --no-wait --timeout'
-        [messages]='--state --limit --all' [wait]='--timeout' [show]='' [cancel]='' [trace]='' [why]='' [dead]='--all --limit' [drain]='' [resume]='' [monitor]='' [status]='' [help]=''
+        [messages]='--state --limit --all' [wait]='--timeout' [show]='' [cancel]='' [trace]='' [why]='' [dead]='--all' [drain]='' [resume]='' [monitor]='' [status]='' [help]=''
     )
 
     for ((i = 1; i < COMP_CWORD; i++)); do

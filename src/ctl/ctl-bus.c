@@ -146,8 +146,8 @@ int bus_explain(const sd_bus_error *error)
                 if (family ? !str_after_prefix(error->name, errors[i].name)
                            : !sd_bus_error_has_name(error, errors[i].name))
                         continue;
-                return ctl_fail(errors[i].code, "%s%s%s", error->message, errors[i].advice ? "; " : "",
-                                errors[i].advice ?: "");
+                return ctl_fail(errors[i].code, "%s%s%s", error->message ?: error->name,
+                                errors[i].advice ? "; " : "", errors[i].advice ?: "");
         }
         return ctl_fail(EXIT_FAILED, "%s", error->message ?: error->name);
 }
@@ -184,6 +184,21 @@ static int call_interactively(Ctl *c, sd_bus_message *call, sd_bus_error *error,
         return r < 0 ? r : sd_bus_call(c->bus, again, UINT64_MAX, error, ret);
 }
 
+/* It was for all that is like it, not for what it was about. */
+static bool is_denied(const sd_bus_error *error)
+{
+        static const char *const names[] = {
+                        SD_BUS_ERROR_ACCESS_DENIED,
+                        SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED,
+                        "org.ackgroup.Error.Authorization",
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(names); i++)
+                if (sd_bus_error_has_name(error, names[i]))
+                        return true;
+        return false;
+}
+
 int bus_call(Ctl *c, int made, sd_bus_message *call, sd_bus_message **ret)
 {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
@@ -196,11 +211,14 @@ int bus_call(Ctl *c, int made, sd_bus_message *call, sd_bus_message **ret)
                 sd_bus_error_free(&error);
                 r = call_interactively(c, call, &error, ret);
         }
+        c->hopeless = false;
         if (r >= 0)
                 return 0;
         if (!sd_bus_error_is_set(&error))
                 (void) sd_bus_error_set_errno(&error, r);
-        return bus_explain(&error);
+        r = bus_explain(&error);
+        c->hopeless = r == EXIT_NO_SERVICE || is_denied(&error);
+        return r;
 }
 
 int bus_call_word(Ctl *c, const char *method, const char *word, sd_bus_message **ret)
@@ -214,11 +232,10 @@ int bus_call_word(Ctl *c, const char *method, const char *word, sd_bus_message *
         return bus_call(c, r, call, ret);
 }
 
-/* What goes wrong with it is told by the call that follows. */
-static int subscribe(Ctl *c)
+static int subscribe(Ctl *c, sd_bus_message_handler_t on_answer)
 {
-        return sd_bus_call_method_async(
-                        c->bus, NULL, BUS_NAME, BUS_PATH, MANAGER_INTERFACE, "Subscribe", NULL, NULL, NULL);
+        return sd_bus_call_method_async(c->bus, NULL, BUS_NAME, BUS_PATH, MANAGER_INTERFACE, "Subscribe",
+                        on_answer, c, NULL);
 }
 
 static int on_new_owner(sd_bus_message *signal, void *userdata, sd_bus_error *error)
@@ -226,16 +243,16 @@ static int on_new_owner(sd_bus_message *signal, void *userdata, sd_bus_error *er
         const char *name, *before, *now;
 
         if (sd_bus_message_read(signal, "sss", &name, &before, &now) >= 0 && !str_empty(now))
-                (void) subscribe(userdata);
+                (void) subscribe(userdata, NULL);
         return 0;
 }
 
-int bus_subscribe(Ctl *c)
+int bus_subscribe(Ctl *c, sd_bus_message_handler_t on_answer)
 {
         int r = sd_bus_add_match_async(c->bus, NULL,
                         "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',"
                         "member='NameOwnerChanged',arg0='" BUS_NAME "'",
                         on_new_owner, NULL, c);
 
-        return r < 0 ? r : subscribe(c);
+        return r < 0 ? r : subscribe(c, on_answer);
 }

@@ -18,14 +18,15 @@ void bus_disconnect(Ctl *c);
 /* A call of the manager; appends arguments as sd_bus_message_append() does. */
 int bus_new_call(Ctl *c, sd_bus_message **ret, const char *method);
 /* Sends it, unless `made` is the negative errno of what went wrong with making it. 0 with the reply, or an
- * exit code after telling why. */
+ * exit code after telling why; c->hopeless says whether it would be the same for the next. */
 int bus_call(Ctl *c, int made, sd_bus_message *call, sd_bus_message **ret);
 
 /* A call of the manager with one string, mostly an id; as bus_call(). */
 int bus_call_word(Ctl *c, const char *method, const char *word, sd_bus_message **ret);
 
-/* Signals come from now on, also from a service that is started anew. 0, or negative errno. */
-int bus_subscribe(Ctl *c);
+/* Signals come from now on, also from a service that is started anew. 0, or negative errno. What the first
+ * one answers goes to `on_answer`; NULL where a call follows that tells what is wrong. */
+int bus_subscribe(Ctl *c, sd_bus_message_handler_t on_answer);
 
 /* Tells what an error reply means and what to do; returns the exit code for it. */
 int bus_explain(const sd_bus_error *error);

@@ -12,8 +12,10 @@
 #include "base/str-util.h"
 #include "base/time-util.h"
 #include "ctl/ctl-bus.h"
+#include "ctl/ctl-columns.h"
 #include "ctl/ctl-table.h"
 #include "ctl/ctl-trace.h"
+#include "model/selector.h"
 
 #define ASK_AGAIN_USEC (500 * USEC_PER_MSEC)
 
@@ -22,9 +24,9 @@ typedef struct Follow {
         const char *id;
         sd_bus_slot *events, *answer;
         sd_event_source *timeout, *again, *interrupt;
-        bool on_bar;      /* the line of the terminal holds one */
-        bool several;     /* receivers: their replies are told apart */
-        uint32_t working; /* attempt that was said to be at work */
+        bool on_bar;    /* the line of the terminal holds one */
+        bool several;   /* receivers: their replies are told apart */
+        char **working; /* receivers and attempts that were said to be at work */
         bool away;
         bool done;
         int code;
@@ -101,7 +103,7 @@ static void show_progress(Follow *f, const char *receiver, const char *progress)
         unsigned percent = (unsigned) MIN(strtoul(progress, NULL, 10), 100ul),
                  full = percent * BAR_WIDTH / 100;
         const char *text = progress + strspn(progress, "0123456789");
-        char bar[BAR_WIDTH + 1];
+        char bar[BAR_WIDTH + 1], line[1024];
 
         if (f->c->json != JSON_OFF)
                 return;
@@ -112,7 +114,10 @@ static void show_progress(Follow *f, const char *receiver, const char *progress)
         memset(bar, ' ', BAR_WIDTH);
         memset(bar, '#', full);
         bar[BAR_WIDTH] = '\0';
-        fprintf(stderr, "\r\033[K%-12s  [%s] %3u %%%.40s", "working", bar, percent, text);
+        (void) snprintf(line, sizeof line, "%-12s  [%s] %3u %%%s", "working", bar, percent, text);
+        fputs("\r\033[K", stderr);
+        /* A line that is longer cannot be written over. */
+        (void) columns_print(stderr, line, columns_of_terminal(STDERR_FILENO) - 1);
         f->on_bar = true;
         (void) fflush(stderr);
 }
@@ -124,6 +129,17 @@ static void leave_bar(Follow *f)
         f->on_bar = false;
 }
 
+/* That it works is told once of each attempt at each receiver. */
+static bool is_news(Follow *f, const char *receiver, uint32_t attempt)
+{
+        _cleanup_free_ char *work = str_format("%s %" PRIu32, receiver, attempt);
+
+        for (char **known = f->working; known && *known; known++)
+                if (str_equal(*known, work))
+                        return false;
+        return work && strv_append(&f->working, work) >= 0;
+}
+
 static int on_event(sd_bus_message *signal, void *userdata, sd_bus_error *error)
 {
         static const char *const ends[] = {"acked", "rejected", "cancelled", "dead"};
@@ -131,25 +147,20 @@ static int on_event(sd_bus_message *signal, void *userdata, sd_bus_error *error)
         Follow *f = userdata;
         uint32_t attempt;
 
-        if (sd_bus_message_read(signal, "ssuss", &id, &event, &attempt, &receiver, &detail) < 0 || !f->id ||
-                        !str_after_prefix(id, f->id))
+        if (sd_bus_message_read(signal, "ssuss", &id, &event, &attempt, &receiver, &detail) < 0 ||
+                        !str_equal(id, f->id))
                 return 0;
         for (size_t i = 0; i < ELEMENTSOF(ends); i++)
                 if (str_equal(event, ends[i]))
                         return 0; /* the answer says it, with the reply */
-        if (str_after_prefix(event, "member-"))
-                f->several = true;
         if (str_equal(event, "working") && detail[0] >= '0' && detail[0] <= '9') {
                 _cleanup_free_ char *shown = str_printable(detail, strlen(detail), 512);
                 show_progress(f, receiver, shown ?: "0");
                 return 0;
         }
         leave_bar(f);
-        if (str_equal(event, "working")) {
-                if (f->working == attempt)
-                        return 0;
-                f->working = attempt;
-        }
+        if (str_equal(event, "working") && !is_news(f, receiver, attempt))
+                return 0;
         _cleanup_free_ char *printable = str_printable(detail, strlen(detail), 512);
         say_event(f, event, receiver, attempt, str_equal(event, "accepted") ? id : printable ?: "");
         return 0;
@@ -188,29 +199,57 @@ static int on_interrupt(sd_event_source *source, const struct signalfd_siginfo *
         return 0;
 }
 
-static void show_end(Follow *f, const char *state, uint32_t attempts, const char *receiver,
-                const void *reply, size_t n, const char *problem)
-{
-        _cleanup_free_ char *printable = str_printable(problem, strlen(problem), 512);
+/* What the client answers at the end of a message. */
+typedef struct End {
+        const char *state, *receiver, *problem;
+        uint32_t attempts;
+        const void *reply;
+        size_t reply_size;
+} End;
 
-        if (f->c->json != JSON_OFF) {
-                _cleanup_(cjsonp) cJSON *end = cJSON_CreateObject();
-                cJSON_AddStringToObject(end, "id", f->id);
-                cJSON_AddStringToObject(end, "state", state);
-                cJSON_AddNumberToObject(end, "attempts", attempts);
-                cJSON_AddStringToObject(end, "receiver", receiver);
-                cJSON_AddItemToObject(end, "reply", value_of_bytes(reply, n));
-                cJSON_AddStringToObject(end, "error", problem);
-                value_print(f->c, end);
-                return;
-        }
-        if (str_equal(state, "acked"))
-                say(f, state, "by %s, %" PRIu32 " attempt%s", receiver, attempts, attempts == 1 ? "" : "s");
-        else
-                say(f, state, "%s", str_empty(printable) ? f->id : printable);
+/* `replies`: as get_replies() has them, or NULL where the message was to one. */
+static void print_json(const Follow *f, const End *end, cJSON *replies)
+{
+        _cleanup_(cjsonp) cJSON *object = cJSON_CreateObject();
+
+        cJSON_AddStringToObject(object, "id", f->id);
+        cJSON_AddStringToObject(object, "state", end->state);
+        cJSON_AddNumberToObject(object, "attempts", end->attempts);
+        cJSON_AddStringToObject(object, "receiver", end->receiver);
+        cJSON_AddItemToObject(object, "reply", value_of_bytes(end->reply, end->reply_size));
+        /* What an attempt failed with does not matter to one that is acked. */
+        cJSON_AddStringToObject(object, "error", str_equal(end->state, "acked") ? "" : end->problem);
+        if (replies)
+                cJSON_AddItemReferenceToObject(object, "replies", replies);
+        value_print(f->c, object);
+}
+
+/* As it is; `whole_line`: a newline where it has none. */
+static void print_reply(const char *reply, size_t n, bool whole_line)
+{
         (void) !fwrite(reply, 1, n, stdout);
-        if (n > 0 && f->c->out_is_terminal && ((const char *) reply)[n - 1] != '\n')
+        if (whole_line && n > 0 && reply[n - 1] != '\n')
                 putchar('\n');
+}
+
+static void print_end(const Follow *f, const End *end, const cJSON *replies)
+{
+        _cleanup_free_ char *problem = str_printable(end->problem, strlen(end->problem), 512);
+        const cJSON *r;
+
+        if (str_equal(end->state, "acked"))
+                say(f, end->state, "by %s, %" PRIu32 " attempt%s", end->receiver, end->attempts,
+                                end->attempts == 1 ? "" : "s");
+        else
+                say(f, end->state, "%s", str_empty(problem) ? f->id : problem);
+        print_reply(end->reply, end->reply_size, f->c->out_is_terminal);
+        cJSON_ArrayForEach(r, replies) {
+                size_t n;
+                _cleanup_free_ char *reply = value_bytes(cJSON_GetObjectItemCaseSensitive(r, "reply"), &n);
+
+                printf("%s: ", value_string(r, "receiver"));
+                print_reply(reply, n, true);
+        }
         (void) fflush(stdout);
 }
 
@@ -226,13 +265,12 @@ static void wait_for_the_client(Follow *f)
 static int on_answer(sd_bus_message *answer, void *userdata, sd_bus_error *ignored)
 {
         const sd_bus_error *error = sd_bus_message_get_error(answer);
-        const char *state, *receiver, *problem;
+        _cleanup_(cjsonp) cJSON *replies = NULL;
         Follow *f = userdata;
-        uint32_t attempts;
-        const void *reply;
-        size_t n;
+        End end = {};
 
         f->answer = sd_bus_slot_unref(f->answer);
+        leave_bar(f);
         if (error && bus_is_gone(error)) {
                 wait_for_the_client(f);
                 return 0;
@@ -241,17 +279,19 @@ static int on_answer(sd_bus_message *answer, void *userdata, sd_bus_error *ignor
                 finish(f, bus_explain(error));
                 return 0;
         }
-        if (sd_bus_message_read(answer, "sus", &state, &attempts, &receiver) < 0 ||
-                        sd_bus_message_read_array(answer, 'y', &reply, &n) < 0 ||
-                        sd_bus_message_read(answer, "s", &problem) < 0) {
+        if (sd_bus_message_read(answer, "sus", &end.state, &end.attempts, &end.receiver) < 0 ||
+                        sd_bus_message_read_array(answer, 'y', &end.reply, &end.reply_size) < 0 ||
+                        sd_bus_message_read(answer, "s", &end.problem) < 0) {
                 finish(f, ctl_fail(EXIT_FAILED, "the client's answer cannot be read"));
                 return 0;
         }
-        leave_bar(f);
-        show_end(f, state, attempts, receiver, reply, n, problem);
         if (f->several)
-                show_replies(f->c, f->id);
-        finish(f, str_equal(state, "acked") ? EXIT_OK : EXIT_NOT_ACKED);
+                (void) get_replies(f->c, f->id, &replies);
+        if (f->c->json != JSON_OFF)
+                print_json(f, &end, replies);
+        else
+                print_end(f, &end, replies);
+        finish(f, str_equal(end.state, "acked") ? EXIT_OK : EXIT_NOT_ACKED);
         return 0;
 }
 
@@ -280,20 +320,21 @@ int follow_prepare(Ctl *c)
         r = sd_bus_match_signal(c->bus, &follow.events, BUS_NAME, BUS_PATH, MANAGER_INTERFACE,
                         "MessageEvent", on_event, &follow);
         if (r >= 0)
-                r = bus_subscribe(c);
+                r = bus_subscribe(c, NULL);
         return r < 0 ? ctl_fail(EXIT_FAILED, "cannot listen to the client: %s", strerror(-r)) : 0;
 }
 
-int follow_message(Ctl *c, const char *id)
+int follow_message(Ctl *c, const char *id, const char *mode)
 {
         Follow *f = &follow;
         int r;
 
-        f->c = c, f->id = id, f->done = f->away = f->several = false, f->working = 0;
+        f->c = c, f->id = id, f->done = f->away = false;
+        f->several = selector_mode_is_whole(selector_mode_from_string(mode));
         r = ask(f);
         if (r >= 0 && c->timeout_usec > 0)
-                r = sd_event_add_time_relative(
-                                c->event, &f->timeout, CLOCK_BOOTTIME, c->timeout_usec, 0, on_time, f);
+                r = sd_event_add_time(c->event, &f->timeout, CLOCK_BOOTTIME,
+                                usec_add(now_usec(CLOCK_BOOTTIME), c->timeout_usec), 0, on_time, f);
         if (r >= 0)
                 r = sd_event_add_signal(
                                 c->event, &f->interrupt, SIGINT | SD_EVENT_SIGNAL_PROCMASK, on_interrupt, f);
@@ -303,6 +344,7 @@ int follow_message(Ctl *c, const char *id)
         f->timeout = sd_event_source_disable_unref(f->timeout);
         f->again = sd_event_source_disable_unref(f->again);
         f->interrupt = sd_event_source_disable_unref(f->interrupt);
+        f->working = strv_free(f->working);
         f->id = NULL;
         return r < 0 ? ctl_fail(EXIT_FAILED, "cannot wait: %s", strerror(-r)) : f->code;
 }

@@ -8,5 +8,8 @@
 
 /* From now on events are kept; before the message is sent, so that none is missed. Returns an exit code. */
 int follow_prepare(Ctl *c);
-/* To its end, to --timeout, or to Ctrl-C. Returns an exit code. */
-int follow_message(Ctl *c, const char *id);
+/* To its end, to --timeout, or to Ctrl-C. `id` is whole: the client that said it has been there, and is
+ * waited for when it goes away. Of a message to several, which `mode` says, each reply is shown. Returns an
+ * exit code.
+ */
+int follow_message(Ctl *c, const char *id, const char *mode);

@@ -116,7 +116,7 @@ const OptionHelp option_helps[] = {
                 {OPTION_STATE, 0, "state", "STATE", MESSAGES, "only in this state; repeatable"},
                 {OPTION_LIMIT, 'n', "limit", "NUMBER", MESSAGES, "so many (100)"},
                 {OPTION_ALL, 'a', "all", NULL, MESSAGES, "all that are on disk"},
-                {OPTION_ALL, 'a', "all", NULL, DEAD, "retry, purge: every dead letter"},
+                {OPTION_ALL, 'a', "all", NULL, DEAD, "list, retry, purge: every dead letter"},
                 {OPTION_JSON, 0, "json", "MODE", 0, "short, pretty or off"},
                 {OPTION_NO_LEGEND, 0, "no-legend", NULL, 0, "no titles and no sums"},
                 {OPTION_SYSTEM, 0, "system", NULL, 0, "the system's client"},

@@ -18,6 +18,7 @@
 #include "base/str-util.h"
 #include "base/time-util.h"
 #include "ctl/ctl-bus.h"
+#include "ctl/ctl-columns.h"
 #include "ctl/ctl-send.h"
 #include "ctl/ctl-value.h"
 #include "wire/frame.h"
@@ -92,25 +93,28 @@ static void show_bar(Lines *l)
                                       ? (double) l->read / (double) l->input_size * (double) done /
                                                         (double) l->submitted
                                       : 0;
-        char bar[BAR_WIDTH + 1], left[DURATION_MAX] = "";
+        char bar[BAR_WIDTH + 1], portion[BAR_WIDTH + 16] = "", left[DURATION_MAX] = "", line[256];
 
         if (!isatty(STDERR_FILENO) || l->c->json != JSON_OFF || now - l->shown < SHOW_USEC)
                 return;
         l->shown = now;
         l->on_bar = true;
-        fprintf(stderr, "\r\033[K");
         if (l->input_size > 0) {
                 memset(bar, ' ', BAR_WIDTH);
                 memset(bar, '#', (size_t) MIN(part * BAR_WIDTH, (double) BAR_WIDTH));
                 bar[BAR_WIDTH] = '\0';
-                fprintf(stderr, "[%s] %3.0f %%  ", bar, part * 100);
+                (void) snprintf(portion, sizeof portion, "[%s] %3.0f %%  ", bar, part * 100);
                 if (part > 0.001)
                         (void) format_duration(
                                         left, (uint64_t) (seconds * (1 - part) / part) * USEC_PER_SEC);
         }
-        fprintf(stderr, "%" PRIu64 " %s, %" PRIu64 " waiting, %" PRIu64 " retried, %.0f/s%s%s", done,
-                        l->c->no_wait ? "accepted" : "done", waiting(l), l->retried,
+        (void) snprintf(line, sizeof line,
+                        "%s%" PRIu64 " %s, %" PRIu64 " waiting, %" PRIu64 " retried, %.0f/s%s%s", portion,
+                        done, l->c->no_wait ? "accepted" : "done", waiting(l), l->retried,
                         seconds > 0 ? (double) done / seconds : 0, left[0] ? ", left: " : "", left);
+        fputs("\r\033[K", stderr);
+        /* A line that is longer cannot be written over. */
+        (void) columns_print(stderr, line, columns_of_terminal(STDERR_FILENO) - 1);
         (void) fflush(stderr);
 }
 
@@ -394,22 +398,40 @@ static int run_once(Lines *l)
         return r;
 }
 
+static bool is_done(const Lines *l)
+{
+        return l->ended && buffer_size(&l->input) == 0 && waiting(l) == 0 && buffer_size(&l->output) == 0;
+}
+
+static bool is_late(const Lines *l)
+{
+        uint64_t timeout = l->c->timeout_usec;
+
+        return timeout > 0 && now_usec(CLOCK_BOOTTIME) >= usec_add(l->started, timeout);
+}
+
+/* Interrupted, or too late. */
+static int give_up(Lines *l)
+{
+        char text[DURATION_MAX];
+
+        leave_bar(l);
+        return ctl_fail(interrupted ? EXIT_INTERRUPTED : EXIT_TIMEOUT,
+                        "%s %s: %" PRIu64
+                        " lines are accepted and go on being delivered; the next is line %" PRIu64,
+                        interrupted ? "not waiting any" : "not done after",
+                        interrupted ? "more" : format_duration(text, l->c->timeout_usec), l->accepted,
+                        l->behind + 1);
+}
+
 static int run(Lines *l)
 {
         int r = 0;
 
-        while (r == 0 && !interrupted &&
-                        !(l->ended && buffer_size(&l->input) == 0 && waiting(l) == 0 &&
-                                        buffer_size(&l->output) == 0))
+        while (r == 0 && !is_done(l) && !interrupted && !is_late(l))
                 r = run_once(l);
-        if (r == 0 && interrupted) {
-                leave_bar(l);
-                r = ctl_fail(EXIT_INTERRUPTED,
-                                "not waiting any more: %" PRIu64
-                                " lines are accepted and go on being delivered; the "
-                                "next is line %" PRIu64,
-                                l->accepted, l->behind + 1);
-        }
+        if (r == 0 && !is_done(l))
+                r = give_up(l);
         if (r == 0 && l->refused > 0)
                 r = EXIT_FAILED;
         if (r == 0 && !l->c->no_wait && l->ends[SETTLEMENT_ACKED] < settled(l))

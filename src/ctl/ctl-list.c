@@ -38,13 +38,13 @@ int list_receivers(Ctl *c, cJSON **ret)
 int verb_list(Ctl *c, int argc, char **argv)
 {
         static const Column columns[] = {
-                        {"NAME", "name", COLUMN_TEXT, true},
-                        {"GROUP", "group", COLUMN_TEXT, true},
-                        {"STATE", "state", COLUMN_STATE, false},
-                        {"BOUND", "bound", COLUMN_NUMBER, false},
-                        {"ID", "id", COLUMN_ID, false},
-                        {"LABELS", "labels", COLUMN_LIST, true},
-                        {"ADDRESSES", "addresses", COLUMN_LIST, true},
+                        {"NAME", "name", COLUMN_TEXT, 8},
+                        {"GROUP", "group", COLUMN_TEXT, 8, 3},
+                        {"STATE", "state", COLUMN_STATE},
+                        {"BOUND", "bound", COLUMN_NUMBER},
+                        {"ID", "id", COLUMN_ID, 0, 1},
+                        {"LABELS", "labels", COLUMN_LIST, 8, 2},
+                        {"ADDRESSES", "addresses", COLUMN_LIST, 8, 4},
                         {},
         };
         _cleanup_(cjsonp) cJSON *receivers = NULL;
@@ -59,7 +59,7 @@ static int set_draining(Ctl *c, int argc, char **argv, bool drain)
 {
         int code = EXIT_OK;
 
-        for (int i = 1; i < argc; i++) {
+        for (int i = 1; i < argc && !c->hopeless; i++) {
                 _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL, *answer = NULL;
                 int r = bus_new_call(c, &call, "Drain");
 

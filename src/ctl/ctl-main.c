@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
 #include <getopt.h>
 #include <locale.h>
 #include <stdio.h>
@@ -155,6 +156,8 @@ static int read_options(Ctl *c, int argc, char **argv, uint64_t *ret_seen)
         }
         if (c->user && c->system)
                 return ctl_fail(EXIT_USAGE, "--user and --system exclude each other");
+        if (c->user && c->host)
+                return ctl_fail(EXIT_USAGE, "--host reaches the system's client only, not --user");
         if (c->host && c->machine)
                 return ctl_fail(EXIT_USAGE, "--host and --machine exclude each other");
         if ((c->host && str_empty(c->host)) || (c->machine && str_empty(c->machine)))
@@ -171,17 +174,23 @@ static bool was_seen(uint64_t seen, OptionId id)
 static bool means_something(OptionId id, const Verb *v)
 {
         for (const OptionHelp *o = option_helps; o->name; o++)
-                if (o->id == id && (!o->verbs || o->verbs & v->bit))
+                if (o->id == id && (!o->verbs || (v && o->verbs & v->bit)))
                         return true;
         return false;
 }
 
+/* Without a verb `v` is NULL. */
 static int check_use(const Verb *v, int argc, uint64_t seen)
 {
-        for (const OptionHelp *o = option_helps; o->name; o++)
-                if (was_seen(seen, o->id) && !means_something(o->id, v))
-                        return ctl_fail(EXIT_USAGE, "--%s means nothing to %s (see \"ackctl %s --help\")",
-                                        o->name, v->name, v->name);
+        for (const OptionHelp *o = option_helps; o->name; o++) {
+                if (!was_seen(seen, o->id) || means_something(o->id, v))
+                        continue;
+                return v ? ctl_fail(EXIT_USAGE, "--%s means nothing to %s (see \"ackctl %s --help\")",
+                                           o->name, v->name, v->name)
+                         : ctl_fail(EXIT_USAGE, "--%s means nothing without a verb", o->name);
+        }
+        if (!v)
+                return 0;
         if (argc - 1 < v->min)
                 return ctl_fail(EXIT_USAGE, "%s needs %s (see \"ackctl %s --help\")", v->name, v->arguments,
                                 v->name);
@@ -209,11 +218,11 @@ static int run(Ctl *c, int argc, char **argv, uint64_t seen)
                 help_print(v);
                 return EXIT_OK;
         }
-        if (!v && !(isatty(STDIN_FILENO) && c->out_is_terminal)) {
+        r = check_use(v, argc, seen);
+        if (r == 0 && !v && !(isatty(STDIN_FILENO) && c->out_is_terminal)) {
                 help_usage(stderr);
                 return EXIT_USAGE;
         }
-        r = v ? check_use(v, argc, seen) : 0;
         if (r == 0)
                 r = bus_connect(c);
         if (r == 0)
@@ -238,6 +247,9 @@ int main(int argc, char **argv)
         r = read_options(&c, argc, argv, &seen);
         if (r == 0)
                 r = run(&c, argc - optind, argv + optind, seen);
+        /* Who reads the result must know when there is less than all of it. */
+        if ((fflush(stdout) != 0 || ferror(stdout)) && r == EXIT_OK)
+                r = ctl_fail(EXIT_FAILED, "cannot write the output: %s", strerror(errno));
         sd_event_unref(c.event);
         strv_free(c.labels);
         strv_free(c.states);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "ctl/ctl-messages.h"
+
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/str-util.h"
@@ -55,15 +58,15 @@ static int list_page(Ctl *c, const char *after, unsigned limit, cJSON **ret, cha
 }
 
 static const Column message_columns[] = {
-                {"ID", "id", COLUMN_ID, false},
-                {"STATE", "state", COLUMN_STATE, false},
-                {"MODE", "mode", COLUMN_TEXT, false},
-                {"TARGET", "target", COLUMN_TEXT, true},
-                {"RECEIVER", "receiver", COLUMN_TEXT, true},
-                {"ATTEMPTS", "attempts", COLUMN_NUMBER, false},
-                {"SIZE", "size", COLUMN_SIZE, false},
-                {"ACCEPTED", "accepted", COLUMN_TIME, false},
-                {"ERROR", "error", COLUMN_TEXT, true},
+                {"ID", "id", COLUMN_ID},
+                {"STATE", "state", COLUMN_STATE},
+                {"MODE", "mode", COLUMN_TEXT, 0, 1},
+                {"TARGET", "target", COLUMN_TEXT, 8, 3},
+                {"RECEIVER", "receiver", COLUMN_TEXT, 8, 6},
+                {"ATTEMPTS", "attempts", COLUMN_NUMBER, 0, 4},
+                {"SIZE", "size", COLUMN_SIZE, 0, 2},
+                {"ACCEPTED", "accepted", COLUMN_TIME, 0, 5},
+                {"ERROR", "error", COLUMN_TEXT, 12},
                 {},
 };
 
@@ -109,10 +112,12 @@ static int show_messages(Ctl *c)
 
 int verb_messages(Ctl *c, int argc, char **argv)
 {
+        if (c->all && c->limit > 0)
+                return ctl_fail(EXIT_USAGE, "--all and --limit exclude each other");
         return show_messages(c);
 }
 
-static int get_properties(Ctl *c, const char *id, cJSON **ret)
+int message_get(Ctl *c, const char *id, cJSON **ret)
 {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *answer = NULL, *get = NULL, *properties = NULL;
         const char *path;
@@ -135,24 +140,24 @@ static int get_properties(Ctl *c, const char *id, cJSON **ret)
 }
 
 static const Column message_lines[] = {
-                {"Message", "Id", COLUMN_TEXT, false},
-                {"State", "State", COLUMN_STATE, false},
-                {"Mode", "Mode", COLUMN_TEXT, false},
-                {"Target", "Target", COLUMN_TEXT, false},
-                {"Receiver", "ReceiverName", COLUMN_TEXT, false},
-                {"Receiver id", "Receiver", COLUMN_TEXT, false},
-                {"Attempts", "Attempts", COLUMN_NUMBER, false},
-                {"Accepted", "Accepted", COLUMN_TIME, false},
-                {"Next retry", "NextRetry", COLUMN_TIME, false},
-                {"Settled", "Settled", COLUMN_TIME, false},
-                {"Progress", "Progress", COLUMN_TEXT, false},
-                {"Last error", "LastError", COLUMN_TEXT, false},
-                {"Size", "Size", COLUMN_SIZE, false},
-                {"Starts", "Start", COLUMN_TIME, false},
-                {"Deadline", "Deadline", COLUMN_TIME, false},
-                {"Priority", "Priority", COLUMN_NUMBER, false},
-                {"Guarantee", "Guarantee", COLUMN_TEXT, false},
-                {"Reply", "Reply", COLUMN_TEXT, false},
+                {"Message", "Id", COLUMN_TEXT},
+                {"State", "State", COLUMN_STATE},
+                {"Mode", "Mode", COLUMN_TEXT},
+                {"Target", "Target", COLUMN_TEXT},
+                {"Receiver", "ReceiverName", COLUMN_TEXT},
+                {"Receiver id", "Receiver", COLUMN_TEXT},
+                {"Attempts", "Attempts", COLUMN_NUMBER},
+                {"Accepted", "Accepted", COLUMN_TIME},
+                {"Next retry", "NextRetry", COLUMN_TIME},
+                {"Settled", "Settled", COLUMN_TIME},
+                {"Progress", "Progress", COLUMN_TEXT},
+                {"Last error", "LastError", COLUMN_TEXT},
+                {"Size", "Size", COLUMN_SIZE},
+                {"Starts", "Start", COLUMN_TIME},
+                {"Deadline", "Deadline", COLUMN_TIME},
+                {"Priority", "Priority", COLUMN_NUMBER},
+                {"Guarantee", "Guarantee", COLUMN_TEXT},
+                {"Reply", "Reply", COLUMN_TEXT},
                 {},
 };
 
@@ -160,7 +165,7 @@ int verb_show(Ctl *c, int argc, char **argv)
 {
         for (int i = 1; i < argc; i++) {
                 _cleanup_(cjsonp) cJSON *properties = NULL;
-                int r = get_properties(c, argv[i], &properties);
+                int r = message_get(c, argv[i], &properties);
 
                 if (r != 0)
                         return r;
@@ -171,44 +176,54 @@ int verb_show(Ctl *c, int argc, char **argv)
         return EXIT_OK;
 }
 
-static int call_with_id(Ctl *c, const char *method, const char *id)
+/* Each of the ids (ends with NULL), as long as it may help; *ret_done, unless NULL: with how many it did. */
+static int call_for_each(Ctl *c, const char *method, const char *const *ids, unsigned *ret_done)
 {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *answer = NULL;
+        int code = EXIT_OK;
+        unsigned done = 0;
 
-        return bus_call_word(c, method, id, &answer);
+        for (size_t i = 0; ids[i] && !c->hopeless; i++) {
+                _cleanup_(sd_bus_message_unrefp) sd_bus_message *answer = NULL;
+                int r = bus_call_word(c, method, ids[i], &answer);
+
+                if (r == 0)
+                        done++;
+                else
+                        code = r;
+        }
+        if (ret_done)
+                *ret_done = done;
+        return code;
 }
 
 int verb_cancel(Ctl *c, int argc, char **argv)
 {
-        int code = EXIT_OK;
-
-        for (int i = 1; i < argc; i++) {
-                int r = call_with_id(c, "Cancel", argv[i]);
-                if (r != 0)
-                        code = r;
-        }
-        return code;
+        return call_for_each(c, "Cancel", (const char *const *) argv + 1, NULL);
 }
 
 /* Retry or Purge, for all dead letters. */
 static int call_for_all(Ctl *c, const char *method)
 {
         _cleanup_(cjsonp) cJSON *all = NULL;
-        int code = EXIT_OK, r;
+        unsigned done, n = 0;
+        const char **ids;
         const cJSON *m;
         bool more;
+        int r;
 
         r = list_messages(c, UINT32_MAX, &all, &more);
         if (r != 0)
                 return r;
-        cJSON_ArrayForEach(m, all) {
-                r = call_with_id(c, method, value_string(m, "id"));
-                if (r != 0)
-                        code = r;
-        }
+        ids = calloc((size_t) cJSON_GetArraySize(all) + 1, sizeof *ids);
+        if (!ids)
+                return ctl_fail(EXIT_FAILED, "out of memory");
+        cJSON_ArrayForEach(m, all)
+                ids[n++] = value_string(m, "id");
+        r = call_for_each(c, method, ids, &done);
         if (c->json == JSON_OFF && !c->no_legend)
-                printf("%d messages.\n", cJSON_GetArraySize(all));
-        return code;
+                printf("%u message%s.\n", done, done == 1 ? "" : "s");
+        free(ids);
+        return r;
 }
 
 int verb_dead(Ctl *c, int argc, char **argv)
@@ -217,28 +232,22 @@ int verb_dead(Ctl *c, int argc, char **argv)
                 const char *name, *method;
         } changes[] = {{"retry", "Retry"}, {"purge", "Purge"}};
         const char *command = argc > 1 ? argv[1] : "list";
-        int code = EXIT_OK;
 
         if (strv_append(&c->states, "dead") < 0 || strv_append(&c->states, "rejected") < 0)
                 return EXIT_FAILED;
         if (str_equal(command, "list") && argc <= 2)
                 return show_messages(c);
-        if (str_equal(command, "show") && argc > 2)
+        if (str_equal(command, "show") && argc > 2 && !c->all)
                 return verb_show(c, argc - 1, argv + 1);
         for (size_t i = 0; i < ELEMENTSOF(changes); i++) {
                 if (!str_equal(command, changes[i].name))
                         continue;
                 if (c->all && argc == 2)
                         return call_for_all(c, changes[i].method);
-                for (int k = 2; k < argc && !c->all; k++) {
-                        int r = call_with_id(c, changes[i].method, argv[k]);
-                        if (r != 0)
-                                code = r;
-                }
                 if (argc > 2 && !c->all)
-                        return code;
+                        return call_for_each(c, changes[i].method, (const char *const *) argv + 2, NULL);
         }
         return ctl_fail(EXIT_USAGE,
                         "it is \"dead list\", \"dead show ID…\", \"dead retry ID…\" or \"dead purge ID…\";"
-                        " --all instead of ID for every one");
+                        " --all instead of ID… to retry or purge every one");
 }

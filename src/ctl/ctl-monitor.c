@@ -78,6 +78,19 @@ static int on_bus_lost(sd_bus_message *signal, void *userdata, sd_bus_error *err
         return sd_event_exit(((Ctl *) userdata)->event, ctl_fail(EXIT_NO_SERVICE, "the bus is gone"));
 }
 
+/* Only a client that has been there is waited for when it is away. */
+static int on_subscribed(sd_bus_message *answer, void *userdata, sd_bus_error *ignored)
+{
+        const sd_bus_error *error = sd_bus_message_get_error(answer);
+        Ctl *c = userdata;
+
+        if (error)
+                return sd_event_exit(c->event, bus_explain(error));
+        if (c->json == JSON_OFF && !c->no_legend)
+                fputs("Watching; Ctrl-C ends it.\n", stderr);
+        return 0;
+}
+
 int verb_monitor(Ctl *c, int argc, char **argv)
 {
         static const struct {
@@ -97,14 +110,12 @@ int verb_monitor(Ctl *c, int argc, char **argv)
                 r = sd_bus_match_signal(c->bus, NULL, "org.freedesktop.DBus.Local", NULL,
                                 "org.freedesktop.DBus.Local", "Disconnected", on_bus_lost, c);
         if (r >= 0)
-                r = bus_subscribe(c);
+                r = bus_subscribe(c, on_subscribed);
         /* Without a handler the signal ends the loop: that is how one leaves. */
         for (int s = SIGINT; r >= 0 && s != 0; s = s == SIGINT ? SIGTERM : 0)
                 r = sd_event_add_signal(
                                 c->event, NULL, s | SD_EVENT_SIGNAL_PROCMASK, NULL, (void *) EXIT_OK);
         if (r < 0)
                 return ctl_fail(EXIT_FAILED, "cannot listen to the client: %s", strerror(-r));
-        if (c->json == JSON_OFF && !c->no_legend)
-                fputs("Watching; Ctrl-C ends it.\n", stderr);
         return sd_event_loop(c->event);
 }

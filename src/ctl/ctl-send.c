@@ -13,6 +13,7 @@
 #include "ctl/ctl-bus.h"
 #include "ctl/ctl-follow.h"
 #include "ctl/ctl-lines.h"
+#include "ctl/ctl-messages.h"
 #include "ctl/ctl-value.h"
 #include "model/limits.h"
 
@@ -169,7 +170,7 @@ int send_payload(Ctl *c, const char *mode, const char *target, const void *paylo
         if (sd_bus_message_read(answer, "s", &id) < 0)
                 return ctl_fail(EXIT_FAILED, "the client's answer cannot be read");
         if (!c->no_wait)
-                return follow_message(c, id);
+                return follow_message(c, id, mode);
         show_id(c, id);
         return EXIT_OK;
 }
@@ -225,6 +226,8 @@ static const char *find_mode(const Ctl *c)
                                 "--group, --label and --include-plain go with a group, not with --to");
         else if (c->follow_joins && !c->all)
                 (void) ctl_fail(EXIT_USAGE, "--follow-joins goes with --all");
+        else if (c->no_wait && !c->lines && c->timeout_usec > 0)
+                (void) ctl_fail(EXIT_USAGE, "either --timeout or --no-wait, which waits for nothing");
         else if (given(c, OPTION_IN) && given(c, OPTION_AT))
                 (void) ctl_fail(EXIT_USAGE, "either --in or --at, not both");
         else
@@ -258,14 +261,24 @@ int verb_send(Ctl *c, int argc, char **argv)
                         argc > 1 ? strlen(argv[1]) : size);
 }
 
+/* Looks it up first: a client that was never there is not waited for, and its events have the whole id. */
+static int wait_for(Ctl *c, const char *id)
+{
+        _cleanup_(cjsonp) cJSON *message = NULL;
+        int r;
+
+        r = follow_prepare(c);
+        if (r == 0)
+                r = message_get(c, id, &message);
+        return r != 0 ? r : follow_message(c, value_string(message, "Id"), value_string(message, "Mode"));
+}
+
 int verb_wait(Ctl *c, int argc, char **argv)
 {
-        int code = EXIT_OK, r;
+        int code = EXIT_OK;
 
-        for (int i = 1; i < argc && code != EXIT_INTERRUPTED; i++) {
-                r = follow_prepare(c);
-                if (r == 0)
-                        r = follow_message(c, argv[i]);
+        for (int i = 1; i < argc && code != EXIT_INTERRUPTED && !c->hopeless; i++) {
+                int r = wait_for(c, argv[i]);
                 if (r != EXIT_OK)
                         code = r;
         }

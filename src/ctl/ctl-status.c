@@ -7,17 +7,17 @@
 int verb_status(Ctl *c, int argc, char **argv)
 {
         static const Column lines[] = {
-                        {"Version", "Version", COLUMN_TEXT, false},
-                        {"Client", "ClientId", COLUMN_TEXT, false},
-                        {"Bus", "Bus", COLUMN_TEXT, false},
-                        {"Discovery", "Discovery", COLUMN_TEXT, false},
-                        {"Discovery state", "DiscoveryState", COLUMN_STATE, false},
-                        {"Receivers", "Receivers", COLUMN_NUMBER, false},
-                        {"Waiting", "Waiting", COLUMN_NUMBER, false},
-                        {"Dead letters", "DeadLetters", COLUMN_NUMBER, false},
-                        {"Settled", "Settled", COLUMN_NUMBER, false},
-                        {"Attempts", "Attempts", COLUMN_NUMBER, false},
-                        {"Outbox limit", "OutboxLimit", COLUMN_NUMBER, false},
+                        {"Version", "Version", COLUMN_TEXT},
+                        {"Client", "ClientId", COLUMN_TEXT},
+                        {"Bus", "Bus", COLUMN_TEXT},
+                        {"Discovery", "Discovery", COLUMN_TEXT},
+                        {"Discovery state", "DiscoveryState", COLUMN_STATE},
+                        {"Receivers", "Receivers", COLUMN_NUMBER},
+                        {"Waiting", "Waiting", COLUMN_NUMBER},
+                        {"Dead letters", "DeadLetters", COLUMN_NUMBER},
+                        {"Settled", "Settled", COLUMN_NUMBER},
+                        {"Attempts", "Attempts", COLUMN_NUMBER},
+                        {"Outbox limit", "OutboxLimit", COLUMN_NUMBER},
                         {},
         };
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL, *answer = NULL;

@@ -3,15 +3,14 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <time.h>
-#include <wchar.h>
+#include <unistd.h>
 
 #include "base/str-util.h"
 #include "base/time-util.h"
+#include "ctl/ctl-columns.h"
 
-#define GAP          2
-#define SHRUNK_WIDTH 8 /* not narrower than this */
+#define GAP 2u
 
 Style state_style(const char *state)
 {
@@ -88,6 +87,8 @@ char *cell_format(const Ctl *c, const cJSON *value, ColumnKind kind)
 {
         const char *text = cJSON_GetStringValue(value);
         double number = cJSON_IsNumber(value) ? value->valuedouble : 0;
+        _cleanup_free_ char *bytes = NULL;
+        size_t n;
 
         switch (kind) {
         case COLUMN_ID:
@@ -102,129 +103,156 @@ char *cell_format(const Ctl *c, const cJSON *value, ColumnKind kind)
                 return format_list(value);
         default:
                 /* What others wrote must not steer the terminal. */
-                return str_empty(text) ? strdup("-") : str_printable(text, strlen(text), 4096);
+                bytes = value_bytes(value, &n);
+                return n == 0 ? strdup("-") : str_printable(bytes, n, 4096);
         }
 }
 
-/* Columns of the terminal that a text takes. */
-static size_t text_width(const char *text)
-{
-        wchar_t wide[512];
-        size_t n = mbstowcs(wide, text, ELEMENTSOF(wide));
-        int width = n == (size_t) -1 ? -1 : wcswidth(wide, MIN(n, ELEMENTSOF(wide)));
+/* A column as it is shown. */
+typedef struct Shown {
+        const Column *column;
+        size_t cell;           /* which of a row */
+        size_t longest, width; /* of all cells; of what is printed */
+} Shown;
 
-        return width < 0 ? strlen(text) : (size_t) width;
+typedef struct Table {
+        const Ctl *c;
+        char **cells; /* row after row */
+        size_t n_rows, n_cells;
+        Shown shown[COLUMNS_MAX];
+        size_t n_shown;
+} Table;
+
+static const char *get_cell(const Table *t, const Shown *s, size_t row)
+{
+        return t->cells[row * t->n_cells + s->cell] ?: "";
 }
 
-static size_t terminal_width(const Ctl *c)
+static void measure(Table *t, Shown *s)
 {
-        struct winsize size;
-
-        if (!c->out_is_terminal)
-                return SIZE_MAX;
-        return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+        s->longest = t->c->no_legend ? 0 : columns_of(s->column->title);
+        for (size_t row = 0; row < t->n_rows; row++)
+                s->longest = MAX(s->longest, columns_of(get_cell(t, s, row)));
 }
 
-/* Takes what is too much from the columns that may shrink, the last one first. */
-static void fit(size_t *widths, const Column *columns, size_t n, size_t available)
+/* "2026-01-31 18:00:00" becomes "01-31 18:00". */
+static void shorten_times(Table *t, Shown *s)
+{
+        for (size_t row = 0; row < t->n_rows; row++) {
+                char *cell = t->cells[row * t->n_cells + s->cell];
+
+                if (!cell || strlen(cell) != STRLEN("2026-01-31 18:00:00"))
+                        continue;
+                memmove(cell, cell + STRLEN("2026-"), STRLEN("01-31 18:00"));
+                cell[STRLEN("01-31 18:00")] = '\0';
+        }
+        measure(t, s);
+}
+
+static void leave_out(Table *t, unsigned turn)
+{
+        size_t n = 0;
+
+        for (size_t i = 0; i < t->n_shown; i++)
+                if (t->shown[i].column->leave != turn)
+                        t->shown[n++] = t->shown[i];
+        t->n_shown = n;
+}
+
+/* Takes what is too much from the columns that may be cut, the last one first. Whether that is enough. */
+static bool fit(Table *t, size_t available)
 {
         size_t total = 0;
 
-        for (size_t i = 0; i < n; i++)
-                total += widths[i] + (i > 0 ? GAP : 0);
-        for (size_t i = n; i-- > 0 && total > available;) {
-                if (!columns[i].shrink || widths[i] <= SHRUNK_WIDTH)
+        for (size_t i = 0; i < t->n_shown; i++) {
+                t->shown[i].width = t->shown[i].longest;
+                total += t->shown[i].width + (i > 0 ? GAP : 0);
+        }
+        for (size_t i = t->n_shown; i-- > 0 && total > available;) {
+                Shown *s = t->shown + i;
+
+                if (s->column->least == 0 || s->width <= s->column->least)
                         continue;
-                size_t less = MIN(total - available, widths[i] - SHRUNK_WIDTH);
-                widths[i] -= less;
+                size_t less = MIN(total - available, s->width - s->column->least);
+                s->width -= less;
                 total -= less;
         }
+        return total <= available;
 }
 
-static void print_cut(const char *text, size_t width)
+/* A narrow terminal goes without seconds and years first, then without what can be done without. */
+static void lay_out(Table *t, size_t available)
 {
-        size_t room = width - 1, used = 0;
-
-        while (*text && used < room) {
-                size_t bytes = 1;
-
-                while ((text[bytes] & 0xc0) == 0x80)
-                        bytes++;
-                printf("%.*s", (int) bytes, text);
-                text += bytes;
-                used++;
-        }
-        fputs("…", stdout);
+        for (size_t i = 0; i < t->n_shown; i++)
+                measure(t, t->shown + i);
+        if (fit(t, available))
+                return;
+        for (size_t i = 0; i < t->n_shown; i++)
+                if (t->shown[i].column->kind == COLUMN_TIME)
+                        shorten_times(t, t->shown + i);
+        for (unsigned turn = 1; !fit(t, available) && turn <= COLUMNS_MAX; turn++)
+                leave_out(t, turn);
 }
 
-static void print_cell(
-                const Ctl *c, const Column *column, const char *text, size_t width, bool title, bool last)
+static void print_cell(const Table *t, const Shown *s, const char *text, bool title)
 {
-        size_t own = text_width(text), padding = own < width ? width - own : 0;
-        bool right = column->kind == COLUMN_NUMBER || column->kind == COLUMN_SIZE;
-        Style style = title ? STYLE_BOLD : column->kind == COLUMN_STATE ? state_style(text) : STYLE_NONE;
+        size_t own = MIN(columns_of(text), s->width);
+        bool right = s->column->kind == COLUMN_NUMBER || s->column->kind == COLUMN_SIZE,
+             last = s + 1 == t->shown + t->n_shown;
+        Style style = title ? STYLE_BOLD : s->column->kind == COLUMN_STATE ? state_style(text) : STYLE_NONE;
 
         if (right)
-                printf("%*s", (int) padding, "");
-        fputs(style_begin(c->out_colour, style), stdout);
-        if (own > width)
-                print_cut(text, width);
-        else
-                fputs(text, stdout);
-        fputs(style_end(c->out_colour, style), stdout);
+                printf("%*s", (int) (s->width - own), "");
+        fputs(style_begin(t->c->out_colour, style), stdout);
+        own = columns_print(stdout, text, s->width);
+        fputs(style_end(t->c->out_colour, style), stdout);
         if (!last)
-                printf("%*s", (int) (GAP + (right ? 0 : padding)), "");
+                printf("%*s", (int) (GAP + (right ? 0 : s->width - own)), "");
 }
 
-static void print_rows(const Ctl *c, const cJSON *records, const Column *columns, size_t n, char **cells)
+static void print_rows(const Table *t)
 {
-        size_t n_rows = (size_t) cJSON_GetArraySize(records), widths[COLUMNS_MAX];
-
-        for (size_t i = 0; i < n; i++) {
-                widths[i] = c->no_legend ? 0 : text_width(columns[i].title);
-                for (size_t row = 0; row < n_rows; row++)
-                        widths[i] = MAX(widths[i], text_width(cells[row * n + i] ?: ""));
-        }
-        fit(widths, columns, n, terminal_width(c));
-        for (size_t i = 0; i < n && !c->no_legend; i++)
-                print_cell(c, columns + i, columns[i].title, widths[i], true, i + 1 == n);
-        if (!c->no_legend)
+        for (size_t i = 0; i < t->n_shown && !t->c->no_legend; i++)
+                print_cell(t, t->shown + i, t->shown[i].column->title, true);
+        if (!t->c->no_legend)
                 putchar('\n');
-        for (size_t row = 0; row < n_rows; row++) {
-                for (size_t i = 0; i < n; i++)
-                        print_cell(c, columns + i, cells[row * n + i] ?: "", widths[i], false, i + 1 == n);
+        for (size_t row = 0; row < t->n_rows; row++) {
+                for (size_t i = 0; i < t->n_shown; i++)
+                        print_cell(t, t->shown + i, get_cell(t, t->shown + i, row), false);
                 putchar('\n');
         }
 }
 
 void table_print(const Ctl *c, const cJSON *records, const Column *columns, const char *noun)
 {
-        size_t n = 0, n_cells = 0;
+        Table t = {.c = c, .n_rows = (size_t) cJSON_GetArraySize(records)};
         const cJSON *record;
+        size_t n = 0;
 
         if (c->json != JSON_OFF) {
                 value_print(c, records);
                 return;
         }
-        while (columns[n].title)
-                n++;
-        size_t n_rows = (size_t) cJSON_GetArraySize(records);
-        char **cells = calloc(n_rows * n + 1, sizeof *cells);
-        if (!cells)
+        for (; columns[t.n_cells].title; t.n_cells++)
+                t.shown[t.n_shown++] = (Shown){.column = columns + t.n_cells, .cell = t.n_cells};
+        t.cells = calloc(t.n_rows * t.n_cells + 1, sizeof *t.cells);
+        if (!t.cells)
                 return;
         cJSON_ArrayForEach(record, records) {
-                for (size_t i = 0; i < n; i++)
-                        cells[n_cells++] = cell_format(c,
+                for (size_t i = 0; i < t.n_cells; i++)
+                        t.cells[n++] = cell_format(c,
                                         cJSON_GetObjectItemCaseSensitive(record, columns[i].field),
                                         columns[i].kind);
         }
-        if (n_rows > 0)
-                print_rows(c, records, columns, n, cells);
+        if (t.n_rows > 0) {
+                lay_out(&t, c->out_is_terminal ? columns_of_terminal(STDOUT_FILENO) : SIZE_MAX);
+                print_rows(&t);
+        }
         if (!c->no_legend)
-                printf("%s%zu %s%s.\n", n_rows > 0 ? "\n" : "", n_rows, noun, n_rows == 1 ? "" : "s");
-        for (size_t i = 0; i < n_cells; i++)
-                free(cells[i]);
-        free(cells);
+                printf("%s%zu %s%s.\n", t.n_rows > 0 ? "\n" : "", t.n_rows, noun, t.n_rows == 1 ? "" : "s");
+        for (size_t i = 0; i < n; i++)
+                free(t.cells[i]);
+        free(t.cells);
 }
 
 void lines_print(const Ctl *c, const cJSON *record, const Column *columns)
@@ -238,11 +266,11 @@ void lines_print(const Ctl *c, const cJSON *record, const Column *columns)
         for (const Column *column = columns; column->title; column++)
                 width = MAX(width, strlen(column->title));
         for (const Column *column = columns; column->title; column++) {
-                _cleanup_free_ char *text = cell_format(
-                                c, cJSON_GetObjectItemCaseSensitive(record, column->field), column->kind);
+                const cJSON *value = cJSON_GetObjectItemCaseSensitive(record, column->field);
+                _cleanup_free_ char *text = cell_format(c, value, column->kind);
                 Style style = column->kind == COLUMN_STATE && text ? state_style(text) : STYLE_NONE;
 
-                if (!text || str_equal(text, "-"))
+                if (!text || (str_equal(text, "-") && !str_equal(cJSON_GetStringValue(value), "-")))
                         continue;
                 printf("%*s: %s%s%s\n", (int) width, column->title, style_begin(c->out_colour, style), text,
                                 style_end(c->out_colour, style));

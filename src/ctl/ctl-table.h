@@ -19,10 +19,11 @@ typedef struct Column {
         const char *title;
         const char *field;
         ColumnKind kind;
-        bool shrink; /* cut when the line is too long for the terminal */
+        size_t least;   /* cut to so much where the terminal is too narrow; 0: never cut */
+        unsigned leave; /* where that is not enough, left out in this order; 0: never */
 } Column;
 
-#define COLUMNS_MAX 12
+#define COLUMNS_MAX 12u
 
 /* `columns` ends with one without a title. `noun` is what the rows are, for the line of the legend. */
 void table_print(const Ctl *c, const cJSON *records, const Column *columns, const char *noun);

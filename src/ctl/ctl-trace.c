@@ -7,7 +7,9 @@
 #include "base/str-util.h"
 #include "base/time-util.h"
 #include "ctl/ctl-bus.h"
+#include "ctl/ctl-messages.h"
 #include "ctl/ctl-table.h"
+#include "model/selector.h"
 
 static int get_records(Ctl *c, const char *method, const char *id, const char *const *fields, cJSON **ret)
 {
@@ -28,26 +30,33 @@ static int get_deliveries(Ctl *c, const char *id, cJSON **ret)
         return get_records(c, "ListDeliveries", id, fields, ret);
 }
 
-void show_replies(Ctl *c, const char *id)
+int get_replies(Ctl *c, const char *id, cJSON **ret)
 {
         _cleanup_(cjsonp) cJSON *deliveries = NULL;
-        const cJSON *d;
+        int r = get_deliveries(c, id, &deliveries);
+        cJSON *d;
 
-        if (c->json != JSON_OFF || get_deliveries(c, id, &deliveries) != 0)
-                return;
+        if (r != 0)
+                return r;
+        *ret = cJSON_CreateArray();
         cJSON_ArrayForEach(d, deliveries) {
-                const char *reply = value_string(d, "reply");
-                size_t n = strlen(reply);
+                cJSON *reply = cJSON_DetachItemFromObjectCaseSensitive(d, "reply"),
+                      *replied = cJSON_CreateObject();
 
-                if (n > 0)
-                        printf("%s: %s%s", value_string(d, "receiver"), reply,
-                                        reply[n - 1] == '\n' ? "" : "\n");
+                if (str_equal(cJSON_GetStringValue(reply), "")) {
+                        cJSON_Delete(reply);
+                        cJSON_Delete(replied);
+                        continue;
+                }
+                cJSON_AddStringToObject(replied, "receiver", value_string(d, "receiver"));
+                cJSON_AddItemToObject(replied, "reply", reply);
+                cJSON_AddItemToArray(*ret, replied);
         }
-        (void) fflush(stdout);
+        return 0;
 }
 
 /* The attempts that are recorded, and the last one of each delivery, which stands in the delivery. */
-static void add_last(cJSON *attempts, const cJSON *delivery)
+static void add_last(cJSON *attempts, const cJSON *delivery, unsigned member)
 {
         const char *state = value_string(delivery, "state");
         double sent = value_number(delivery, "sent"), settled = value_number(delivery, "settled");
@@ -55,6 +64,7 @@ static void add_last(cJSON *attempts, const cJSON *delivery)
         if (sent == 0 || !(str_equal(state, "acked") || str_equal(state, "sent")))
                 return;
         cJSON *row = cJSON_CreateObject();
+        cJSON_AddNumberToObject(row, "member", member);
         cJSON_AddStringToObject(row, "receiver", value_string(delivery, "receiver"));
         cJSON_AddNumberToObject(row, "attempt", value_number(delivery, "attempts"));
         cJSON_AddNumberToObject(row, "sent", sent);
@@ -79,22 +89,22 @@ static void add_durations(cJSON *attempts)
 }
 
 static const Column attempt_columns[] = {
-                {"SENT", "sent", COLUMN_TIME, false},
-                {"RECEIVER", "receiver", COLUMN_TEXT, true},
-                {"ATTEMPT", "attempt", COLUMN_NUMBER, false},
-                {"OUTCOME", "outcome", COLUMN_STATE, false},
-                {"TOOK", "took", COLUMN_TEXT, false},
-                {"DETAIL", "detail", COLUMN_TEXT, true},
+                {"SENT", "sent", COLUMN_TIME, 0, 3},
+                {"RECEIVER", "receiver", COLUMN_TEXT, 8},
+                {"ATTEMPT", "attempt", COLUMN_NUMBER, 0, 2},
+                {"OUTCOME", "outcome", COLUMN_STATE},
+                {"TOOK", "took", COLUMN_TEXT, 0, 1},
+                {"DETAIL", "detail", COLUMN_TEXT, 12},
                 {},
 };
 
 static const Column delivery_columns[] = {
-                {"RECEIVER", "receiver", COLUMN_TEXT, true},
-                {"STATE", "state", COLUMN_STATE, false},
-                {"ATTEMPTS", "attempts", COLUMN_NUMBER, false},
-                {"SETTLED", "settled", COLUMN_TIME, false},
-                {"NEXT TRY", "next_retry", COLUMN_TIME, false},
-                {"ERROR", "error", COLUMN_TEXT, true},
+                {"RECEIVER", "receiver", COLUMN_TEXT, 8},
+                {"STATE", "state", COLUMN_STATE},
+                {"ATTEMPTS", "attempts", COLUMN_NUMBER, 0, 2},
+                {"SETTLED", "settled", COLUMN_TIME, 0, 1},
+                {"NEXT TRY", "next_retry", COLUMN_TIME, 0, 3},
+                {"ERROR", "error", COLUMN_TEXT, 12},
                 {},
 };
 
@@ -102,19 +112,25 @@ static int trace(Ctl *c, const char *id)
 {
         static const char *const fields[] = {
                         "member", "receiver", "attempt", "sent", "ended", "outcome", "detail", NULL};
-        _cleanup_(cjsonp) cJSON *attempts = NULL, *deliveries = NULL;
+        _cleanup_(cjsonp) cJSON *message = NULL, *attempts = NULL, *deliveries = NULL;
+        unsigned member;
         const cJSON *d;
         int r;
 
-        r = get_deliveries(c, id, &deliveries);
+        r = message_get(c, id, &message);
+        if (r == 0)
+                r = get_deliveries(c, id, &deliveries);
         if (r == 0)
                 r = get_records(c, "ListAttempts", id, fields, &attempts);
         if (r != 0)
                 return r;
+        /* The receivers of a message to several are members, from 1 on. */
+        member = selector_mode_is_whole(selector_mode_from_string(value_string(message, "Mode"))) ? 1 : 0;
         cJSON_ArrayForEach(d, deliveries)
-                add_last(attempts, d);
+                add_last(attempts, d, member++);
         if (c->json != JSON_OFF) {
                 _cleanup_(cjsonp) cJSON *both = cJSON_CreateObject();
+                cJSON_AddStringToObject(both, "id", value_string(message, "Id"));
                 cJSON_AddItemToObject(both, "deliveries", TAKE_PTR(deliveries));
                 cJSON_AddItemToObject(both, "attempts", TAKE_PTR(attempts));
                 value_print(c, both);
@@ -130,16 +146,19 @@ static int trace(Ctl *c, const char *id)
 static int why(Ctl *c, const char *id)
 {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *answer = NULL;
+        _cleanup_(cjsonp) cJSON *message = NULL;
         const char *text, *advice;
         int r = bus_call_word(c, "Explain", id, &answer);
 
+        if (r == 0 && c->json != JSON_OFF)
+                r = message_get(c, id, &message);
         if (r != 0)
                 return r;
         if (sd_bus_message_read(answer, "ss", &text, &advice) < 0)
                 return ctl_fail(EXIT_FAILED, "the client's answer cannot be read");
         if (c->json != JSON_OFF) {
                 _cleanup_(cjsonp) cJSON *object = cJSON_CreateObject();
-                cJSON_AddStringToObject(object, "id", id);
+                cJSON_AddStringToObject(object, "id", value_string(message, "Id"));
                 cJSON_AddStringToObject(object, "why", text);
                 cJSON_AddStringToObject(object, "advice", advice);
                 value_print(c, object);

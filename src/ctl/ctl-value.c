@@ -56,6 +56,19 @@ cJSON *value_of_bytes(const void *data, size_t n)
         return array;
 }
 
+char *value_bytes(const cJSON *value, size_t *ret_n)
+{
+        const char *text = cJSON_GetStringValue(value);
+        char *bytes = text ? strdup(text) : malloc((size_t) cJSON_GetArraySize(value) + 1);
+        const cJSON *item;
+
+        *ret_n = bytes && text ? strlen(bytes) : 0;
+        if (bytes && !text)
+                cJSON_ArrayForEach(item, value)
+                        bytes[(*ret_n)++] = (char) (unsigned char) item->valueint;
+        return bytes;
+}
+
 static cJSON *read_basic(sd_bus_message *m, char type)
 {
         union {

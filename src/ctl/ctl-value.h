@@ -25,6 +25,10 @@ double value_number(const cJSON *object, const char *field);      /* 0 where the
 
 void value_print(const Ctl *c, const cJSON *value); /* as --json says, with a newline */
 
+/* The bytes that such a string or array of numbers stands for, malloc'ed; none for other values. NULL when
+ * out of memory. */
+char *value_bytes(const cJSON *value, size_t *ret_n);
+
 /* UTF-8 without NUL. */
 bool is_text(const void *data, size_t n);
 cJSON *value_of_bytes(const void *data, size_t n);

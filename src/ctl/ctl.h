@@ -88,7 +88,8 @@ typedef struct Ctl {
         sd_bus *bus;
         sd_event *event;
         bool on_session_bus;
-        pid_t agent; /* that asks for a password; not above 0: none */
+        pid_t agent;   /* that asks for a password; not above 0: none */
+        bool hopeless; /* the last call failed as each that is like it would */
 } Ctl;
 
 typedef enum Style {

@@ -2,15 +2,18 @@
 """ackctl as people use it: what it prints, how it exits, the dialogue on a terminal."""
 
 import json
+import os
 import pathlib
 import re
 import select
 import signal
 import subprocess
+import unicodedata
 
 import pytest
 
 import terminal
+from client import MANAGER, Bus
 from conftest import BUILD, lines, script, wait_until
 
 ACKCTL = BUILD / "src/ctl/ackctl"
@@ -101,6 +104,41 @@ def test_bytes_go_through(discovery, receiver, client, bus, tmp_path):
     assert bytes(json.loads(done.stdout)["reply"]) == data
 
 
+def test_replies_of_several(discovery, receiver, client, bus, tmp_path):
+    """Each reply as it is, text or not, also when the end came before anybody looked."""
+    d = discovery()
+    receiver(d, "1", command=script(tmp_path, "printf 'bytes \\377\\000.'", name="one"))
+    receiver(d, "2", command=script(tmp_path, "printf 'text\\n'", name="two"))
+    receiver(d, "3", command=script(tmp_path, "", name="three"))
+    c = client(d)
+
+    def ackctl(*words):
+        return subprocess.run([ACKCTL, "--user", *words], env=bus.environment, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, check=True, timeout=60).stdout
+
+    wanted = b"1: bytes \xff\0.\n2: text\n"
+    assert ackctl("send", "--all", "x") == wanted
+    assert ackctl("send", "--quorum", "3", "x") == wanted
+    m = ackctl("send", "--all", "--no-wait", "x").decode().strip()
+    assert c.wait(m)["state"] == "acked"
+    assert ackctl("wait", m) == wanted
+    replies = [{"receiver": "1", "reply": list(b"bytes \xff\0.")}, {"receiver": "2", "reply": "text\n"}]
+    for words in (("send", "--all", "x"), ("wait", m)):
+        assert json.loads(ackctl("--json=short", *words))["replies"] == replies
+    assert "replies" not in json.loads(ackctl("--json=short", "send", "--to", "2", "x"))
+
+
+def test_show_escapes_what_is_no_text(discovery, receiver, client, ackctl, tmp_path):
+    d = discovery()
+    receiver(d, "1", command=script(tmp_path, "cat"))
+    c = client(d)
+    for reply, shown in ("\033[2J\200", r"Reply: \x1b[2J\x80"), ("-", "Reply: -"):
+        (tmp_path / "reply").write_bytes(reply.encode("latin-1"))
+        m = ackctl("send", "--any", "--no-wait", "--file", tmp_path / "reply")[0].strip()
+        assert c.wait(m)["state"] == "acked"
+        assert shown in ackctl("show", m)[0]
+
+
 def test_messages_show_wait_cancel(discovery, receiver, client, ackctl):
     d = discovery()
     receiver(d, "1")
@@ -145,6 +183,11 @@ def test_messages_show_wait_cancel(discovery, receiver, client, ackctl):
     (["wait", "123456"], 6, "No message"),
     (["cancel", "12"], 2, "at least 6"),
     (["send", "--any", "--timeout", "100ms", "x"], 4, "ackctl wait"),
+    (["send", "--any", "--no-wait", "--timeout", "1s", "x"], 2, "--no-wait"),
+    (["messages", "--all", "--limit", "3"], 2, "exclude each other"),
+    (["dead", "show", "--all", "123456"], 2, '"dead show ID…"'),
+    (["--host", "h", "list"], 2, "--user"),
+    (["--limit", "3"], 2, "--limit means nothing without a verb"),
 ])
 def test_mistakes_and_exit_codes(discovery, client, ackctl, words, code, text):
     client(discovery())
@@ -152,8 +195,10 @@ def test_mistakes_and_exit_codes(discovery, client, ackctl, words, code, text):
     assert text in err
 
 
-def test_no_service(ackctl):
-    assert "systemctl start ackgroup-client" in ackctl("list", code=5)[1]
+@pytest.mark.parametrize("words", [["list"], ["wait", "123456"], ["send", "--any", "x"], ["monitor"]])
+def test_no_service(ackctl, words):
+    """Nobody is waited for who never was there."""
+    assert "systemctl start ackgroup-client" in ackctl(*words, code=5)[1]
 
 
 def test_finds_the_session_without_flags(discovery, client, bus):
@@ -163,11 +208,43 @@ def test_finds_the_session_without_flags(discovery, client, bus):
     assert done.returncode == 0 and "Bus: session" in done.stdout
 
 
+def test_wait_by_a_part_of_the_id(discovery, receiver, client, bus, tmp_path):
+    """Its steps are seen, however the id is cut, and what is printed is the whole id."""
+    d = discovery()
+    receiver(d, "1", command=script(tmp_path, """n=0; while ! test -e $D/go; do
+        n=$((n + 1)); echo "progress 40 file $n" >&3; sleep 0.02; done"""))
+    c = client(d)
+    m = c.send("any", "", "x")
+    waiting = background(bus, "wait", "--json=short", m[:8])
+    watching = background(bus, "wait", m.replace("-", "")[:12])
+    assert watching.stderr.readline().split()[0] in ("sent", "working")
+    (tmp_path / "go").touch()
+    assert watching.communicate(timeout=60) and watching.returncode == 0
+    assert json.loads(waiting.communicate(timeout=60)[0])["id"] == m
+
+
 def test_rejected(discovery, receiver, client, ackctl):
     d = discovery()
     receiver(d, "1", "--max-payload", "10")
     client(d)
     assert "takes at most 10 bytes" in ackctl("send", "--to", "1", "x" * 11, code=3)[1]
+
+
+def test_each_of_several_that_works_is_shown(discovery, receiver, client, bus, tmp_path):
+    d = discovery()
+    for name in "12":
+        receiver(d, name, command=script(tmp_path, "while ! test -e $D/go; do sleep 0.02; done"))
+    client(d)
+    waiting = background(bus, "send", "--all", "x")
+    seen = set()
+    while len(seen) < 2:
+        line = waiting.stderr.readline()
+        assert line, seen
+        seen |= {line} if line.startswith("working") else set()
+    (tmp_path / "go").touch()
+    assert {line.split()[-1] for line in seen} == {"1", "2"}
+    _, err = waiting.communicate(timeout=60)
+    assert waiting.returncode == 0 and "working" not in steps(err)
 
 
 def test_client_restarts_while_send_waits(discovery, receiver, client, bus, tmp_path):
@@ -198,6 +275,25 @@ def test_interrupt_leaves_the_message(discovery, client, bus):
     assert c.properties()["Waiting"] == 1
 
 
+def test_output_that_cannot_be_written(discovery, receiver, client, bus, tmp_path):
+    d = discovery()
+    receiver(d, "1", command=script(tmp_path, "cat"))
+    client(d)
+    for words in (["send", "--any", "x"], ["list"], ["list", "--json=short"], ["send", "--any", "--no-wait", "x"]):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([ACKCTL, "--user", *words], env=bus.environment, stdin=subprocess.DEVNULL, stdout=full,
+                                  stderr=subprocess.PIPE, text=True, timeout=60)
+        assert done.returncode == 1 and "No space left" in done.stderr
+
+
+def test_timeout_of_infinity(discovery, receiver, client, ackctl):
+    d = discovery()
+    receiver(d, "1")
+    client(d)
+    for time in ("infinity", "290000d", "100000000d"):
+        assert steps(ackctl("send", "--any", "--timeout", time, "x")[1])[-1] == "acked"
+
+
 def test_monitor(discovery, receiver, client, ackctl, bus):
     d = discovery()
     receiver(d, "1")
@@ -225,7 +321,7 @@ def test_dialogue(discovery, receiver, client, bus, tmp_path):
     d = discovery()
     receiver(d, "1", command=script(tmp_path, 'echo "one got $(cat)"'))
     receiver(d, "2", "--failure-probability", "0.5", command=script(tmp_path, 'echo "two got $(cat)"', name="two"))
-    client(d)
+    client(d, "--ack-timeout", "200ms")
     t = Terminal(bus)
     assert "  1  1 " in t.read_until("Receiver: ")
     t.write("2\n")
@@ -241,14 +337,167 @@ def test_dialogue(discovery, receiver, client, bus, tmp_path):
     t.write("q\n")
     assert t.end() == 0
 
-def test_table_fits_the_terminal(discovery, receiver, client, bus):
+
+def test_dialogue_is_interrupted(discovery, client, bus):
+    """The first Ctrl-C leaves the message alone, the next one the dialogue."""
     d = discovery()
-    receiver(d, "a-receiver-with-a-rather-long-name", "--group", "a-group-with-a-rather-long-name", "--label", "zone=a")
+    assert d.ask("POST", "/v1/receivers", {"instance": "5f0c1a2b-0000-4000-8000-000000000001", "name": "away",
+                                           "addresses": ["unix:/nonexistent"]})[0] == 201
+    c = client(d)
+    t = Terminal(bus)
+    t.read_until("Receiver: ")
+    t.write("1\n")
+    t.read_until("Message: ")
+    t.write("hello\n")
+    t.read_until("accepted")
+    wait_until(lambda: c.properties()["Waiting"] == 1, "it is accepted")
+    t.write("\x03")
+    assert "ackctl wait" in t.read_until("Receiver: ")
+    t.write("\x03")
+    assert t.end() == -signal.SIGINT
+
+
+def screen_width(text):
+    """In columns of the terminal."""
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
+
+
+@pytest.mark.parametrize("columns", [120, 80, 60, 40])
+def test_tables_fit_the_terminal(discovery, receiver, client, bus, tmp_path, columns):
+    """Every row in its line, and what is most needed in it, also in wide letters."""
+    d = discovery()
+    name, group = "a-receiver-with-a-rather-long-name", "a-group-with-a-rather-long-name"
+    receiver(d, name, "--group", group, "--label", "zone=a",
+             command=script(tmp_path, "echo 'error 画像が見つかりません、もう一度送ってください' >&3; exit 65"))
+    c = client(d)
+    dead = [c.send("quorum", group, "x", quorum=1), c.send("to", name, "x")]
+    assert [c.wait(m)["state"] for m in dead] == ["dead", "rejected"]
+    waiting = c.send("any", "another-group-with-a-long-name", "x" * 5000, delay=3_600_000_000)
+
+    def rows(*words):
+        t = Terminal(bus, *words, columns=columns)
+        assert t.end() == 0, t.text
+        found = re.sub(r"\x1b\[[0-9;]*m", "", t.text).splitlines()
+        assert [row for row in found if screen_width(row) > columns] == []
+        return found
+
+    for words, ids in (("messages",), [*dead, waiting]), (("dead", "list"), dead):
+        found = rows(*words)
+        titles = found[0].split()
+        assert titles[:2] == ["ID", "STATE"] and titles[-1] == "ERROR"
+        for m in ids:
+            row = next(row for row in found if row.startswith(m[:8]))
+            assert row.split()[1] == c.state(m)
+    assert any("画像が" in row and "…" in row for row in rows("dead", "--no-legend"))
+    titles, row = rows("list")[:2]
+    assert titles.split()[0] == "NAME" and row.startswith("a-recei")
+    assert "idle" in row or "connected" in row
+    assert rows("trace", dead[1])[0].split()[-1] == "DETAIL"
+
+
+def test_wide_letters_stand_in_columns(discovery, receiver, client, bus, tmp_path):
+    """What stands behind a cell that was cut begins where its title does, whatever the letters are."""
+    d = discovery()
+    receiver(d, "1", command=script(tmp_path, "echo 'error 画像が見つかりません、もう一度送ってください' >&3; exit 1"))
+    c = client(d)
+    m = c.send("any", "", "x", max_attempts=1)
+    assert c.wait(m)["state"] == "dead"
+    for columns in range(60, 80):
+        t = Terminal(bus, "dead", "--no-legend", columns=columns)
+        assert t.end() == 0
+        row = re.sub(r"\x1b\[[0-9;]*m", "", t.text).splitlines()[0]
+        assert columns - 1 <= screen_width(row) <= columns or "…" not in row
+
+
+@pytest.mark.parametrize("columns", [80, 60])
+def test_progress_fits_the_terminal(discovery, receiver, client, bus, tmp_path, columns):
+    d = discovery()
+    receiver(d, "1", command=script(tmp_path, """echo 'progress 40 画像が見つかりません、もう一度送ってください、もう一度' >&3
+        while ! test -e $D/go; do sleep 0.02; done"""))
     client(d)
-    t = Terminal(bus, "list", "--no-legend", columns=80)
+    t = Terminal(bus, "send", "--any", "x", columns=columns)
+    t.read_until("40 %")
+    t.read_until("…")
+    bar = t.text.rsplit("\r\x1b[K", 1)[1]
+    assert "画像" in bar and screen_width(bar) < columns
+    (tmp_path / "go").touch()
     assert t.end() == 0
-    rows = [re.sub(r"\x1b\[[0-9;]*m", "", row) for row in t.text.splitlines() if row.strip()]
-    assert len(rows) == 1 and len(rows[0]) <= 80 and "…" in rows[0]
+
+
+class ForbiddingBus(Bus):
+    """Lets nobody change anything."""
+
+    def __init__(self, directory):
+        address = f"unix:path={directory / 'bus'}"
+        rules = "".join(f'<deny send_interface="{MANAGER}" send_member="{method}"/>'
+                        for method in ("Retry", "Purge", "Cancel", "Drain"))
+        (directory / "bus.conf").write_text(f"""<busconfig><include>/usr/share/dbus-1/session.conf</include>
+            <policy context="mandatory">{rules}</policy></busconfig>""")
+        self.environment = {**os.environ, "DBUS_SESSION_BUS_ADDRESS": address}
+        self.process = subprocess.Popen(
+            ["dbus-daemon", "--config-file", directory / "bus.conf", "--nofork", "--nopidfile", "--address=" + address,
+             "--print-address"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        self.process.stdout.readline()
+
+
+@pytest.fixture
+def bus(request, tmp_path):
+    one = getattr(request, "param", Bus)(tmp_path)
+    yield one
+    one.end()
+
+
+@pytest.mark.parametrize("bus", [ForbiddingBus], indirect=True)
+def test_what_is_forbidden_is_tried_once(discovery, receiver, client, ackctl, tmp_path):
+    """And who asks polkit is asked once; what was not done is not counted."""
+    d = discovery()
+    receiver(d, "1", command=script(tmp_path, "exit 65"))
+    c = client(d)
+    dead = [c.send("any", "", "x") for _ in range(3)]
+    for m in dead:
+        assert c.wait(m)["state"] == "rejected"
+    for words in (("dead", "retry", "--all"), ("dead", "purge", "--all")):
+        out, err = ackctl(*words, code=1)
+        assert out == "0 messages.\n" and len(err.splitlines()) == 1
+    for words in (("dead", "retry", *dead), ("cancel", *dead), ("drain", "1", "1")):
+        assert len(ackctl(*words, code=1)[1].splitlines()) == 1
+
+
+def test_dead_retry_counts_what_was_done(discovery, receiver, client, ackctl, tmp_path):
+    d = discovery()
+    receiver(d, "1", command=script(tmp_path, "exit 65"))
+    c = client(d)
+    for n in (1, 2):
+        for _ in range(n):
+            assert c.wait(c.send("any", "", "x"))["state"] == "rejected"
+        assert ackctl("dead", "purge", "--all")[0] == f"{n} message{'' if n == 1 else 's'}.\n"
+    assert ackctl("dead", "purge", "--all")[0] == "0 messages.\n"
+
+
+def test_json_is_of_one_kind(discovery, receiver, client, ackctl, tmp_path):
+    """Whole ids, rows with the same fields, and no error where all is well in the end."""
+    d = discovery()
+    receiver(d, "1", command=script(tmp_path, "test $ACKGROUP_ATTEMPT -gt 1", name="one"))
+    receiver(d, "2", command=script(tmp_path, "", name="two"))
+    client(d, "--backoff", "10ms")
+
+    def json_of(*words):
+        return json.loads(ackctl("--json=short", *words)[0])
+
+    end = json_of("send", "--to", "1", "x")
+    assert (end["state"], end["attempts"], end["error"]) == ("acked", 2, "")
+    m = end["id"]
+    assert json_of("wait", m[:8]) == end
+    assert json_of("why", m[:8])["id"] == json_of("trace", m[:8])["id"] == json_of("show", m[:8])["Id"] == m
+    fields = ["member", "receiver", "attempt", "sent", "ended", "outcome", "detail"]
+    attempts = json_of("trace", m)["attempts"]
+    assert [list(a) for a in attempts] == [fields] * 2
+    assert [(a["member"], a["receiver"], a["outcome"]) for a in attempts] == [(0, "1", "failed"), (0, "1", "acked")]
+    trace = json_of("trace", json_of("send", "--all", "x")["id"])
+    assert [list(a) for a in trace["attempts"]] == [fields] * 3
+    members = {d["receiver"]: number for number, d in enumerate(trace["deliveries"], 1)}
+    assert {(a["receiver"], a["member"], a["outcome"]) for a in trace["attempts"]} == {
+        ("1", members["1"], "failed"), ("1", members["1"], "acked"), ("2", members["2"], "acked")}
 
 
 COMPLETION = pathlib.Path(__file__).parents[2] / "packaging" / "ackctl.bash"

@@ -75,6 +75,18 @@ def test_no_wait(client, discovery):
     assert {c.state(m) for m in ids} == {"queued"}
 
 
+@pytest.mark.parametrize("more", [(), ("--no-wait",)])
+def test_timeout(pair, more, tmp_path):
+    """What comes to its end in time is no matter of it; what does not is told, and where to go on."""
+    assert "2 lines: 2 a" in run(pair, "--any", "--timeout", "10min", *more, text="a\nb\n").stderr
+    os.mkfifo(tmp_path / "endless")
+    with open(tmp_path / "endless", "r+b", buffering=0) as fifo:
+        fifo.write(b"c\nd\n")
+        done = run(pair, "--any", "--timeout", "100ms", "--file", tmp_path / "endless", *more, check=False)
+    assert done.returncode == 4
+    assert "not done after 100ms" in done.stderr and "the next is line" in done.stderr
+
+
 def test_json(pair):
     done = run(pair, "--any", "--json=short", text=f"a\n{'x' * 101}\n", check=False)
     *ends, total = map(json.loads, done.stdout.splitlines())
@@ -93,7 +105,6 @@ def test_memory(pair):
     (["--any", "--lines", "x"], "not both"),
     (["--any", "--lines", "--idempotency-key", "k"], "names one message"),
     (["--any", "--null"], "--null goes with --lines"),
-    (["--any", "--lines", "--host", "h"], "cannot"),
     (["--all", "--lines", "--durability=memory"], "durability"),
 ])
 def test_misuse(pair, words, text):

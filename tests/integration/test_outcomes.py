@@ -47,7 +47,7 @@ def test_reason(discovery, receiver, client, tmp_path):
     assert m[:8] in text and "no such picture" in text
     assert "no such picture" in ackctl(c, "dead", "show", m)
     assert "rejected by 1: no such picture" in ackctl(c, "why", m)
-    assert ackctl(c, "dead", "purge", "--all") == "1 messages.\n"
+    assert ackctl(c, "dead", "purge", "--all") == "1 message.\n"
     assert "dead list" in ackctl(c, "dead", "forget", m, status=2)
 
 

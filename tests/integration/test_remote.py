@@ -56,6 +56,8 @@ def test_host_cannot_be_reached(ackctl, tmp_path):
     (("-M", "nobody", "list"), 5, "the bus of container nobody"),
     (("-H", "far", "-M", "nobody", "list"), 2, "exclude each other"),
     (("-H", "", "list"), 2, "need a name"),
+    (("-H", "far", "--user", "list"), 2, "the system's client only"),
+    (("-H", "far", "send", "--lines", "--any"), 2, "on this host only"),
 ])
 def test_mistakes(ackctl, words, status, text):
     got, _, errors = ackctl(*words)
