@@ -127,6 +127,7 @@ int bus_method_list_receivers(sd_bus_message *call, void *userdata, sd_bus_error
 
 typedef struct Listing {
         OutboxFindOp find;
+        BusRead read;
         ClientBus *bus;
         sd_bus_message *call;
         unsigned wanted; /* states, as they are now */
@@ -191,6 +192,7 @@ static void on_listed(DbOp *op, int r)
         sd_bus_message *reply = NULL;
         char next[32] = "";
 
+        bus_read_done(l->bus);
         if (n == l->find.limit)
                 (void) snprintf(next, sizeof next, "%" PRIu64, records[n - 1].number);
         if (r >= 0)
@@ -239,8 +241,12 @@ int bus_method_list_messages(sd_bus_message *call, void *userdata, sd_bus_error 
         l->find.states = l->wanted & live ? l->wanted | live : l->wanted;
         l->call = sd_bus_message_ref(call);
         l->find.op.done = on_listed;
-        db_submit(l->bus->client.db, &l->find.op);
-        return 1;
+        r = bus_read(l->bus, &l->read, &l->find.op, call);
+        if (r >= 0)
+                return 1;
+        sd_bus_message_unref(l->call);
+        free(l);
+        return bus_fail_too_many(call, r);
 }
 
 static void on_found(Message *m, int r, void *userdata)

@@ -10,6 +10,7 @@
 typedef struct Query {
         ClientBus *bus;
         sd_bus_message *call;
+        BusRead read;
         OutboxFindOp find;
         OutboxAttemptsOp attempts;
 } Query;
@@ -49,6 +50,16 @@ static int look_up(sd_bus_message *call, ClientBus *b, void (*found)(Message *m,
         q->call = sd_bus_message_ref(call);
         message_look_up(&b->client, id, found, q);
         return 1;
+}
+
+static void read_for(Query *q, DbOp *op)
+{
+        int r = bus_read(q->bus, &q->read, op, q->call);
+
+        if (r >= 0)
+                return;
+        (void) bus_fail_too_many(q->call, r);
+        query_free(q);
 }
 
 static void send_reply(Query *q, sd_bus_message *reply, int r)
@@ -103,6 +114,7 @@ static void on_members(DbOp *op, int r)
 {
         Query *q = CONTAINER_OF(CONTAINER_OF(op, OutboxFindOp, op), Query, find);
 
+        bus_read_done(q->bus);
         if (r < 0)
                 fail(q, r);
         else
@@ -124,7 +136,7 @@ static void on_found_deliveries(Message *m, int r, void *userdata)
         outbox_find_op_init(&q->find, OUTBOX_MEMBERS, MEMBERS_MAX);
         q->find.number = m->record.number;
         q->find.op.done = on_members;
-        db_submit(q->bus->client.db, &q->find.op);
+        read_for(q, &q->find.op);
 }
 
 int bus_method_list_deliveries(sd_bus_message *call, void *userdata, sd_bus_error *error)
@@ -139,6 +151,7 @@ static void on_attempts(DbOp *op, int r)
         Query *q = CONTAINER_OF(CONTAINER_OF(op, OutboxAttemptsOp, op), Query, attempts);
         sd_bus_message *reply = NULL;
 
+        bus_read_done(q->bus);
         if (r < 0) {
                 fail(q, r);
                 return;
@@ -165,7 +178,7 @@ static void on_found_attempts(Message *m, int r, void *userdata)
         outbox_attempts_op_init(&q->attempts);
         q->attempts.number = m->record.number;
         q->attempts.op.done = on_attempts;
-        db_submit(q->bus->client.db, &q->attempts.op);
+        read_for(q, &q->attempts.op);
 }
 
 int bus_method_list_attempts(sd_bus_message *call, void *userdata, sd_bus_error *error)

@@ -6,7 +6,10 @@
 #include "client/client-bus.h"
 #include "client/client-deliver.h"
 
-#define WAITERS_MAX 4096u
+/* Calls that wait for an end, in total and of one caller. Those that wait for the disk only are not counted:
+ * they end by themselves. */
+#define WAITERS_MAX   4096u
+#define OF_CALLER_MAX 1024u
 
 /* One call that is answered later. It ends with its message, its time, or its caller. */
 struct Waiter {
@@ -18,6 +21,7 @@ struct Waiter {
         HeapItem deadline;
         uint64_t timeout_usec;
         Waiter *prev, *next; /* of the message */
+        Waiter *all_prev, *all_next;
 };
 
 static void arm(ClientBus *b)
@@ -40,7 +44,10 @@ static void waiter_free(Waiter *w)
         heap_remove(&b->deadlines, &w->deadline);
         sd_bus_track_unref(w->caller);
         sd_bus_message_unref(w->call);
-        b->n_waiters--;
+        if (!w->saved) {
+                DL_DELETE2(b->waiters, w, all_prev, all_next);
+                b->n_waiters--;
+        }
         free(w);
         if (m)
                 message_unpin(m);
@@ -69,11 +76,22 @@ static void on_deadline(void *userdata)
         arm(b);
 }
 
+static unsigned count_of(const ClientBus *b, const char *sender)
+{
+        const Waiter *w;
+        unsigned n = 0;
+
+        DL_FOREACH2(b->waiters, w, all_next)
+        n += str_equal(sd_bus_message_get_sender(w->call), sender);
+        return n;
+}
+
 static int waiter_new(ClientBus *b, sd_bus_message *call, uint64_t timeout_usec, bool saved, Waiter **ret)
 {
         Waiter *w;
 
-        if (b->n_waiters >= WAITERS_MAX)
+        if (!saved && (b->n_waiters >= WAITERS_MAX ||
+                                      count_of(b, sd_bus_message_get_sender(call)) >= OF_CALLER_MAX))
                 return -EUSERS;
         w = calloc(1, sizeof *w);
         if (!w)
@@ -83,7 +101,10 @@ static int waiter_new(ClientBus *b, sd_bus_message *call, uint64_t timeout_usec,
         w->saved = saved;
         w->timeout_usec = timeout_usec == 0 ? USEC_INFINITY : timeout_usec;
         heap_item_init(&w->deadline);
-        b->n_waiters++;
+        if (!saved) {
+                DL_APPEND2(b->waiters, w, all_prev, all_next);
+                b->n_waiters++;
+        }
         if (sd_bus_message_get_sender(call) && sd_bus_track_new(b->bus, &w->caller, on_caller_gone, w) >= 0)
                 (void) sd_bus_track_add_sender(w->caller, call);
         *ret = w;
@@ -159,13 +180,6 @@ static void on_wait_found(Message *m, int r, void *userdata)
         bus_wait_check(w->bus, m, false);
 }
 
-static int too_many(sd_bus_message *call, int r)
-{
-        return r == -EUSERS ? sd_bus_reply_method_errorf(call, SD_BUS_ERROR_LIMITS_EXCEEDED,
-                                              "%u calls are waiting already", WAITERS_MAX)
-                            : r;
-}
-
 int bus_method_wait(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
         uint64_t timeout;
@@ -178,7 +192,7 @@ int bus_method_wait(sd_bus_message *call, void *userdata, sd_bus_error *error)
                 return r;
         r = waiter_new(userdata, call, timeout, false, &w);
         if (r < 0)
-                return too_many(call, r);
+                return bus_fail_too_many(call, r);
         message_look_up(&w->bus->client, id, on_wait_found, w);
         return 1;
 }
@@ -212,7 +226,7 @@ int bus_method_cancel(sd_bus_message *call, void *userdata, sd_bus_error *error)
                 return r;
         r = waiter_new(userdata, call, 0, true, &w);
         if (r < 0)
-                return too_many(call, r);
+                return bus_fail_too_many(call, r);
         message_look_up(&w->bus->client, id, on_cancel_found, w);
         return 1;
 }
@@ -224,7 +238,7 @@ int bus_wait_cancelled(ClientBus *b, Message *m, sd_bus_message *call)
 
         r = waiter_new(b, call, 0, true, &w);
         if (r < 0)
-                return too_many(call, r);
+                return bus_fail_too_many(call, r);
         cancel(w, m);
         return 1;
 }
@@ -236,7 +250,7 @@ int bus_wait_saved(ClientBus *b, Message *m, sd_bus_message *call)
 
         r = waiter_new(b, call, 0, true, &w);
         if (r < 0)
-                return too_many(call, r);
+                return bus_fail_too_many(call, r);
         attach(w, m);
         return 1;
 }

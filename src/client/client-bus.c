@@ -382,6 +382,7 @@ void client_bus_clear(ClientBus *b)
         b->client.stopping = true;
         memory_rest(&b->client);
         b->client.db = db_close(b->client.db);
+        bus_reads_clear(b);
         bus_waits_clear(b);
         bus_guards_clear(b);
         if (b->bus)

@@ -20,6 +20,13 @@ typedef struct Waiter Waiter;
 
 #define TRUSTED_MAX 64u
 
+/* A read of the outbox for a call, which waits for its turn. */
+typedef struct BusRead {
+        DbOp *op;
+        sd_bus_message *call;
+        struct BusRead *prev, *next;
+} BusRead;
+
 typedef struct ClientBus {
         Client client;
         bool system; /* which bus */
@@ -28,6 +35,9 @@ typedef struct ClientBus {
         bool named;
         Message *dirty; /* whose properties have changed in this iteration of the loop */
         LoopWork flush;
+        BusRead *reads; /* that wait for their turn */
+        unsigned n_reading;
+        Waiter *waiters;
         size_t n_waiters;
         Heap deadlines; /* of the waiters */
         Timer deadline_timer;
@@ -60,6 +70,13 @@ int bus_method_unsubscribe(sd_bus_message *call, void *userdata, sd_bus_error *e
 int bus_guard(ClientBus *b, sd_bus_message *call, const char *action, sd_bus_message_handler_t method);
 int bus_method_guarded(sd_bus_message *call, void *userdata, sd_bus_error *error);
 void bus_guards_clear(ClientBus *b);
+
+/* client-bus-read.c: submits the operation at once or in its turn; its `done` calls bus_read_done() first.
+ * -EUSERS: too many wait. */
+int bus_read(ClientBus *b, BusRead *r, DbOp *op, sd_bus_message *call);
+void bus_read_done(ClientBus *b);
+void bus_reads_clear(ClientBus *b);
+int bus_fail_too_many(sd_bus_message *call, int r);
 
 /* client-bus-send.c */
 int bus_method_send(sd_bus_message *call, void *userdata, sd_bus_error *error);

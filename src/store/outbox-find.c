@@ -70,9 +70,9 @@ static int find_newest(OutboxFindOp *o, sqlite3 *sql)
         for (int state = 0; state < _DELIVERY_STATE_MAX && r >= 0; state++) {
                 if (!(o->states & (1u << state)))
                         continue;
-                sqlite3_stmt *s = db_statement(sql, "SELECT " OUTBOX_COLUMNS
-                                                    " WHERE d.state = ? AND d.message < ? AND d.member = 0"
-                                                    " ORDER BY d.message DESC LIMIT ?");
+                sqlite3_stmt *s = db_statement(sql, "SELECT " OUTBOX_FIELDS_WITH("NULL") OUTBOX_TABLES
+                                " WHERE d.state = ? AND d.message < ? AND d.member = 0"
+                                " ORDER BY d.message DESC LIMIT ?");
                 if (!s)
                         return -EIO;
                 (void) sqlite3_bind_int(s, 1, state);

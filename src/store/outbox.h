@@ -185,10 +185,11 @@ typedef struct OutboxFindOp {
 void outbox_find_op_init(OutboxFindOp *o, OutboxQuery query, size_t limit);
 
 /* Reads one record from a row of OUTBOX_COLUMNS. For outbox*.c. */
-#define OUTBOX_FIELDS                                                                                       \
+#define OUTBOX_FIELDS_WITH(reply)                                                                           \
         "m.number, m.id, m.target, d.queue, m.size, m.accepted, d.state, d.receiver, d.receiver_name, "     \
-        "d.stream, d.sequence, d.attempts, d.duplicate, d.error, d.settled, d.reply, d.member, d.sent, "    \
+        "d.stream, d.sequence, d.attempts, d.duplicate, d.error, d.settled, " reply ", d.member, d.sent, "  \
         "d.wake, m.ack_timeout, m.backoff, m.backoff_max, m.max_attempts, m.start, m.deadline, d.priority"
+#define OUTBOX_FIELDS  OUTBOX_FIELDS_WITH("d.reply")
 #define OUTBOX_TABLES  " FROM delivery d JOIN message m ON m.number = d.message"
 #define OUTBOX_COLUMNS OUTBOX_FIELDS OUTBOX_TABLES
 int outbox_read_record(sqlite3_stmt *s, OutboxRecord *ret);

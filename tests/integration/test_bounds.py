@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What a client keeps for others has a bound, and whoever meets the bound is told."""
 
+import json
 import os
 import shutil
 import sqlite3
@@ -9,8 +10,9 @@ import pytest
 
 import frames
 from actor import Actor
-from client import Failed
-from conftest import script, wait_until
+from bulk import open_stream
+from client import MANAGER, NAME, PATH, Failed
+from conftest import resident, script, wait_until
 
 DEPARTED_MAX = 256
 
@@ -98,6 +100,24 @@ def test_more_streams_than_a_receiver_remembers(discovery, receiver):
         s.stream = os.urandom(16)
         assert s.ask(1).outcome == outcome
     assert r.read_log().count("New senders are answered busy") == 2
+
+
+def test_many_who_look(discovery, receiver, client, tmp_path):
+    """A few of them are served at a time, and a list is made without the replies that it does not show."""
+    d = discovery()
+    receiver(d, "1", "--concurrency", "8", command=script(tmp_path, "head -c 60000 /dev/zero"))
+    c = client(d, "--ack-timeout", "20s")
+    s = open_stream(c)
+    s.submit_at_once(b"x", 300)
+    s.take_until(lambda: len(s.ends) == 300)
+    before = resident(c.process, "VmHWM")
+    calls = [c.bus.busctl("--timeout=60", "call", NAME, PATH, MANAGER, "ListMessages", "a{sv}", 1, "limit", "u", 1000, start=True)
+             for _ in range(30)]
+    for call in calls:
+        text, error = call.communicate(timeout=60)
+        assert call.returncode == 0, error
+        assert len(json.loads(text)["data"][0]) == 300
+    assert resident(c.process, "VmHWM") - before < 15_000  # kB; the replies are 18 MB
 
 
 def test_dead_letters_count(discovery, receiver, client, tmp_path):
