@@ -19,6 +19,7 @@ typedef struct SendOption {
         const char *type;
         size_t offset; /* of the field in SubmitterOptions */
         uint64_t min, max;
+        bool is_duration; /* its limits are told as one */
 } SendOption;
 
 #define OPTION(field) offsetof(SubmitterOptions, field)
@@ -33,9 +34,9 @@ static const SendOption send_options[] = {
                 {"key", "s", FIELD(key), 0, 0},
                 {"idempotency_key", "s", FIELD(idempotency_key), 0, 0},
                 {"ack_timeout", "t", FIELD(policy.ack_timeout_usec), 100 * USEC_PER_MSEC,
-                                86400 * USEC_PER_SEC},
-                {"backoff", "t", FIELD(policy.backoff_usec), 0, 86400 * USEC_PER_SEC},
-                {"backoff_max", "t", FIELD(policy.backoff_max_usec), 0, 86400 * USEC_PER_SEC},
+                                86400 * USEC_PER_SEC, true},
+                {"backoff", "t", FIELD(policy.backoff_usec), 0, 86400 * USEC_PER_SEC, true},
+                {"backoff_max", "t", FIELD(policy.backoff_max_usec), 0, 86400 * USEC_PER_SEC, true},
                 {"max_attempts", "t", FIELD(policy.max_attempts), 0, UINT32_MAX},
                 {"deadline", "t", FIELD(policy.deadline_usec), 1, INT64_MAX},
                 {"at", "t", FIELD(policy.start_usec), 1, INT64_MAX},
@@ -66,6 +67,11 @@ static int check_range(const SendOption *o, uint64_t value, Error *error)
 {
         if (value >= o->min && value <= o->max)
                 return 0;
+        char from[DURATION_MAX], to[DURATION_MAX];
+
+        if (o->is_duration)
+                return error_set(error, -EINVAL, "%s: from %s to %s", o->name, format_duration(from, o->min),
+                                format_duration(to, o->max));
         return error_set(error, -EINVAL, "%s: from %" PRIu64 " to %" PRIu64, o->name, o->min, o->max);
 }
 

@@ -37,24 +37,34 @@ static const char *since(uint64_t realtime_usec, char buffer[static DURATION_MAX
         return format_duration(buffer, now > realtime_usec ? now - realtime_usec : 0);
 }
 
-static const char *of_group(const Selector *s, char buffer[static NAME_MAX_LENGTH + 32])
+#define KIND_MAX 256u
+
+/* What is asked for, as far as there is room: `group` and `label` stand before each. */
+static const char *kind(
+                const Selector *s, const char *group, const char *label, char buffer[static KIND_MAX])
 {
-        (void) snprintf(buffer, NAME_MAX_LENGTH + 32, "%s%s%s%s", s->group[0] ? " of group " : "", s->group,
-                        s->n_labels > 0 ? " with its labels" : "", "");
+        size_t n = (size_t) snprintf(buffer, KIND_MAX, "%s%s", s->group[0] ? group : "", s->group);
+
+        for (size_t i = 0; i < s->n_labels && n < KIND_MAX; i++)
+                n += (size_t) snprintf(buffer + n, KIND_MAX - n, "%s%s=%s", label, s->labels[i].key,
+                                s->labels[i].value);
         return buffer;
 }
 
 static void explain_nobody(const Message *m, Explanation *e)
 {
         const Selector *s = &m->queue->selector;
-        char group[NAME_MAX_LENGTH + 32];
+        char text[KIND_MAX];
 
         if (m->client->discovery_state == DISCOVERY_UNREACHABLE) {
-                say(e->why, "Discovery does not answer, and no receiver%s is known.", of_group(s, group));
+                say(e->why, "Discovery does not answer, and no receiver%s is known.",
+                                kind(s, " of group ", " with label ", text));
                 say(e->advice, "Start discovery: systemctl start ackgroup-discovery.socket");
         } else {
-                say(e->why, "No receiver%s is there.", of_group(s, group));
-                say(e->advice, "Start one: systemctl start ackgroup-receiver@1");
+                say(e->why, "No receiver%s is there.", kind(s, " of group ", " with label ", text));
+                kind(s, " Group=", " Label=", text);
+                say(e->advice, "Start one: systemctl start ackgroup-receiver@N%s%s",
+                                text[0] ? ", with this in receiver@N.conf:" : "", text);
         }
 }
 

@@ -161,6 +161,11 @@ static int resolve_receiver(Client *c, const Submission *s, Selector *ret, Error
         Peer *p;
         int r = peer_find_by_word(c, s->target, &p);
 
+        if (r == -ENOENT && c->discovery_state != DISCOVERY_REACHABLE)
+                return error_set(error, r,
+                                "No receiver \"%s\" is known, and discovery, which may know it, does not "
+                                "answer",
+                                s->target);
         if (r == -ENOENT)
                 return error_set(error, r, "No receiver \"%s\" is known", s->target);
         if (r == -ENOTUNIQ)

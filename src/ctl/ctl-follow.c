@@ -13,6 +13,7 @@
 #include "base/time-util.h"
 #include "ctl/ctl-bus.h"
 #include "ctl/ctl-columns.h"
+#include "ctl/ctl-messages.h"
 #include "ctl/ctl-table.h"
 #include "ctl/ctl-trace.h"
 #include "model/selector.h"
@@ -26,6 +27,7 @@ typedef struct Follow {
         sd_event_source *timeout, *again, *interrupt;
         bool on_bar;    /* the line of the terminal holds one */
         bool several;   /* receivers: their replies are told apart */
+        char *progress; /* that was shown last, and where */
         char **working; /* receivers and attempts that were said to be at work */
         bool away;
         bool done;
@@ -97,6 +99,20 @@ static void say_event(const Follow *f, const char *event, const char *receiver, 
 
 #define BAR_WIDTH 30
 
+/* It is told again and again as a sign of life. */
+static bool is_new_progress(Follow *f, const char *receiver, const char *progress)
+{
+        char *now = str_format("%s %s", receiver, progress);
+
+        if (now && str_equal(now, f->progress)) {
+                free(now);
+                return false;
+        }
+        free(f->progress);
+        f->progress = now;
+        return true;
+}
+
 /* "40 copying": a bar on a terminal, a line elsewhere. */
 static void show_progress(Follow *f, const char *receiver, const char *progress)
 {
@@ -108,6 +124,8 @@ static void show_progress(Follow *f, const char *receiver, const char *progress)
         if (f->c->json != JSON_OFF)
                 return;
         if (!isatty(STDERR_FILENO)) {
+                if (!is_new_progress(f, receiver, progress))
+                        return;
                 say(f, "working", "at %s: %u %%%s", receiver, percent, text);
                 return;
         }
@@ -166,12 +184,30 @@ static int on_event(sd_bus_message *signal, void *userdata, sd_bus_error *error)
         return 0;
 }
 
+/* Who reads JSON wants the id of what goes on without him, too. */
+static void print_unfinished(Follow *f)
+{
+        _cleanup_(cjsonp) cJSON *properties = NULL, *object = NULL;
+
+        if (f->c->json == JSON_OFF || message_get(f->c, f->id, &properties) != 0)
+                return;
+        object = cJSON_CreateObject();
+        cJSON_AddStringToObject(object, "id", f->id);
+        cJSON_AddStringToObject(object, "state", value_string(properties, "State"));
+        cJSON_AddNumberToObject(object, "attempts", value_number(properties, "Attempts"));
+        cJSON_AddStringToObject(object, "receiver", value_string(properties, "ReceiverName"));
+        cJSON_AddStringToObject(object, "reply", "");
+        cJSON_AddStringToObject(object, "error", value_string(properties, "LastError"));
+        value_print(f->c, object);
+}
+
 static int on_time(sd_event_source *source, uint64_t usec, void *userdata)
 {
         Follow *f = userdata;
         char text[DURATION_MAX];
 
         leave_bar(f);
+        print_unfinished(f);
         finish(f, ctl_fail(EXIT_TIMEOUT, "not done after %s; it is tried on: ackctl wait %.8s",
                                   format_duration(text, f->c->timeout_usec), f->id));
         return 0;
@@ -345,6 +381,7 @@ int follow_message(Ctl *c, const char *id, const char *mode)
         f->again = sd_event_source_disable_unref(f->again);
         f->interrupt = sd_event_source_disable_unref(f->interrupt);
         f->working = strv_free(f->working);
+        free_clear(&f->progress);
         f->id = NULL;
         return r < 0 ? ctl_fail(EXIT_FAILED, "cannot wait: %s", strerror(-r)) : f->code;
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/str-util.h"
 #include "ctl/ctl-bus.h"
 #include "ctl/ctl-list.h"
+#include "ctl/ctl-status.h"
 #include "ctl/ctl-table.h"
 
 static int append_filter(const Ctl *c, sd_bus_message *call)
@@ -47,12 +49,17 @@ int verb_list(Ctl *c, int argc, char **argv)
                         {"ADDRESSES", "addresses", COLUMN_LIST, 8, 4},
                         {},
         };
-        _cleanup_(cjsonp) cJSON *receivers = NULL;
+        _cleanup_(cjsonp) cJSON *receivers = NULL, *properties = NULL;
         int r = list_receivers(c, &receivers);
 
         if (r == 0)
-                table_print(c, receivers, columns, "receiver");
-        return r;
+                r = manager_get(c, &properties);
+        if (r != 0)
+                return r;
+        if (str_equal(value_string(properties, "DiscoveryState"), "unreachable"))
+                fputs("Discovery does not answer: this is what was known last.\n", stderr);
+        table_print(c, receivers, columns, "receiver");
+        return EXIT_OK;
 }
 
 static int set_draining(Ctl *c, int argc, char **argv, bool drain)

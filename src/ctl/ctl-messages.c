@@ -201,6 +201,28 @@ int verb_cancel(Ctl *c, int argc, char **argv)
         return call_for_each(c, "Cancel", (const char *const *) argv + 1, NULL);
 }
 
+/* What is done needs nobody's decision, and is kept for who looks. */
+static int purge_each(Ctl *c, char **ids)
+{
+        int code = EXIT_OK, r;
+
+        for (; *ids && !c->hopeless; ids++) {
+                _cleanup_(cjsonp) cJSON *properties = NULL;
+                const char *const one[] = {*ids, NULL}, *state;
+
+                r = message_get(c, *ids, &properties);
+                state = r == 0 ? value_string(properties, "State") : "";
+                if (r == 0)
+                        r = str_equal(state, "dead") || str_equal(state, "rejected")
+                                            ? call_for_each(c, "Purge", one, NULL)
+                                            : ctl_fail(EXIT_FAILED, "%s is %s, not a dead letter", *ids,
+                                                              state);
+                if (r != 0)
+                        code = r;
+        }
+        return code;
+}
+
 /* Retry or Purge, for all dead letters. */
 static int call_for_all(Ctl *c, const char *method)
 {
@@ -244,6 +266,8 @@ int verb_dead(Ctl *c, int argc, char **argv)
                         continue;
                 if (c->all && argc == 2)
                         return call_for_all(c, changes[i].method);
+                if (argc > 2 && !c->all && str_equal(command, "purge"))
+                        return purge_each(c, argv + 2);
                 if (argc > 2 && !c->all)
                         return call_for_each(c, changes[i].method, (const char *const *) argv + 2, NULL);
         }

@@ -2,7 +2,24 @@
 #include <string.h>
 
 #include "ctl/ctl-bus.h"
+#include "ctl/ctl-status.h"
 #include "ctl/ctl-table.h"
+
+int manager_get(Ctl *c, cJSON **ret)
+{
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL, *answer = NULL;
+        int r;
+
+        r = sd_bus_message_new_method_call(
+                        c->bus, &call, BUS_NAME, BUS_PATH, "org.freedesktop.DBus.Properties", "GetAll");
+        if (r >= 0)
+                r = sd_bus_message_append(call, "s", MANAGER_INTERFACE);
+        r = bus_call(c, r, call, &answer);
+        if (r != 0)
+                return r;
+        *ret = value_read(answer);
+        return *ret ? 0 : ctl_fail(EXIT_FAILED, "the client's answer cannot be read");
+}
 
 int verb_status(Ctl *c, int argc, char **argv)
 {
@@ -20,20 +37,11 @@ int verb_status(Ctl *c, int argc, char **argv)
                         {"Outbox limit", "OutboxLimit", COLUMN_NUMBER},
                         {},
         };
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL, *answer = NULL;
         _cleanup_(cjsonp) cJSON *properties = NULL;
-        int r;
+        int r = manager_get(c, &properties);
 
-        r = sd_bus_message_new_method_call(
-                        c->bus, &call, BUS_NAME, BUS_PATH, "org.freedesktop.DBus.Properties", "GetAll");
-        if (r >= 0)
-                r = sd_bus_message_append(call, "s", MANAGER_INTERFACE);
-        r = bus_call(c, r, call, &answer);
         if (r != 0)
                 return r;
-        properties = value_read(answer);
-        if (!properties)
-                return ctl_fail(EXIT_FAILED, "the client's answer cannot be read");
         cJSON_AddStringToObject(properties, "Bus", c->on_session_bus ? "session" : "system");
         lines_print(c, properties, lines);
         return EXIT_OK;

@@ -178,9 +178,29 @@ double value_number(const cJSON *object, const char *field)
         return cJSON_IsNumber(item) ? item->valuedouble : 0;
 }
 
+/* cJSON writes some numbers of 16 digits with an exponent; those who read times want digits. */
+static void write_out_integers(cJSON *value)
+{
+        cJSON *child;
+        char digits[32];
+
+        if (cJSON_IsNumber(value) && value->valuedouble >= 1e15 && value->valuedouble < 1e19) {
+                (void) snprintf(digits, sizeof digits, "%.0f", value->valuedouble);
+                value->valuestring = strdup(digits);
+                if (value->valuestring)
+                        value->type = cJSON_Raw;
+        }
+        cJSON_ArrayForEach(child, value)
+                write_out_integers(child);
+}
+
 void value_print(const Ctl *c, const cJSON *value)
 {
-        char *text = c->json == JSON_PRETTY ? cJSON_Print(value) : cJSON_PrintUnformatted(value);
+        _cleanup_(cjsonp) cJSON *copy = cJSON_Duplicate(value, true);
+
+        if (copy)
+                write_out_integers(copy);
+        char *text = c->json == JSON_PRETTY ? cJSON_Print(copy) : cJSON_PrintUnformatted(copy);
 
         if (text)
                 puts(text);

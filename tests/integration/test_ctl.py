@@ -526,3 +526,49 @@ def test_completion(discovery, receiver, client, bus, line, wanted):
          f"COMP_CWORD={len(words) - 1}; _ackctl; printf '%s\\n' \"${{COMPREPLY[@]}}\""],
         env=bus.environment, capture_output=True, text=True, timeout=60)
     assert set(done.stdout.split()) == wanted, done.stderr
+
+
+def test_times_in_json_are_whole_numbers(discovery, client, ackctl):
+    """Also those that end in 0, which take one digit less."""
+    c = client(discovery())
+    for _ in range(60):
+        c.send("any", "nobody", "x")
+    text, _ = ackctl("messages", "--json=short", "--all")
+    assert all(isinstance(row["accepted"], int) for row in json.loads(text))
+
+
+def test_timeout_in_json(discovery, client, ackctl):
+    """What goes on is told as well."""
+    client(discovery())
+    m = json.loads(ackctl("send", "--any", "--group", "nobody", "--json=short", "--timeout", "100ms", "x", code=4)[0])
+    assert (m["state"], m["attempts"], m["reply"]) == ("queued", 0, "")
+    assert json.loads(ackctl("wait", "--json=short", "--timeout", "100ms", m["id"], code=4)[0]) == m
+
+
+def test_purge_is_for_dead_letters(discovery, receiver, client, ackctl):
+    d = discovery()
+    receiver(d, "1")
+    client(d)
+    m = json.loads(ackctl("send", "--any", "--json=short", "x")[0])["id"]
+    assert "is acked, not a dead letter" in ackctl("dead", "purge", m, code=1)[1]
+    assert "acked" in ackctl("show", m)[0]
+
+
+def test_what_is_known_without_discovery(discovery, receiver, client, ackctl):
+    d = discovery()
+    receiver(d, "1")
+    c = client(d)
+    assert "does not answer" not in ackctl("list")[1]
+    d.end()
+    wait_until(lambda: c.properties()["DiscoveryState"] == "unreachable", "the client has noticed")
+    assert "Discovery does not answer: this is what was known last." in ackctl("list")[1]
+    assert "which may know it, does not answer" in ackctl("send", "--to", "2", "x", code=6)[1]
+
+
+def test_why_nobody_is_there(discovery, client, ackctl):
+    c = client(discovery())
+    m = c.send("any", "pictures", "x", label=["zone=b"])
+    wait_until(lambda: c.properties()["DiscoveryState"] == "reachable", "discovery answers")
+    said, _ = ackctl("why", m)
+    assert "No receiver of group pictures with label zone=b is there." in said
+    assert "with this in receiver@N.conf: Group=pictures Label=zone=b" in said

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Messages to all, to a quorum and by key: whom they reach, when they are done, and that crashes change neither."""
 
+import signal
+
 import pytest
 
 from client import Failed
@@ -101,11 +103,15 @@ def test_quorum(discovery, receiver, client, tmp_path):
 def test_quorum_out_of_reach(discovery, receiver, client, tmp_path):
     """Two of three will never take it: dead at once, though the third has not answered."""
     d = discovery()
-    for name in "12":
-        receiver(d, name, "--max-payload", "10")
-    receiver(d, "3", command=script(tmp_path, "while ! test -e $D/go; do sleep 0.02; done"))
+    small = [receiver(d, name, "--max-payload", "10") for name in "12"]
+    receiver(d, "3", command=script(tmp_path, "echo run >>$D/runs; while ! test -e $D/go; do sleep 0.02; done"))
     c = client(d)
+    for one in small:
+        one.process.send_signal(signal.SIGSTOP)
     m = c.send("quorum", "", "x" * 11, quorum=2)
+    wait_until(lambda: lines(tmp_path / "runs"), "the third has it")
+    for one in small:
+        one.process.send_signal(signal.SIGCONT)
     end = c.wait(m)
     assert (end["state"], end["error"]) == ("dead", "2 of 3 receivers did not ack")
     (tmp_path / "go").touch()
