@@ -89,7 +89,7 @@ static const Verb verbs[] = {
 
 const OptionHelp option_helps[] = {
                 {OPTION_TO, 0, "to", "RECEIVER", SEND, "this one: its name, also without @HOST, or id"},
-                {OPTION_ANY, 0, "any", NULL, SEND, "whoever has room"},
+                {OPTION_ANY, 0, "any", NULL, SEND, "whoever has room, of all groups or of --group"},
                 {OPTION_ALL, 'a', "all", NULL, SEND, "every receiver; done when all have acked"},
                 {OPTION_QUORUM, 0, "quorum", "K", SEND, "every receiver; done when K have acked"},
                 {OPTION_KEY, 0, "key", "KEY", SEND, "the one that KEY belongs to, in order"},
