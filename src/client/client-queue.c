@@ -12,6 +12,7 @@
 
 #define FRONT_MAX  1024u /* messages of one queue in memory */
 #define PAGE       256u
+#define FRONTS_MAX 4096u /* waiting messages of all queues that keep their payloads in memory */
 #define UNUSED_MAX 64u
 
 static Queue *find(Client *c, const char *text)
@@ -117,6 +118,15 @@ static void link_waiting(Queue *q, Message *m)
         else
                 DL_PREPEND(q->waiting, m);
         q->n_waiting++;
+        q->client->n_waiting++;
+}
+
+static void unlink_waiting(Queue *q, Message *m)
+{
+        m->waiting = false;
+        DL_DELETE(q->waiting, m);
+        q->n_waiting--;
+        q->client->n_waiting--;
 }
 
 /* The end of a front that has become too long is left to the disk again. */
@@ -126,9 +136,7 @@ static void shorten(Queue *q)
 
         if (q->n_waiting <= FRONT_MAX || q->reading || last->saving || last->unsaved || last->memory)
                 return;
-        last->waiting = false;
-        DL_DELETE(q->waiting, last);
-        q->n_waiting--;
+        unlink_waiting(q, last);
         q->n_stored++;
         q->read_to = position_of(&q->waiting->prev->record);
         message_drop_payload(last);
@@ -147,6 +155,9 @@ void queue_add(Queue *q, Message *m)
                 return;
         }
         link_waiting(q, m);
+        /* Of many queues, as each key has one. */
+        if (q->client->n_waiting > FRONTS_MAX && !m->memory)
+                message_drop_payload(m);
         if (q->n_stored == 0)
                 q->read_to = position_of(&q->waiting->prev->record);
         shorten(q);
@@ -165,9 +176,7 @@ void queue_take(Queue *q, Message *m)
                 q->n_stored--;
                 return;
         }
-        m->waiting = false;
-        DL_DELETE(q->waiting, m);
-        q->n_waiting--;
+        unlink_waiting(q, m);
 }
 
 typedef struct Page {

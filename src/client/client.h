@@ -101,7 +101,8 @@ struct Client {
         uint64_t turn;                    /* of choosing among equals */
         uint64_t n_left;                  /* receivers that left, since the start */
 
-        Heap due; /* ack timers and retries */
+        size_t n_waiting; /* messages in memory that have no receiver yet */
+        Heap due;         /* ack timers and retries */
         Timer due_timer;
         uint64_t due_armed; /* for when; USEC_INFINITY: it is not */
         bool due_held;      /* it lets what came while we were held up be read first */

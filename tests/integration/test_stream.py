@@ -299,6 +299,20 @@ def test_memory_of_large_ones(discovery, client, bus):
     assert resident(c.process) - before < 60_000
 
 
+def test_memory_of_many_keys(discovery, client, bus):
+    """Each key has a queue; what waits in all of them together does not keep its payloads in memory."""
+    bus.environment["ASAN_OPTIONS"] = f"{bus.environment.get('ASAN_OPTIONS', '')}:quarantine_size_mb=8"
+    c = client(discovery())
+    s = open_stream(c, mode="key", target="nobody", settlements=False)
+    feeder = threading.Thread(target=lambda: [s.submit(b"x" * 4000, key=b"%d" % n) for n in range(20000)])
+    feeder.start()
+    s.take_until(lambda: len(s.ids) >= 10000)
+    before = resident(c.process)
+    s.take_until(lambda: len(s.ids) == 20000)
+    feeder.join()
+    assert resident(c.process) - before < 30_000  # kB; their payloads are 40 MB
+
+
 def test_one_that_fails_for_ever(discovery, client, tmp_path):
     """It holds up nobody: neither those for the same receiver, beyond the window, nor, with another, those for anybody."""
     def fail_poison(connection, message):
