@@ -4,44 +4,42 @@
 import os
 import pty
 import select
+import signal
 import subprocess
-import time
 
 
 class Terminal:
     def __init__(self, command, environment=None, columns=80):
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
+            for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):  # in a shell's background they are ignored
+                signal.signal(number, signal.SIG_DFL)
             os.environ.update({**(environment or {}), "LC_ALL": "C.UTF-8", "TERM": "xterm"})
             subprocess.run(["stty", "cols", str(columns)])
             os.execvp(command[0], command)
         self.text = ""
 
+    def read(self, wanted):
+        """False at the end."""
+        assert select.select([self.fd], [], [], 60)[0], f"{wanted} never came: {self.text}"
+        try:
+            data = os.read(self.fd, 65536)
+        except OSError:
+            data = b""
+        self.text += data.decode()
+        return bool(data)
+
     def read_until(self, wanted):
         begin = len(self.text)
-        end = time.monotonic() + 60
         while wanted not in self.text[begin:]:
-            assert time.monotonic() < end, f"{wanted!r} never came: {self.text[begin:]}"
-            if select.select([self.fd], [], [], 0.1)[0]:
-                try:
-                    data = os.read(self.fd, 65536)
-                except OSError:
-                    data = b""
-                assert data, f"it ended before {wanted!r}: {self.text[begin:]}"
-                self.text += data.decode()
+            assert self.read(repr(wanted)), f"it ended before {wanted!r}: {self.text[begin:]}"
         return self.text[begin:]
 
     def write(self, text):
         os.write(self.fd, text.encode())
 
     def end(self):
-        while True:
-            try:
-                data = os.read(self.fd, 65536)
-            except OSError:
-                data = b""
-            if not data:
-                break
-            self.text += data.decode()
+        while self.read("its end"):
+            pass
         os.close(self.fd)
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
