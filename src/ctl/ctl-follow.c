@@ -19,12 +19,14 @@
 #include "model/selector.h"
 
 #define ASK_AGAIN_USEC (500 * USEC_PER_MSEC)
+#define QUIET_USEC                                                                                          \
+        (6 * USEC_PER_SEC) /* then a person wants to know why; longer than the usual ack timeout */
 
 typedef struct Follow {
         Ctl *c;
         const char *id;
-        sd_bus_slot *events, *answer;
-        sd_event_source *timeout, *again, *interrupt;
+        sd_bus_slot *events, *answer, *explanation;
+        sd_event_source *timeout, *again, *interrupt, *quiet;
         bool on_bar;    /* the line of the terminal holds one */
         bool several;   /* receivers: their replies are told apart */
         char *progress; /* that was shown last, and where */
@@ -158,6 +160,47 @@ static bool is_news(Follow *f, const char *receiver, uint32_t attempt)
         return work && strv_append(&f->working, work) >= 0;
 }
 
+static int on_explained(sd_bus_message *answer, void *userdata, sd_bus_error *error)
+{
+        const char *why, *advice;
+        Follow *f = userdata;
+
+        f->explanation = sd_bus_slot_unref(f->explanation);
+        if (sd_bus_message_is_method_error(answer, NULL) ||
+                        sd_bus_message_read(answer, "ss", &why, &advice) < 0)
+                return 0;
+        leave_bar(f);
+        say(f, "waiting", "%s", why);
+        if (!str_empty(advice))
+                say(f, "", "%s", advice);
+        return 0;
+}
+
+/* Nothing has been heard for a while. */
+static int on_quiet(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL;
+        Follow *f = userdata;
+        int r;
+
+        if (f->explanation || f->away)
+                return 0;
+        r = bus_new_call(f->c, &call, "Explain");
+        if (r >= 0)
+                r = sd_bus_message_append(call, "s", f->id);
+        if (r >= 0)
+                (void) sd_bus_call_async(f->c->bus, &f->explanation, call, on_explained, f, 0);
+        return 0;
+}
+
+static void hear(Follow *f)
+{
+        if (!f->quiet)
+                return;
+        (void) sd_event_source_set_time_relative(f->quiet, QUIET_USEC);
+        (void) sd_event_source_set_enabled(f->quiet, SD_EVENT_ONESHOT);
+}
+
 static int on_event(sd_bus_message *signal, void *userdata, sd_bus_error *error)
 {
         static const char *const ends[] = {"acked", "rejected", "cancelled", "dead"};
@@ -168,6 +211,7 @@ static int on_event(sd_bus_message *signal, void *userdata, sd_bus_error *error)
         if (sd_bus_message_read(signal, "ssuss", &id, &event, &attempt, &receiver, &detail) < 0 ||
                         !str_equal(id, f->id))
                 return 0;
+        hear(f);
         for (size_t i = 0; i < ELEMENTSOF(ends); i++)
                 if (str_equal(event, ends[i]))
                         return 0; /* the answer says it, with the reply */
@@ -374,8 +418,13 @@ int follow_message(Ctl *c, const char *id, const char *mode)
         if (r >= 0)
                 r = sd_event_add_signal(
                                 c->event, &f->interrupt, SIGINT | SD_EVENT_SIGNAL_PROCMASK, on_interrupt, f);
+        if (r >= 0 && c->json == JSON_OFF)
+                r = sd_event_add_time_relative(
+                                c->event, &f->quiet, CLOCK_BOOTTIME, QUIET_USEC, 0, on_quiet, f);
         while (r >= 0 && !f->done)
                 r = sd_event_run(c->event, UINT64_MAX);
+        f->quiet = sd_event_source_disable_unref(f->quiet);
+        f->explanation = sd_bus_slot_unref(f->explanation);
         f->answer = sd_bus_slot_unref(f->answer);
         f->timeout = sd_event_source_disable_unref(f->timeout);
         f->again = sd_event_source_disable_unref(f->again);

@@ -572,3 +572,15 @@ def test_why_nobody_is_there(discovery, client, ackctl):
     said, _ = ackctl("why", m)
     assert "No receiver of group pictures with label zone=b is there." in said
     assert "with this in receiver@N.conf: Group=pictures Label=zone=b" in said
+
+
+def test_send_says_what_it_waits_for(discovery, client, bus):
+    client(discovery())
+    process = background(bus, "send", "--any", "--group", "nobody", "x")
+    said = []
+    while not said or not said[-1].startswith(" "):
+        said.append(process.stderr.readline())
+    process.terminate()
+    process.communicate(timeout=60)
+    assert said[-2] == "waiting       No receiver of group nobody is there.\n"
+    assert "systemctl start ackgroup-receiver@N, with this in receiver@N.conf: Group=nobody" in said[-1]
