@@ -21,6 +21,7 @@
 #include "ctl/ctl-columns.h"
 #include "ctl/ctl-send.h"
 #include "ctl/ctl-value.h"
+#include "model/selector.h"
 #include "wire/frame.h"
 
 #define CHUNK      65536u
@@ -48,6 +49,8 @@ typedef struct Lines {
         uint64_t submitted; /* lines: the client numbers them as we do */
         uint64_t behind;    /* up to here everything is accepted or refused; some refusals come early */
         uint64_t accepted, ends[_SETTLEMENT_MAX], refused, retried, told;
+        bool several; /* receivers for each line: attempts are those of all, so that retries cannot be told
+                       */
         Open *open;
 
         uint64_t started, shown; /* CLOCK_BOOTTIME */
@@ -85,8 +88,19 @@ static void leave_bar(Lines *l)
         l->on_bar = false;
 }
 
+#define RETRIES_MAX 40u
+
+static const char *retries(const Lines *l, char buffer[static RETRIES_MAX])
+{
+        buffer[0] = '\0';
+        if (!l->several)
+                (void) snprintf(buffer, RETRIES_MAX, ", %" PRIu64 " retried", l->retried);
+        return buffer;
+}
+
 static void show_bar(Lines *l)
 {
+        char retried[RETRIES_MAX];
         uint64_t now = now_usec(CLOCK_BOOTTIME), done = l->c->no_wait ? l->accepted : settled(l);
         double seconds = (double) (now - l->started) / (double) USEC_PER_SEC;
         double part = l->input_size > 0 && l->submitted > 0
@@ -108,9 +122,8 @@ static void show_bar(Lines *l)
                         (void) format_duration(
                                         left, (uint64_t) (seconds * (1 - part) / part) * USEC_PER_SEC);
         }
-        (void) snprintf(line, sizeof line,
-                        "%s%" PRIu64 " %s, %" PRIu64 " waiting, %" PRIu64 " retried, %.0f/s%s%s", portion,
-                        done, l->c->no_wait ? "accepted" : "done", waiting(l), l->retried,
+        (void) snprintf(line, sizeof line, "%s%" PRIu64 " %s, %" PRIu64 " waiting%s, %.0f/s%s%s", portion,
+                        done, l->c->no_wait ? "accepted" : "done", waiting(l), retries(l, retried),
                         seconds > 0 ? (double) done / seconds : 0, left[0] ? ", left: " : "", left);
         fputs("\r\033[K", stderr);
         /* A line that is longer cannot be written over. */
@@ -165,7 +178,8 @@ static void summary_json(const Lines *l, double seconds)
                 cJSON_AddNumberToObject(object, end_words[end], (double) l->ends[end]);
         cJSON_AddNumberToObject(object, "refused", (double) l->refused);
         cJSON_AddNumberToObject(object, "waiting", (double) waiting(l));
-        cJSON_AddNumberToObject(object, "retried", (double) l->retried);
+        if (!l->several)
+                cJSON_AddNumberToObject(object, "retried", (double) l->retried);
         cJSON_AddNumberToObject(object, "seconds", seconds);
         value_print(l->c, object);
 }
@@ -174,6 +188,7 @@ static void show_summary(Lines *l)
 {
         double seconds = (double) (now_usec(CLOCK_BOOTTIME) - l->started) / (double) USEC_PER_SEC;
         uint64_t done = l->c->no_wait ? l->accepted : settled(l);
+        char retried[RETRIES_MAX];
 
         leave_bar(l);
         if (l->c->json != JSON_OFF) {
@@ -195,7 +210,7 @@ static void show_summary(Lines *l)
                 fprintf(stderr, ", %" PRIu64 " refused", l->refused);
         if (waiting(l) > 0)
                 fprintf(stderr, ", %" PRIu64 " waiting", waiting(l));
-        fprintf(stderr, ", %" PRIu64 " retried in %.1fs, %.0f/s\n", l->retried, seconds,
+        fprintf(stderr, "%s in %.1fs, %.0f/s\n", retries(l, retried), seconds,
                         seconds > 0 ? (double) done / seconds : 0);
 }
 
@@ -476,6 +491,8 @@ static int open_input(Lines *l)
 int send_lines(Ctl *c, const char *mode, const char *target)
 {
         Lines l = {.c = c, .in = -1, .fd = -1, .separator = c->null ? '\0' : '\n'};
+
+        l.several = selector_mode_is_whole(selector_mode_from_string(mode));
         Open *o, *next;
         int r;
 

@@ -36,6 +36,17 @@ def test_every_line_is_a_message(pair, tmp_path):
     assert "4 lines: 4 acked, 0 retried" in done.stderr and done.stdout == ""
 
 
+def test_lines_for_several(discovery, receiver, client):
+    """Their attempts are those of all members: nothing is called a retry for that."""
+    d = discovery()
+    for name in "12":
+        receiver(d, name)
+    c = client(d)
+    done = subprocess.run([ACKCTL, "--user", "send", "--all", "--lines"], input="a\nb\n", env=c.bus.environment,
+                          capture_output=True, text=True, timeout=60)
+    assert "2 lines: 2 acked in " in done.stderr and "retried" not in done.stderr
+
+
 def test_more_than_the_credit(discovery, receiver, client):
     d = discovery()
     receiver(d, "1", "--queue", "500")
