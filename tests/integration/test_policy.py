@@ -203,7 +203,7 @@ def test_idempotency_key(discovery, receiver, client, tmp_path):
 
 
 @pytest.mark.parametrize("options, words", [
-    ({"priority": 10}, "priority: from 0 to 9"), ({"ack_timeout": 5}, "ack_timeout: from 100000"),
+    ({"priority": 10}, "priority: from 0 to 9"), ({"ack_timeout": 5}, "ack_timeout: from 100ms"),
     ({"idempotency_key": ""}, "idempotency_key: from 1")])
 def test_bad_policy(discovery, client, options, words):
     c = client(discovery())
