@@ -46,6 +46,14 @@ def message(host):
     return host.run("ackctl", "send", "--to", "1", "as root", "--no-wait").strip()
 
 
+@pytest.fixture(scope="module")
+def dead_letter(host):
+    m = host.run("ackctl", "send", "--any", "--group", "nobody", "--deadline", "1s", "as root", "--no-wait").strip()
+    host.run("ackctl", "wait", m, check=False)
+    assert host.status == 3
+    return m
+
+
 def refused(host, user, *words, action="send"):
     text = host.as_user(user, "ackctl", *words, check=False)
     return host.status == 1 and f"org.ackgroup.client1.{action}" in text and "the group ackgroup" in text \
@@ -59,9 +67,9 @@ def test_everybody_may_look(host, message):
 
 
 @pytest.mark.parametrize("action, words", [("send", ["send", "--any", "x"]), ("manage", ["drain", "1"]),
-                                           ("manage", ["cancel", "MESSAGE"]), ("purge", ["dead", "purge", "MESSAGE"])])
-def test_others_are_refused_and_told_what_to_do(host, message, action, words):
-    assert refused(host, "anybody", *(message if w == "MESSAGE" else w for w in words), action=action)
+                                           ("manage", ["cancel", "MESSAGE"]), ("purge", ["dead", "purge", "DEAD"])])
+def test_others_are_refused_and_told_what_to_do(host, message, dead_letter, action, words):
+    assert refused(host, "anybody", *({"MESSAGE": message, "DEAD": dead_letter}.get(w, w) for w in words), action=action)
 
 
 def test_the_sockets_are_for_the_group(host):
