@@ -76,7 +76,7 @@ void bus_guards_clear(ClientBus *b);
 int bus_read(ClientBus *b, BusRead *r, DbOp *op, sd_bus_message *call);
 void bus_read_done(ClientBus *b);
 void bus_reads_clear(ClientBus *b);
-int bus_fail_too_many(sd_bus_message *call, int r);
+int bus_fail_too_many(sd_bus_message *call, int r); /* what -EUSERS is told as; else r */
 
 /* client-bus-send.c */
 int bus_method_send(sd_bus_message *call, void *userdata, sd_bus_error *error);
