@@ -52,7 +52,7 @@ int verb_list(Ctl *c, int argc, char **argv)
         _cleanup_(cjsonp) cJSON *receivers = NULL, *properties = NULL;
         int r = list_receivers(c, &receivers);
 
-        if (r == 0)
+        if (r == 0 && c->json == JSON_OFF)
                 r = manager_get(c, &properties);
         if (r != 0)
                 return r;
