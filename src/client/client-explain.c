@@ -63,8 +63,13 @@ static void explain_nobody(const Message *m, Explanation *e)
         } else {
                 say(e->why, "No receiver%s is there.", kind(s, " of group ", " with label ", text));
                 kind(s, " Group=", " Label=", text);
-                say(e->advice, "Start one: systemctl start ackgroup-receiver@N%s%s",
-                                text[0] ? ", with this in receiver@N.conf:" : "", text);
+                if (text[0])
+                        say(e->advice,
+                                        "Start one: systemctl start ackgroup-receiver@N, with this in "
+                                        "receiver@N.conf:%s",
+                                        text);
+                else
+                        say(e->advice, "Start one: systemctl start ackgroup-receiver@1");
         }
 }
 

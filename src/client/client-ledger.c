@@ -256,6 +256,7 @@ void ledger_pruned(Peer *p, sd_id128_t stream)
         DL_DELETE(p->ledgers, l);
         sequence_set_clear(&l->settled);
         free(l);
+        p->full = false; /* another stream may be begun */
 }
 
 void ledgers_clear(Peer *p)
