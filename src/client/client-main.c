@@ -5,7 +5,7 @@
 
 #include "base/log.h"
 #include "base/str-util.h"
-#include "client/client-bus.h"
+#include "client/bus/manager.h"
 #include "runtime/options.h"
 
 typedef struct Config {

@@ -10,17 +10,17 @@
 #include "base/log.h"
 #include "base/str-util.h"
 #include "base/string-table.h"
-#include "client/client-agenda.h"
-#include "client/client-bind.h"
-#include "client/client-deliver.h"
-#include "client/client-ledger.h"
-#include "client/client-memory.h"
-#include "client/client-message.h"
-#include "client/client-queue.h"
-#include "client/client-resolve.h"
-#include "client/client-save.h"
-#include "client/client-submitter.h"
-#include "client/client-whole.h"
+#include "client/engine/bind.h"
+#include "client/engine/deliver.h"
+#include "client/engine/fanout.h"
+#include "client/engine/queue.h"
+#include "client/engine/save.h"
+#include "client/intake/bulk.h"
+#include "client/intake/resolve.h"
+#include "client/intake/schedule.h"
+#include "client/link/window.h"
+#include "client/state/message.h"
+#include "client/state/transient.h"
 #include "runtime/conf.h"
 
 static const char *const discovery_state_names[_DISCOVERY_STATE_MAX] = {
@@ -155,7 +155,7 @@ static int start_store(Client *c, Error *error)
                 r = sd_event_add_io(loop_event(c->loop), &c->db_source, db_fd(c->db), EPOLLIN, on_db, c);
         if (r < 0)
                 return error_set(error, r, "cannot read %s: %s", path, strerror(-r));
-        loop_set_rest(c->loop, on_rest, c);
+        loop_set_post(c->loop, on_rest, c);
         return 0;
 }
 
@@ -210,17 +210,16 @@ static int start_runtime(Client *c, Error *error)
         r = loop_new(on_stop, on_reload, c, &c->loop);
         if (r < 0)
                 return error_set(error, r, "cannot start: %s", strerror(-r));
-        sd_event *event = loop_event(c->loop);
         loop_set_alive_check(c->loop, is_alive);
-        r = http_client_new(event, &c->http);
+        r = http_client_new(c->loop, &c->http);
         if (r >= 0)
-                r = timer_init(&c->due_timer, event, "due", deliver_on_due, c);
+                r = timer_init(&c->due_timer, c->loop, "due", deliver_on_due, c);
         if (r >= 0)
-                r = timer_init(&c->settle_timer, event, "settle", ledgers_on_timer, c);
+                r = timer_init(&c->settle_timer, c->loop, "settle", ledgers_on_timer, c);
         if (r >= 0)
-                r = timer_init(&c->unsaved_timer, event, "unsaved", saves_on_timer, c);
+                r = timer_init(&c->unsaved_timer, c->loop, "unsaved", saves_on_timer, c);
         if (r >= 0)
-                r = timer_init(&c->agenda_timer, event, "agenda", agenda_on_timer, c);
+                r = timer_init(&c->agenda_timer, c->loop, "agenda", agenda_on_timer, c);
         if (r >= 0)
                 r = resolver_new(c, &c->resolver);
         return r < 0 ? error_set(error, r, "cannot start: %s", strerror(-r)) : 0;

@@ -7,8 +7,8 @@
 
 #include "base/parse-util.h"
 #include "base/str-util.h"
-#include "ctl/ctl-bus.h"
-#include "ctl/ctl-help.h"
+#include "ctl/bus.h"
+#include "ctl/help.h"
 
 #define OPTIONS_MAX 64
 

@@ -7,10 +7,10 @@
 #include "base/fd-util.h"
 #include "base/log.h"
 #include "base/str-util.h"
-#include "discovery/discovery-api.h"
-#include "discovery/discovery-book.h"
-#include "discovery/discovery-save.h"
-#include "discovery/discovery-watch.h"
+#include "discovery/api.h"
+#include "discovery/leases.h"
+#include "discovery/save.h"
+#include "discovery/watch.h"
 #include "runtime/conf.h"
 
 static void on_rest(void *userdata)
@@ -51,7 +51,7 @@ static int start_store(Discovery *d, Error *error)
                 r = sd_event_add_io(loop_event(d->loop), &d->db_source, db_fd(d->db), EPOLLIN, on_db, d);
         if (r < 0)
                 return error_set(error, r, "cannot read %s: %s", path, strerror(-r));
-        loop_set_rest(d->loop, on_rest, d);
+        loop_set_post(d->loop, on_rest, d);
         return 0;
 }
 

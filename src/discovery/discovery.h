@@ -8,7 +8,7 @@
  *   discovery-save   the registry       discovery-watch  who waits for a change
  *   discovery-api    /v1                discovery-seed   the seed API */
 
-#include "discovery/discovery-group.h"
+#include "discovery/group.h"
 #include "runtime/listen.h"
 #include "runtime/loop.h"
 #include "runtime/timer.h"

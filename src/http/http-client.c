@@ -30,7 +30,7 @@ struct HttpRequest {
 };
 
 struct HttpClient {
-        sd_event *event;
+        Loop *loop;
         CURLM *multi;
         Timer timer;
         HttpRequest *requests;
@@ -191,7 +191,7 @@ static Watch *watch_new(HttpClient *c, curl_socket_t fd, uint32_t events)
         Watch *w = calloc(1, sizeof *w);
         int own = w ? fcntl(fd, F_DUPFD_CLOEXEC, 3) : -1;
 
-        if (own < 0 || sd_event_add_io(c->event, &w->source, own, events, on_io, w) < 0) {
+        if (own < 0 || sd_event_add_io(loop_event(c->loop), &w->source, own, events, on_io, w) < 0) {
                 (void) close_clear(&own);
                 free(w);
                 return NULL;
@@ -243,7 +243,7 @@ static int on_timeout_change(CURLM *multi, long ms, void *userdata)
         return timer_arm_in(&c->timer, ms < 0 ? USEC_INFINITY : (uint64_t) ms * USEC_PER_MSEC) < 0 ? -1 : 0;
 }
 
-int http_client_new(sd_event *event, HttpClient **ret)
+int http_client_new(Loop *loop, HttpClient **ret)
 {
         int r;
 
@@ -252,8 +252,8 @@ int http_client_new(sd_event *event, HttpClient **ret)
         _cleanup_(http_client_freep) HttpClient *c = calloc(1, sizeof *c);
         if (!c)
                 return -ENOMEM;
-        c->event = sd_event_ref(event);
-        r = timer_init(&c->timer, event, "http-client", on_timer, c);
+        c->loop = loop;
+        r = timer_init(&c->timer, loop, "http-client", on_timer, c);
         if (r < 0)
                 return r;
         c->multi = curl_multi_init();
@@ -276,7 +276,6 @@ HttpClient *http_client_free(HttpClient *c)
         if (c->multi)
                 (void) curl_multi_cleanup(c->multi);
         timer_clear(&c->timer);
-        sd_event_unref(c->event);
         free(c);
         return NULL;
 }

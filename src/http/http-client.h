@@ -4,10 +4,9 @@
 /* HTTP requests that never block: one curl multi handle on sd-event. The server is an Address, http:// over
  * TCP or over a Unix socket. Callbacks are called from the loop, never from inside http_client_request(). */
 
-#include <systemd/sd-event.h>
-
 #include "base/error.h"
 #include "model/address.h"
+#include "runtime/loop.h"
 
 typedef struct HttpClient HttpClient;
 typedef struct HttpRequest HttpRequest;
@@ -27,7 +26,7 @@ typedef struct HttpCall {
         uint64_t timeout_usec; /* of all; 0: 10 s. For a long poll: the wait plus some seconds. */
 } HttpCall;
 
-int http_client_new(sd_event *event, HttpClient **ret);
+int http_client_new(Loop *loop, HttpClient **ret);
 HttpClient *http_client_free(HttpClient *c); /* cancels what is under way; no callback is called */
 DEFINE_CLEANUP(HttpClient *, http_client_free)
 

@@ -409,7 +409,7 @@ static void bound_unsent(int listener)
         (void) setsockopt(listener, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
 }
 
-int http_server_new(sd_event *event, int fd, const HttpService *service, HttpServer **ret)
+int http_server_new(Loop *loop, int fd, const HttpService *service, HttpServer **ret)
 {
         int r;
 
@@ -436,13 +436,13 @@ int http_server_new(sd_event *event, int fd, const HttpService *service, HttpSer
                 return -EIO;
 
         int epoll = MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
-        r = sd_event_add_io(event, &s->io, epoll, EPOLLIN, on_io, s);
+        r = sd_event_add_io(loop_event(loop), &s->io, epoll, EPOLLIN, on_io, s);
         if (r < 0)
                 return r;
-        r = sd_event_add_defer(event, &s->kick, on_kick, s);
+        r = sd_event_add_defer(loop_event(loop), &s->kick, on_kick, s);
         if (r < 0)
                 return r;
-        r = timer_init(&s->timer, event, "http-server", on_timer, s);
+        r = timer_init(&s->timer, loop, "http-server", on_timer, s);
         if (r < 0)
                 return r;
         pump(s);

@@ -5,10 +5,9 @@
  * at once or later: a request without an answer is suspended, and the owner must answer it in bounded time,
  * since nothing is seen of its peer meanwhile. */
 
-#include <systemd/sd-event.h>
-
 #include "base/error.h"
 #include "http/http-route.h"
+#include "runtime/loop.h"
 
 typedef struct HttpServer HttpServer;
 
@@ -21,7 +20,7 @@ typedef struct HttpService {
 } HttpService;
 
 /* `fd` stays the caller's, and the routes. */
-int http_server_new(sd_event *event, int fd, const HttpService *service, HttpServer **ret);
+int http_server_new(Loop *loop, int fd, const HttpService *service, HttpServer **ret);
 /* Suspended requests are answered 503 first. */
 HttpServer *http_server_free(HttpServer *s);
 DEFINE_CLEANUP(HttpServer *, http_server_free)

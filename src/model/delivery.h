@@ -12,7 +12,7 @@ typedef enum DeliveryState {
         DELIVERY_BOUND,  /* has receiver, stream and sequence; to be written as soon as connection and credit
                             allow */
         DELIVERY_SENT,   /* on a live connection; the ack timer runs */
-        DELIVERY_WAITING,    /* bound; its next try has a time */
+        DELIVERY_BACKOFF,    /* bound; its next try has a time */
         DELIVERY_CANCELLING, /* cancel wanted, but it may have started: the receiver is being asked */
         DELIVERY_ACKED,      /* final from here on */
         DELIVERY_REJECTED,

@@ -11,7 +11,7 @@
 #include "base/log.h"
 #include "base/str-util.h"
 #include "model/name.h"
-#include "receiver/receiver-handler.h"
+#include "receiver/handler.h"
 #include "runtime/conf.h"
 
 /* A predecessor that is still stopping holds the lock; longer than it may need unless told otherwise. */
@@ -177,7 +177,7 @@ static int start_store(Receiver *r)
                 x = sd_event_add_io(loop_event(r->loop), &r->db_source, db_fd(r->db), EPOLLIN, on_db, r);
         if (x < 0)
                 return x;
-        loop_set_rest(r->loop, on_rest, r);
+        loop_set_post(r->loop, on_rest, r);
         r->warden_pidfd = pidfd_open(r->warden.pid, 0);
         if (r->warden_pidfd < 0)
                 return -errno;
@@ -346,7 +346,7 @@ void receiver_stop(void *userdata)
         receiver_accept(r, false);
         (void) timer_arm_in(&r->stop_timer, r->stop_timeout_usec);
         jobs_drop_queued(r);
-        if (unit_job_ask(loop_event(r->loop), on_unit_job, r, &r->unit_job) < 0)
+        if (unit_job_ask(r->loop, on_unit_job, r, &r->unit_job) < 0)
                 on_unit_job(false, r);
 }
 
@@ -418,7 +418,7 @@ int receiver_start(Receiver *r, Error *error)
                 return x;
         x = loop_new(receiver_stop, on_reload, r, &r->loop);
         if (x >= 0)
-                x = timer_init(&r->stop_timer, loop_event(r->loop), "stop", on_stop_time, r);
+                x = timer_init(&r->stop_timer, r->loop, "stop", on_stop_time, r);
         conns_init(r);
         if (x >= 0)
                 x = jobs_init(r);

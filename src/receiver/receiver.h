@@ -16,12 +16,12 @@
  * connection that asked last gets the answer. */
 
 #include "model/receiver-info.h"
-#include "receiver/receiver-conn.h"
-#include "receiver/receiver-dedup.h"
-#include "receiver/receiver-job.h"
-#include "receiver/receiver-register.h"
-#include "receiver/receiver-settle.h"
-#include "receiver/receiver-warden.h"
+#include "receiver/conn.h"
+#include "receiver/dedup.h"
+#include "receiver/job.h"
+#include "receiver/registration.h"
+#include "receiver/settle.h"
+#include "receiver/warden.h"
 #include "runtime/listen.h"
 #include "runtime/loop.h"
 #include "runtime/unit-job.h"

@@ -237,21 +237,24 @@ static int on_exit_of_leader(sd_event_source *source, int fd, uint32_t revents, 
         return 0;
 }
 
-static int add_sources(Child *c, sd_event *event, const ChildSpec *spec)
+static int add_sources(Child *c, Loop *loop, const ChildSpec *spec)
 {
         int r;
 
-        r = timer_init(&c->timeout, event, "child-timeout", on_timeout, c);
+        r = timer_init(&c->timeout, loop, "child-timeout", on_timeout, c);
         if (r >= 0)
                 r = timer_arm_in(&c->timeout, spec->timeout_usec);
         if (r >= 0)
-                r = sd_event_add_io(event, &c->input_source, c->input_fd, EPOLLOUT, on_input, c);
+                r = sd_event_add_io(loop_event(loop), &c->input_source, c->input_fd, EPOLLOUT, on_input, c);
         if (r >= 0)
-                r = sd_event_add_io(event, &c->output_source, c->output_fd, EPOLLIN, on_output, c);
+                r = sd_event_add_io(
+                                loop_event(loop), &c->output_source, c->output_fd, EPOLLIN, on_output, c);
         if (r >= 0 && spec->report)
-                r = sd_event_add_io(event, &c->report_source, c->report_fd, EPOLLIN, on_report, c);
+                r = sd_event_add_io(
+                                loop_event(loop), &c->report_source, c->report_fd, EPOLLIN, on_report, c);
         if (r >= 0)
-                r = sd_event_add_io(event, &c->exit_source, c->pidfd, EPOLLIN, on_exit_of_leader, c);
+                r = sd_event_add_io(
+                                loop_event(loop), &c->exit_source, c->pidfd, EPOLLIN, on_exit_of_leader, c);
         /* What it wrote before its end is read first. */
         if (r >= 0)
                 r = sd_event_source_set_priority(c->exit_source, SD_EVENT_PRIORITY_NORMAL + 5);
@@ -290,7 +293,7 @@ static int start(Child *c, const ChildSpec *spec, Pipes *pipes, void *userdata)
         return c->pidfd < 0 ? -errno : 0;
 }
 
-int child_spawn(sd_event *event, const ChildSpec *spec, ChildDone done, void *userdata, Child **ret)
+int child_spawn(Loop *loop, const ChildSpec *spec, ChildDone done, void *userdata, Child **ret)
 {
         Pipes pipes = {.input = {-1, -1}, .output = {-1, -1}, .report = {-1, -1}, .go = {-1, -1}};
         int r;
@@ -307,7 +310,7 @@ int child_spawn(sd_event *event, const ChildSpec *spec, ChildDone done, void *us
         c->userdata = userdata;
         r = start(c, spec, &pipes, userdata);
         if (r >= 0)
-                r = add_sources(c, event, spec);
+                r = add_sources(c, loop, spec);
         if (r >= 0 && write(pipes.go[1], "", 1) != 1)
                 r = -errno;
         pipes_clear(&pipes);

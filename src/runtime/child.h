@@ -7,9 +7,9 @@
  * left behind can hold the result back or run on unseen. */
 
 #include <sys/types.h>
-#include <systemd/sd-event.h>
 
 #include "base/macro.h"
+#include "runtime/loop.h"
 
 typedef struct Child Child;
 
@@ -46,7 +46,7 @@ typedef struct ChildResult {
 typedef void (*ChildDone)(pid_t group, const ChildResult *result, void *userdata);
 
 /* Negative: the program has not begun. */
-int child_spawn(sd_event *event, const ChildSpec *spec, ChildDone done, void *userdata, Child **ret);
+int child_spawn(Loop *loop, const ChildSpec *spec, ChildDone done, void *userdata, Child **ret);
 void child_kill(Child *c);   /* the result comes from the loop, as ever */
 Child *child_free(Child *c); /* kills; no result will come */
 DEFINE_CLEANUP(Child *, child_free)

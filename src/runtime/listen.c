@@ -11,7 +11,7 @@
 #include "base/fd-util.h"
 #include "base/str-util.h"
 #include "model/limits.h"
-#include "runtime/stream.h"
+#include "runtime/connection.h"
 
 #define BACKLOG 512
 
@@ -34,7 +34,7 @@ static int add(ListenerSet *set, int fd, bool inherited)
         if (r < 0)
                 return r;
         if (l.address.kind == ADDRESS_TCP)
-                stream_end_silence(fd, ACCEPTED_SILENCE_USEC);
+                connection_end_silence(fd, ACCEPTED_SILENCE_USEC);
 
         Listener *grown = reallocarray(set->listeners, set->n + 1, sizeof *grown);
         if (!grown)

@@ -92,7 +92,7 @@ static int start_thread(Question *q)
         return -r;
 }
 
-int lookup_start(sd_event *event, const Address *address,
+int lookup_start(Loop *loop, const Address *address,
                 void (*done)(const LookupAnswer *answer, void *userdata), void *userdata, Lookup **ret)
 {
         int pair[2], r;
@@ -102,7 +102,7 @@ int lookup_start(sd_event *event, const Address *address,
                 return -errno;
         Lookup *l = calloc(1, sizeof *l);
         Question *q = calloc(1, sizeof *q);
-        r = l && q ? sd_event_add_io(event, &l->io, pair[0], EPOLLIN, on_answer, l) : -ENOMEM;
+        r = l && q ? sd_event_add_io(loop_event(loop), &l->io, pair[0], EPOLLIN, on_answer, l) : -ENOMEM;
         if (r >= 0) {
                 q->fd = pair[1];
                 (void) snprintf(q->host, sizeof q->host, "%s", address->host);

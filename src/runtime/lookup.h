@@ -5,9 +5,9 @@
  * thread of its own, which shares nothing with the caller but a socket for the answer. */
 
 #include <sys/socket.h>
-#include <systemd/sd-event.h>
 
 #include "model/address.h"
+#include "runtime/loop.h"
 
 #define LOOKUP_MAX 6u /* addresses of one name; the rest is not tried */
 
@@ -25,6 +25,6 @@ typedef struct LookupAnswer {
 typedef struct Lookup Lookup;
 
 /* `done` is called once, from the loop, and may free the lookup. */
-int lookup_start(sd_event *event, const Address *address,
+int lookup_start(Loop *loop, const Address *address,
                 void (*done)(const LookupAnswer *answer, void *userdata), void *userdata, Lookup **ret);
 Lookup *lookup_free(Lookup *l); /* nothing is called any more */

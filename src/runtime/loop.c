@@ -20,7 +20,7 @@ struct Loop {
         sd_event_source *rest;
         void (*on_rest)(void *userdata);
         void *rest_userdata;
-        LoopWork *put_off;
+        LoopWork *deferred;
         Timer watchdog;
         uint64_t watchdog_usec; /* 0: systemd does not watch */
         Timer extend;
@@ -90,20 +90,20 @@ static int add_signal(Loop *l, int signal, sd_event_signal_handler_t handler, sd
         return sd_event_add_signal(l->event, ret, signal, handler, l);
 }
 
-void loop_put_off(Loop *l, LoopWork *work)
+void loop_defer(Loop *l, LoopWork *work)
 {
-        if (work->put_off)
+        if (work->deferred)
                 return;
-        work->put_off = true;
-        DL_APPEND(l->put_off, work);
+        work->deferred = true;
+        DL_APPEND(l->deferred, work);
 }
 
-void loop_drop(Loop *l, LoopWork *work)
+void loop_cancel(Loop *l, LoopWork *work)
 {
-        if (!work->put_off)
+        if (!work->deferred)
                 return;
-        work->put_off = false;
-        DL_DELETE(l->put_off, work);
+        work->deferred = false;
+        DL_DELETE(l->deferred, work);
 }
 
 static void do_rest(Loop *l)
@@ -112,9 +112,9 @@ static void do_rest(Loop *l)
 
         if (l->on_rest)
                 l->on_rest(l->rest_userdata);
-        while (l->put_off) {
-                while ((work = l->put_off)) {
-                        loop_drop(l, work);
+        while (l->deferred) {
+                while ((work = l->deferred)) {
+                        loop_cancel(l, work);
                         work->run(work->userdata);
                 }
                 if (l->on_rest)
@@ -158,9 +158,9 @@ int loop_new(LoopStop stop, LoopReload reload, void *userdata, Loop **ret)
                 r = sd_event_source_set_priority(l->rest, SD_EVENT_PRIORITY_NORMAL + 5);
         if (r < 0)
                 return r;
-        r = timer_init(&l->watchdog, l->event, "watchdog", on_watchdog, l);
+        r = timer_init(&l->watchdog, l, "watchdog", on_watchdog, l);
         if (r >= 0)
-                r = timer_init(&l->extend, l->event, "extend", on_extend, l);
+                r = timer_init(&l->extend, l, "extend", on_extend, l);
         if (r < 0)
                 return r;
         r = sd_watchdog_enabled(0, &l->watchdog_usec);
@@ -201,7 +201,7 @@ uint64_t loop_now(Loop *l, clockid_t clock)
         return usec;
 }
 
-void loop_set_rest(Loop *l, void (*rest)(void *userdata), void *userdata)
+void loop_set_post(Loop *l, void (*rest)(void *userdata), void *userdata)
 {
         l->on_rest = rest;
         l->rest_userdata = userdata;

@@ -41,7 +41,7 @@ uint64_t loop_now(Loop *l, clockid_t clock);
 
 /* Called at the end of each iteration in which something happened, behind all that was ready in it, and
  * again behind the work that was put off to there. */
-void loop_set_rest(Loop *l, void (*rest)(void *userdata), void *userdata);
+void loop_set_post(Loop *l, void (*rest)(void *userdata), void *userdata);
 
 /* Work that is put off to the end of the iteration, where it is done once for all that asked for it. Cheaper
  * than a source of its own, which is an iteration of its own. Belongs to its owner. */
@@ -49,11 +49,11 @@ typedef struct LoopWork LoopWork;
 struct LoopWork {
         void (*run)(void *userdata);
         void *userdata;
-        bool put_off;
+        bool deferred;
         LoopWork *prev, *next;
 };
-void loop_put_off(Loop *l, LoopWork *work); /* again while it is put off: nothing */
-void loop_drop(Loop *l, LoopWork *work);    /* it may be freed; nothing when it is not put off */
+void loop_defer(Loop *l, LoopWork *work);  /* again while it is put off: nothing */
+void loop_cancel(Loop *l, LoopWork *work); /* it may be freed; nothing when it is not put off */
 
 /* sd_notify(); a no-op where nobody listens. */
 void loop_notify_status(Loop *l, const char *format, ...) _printf_(2, 3); /* STATUS= */

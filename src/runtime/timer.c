@@ -11,13 +11,13 @@ static int on_time(sd_event_source *s, uint64_t usec, void *userdata)
         return 0;
 }
 
-int timer_init(Timer *t, sd_event *event, const char *description, void (*fn)(void *userdata),
-                void *userdata)
+int timer_init(Timer *t, Loop *loop, const char *description, void (*fn)(void *userdata), void *userdata)
 {
         int r;
 
         *t = (Timer){.fn = fn, .userdata = userdata};
-        r = sd_event_add_time(event, &t->source, CLOCK_BOOTTIME, USEC_INFINITY, ACCURACY_USEC, on_time, t);
+        r = sd_event_add_time(loop_event(loop), &t->source, CLOCK_BOOTTIME, USEC_INFINITY, ACCURACY_USEC,
+                        on_time, t);
         if (r < 0)
                 return r;
         (void) sd_event_source_set_description(t->source, description);

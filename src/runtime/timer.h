@@ -3,9 +3,8 @@
 
 /* The only caller of sd_event_add_time(): CLOCK_BOOTTIME, accuracy 1 µs (sd-event takes 0 for 250 ms). */
 
-#include <systemd/sd-event.h>
-
 #include "base/time-util.h"
+#include "runtime/loop.h"
 
 typedef struct Timer {
         sd_event_source *source;
@@ -15,8 +14,7 @@ typedef struct Timer {
 } Timer;
 
 /* Embeds by value; not armed. 0 or negative errno. Must not move in memory afterwards. */
-int timer_init(Timer *t, sd_event *event, const char *description, void (*fn)(void *userdata),
-                void *userdata);
+int timer_init(Timer *t, Loop *loop, const char *description, void (*fn)(void *userdata), void *userdata);
 void timer_clear(Timer *t); /* safe on a zeroed Timer, and twice */
 
 int timer_arm_in(Timer *t, uint64_t usec); /* from now; replaces what was armed; USEC_INFINITY disarms */

@@ -75,7 +75,7 @@ static int on_unit(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 
 /* Which unit this is the manager knows by the invocation. The control group does not tell a service that
  * cannot see process 1 (ProtectProc=). */
-static int ask(UnitJob *j, sd_event *event)
+static int ask(UnitJob *j, Loop *loop)
 {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
         bool user = getenv("MANAGERPID"); /* only a user's manager sets it */
@@ -86,7 +86,7 @@ static int ask(UnitJob *j, sd_event *event)
                 return -ENOENT;
         r = user ? sd_bus_open_user(&j->bus) : sd_bus_open_system(&j->bus);
         if (r >= 0)
-                r = sd_bus_attach_event(j->bus, event, SD_EVENT_PRIORITY_NORMAL);
+                r = sd_bus_attach_event(j->bus, loop_event(loop), SD_EVENT_PRIORITY_NORMAL);
         if (r >= 0)
                 r = sd_bus_message_new_method_call(j->bus, &m, MANAGER, "/org/freedesktop/systemd1",
                                 MANAGER ".Manager", "GetUnitByInvocationID");
@@ -95,7 +95,7 @@ static int ask(UnitJob *j, sd_event *event)
         return r < 0 ? r : sd_bus_call_async(j->bus, NULL, m, on_unit, j, 0);
 }
 
-int unit_job_ask(sd_event *event, UnitJobFn fn, void *userdata, UnitJob **ret)
+int unit_job_ask(Loop *loop, UnitJobFn fn, void *userdata, UnitJob **ret)
 {
         UnitJob *j = calloc(1, sizeof *j);
         int r;
@@ -104,12 +104,12 @@ int unit_job_ask(sd_event *event, UnitJobFn fn, void *userdata, UnitJob **ret)
                 return -ENOMEM;
         j->fn = fn;
         j->userdata = userdata;
-        r = timer_init(&j->timer, event, "unit-job", on_time, j);
+        r = timer_init(&j->timer, loop, "unit-job", on_time, j);
         if (r < 0) {
                 unit_job_free(j);
                 return r;
         }
-        (void) timer_arm_in(&j->timer, ask(j, event) < 0 ? 0 : PATIENCE_USEC);
+        (void) timer_arm_in(&j->timer, ask(j, loop) < 0 ? 0 : PATIENCE_USEC);
         *ret = j;
         return 0;
 }

@@ -4,9 +4,8 @@
 /* Asks systemd what is being done with the unit that this process belongs to. A stop and a restart send the
  * same SIGTERM, but who is started again at once need not take leave of anybody. */
 
-#include <systemd/sd-event.h>
-
 #include "base/macro.h"
+#include "runtime/loop.h"
 
 typedef struct UnitJob UnitJob;
 
@@ -14,5 +13,5 @@ typedef struct UnitJob UnitJob;
 typedef void (*UnitJobFn)(bool restarting, void *userdata);
 
 /* 0 or negative errno; `fn` is called in the first case only. */
-int unit_job_ask(sd_event *event, UnitJobFn fn, void *userdata, UnitJob **ret);
+int unit_job_ask(Loop *loop, UnitJobFn fn, void *userdata, UnitJob **ret);
 UnitJob *unit_job_free(UnitJob *j); /* not from within `fn`; NULL */

@@ -70,12 +70,12 @@ static void on_done(int status, const char *body, size_t size, const char *local
         (void) snprintf(result->error, sizeof result->error, "%s", error->text);
 }
 
-static void wait_for(sd_event *event, const Result *result)
+static void wait_for(Loop *loop, const Result *result)
 {
         uint64_t end = now_usec(CLOCK_BOOTTIME) + 5 * USEC_PER_SEC;
 
         while (!result->done && now_usec(CLOCK_BOOTTIME) < end)
-                assert_true(sd_event_run(event, 100 * USEC_PER_MSEC) >= 0);
+                assert_true(loop_iterate(loop, 100 * USEC_PER_MSEC) >= 0);
         assert_true(result->done);
 }
 
@@ -86,45 +86,45 @@ static void check_server(const char *address_text)
         HttpServer *server = NULL;
         HttpClient *client = NULL;
         HttpRequest *request = NULL;
-        sd_event *event = NULL;
+        Loop *loop = NULL;
         Address address;
 
-        assert_int_equal(sd_event_new(&event), 0);
+        assert_int_equal(loop_new(NULL, NULL, NULL, &loop), 0);
         assert_int_equal(address_parse(address_text, &address, NULL), 0);
         assert_int_equal(listeners_bind(&set, &address, 0600, NULL), 0);
         address = set.listeners[0].address;
         bool local = address.kind == ADDRESS_UNIX;
         HttpService service = {.routes = routes, .n_routes = 3, .userdata = &held, .local = local};
-        assert_int_equal(http_server_new(event, set.listeners[0].fd, &service, &server), 0);
-        assert_int_equal(http_client_new(event, &client), 0);
+        assert_int_equal(http_server_new(loop, set.listeners[0].fd, &service, &server), 0);
+        assert_int_equal(http_client_new(loop, &client), 0);
 
         Result a = {}, b = {}, c = {}, d = {};
         HttpCall post = {.method = "POST", .path = "/echo/x", .token = "t", .body = "hello"};
         assert_int_equal(http_client_request(client, &address, &post, on_done, &a, NULL), 0);
-        wait_for(event, &a);
+        wait_for(loop, &a);
         assert_int_equal(a.status, 200);
         assert_string_equal(a.body, "x:hello:t");
         assert_string_equal(a.ip, local ? "" : "127.0.0.1");
 
         post.body = "more than sixteen bytes";
         assert_int_equal(http_client_request(client, &address, &post, on_done, &b, NULL), 0);
-        wait_for(event, &b);
+        wait_for(loop, &b);
         assert_int_equal(b.status, 413);
 
         HttpCall get = {.method = "GET", .path = "/echo/y", .body_max = 1};
         assert_int_equal(http_client_request(client, &address, &get, on_done, &c, NULL), 0);
-        wait_for(event, &c);
+        wait_for(loop, &c);
         assert_int_equal(c.status, -EMSGSIZE);
 
         /* An answer that comes later wakes the connection at once. */
         HttpCall later = {.method = "GET", .path = "/hold"};
         assert_int_equal(http_client_request(client, &address, &later, on_done, &d, NULL), 0);
         for (int i = 0; i < 50 && !held; i++)
-                assert_true(sd_event_run(event, 100 * USEC_PER_MSEC) >= 0);
+                assert_true(loop_iterate(loop, 100 * USEC_PER_MSEC) >= 0);
         assert_non_null(held);
         uint64_t start = now_usec(CLOCK_BOOTTIME);
         http_reply(held, 200, strdup("late"));
-        wait_for(event, &d);
+        wait_for(loop, &d);
         assert_string_equal(d.body, "late");
         assert_true(now_usec(CLOCK_BOOTTIME) - start < USEC_PER_SEC);
 
@@ -132,19 +132,19 @@ static void check_server(const char *address_text)
         held = NULL;
         assert_int_equal(http_client_request(client, &address, &later, on_done, &d, &request), 0);
         for (int i = 0; i < 50 && !held; i++)
-                assert_true(sd_event_run(event, 100 * USEC_PER_MSEC) >= 0);
+                assert_true(loop_iterate(loop, 100 * USEC_PER_MSEC) >= 0);
         assert_null(http_request_cancel(request));
         http_server_free(server);
         listeners_clear(&set);
 
         Result e = {};
         assert_int_equal(http_client_request(client, &address, &get, on_done, &e, NULL), 0);
-        wait_for(event, &e);
+        wait_for(loop, &e);
         assert_int_equal(e.status, -ECONNREFUSED);
         /* The same each time, or who tries again could not tell that it is: no milliseconds in it. */
         assert_string_equal(e.error, strerror(local ? ENOENT : ECONNREFUSED));
         http_client_free(client);
-        sd_event_unref(event);
+        loop_free(loop);
 }
 
 static void test_tcp(void **state)
@@ -185,22 +185,22 @@ static void test_unanswered_lookup(void **state)
         Result cancelled = {}, late = {}, freed = {};
         HttpClient *client = NULL;
         HttpRequest *request = NULL;
-        sd_event *event = NULL;
+        Loop *loop = NULL;
         Address address;
 
         assert_int_equal(pipe(unanswered), 0);
-        assert_int_equal(sd_event_new(&event), 0);
-        assert_int_equal(http_client_new(event, &client), 0);
+        assert_int_equal(loop_new(NULL, NULL, NULL, &loop), 0);
+        assert_int_equal(http_client_new(loop, &client), 0);
         assert_int_equal(address_parse_url("http://unanswered.example:7480", &address, NULL), 0);
         assert_int_equal(http_client_request(client, &address, &get, on_done, &cancelled, &request), 0);
-        assert_true(sd_event_run(event, 0) >= 0);
+        assert_true(loop_iterate(loop, 0) >= 0);
         assert_null(http_request_cancel(request));
         assert_int_equal(http_client_request(client, &address, &get, on_done, &late, NULL), 0);
-        wait_for(event, &late);
+        wait_for(loop, &late);
         assert_int_equal(late.status, -ETIMEDOUT);
         assert_int_equal(http_client_request(client, &address, &get, on_done, &freed, NULL), 0);
         http_client_free(client);
-        sd_event_unref(event);
+        loop_free(loop);
         assert_false(cancelled.done || freed.done);
         assert_int_equal(write(unanswered[1], "...", 3), 3);
 }
@@ -230,7 +230,7 @@ static void test_unanswered_connection(void **state)
         int listener = socket(AF_INET, SOCK_STREAM, 0), waiting[4], told[2];
         socklen_t n = sizeof deaf;
         HttpClient *client = NULL;
-        sd_event *event = NULL;
+        Loop *loop = NULL;
         char text[64];
         Result a = {};
         Address address;
@@ -246,25 +246,25 @@ static void test_unanswered_connection(void **state)
         (void) snprintf(text, sizeof text, "tcp:127.0.0.1:%u", ntohs(deaf.sin_port));
         assert_int_equal(address_parse(text, &address, NULL), 0);
         assert_int_equal(pipe(told), 0);
-        assert_int_equal(sd_event_new(&event), 0);
-        assert_int_equal(http_client_new(event, &client), 0);
+        assert_int_equal(loop_new(NULL, NULL, NULL, &loop), 0);
+        assert_int_equal(http_client_new(loop, &client), 0);
         assert_int_equal(http_client_request(client, &address, &call, on_done, &a, NULL), 0);
         while (!a.done && a.status++ < 5)
-                assert_true(sd_event_run(event, 20 * USEC_PER_MSEC) >= 0);
+                assert_true(loop_iterate(loop, 20 * USEC_PER_MSEC) >= 0);
         assert_false(a.done);
         pid_t child = fork_with_sockets(told[0]);
         assert_true(child > 0);
-        wait_for(event, &a);
+        wait_for(loop, &a);
         assert_int_equal(a.status, -ETIMEDOUT);
 
         assert_int_equal(write(told[1], "x", 1), 1);
         for (uint64_t end = now_usec(CLOCK_BOOTTIME) + 200 * USEC_PER_MSEC; now_usec(CLOCK_BOOTTIME) < end;)
-                assert_true(sd_event_run(event, 20 * USEC_PER_MSEC) >= 0);
+                assert_true(loop_iterate(loop, 20 * USEC_PER_MSEC) >= 0);
 
         (void) kill(child, SIGKILL);
         (void) waitpid(child, NULL, 0);
         http_client_free(client);
-        sd_event_unref(event);
+        loop_free(loop);
         for (size_t i = 0; i < ELEMENTSOF(waiting); i++)
                 (void) close(waiting[i]);
         (void) close(listener);

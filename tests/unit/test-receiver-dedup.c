@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "receiver/receiver-dedup.h"
+#include "receiver/dedup.h"
 
 #define START (1000 * USEC_PER_SEC)
 

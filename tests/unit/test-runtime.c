@@ -13,8 +13,8 @@
 #include "base/fd-util.h"
 #include "base/str-util.h"
 #include "runtime/conf.h"
+#include "runtime/connection.h"
 #include "runtime/listen.h"
-#include "runtime/stream.h"
 #include "runtime/timer.h"
 
 typedef struct Fixture {
@@ -174,7 +174,7 @@ static void test_timer(void **state)
         Timer t = {};
 
         timer_clear(&t); /* a zeroed one is fine */
-        assert_int_equal(timer_init(&t, loop_event(f->loop), "test", set_flag, &fired), 0);
+        assert_int_equal(timer_init(&t, f->loop, "test", set_flag, &fired), 0);
         assert_false(timer_is_armed(&t));
         assert_int_equal(timer_arm_in(&t, USEC_INFINITY), 0);
         assert_false(timer_is_armed(&t));
@@ -188,7 +188,7 @@ static void test_timer(void **state)
 /* Listening and streams */
 
 typedef struct Peer {
-        Stream *stream;
+        Connection *stream;
         size_t received;
         bool connected, ended, enough;
         size_t wanted;
@@ -196,32 +196,32 @@ typedef struct Peer {
         bool free_when_readable;
 } Peer;
 
-static void on_connected(Stream *s, void *userdata)
+static void on_connected(Connection *s, void *userdata)
 {
         ((Peer *) userdata)->connected = true;
 }
 
-static void on_readable(Stream *s, void *userdata)
+static void on_readable(Connection *s, void *userdata)
 {
         Peer *p = userdata;
 
-        p->received += buffer_size(stream_input(s));
-        buffer_consume(stream_input(s), buffer_size(stream_input(s)));
+        p->received += buffer_size(connection_input(s));
+        buffer_consume(connection_input(s), buffer_size(connection_input(s)));
         p->enough = p->received >= p->wanted;
         if (p->free_when_readable)
-                p->stream = stream_free(s);
+                p->stream = connection_free(s);
 }
 
-static void on_ended(Stream *s, int error, void *userdata)
+static void on_ended(Connection *s, int error, void *userdata)
 {
         Peer *p = userdata;
 
         p->ended = true;
         p->error = error;
-        p->stream = stream_free(s);
+        p->stream = connection_free(s);
 }
 
-static const StreamCallbacks callbacks = {
+static const ConnectionCallbacks callbacks = {
                 .connected = on_connected, .readable = on_readable, .ended = on_ended};
 
 static void test_stream_bulk(void **state)
@@ -233,17 +233,17 @@ static void test_stream_bulk(void **state)
         static char chunk[1 << 20];
 
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
-        assert_int_equal(stream_new(f->loop, fds[0], &callbacks, &a, &a.stream), 0);
-        assert_int_equal(stream_new(f->loop, fds[1], &callbacks, &b, &b.stream), 0);
+        assert_int_equal(connection_new(f->loop, fds[0], &callbacks, &a, &a.stream), 0);
+        assert_int_equal(connection_new(f->loop, fds[1], &callbacks, &b, &b.stream), 0);
         for (int i = 0; i < 3; i++)
-                assert_int_equal(buffer_append(stream_output(a.stream), chunk, sizeof chunk), 0);
-        stream_flush(a.stream);
+                assert_int_equal(buffer_append(connection_output(a.stream), chunk, sizeof chunk), 0);
+        connection_flush(a.stream);
         run_until(f->loop, &b.enough);
         assert_int_equal(b.received, SIZE);
-        assert_int_equal(stream_output_size(a.stream), 0);
+        assert_int_equal(connection_output_size(a.stream), 0);
 
         /* The end of one side is told to the other, which frees itself in its callback. */
-        a.stream = stream_free(a.stream);
+        a.stream = connection_free(a.stream);
         run_until(f->loop, &b.ended);
         assert_int_equal(b.error, 0);
         assert_null(b.stream);
@@ -256,7 +256,7 @@ static void test_stream_free_inside(void **state)
         Peer b = {.wanted = 1, .free_when_readable = true};
 
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
-        assert_int_equal(stream_new(f->loop, fds[1], &callbacks, &b, &b.stream), 0);
+        assert_int_equal(connection_new(f->loop, fds[1], &callbacks, &b, &b.stream), 0);
         assert_int_equal(write_all(fds[0], "x", 1), 0);
         run_until(f->loop, &b.enough);
         assert_null(b.stream);
@@ -270,15 +270,15 @@ static void test_stream_pause(void **state)
         Peer b = {.wanted = 1};
 
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
-        assert_int_equal(stream_new(f->loop, fds[1], &callbacks, &b, &b.stream), 0);
-        stream_pause(b.stream, true);
+        assert_int_equal(connection_new(f->loop, fds[1], &callbacks, &b, &b.stream), 0);
+        connection_pause(b.stream, true);
         assert_int_equal(write_all(fds[0], "x", 1), 0);
         for (int i = 0; i < 5; i++)
                 assert_true(loop_iterate(f->loop, USEC_PER_MSEC) >= 0);
         assert_int_equal(b.received, 0);
-        stream_pause(b.stream, false);
+        connection_pause(b.stream, false);
         run_until(f->loop, &b.enough);
-        stream_free(b.stream);
+        connection_free(b.stream);
         assert_int_equal(close(fds[0]), 0);
 }
 
@@ -307,29 +307,29 @@ static void test_listen_and_connect(void **state)
 
         for (size_t i = 1; i < set.n; i++) {
                 Peer a = {};
-                assert_int_equal(stream_connect(f->loop, &set.listeners[i].address, USEC_PER_SEC, &callbacks,
-                                                 &a, &a.stream),
+                assert_int_equal(connection_open(f->loop, &set.listeners[i].address, USEC_PER_SEC,
+                                                 &callbacks, &a, &a.stream),
                                 0);
                 assert_false(a.connected); /* never from inside the call */
                 run_until(f->loop, &a.connected);
-                stream_free(a.stream);
+                connection_free(a.stream);
         }
 
         /* A name is looked up, and all that it stands for is tried. */
         Peer named = {};
         assert_int_equal(address_parse("tcp:localhost:1", &tcp, NULL), 0);
         tcp.port = set.listeners[2].address.port;
-        assert_int_equal(stream_connect(f->loop, &tcp, USEC_PER_SEC, &callbacks, &named, &named.stream), 0);
+        assert_int_equal(connection_open(f->loop, &tcp, USEC_PER_SEC, &callbacks, &named, &named.stream), 0);
         run_until(f->loop, &named.connected);
-        stream_free(named.stream);
-        assert_int_equal(stream_connect(f->loop, &tcp, USEC_PER_SEC, &callbacks, &named, &named.stream), 0);
-        stream_free(named.stream); /* before the answer */
+        connection_free(named.stream);
+        assert_int_equal(connection_open(f->loop, &tcp, USEC_PER_SEC, &callbacks, &named, &named.stream), 0);
+        connection_free(named.stream); /* before the answer */
 
         listeners_clear(&set);
         assert_int_equal(access(address.host, F_OK), -1);
 
         Peer refused = {};
-        assert_int_equal(stream_connect(f->loop, &address, USEC_PER_SEC, &callbacks, &refused,
+        assert_int_equal(connection_open(f->loop, &address, USEC_PER_SEC, &callbacks, &refused,
                                          &refused.stream),
                         0);
         run_until(f->loop, &refused.ended);
@@ -356,7 +356,7 @@ static void test_accepted_silence(void **state)
 
         assert_int_equal(address_parse("tcp:127.0.0.1:0", &address, NULL), 0);
         assert_int_equal(listeners_bind(&set, &address, 0, &error), 0);
-        assert_int_equal(stream_connect(f->loop, &set.listeners[0].address, USEC_PER_SEC, &callbacks, &a,
+        assert_int_equal(connection_open(f->loop, &set.listeners[0].address, USEC_PER_SEC, &callbacks, &a,
                                          &a.stream),
                         0);
         run_until(f->loop, &a.connected);
@@ -367,7 +367,7 @@ static void test_accepted_silence(void **state)
         assert_int_equal(get_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT), 15000);
         assert_in_range(get_option(fd, IPPROTO_TCP, TCP_KEEPIDLE), 1, 15);
         (void) close(fd);
-        stream_free(a.stream);
+        connection_free(a.stream);
         listeners_clear(&set);
 }
 
@@ -401,9 +401,9 @@ static void run_put_off(void *userdata)
 
         p->runs++;
         if (p->next)
-                loop_put_off(p->loop, &p->next->work);
+                loop_defer(p->loop, &p->next->work);
         if (p->drop)
-                loop_drop(p->loop, p->drop);
+                loop_cancel(p->loop, p->drop);
         p->next = NULL;
 }
 
@@ -420,15 +420,15 @@ static void test_put_off(void **state)
 
         for (size_t i = 0; i < ELEMENTSOF(all); i++)
                 all[i] = (PutOff){.loop = f->loop, .work = {.run = run_put_off, .userdata = all + i}};
-        loop_set_rest(f->loop, count_rest, &rests);
+        loop_set_post(f->loop, count_rest, &rests);
         all[0].next = all + 1; /* comes in the same iteration */
         all[0].drop = &all[3].work;
         for (unsigned i = 0; i < 3; i++)
-                loop_put_off(f->loop, &all[0].work); /* asked three times, done once */
-        loop_put_off(f->loop, &all[2].work);
-        loop_put_off(f->loop, &all[3].work);
-        loop_drop(f->loop, &all[2].work);
-        loop_drop(f->loop, &all[2].work);
+                loop_defer(f->loop, &all[0].work); /* asked three times, done once */
+        loop_defer(f->loop, &all[2].work);
+        loop_defer(f->loop, &all[3].work);
+        loop_cancel(f->loop, &all[2].work);
+        loop_cancel(f->loop, &all[2].work);
         assert_true(loop_iterate(f->loop, 0) >= 0);
         assert_int_equal(all[0].runs, 1);
         assert_int_equal(all[1].runs, 1);

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/parse-util.h"
+#include "base/str-util.h"
+#include "client/bus/manager.h"
+#include "client/link/peers.h"
+
+#define LIST_DEFAULT 100u
+#define LIST_MAX     1000u
+
+/* Calls `take` for each entry of an a{sv}; it reads the variant. -ENOENT from it: there is no such key. */
+static int read_filter(sd_bus_message *call,
+                int (*take)(sd_bus_message *call, const char *key, void *userdata, Error *error),
+                void *userdata, Error *error)
+{
+        const char *key;
+        int r;
+
+        r = sd_bus_message_enter_container(call, 'a', "{sv}");
+        while (r >= 0 && (r = sd_bus_message_enter_container(call, 'e', "sv")) > 0) {
+                r = sd_bus_message_read(call, "s", &key);
+                if (r < 0)
+                        return r;
+                r = take(call, key, userdata, error);
+                if (r < 0 && error->text[0] == '\0')
+                        return error_set(error, -EINVAL, "Filter \"%s\" is %s", key,
+                                        r == -ENOENT ? "not known" : "of the wrong type");
+                if (r < 0)
+                        return -EINVAL;
+                r = sd_bus_message_exit_container(call);
+        }
+        return r < 0 ? r : sd_bus_message_exit_container(call);
+}
+
+static int add_label(const char *word, void *userdata, Error *error)
+{
+        Selector *s = userdata;
+        Label label;
+        int r;
+
+        r = label_parse(word, &label, error);
+        if (r >= 0)
+                r = selector_add_label(s, &label);
+        return r == -E2BIG ? error_set(error, -EINVAL, "label: at most %u", LABELS_MAX) : r;
+}
+
+static int take_receiver_filter(sd_bus_message *call, const char *key, void *userdata, Error *error)
+{
+        Selector *s = userdata;
+        const char *group;
+        int r;
+
+        if (str_equal(key, "label"))
+                return bus_read_words(call, add_label, s, error);
+        if (!str_equal(key, "group"))
+                return -ENOENT;
+        r = sd_bus_message_read(call, "v", "s", &group);
+        if (r >= 0 && strlen(group) > NAME_MAX_LENGTH)
+                return error_set(error, -EINVAL, "group: longer than %u bytes", NAME_MAX_LENGTH);
+        if (r >= 0)
+                strcpy(s->group, group);
+        return r;
+}
+
+static int append_receiver(sd_bus_message *reply, const Peer *p)
+{
+        char text[ADDRESS_STRING_MAX], id[SD_ID128_UUID_STRING_MAX];
+        const ReceiverInfo *info = &p->info;
+        int r;
+
+        r = sd_bus_message_open_container(reply, 'r', "sssa{ss}assub");
+        if (r >= 0)
+                r = sd_bus_message_append(reply, "sss", sd_id128_to_uuid_string(info->id, id), info->name,
+                                info->group);
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'a', "{ss}");
+        for (size_t i = 0; i < info->n_labels && r >= 0; i++)
+                r = sd_bus_message_append(reply, "{ss}", info->labels[i].key, info->labels[i].value);
+        if (r >= 0)
+                r = sd_bus_message_close_container(reply);
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'a', "s");
+        for (size_t i = 0; i < info->n_addresses && r >= 0; i++)
+                r = sd_bus_message_append(reply, "s", address_format(info->addresses + i, text));
+        if (r >= 0)
+                r = sd_bus_message_close_container(reply);
+        if (r >= 0)
+                r = sd_bus_message_append(
+                                reply, "sub", peer_state_name(p), (uint32_t) p->n_bound, (int) info->plain);
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+static int by_name(Peer *a, Peer *b)
+{
+        return strcmp(a->info.name, b->info.name);
+}
+
+int bus_method_list_receivers(sd_bus_message *call, void *userdata, sd_bus_error *bus_error)
+{
+        ClientBus *b = userdata;
+        Selector selector = {.mode = SELECTOR_ANY, .plain = true};
+        sd_bus_message *reply = NULL;
+        Error error = {};
+        int r;
+
+        r = read_filter(call, take_receiver_filter, &selector, &error);
+        if (r >= 0)
+                r = sd_bus_message_new_method_return(call, &reply);
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'a', "(sssa{ss}assub)");
+        if (r >= 0)
+                HASH_SRT(hh_name, b->client.peer_names, by_name);
+        for (Peer *p = r >= 0 ? b->client.peer_names : NULL; p && r >= 0; p = p->hh_name.next)
+                if (selector_matches(&selector, &p->info))
+                        r = append_receiver(reply, p);
+        if (r >= 0)
+                r = sd_bus_message_close_container(reply);
+        if (r >= 0)
+                r = sd_bus_send(b->bus, reply, NULL);
+        sd_bus_message_unref(reply);
+        selector_clear(&selector);
+        return r < 0 && error.text[0] ? bus_fail(call, "InvalidArgument", "%s", error.text) : r < 0 ? r : 1;
+}
+
+typedef struct Listing {
+        OutboxFindOp find;
+        BusRead read;
+        ClientBus *bus;
+        sd_bus_message *call;
+        unsigned wanted; /* states, as they are now */
+} Listing;
+
+static int add_state(const char *word, void *userdata, Error *error)
+{
+        Listing *l = userdata;
+        int state = delivery_state_from_string(word);
+
+        if (state < 0)
+                return error_set(error, -EINVAL, "states: there is no state \"%s\"", word);
+        l->wanted |= 1u << state;
+        return 0;
+}
+
+static int take_message_filter(sd_bus_message *call, const char *key, void *userdata, Error *error)
+{
+        Listing *l = userdata;
+        const char *after;
+        uint32_t limit;
+        int r;
+
+        if (str_equal(key, "states"))
+                return bus_read_words(call, add_state, l, error);
+        if (str_equal(key, "limit")) {
+                r = sd_bus_message_read(call, "v", "u", &limit);
+                if (r >= 0 && (limit < 1 || limit > LIST_MAX))
+                        return error_set(error, -EINVAL, "limit: from 1 to %u", LIST_MAX);
+                l->find.limit = limit;
+                return r;
+        }
+        if (!str_equal(key, "after"))
+                return -ENOENT;
+        r = sd_bus_message_read(call, "v", "s", &after);
+        if (r >= 0 && after[0] != '\0' && parse_u64(after, 1, UINT64_MAX, &l->find.number) < 0)
+                return error_set(error, -EINVAL, "after: not what a page before gave as \"next\"");
+        return r;
+}
+
+/* Disk says where a message stood when it was last written; memory knows better. */
+static int append_message(sd_bus_message *reply, const Listing *l, const OutboxRecord *stored)
+{
+        const Message *m = message_find(&l->bus->client, stored->id);
+        const OutboxRecord *record = m ? &m->record : stored;
+        char id[SD_ID128_UUID_STRING_MAX];
+
+        if (!(l->wanted & (1u << record->state)))
+                return 0;
+        return sd_bus_message_append(reply, "(sssssuttts)", sd_id128_to_uuid_string(record->id, id),
+                        selector_mode_to_string(selector_text_mode(record->queue)), record->target,
+                        delivery_state_to_string(record->state), record->receiver_name, message_attempts(record),
+                        record->accepted_usec, record->settled_usec, record->size,
+                        m ? message_problem(m) : record->error ?: "");
+}
+
+static void on_listed(DbOp *op, int r)
+{
+        Listing *l = CONTAINER_OF(CONTAINER_OF(op, OutboxFindOp, op), Listing, find);
+        const OutboxRecord *records = l->find.records;
+        size_t n = l->find.n_records;
+        sd_bus_message *reply = NULL;
+        char next[32] = "";
+
+        bus_read_done(l->bus);
+        if (n == l->find.limit)
+                (void) snprintf(next, sizeof next, "%" PRIu64, records[n - 1].number);
+        if (r >= 0)
+                r = sd_bus_message_new_method_return(l->call, &reply);
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'a', "(sssssuttts)");
+        for (size_t i = 0; i < n && r >= 0; i++)
+                r = append_message(reply, l, records + i);
+        if (r >= 0)
+                r = sd_bus_message_close_container(reply);
+        if (r >= 0)
+                r = sd_bus_message_append(reply, "s", next);
+        if (r >= 0)
+                (void) sd_bus_send(l->bus->bus, reply, NULL);
+        else
+                (void) bus_fail(l->call, "Storage", "The outbox cannot be read: %s", strerror(-r));
+        sd_bus_message_unref(reply);
+        sd_bus_message_unref(l->call);
+        outbox_records_free(l->find.records, n);
+        free(l);
+}
+
+int bus_method_list_messages(sd_bus_message *call, void *userdata, sd_bus_error *bus_error)
+{
+        const unsigned live = (1u << DELIVERY_SENT) | (1u << DELIVERY_BACKOFF) | (1u << DELIVERY_BOUND) |
+                              (1u << DELIVERY_CANCELLING) | (1u << DELIVERY_DELAYED) |
+                              (1u << DELIVERY_GATHERING) | (1u << DELIVERY_GIVING_UP) |
+                              (1u << DELIVERY_QUEUED);
+        Listing *l = calloc(1, sizeof *l);
+        Error error = {};
+        int r;
+
+        if (!l)
+                return -ENOMEM;
+        outbox_find_op_init(&l->find, OUTBOX_NEWEST, LIST_DEFAULT);
+        l->bus = userdata;
+        l->find.number = UINT64_MAX;
+        r = read_filter(call, take_message_filter, l, &error);
+        if (r < 0) {
+                free(l);
+                return error.text[0] ? bus_fail(call, "InvalidArgument", "%s", error.text) : r;
+        }
+        if (l->wanted == 0)
+                l->wanted = (1u << _DELIVERY_STATE_MAX) - 1;
+        /* One that is live in memory may stand in another live state on disk. */
+        l->find.states = l->wanted & live ? l->wanted | live : l->wanted;
+        l->call = sd_bus_message_ref(call);
+        l->find.op.done = on_listed;
+        r = bus_read(l->bus, &l->read, &l->find.op, call);
+        if (r >= 0)
+                return 1;
+        sd_bus_message_unref(l->call);
+        free(l);
+        return bus_fail_too_many(call, r);
+}
+
+static void on_found(Message *m, int r, void *userdata)
+{
+        sd_bus_message *call = userdata;
+        char path[MESSAGE_PATH_MAX];
+        const char *id = NULL;
+
+        if (r >= 0)
+                (void) sd_bus_reply_method_return(call, "o", message_path(m, path));
+        else {
+                (void) sd_bus_message_rewind(call, true);
+                (void) sd_bus_message_read(call, "s", &id);
+                (void) bus_fail_look_up(call, id ?: "", r);
+        }
+        sd_bus_message_unref(call);
+}
+
+int bus_method_get_message(sd_bus_message *call, void *userdata, sd_bus_error *bus_error)
+{
+        ClientBus *b = userdata;
+        const char *id;
+        int r;
+
+        r = sd_bus_message_read(call, "s", &id);
+        if (r < 0)
+                return r;
+        message_look_up(&b->client, id, on_found, sd_bus_message_ref(call));
+        return 1;
+}

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "client/engine/bind.h"
+
+#include <errno.h>
+#include <utlist.h>
+
+#include "base/str-util.h"
+#include "client/engine/queue.h"
+#include "client/engine/save.h"
+#include "client/link/connection.h"
+#include "client/link/window.h"
+#include "client/state/message.h"
+#include "model/rendezvous.h"
+
+int bind_message(Message *m, Peer *p)
+{
+        Ledger *l = NULL;
+        int r;
+
+        if (!p->info.plain) {
+                r = ledger_current(p, &l);
+                if (r < 0)
+                        return r;
+                p->full = !ledger_has_room(l);
+                if (p->full || (m->memory && !ledger_is_kept(l)))
+                        return -EAGAIN;
+        }
+        r = peer_bind(p, m);
+        if (r < 0)
+                return r;
+        if (l) {
+                m->record.stream = l->stream;
+                m->record.sequence = ledger_open(l);
+        }
+        m->ledger = l;
+        m->record.receiver = p->info.id;
+        str_copy(m->record.receiver_name, sizeof m->record.receiver_name, peer_name(p));
+        m->binding = true;
+        p->turn = ++p->client->turn;
+        if (m->queue->selector.mode == SELECTOR_KEY)
+                m->queue->owner = p;
+        return 0;
+}
+
+static Peer *choose_any(Client *c, const Selector *selector)
+{
+        Peer *p, *best = NULL;
+
+        DL_FOREACH2(c->connected, p, connected_next)
+        {
+                uint32_t free_credit = peer_free_credit(p), best_credit = best ? peer_free_credit(best) : 0;
+
+                if (free_credit == 0 || !peer_may_be_chosen(p) || !selector_matches(selector, &p->info))
+                        continue;
+                if (!best || free_credit > best_credit ||
+                                (free_credit == best_credit && p->turn < best->turn))
+                        best = p;
+        }
+        for (p = selector->plain && !best ? c->peer_names : NULL; p && !best; p = p->hh_name.next)
+                if (p->info.plain && peer_free_credit(p) > 0 && selector_matches(selector, &p->info))
+                        best = p;
+        return best;
+}
+
+/* While messages of the key are there, it stays with whom it belonged to when the first of them was bound.
+ */
+static Peer *choose_owner(Queue *q)
+{
+        Client *c = q->client;
+        uint64_t most = 0;
+        Peer *p, *best = NULL;
+
+        if (q->owner && peer_may_be_chosen(q->owner))
+                return q->owner;
+        for (p = c->peer_names; p; p = p->hh_name.next) {
+                if (!peer_may_be_chosen(p) || !selector_matches(&q->selector, &p->info))
+                        continue;
+                uint64_t weight = rendezvous_weight(p->info.id, q->selector.key);
+                if (!best || weight > most) {
+                        best = p;
+                        most = weight;
+                }
+        }
+        return best;
+}
+
+Peer *bind_choose(Queue *q)
+{
+        Client *c = q->client;
+        Peer *p;
+
+        switch (q->selector.mode) {
+        case SELECTOR_TO:
+                /* One that was never listed cannot be bound to: whether it takes frames is not known. */
+                p = peer_find(c, q->selector.receiver);
+                return p && p->info.name ? p : NULL;
+        case SELECTOR_ANY:
+                return choose_any(c, &q->selector);
+        case SELECTOR_KEY:
+                return q->n_bound > 0 ? NULL : choose_owner(q);
+        default:
+                return NULL; /* the members of a whole are bound, not the whole */
+        }
+}
+
+static void set_stuck(Queue *q, bool stuck)
+{
+        if (q->stuck == stuck)
+                return;
+        q->stuck = stuck;
+        if (stuck)
+                DL_APPEND(q->client->stuck, q);
+        else
+                DL_DELETE(q->client->stuck, q);
+}
+
+void bind_connect(Queue *q)
+{
+        Client *c = q->client;
+
+        for (Peer *p = c->peer_names, *next; p; p = next) {
+                next = p->hh_name.next;
+                if (!p->info.plain && selector_matches(&q->selector, &p->info))
+                        peer_connect(p);
+        }
+}
+
+void bind_queue(Queue *q)
+{
+        Client *c = q->client;
+        Peer *p = NULL;
+        int r = 0;
+
+        while (q->waiting && !c->stopping && (p = bind_choose(q))) {
+                Message *m = q->waiting;
+
+                queue_take(q, m);
+                r = bind_message(m, p);
+                if (r < 0) {
+                        queue_give_back(q, m);
+                        p->sought = p->sought || q->selector.mode == SELECTOR_KEY;
+                        if (r == -EAGAIN && p->full && q->selector.mode == SELECTOR_ANY)
+                                continue; /* another one may have room */
+                        break;
+                }
+                message_save(m);
+        }
+        queue_read_on(q);
+        if (q->selector.mode == SELECTOR_KEY) {
+                if (!q->waiting && q->n_stored == 0 && q->n_bound == 0)
+                        q->owner = NULL;
+                set_stuck(q, q->waiting && q->n_bound == 0);
+        }
+        if (q->waiting && !p && q->selector.mode == SELECTOR_ANY)
+                bind_connect(q);
+}
+
+/* They may be many, of groups that nobody is in: they are not looked through with every answer that comes.
+ */
+static void bind_stuck(Peer *p)
+{
+        Queue *q, *next;
+        Ledger *l;
+
+        if (!p->sought || !p->listed)
+                return;
+        p->sought = false;
+        DL_FOREACH_SAFE(p->client->stuck, q, next) {
+                if (!selector_matches(&q->selector, &p->info))
+                        continue;
+                if (ledger_current(p, &l) < 0 || !ledger_has_room(l)) {
+                        p->sought = true;
+                        return;
+                }
+                bind_queue(q);
+        }
+}
+
+void bind_wanted(Peer *p)
+{
+        Queue *q = p->queue;
+
+        if (q && (q->waiting || q->n_stored > 0))
+                bind_queue(q);
+        DL_FOREACH(p->client->any_queues, q) {
+                if (!p->listed || !selector_matches(&q->selector, &p->info))
+                        continue;
+                if (q->waiting || q->n_stored > 0)
+                        bind_queue(q);
+                if (!p->info.plain)
+                        peer_connect(p); /* to have its share of the next ones */
+        }
+        bind_stuck(p);
+}

@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "client/intake/bulk.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <utlist.h>
+
+#include "base/log.h"
+#include "base/str-util.h"
+#include "client/state/message.h"
+#include "runtime/connection.h"
+#include "wire/frame.h"
+
+#define LABEL_WORD_MAX (2 * NAME_MAX_LENGTH + 2)
+
+struct Submitter {
+        Client *client;
+        Connection *stream;
+        SubmitterOptions options; /* its strings are owned */
+        uint64_t last_number;     /* of the submission that was read last */
+        size_t n_inserting;       /* submissions that are on their way to the disk */
+        size_t n_open;            /* what counts against the credit */
+        Message *messages;        /* whose settlement it wants to hear of */
+
+        uint64_t first_accepted; /* of those in `accepted` */
+        Buffer accepted;         /* ids, in order, not told yet */
+
+        bool finished;                /* it will submit no more */
+        bool ending;                  /* nothing more is read; closed when all is told */
+        char mistake[ERROR_TEXT_MAX]; /* what it did wrong: told last, behind what was accepted before */
+        Submitter *prev, *next;
+};
+
+static void options_clear(SubmitterOptions *o)
+{
+        Submission *s = &o->submission;
+
+        free((char *) s->target);
+        free((char *) s->queue);
+        free((char *) s->key);
+}
+
+static void forget_messages(Submitter *s)
+{
+        Message *m, *next;
+
+        DL_FOREACH_SAFE2(s->messages, m, next, submitter_next)
+        {
+                m->submitter = NULL;
+                message_release(m);
+        }
+        s->messages = NULL;
+}
+
+/* What is on its way to the disk still points here. */
+static void release(Submitter *s)
+{
+        if (s->stream || s->n_inserting > 0)
+                return;
+        DL_DELETE(s->client->submitters, s);
+        s->client->n_submitters--;
+        buffer_clear(&s->accepted);
+        options_clear(&s->options);
+        free(s);
+}
+
+static void hang_up(Submitter *s)
+{
+        s->stream = connection_free(s->stream);
+        forget_messages(s);
+        release(s);
+}
+
+static void say(Submitter *s, const Frame *f)
+{
+        if (!s->stream)
+                return;
+        /* Without memory for an answer the program must not wait for it. */
+        if (frame_encode(connection_output(s->stream), f) < 0)
+                s->ending = true;
+        connection_flush(s->stream);
+}
+
+static void fail(Submitter *s, const char *text)
+{
+        log_debug("Ending a bulk submission: %s", text);
+        (void) snprintf(s->mistake, sizeof s->mistake, "%s", text);
+        s->ending = true;
+        connection_pause(s->stream, true);
+}
+
+static void tell_accepted(Submitter *s)
+{
+        Frame f = {
+                        .type = FRAME_ACCEPTED,
+                        .accepted = {s->first_accepted,
+                                        {buffer_peek(&s->accepted), buffer_size(&s->accepted)}},
+        };
+
+        if (buffer_size(&s->accepted) == 0)
+                return;
+        say(s, &f);
+        buffer_consume(&s->accepted, buffer_size(&s->accepted));
+}
+
+static void refuse(Submitter *s, uint64_t number, int r, const char *text)
+{
+        const char *reason = submit_error_name(r);
+
+        tell_accepted(s);
+        say(s, &(Frame){.type = FRAME_REFUSED,
+                               .refused = {number, {(const uint8_t *) reason, strlen(reason)},
+                                               {(const uint8_t *) text, strlen(text)}}});
+}
+
+static void accept_one(Submitter *s, uint64_t number, const Message *m)
+{
+        uint64_t next = s->first_accepted + buffer_size(&s->accepted) / sizeof m->record.id;
+
+        if (buffer_size(&s->accepted) > 0 && number != next)
+                tell_accepted(s);
+        if (buffer_size(&s->accepted) == 0)
+                s->first_accepted = number;
+        if (buffer_append(&s->accepted, &m->record.id, sizeof m->record.id) < 0)
+                s->ending = true;
+}
+
+static void tell_settled(Submitter *s, uint64_t number, const OutboxRecord *record)
+{
+        static const SettlementEnd ends[] = {
+                        [DELIVERY_ACKED] = SETTLEMENT_ACKED,
+                        [DELIVERY_REJECTED] = SETTLEMENT_REJECTED,
+                        [DELIVERY_CANCELLED] = SETTLEMENT_CANCELLED,
+                        [DELIVERY_DEAD] = SETTLEMENT_DEAD,
+        };
+        const char *error = record->error ?: "";
+        SettlementFrame f = {.number = number, .attempts = record->attempts, .end = ends[record->state]};
+
+        if (record->state == DELIVERY_ACKED)
+                f.data = (Bytes){record->reply, record->reply_size};
+        else
+                f.data = (Bytes){(const uint8_t *) error, strlen(error)};
+        tell_accepted(s);
+        say(s, &(Frame){.type = FRAME_SETTLEMENT, .settlement = f});
+        s->n_open--;
+}
+
+void submitter_settled(Message *m)
+{
+        Submitter *s = m->submitter;
+
+        DL_DELETE2(s->messages, m, submitter_prev, submitter_next);
+        m->submitter = NULL;
+        tell_settled(s, m->submission_number, &m->record);
+}
+
+static void on_submitted(Message *m, int r, uint64_t number, void *userdata)
+{
+        Submitter *s = userdata;
+
+        s->n_inserting--;
+        if (!s->stream) {
+                release(s);
+                return;
+        }
+        /* Of the same idempotency key, and somebody waits for its end already. */
+        bool taken = r >= 0 && m->submitter && s->options.settlements;
+        if (r < 0 || taken) {
+                s->n_open--;
+                refuse(s, number, taken ? -EEXIST : r,
+                                taken ? "a message with that key is under way already" : strerror(-r));
+                return;
+        }
+        accept_one(s, number, m);
+        if (!s->options.settlements)
+                s->n_open--;
+        else if (delivery_state_is_final(m->record.state))
+                tell_settled(s, number, &m->record);
+        else {
+                m->submitter = s;
+                m->submission_number = number;
+                DL_APPEND2(s->messages, m, submitter_prev, submitter_next);
+        }
+}
+
+static int read_attributes(Submission *s, Bytes attributes, char keys[2][KEY_MAX_LENGTH + 1], Error *error)
+{
+        Bytes value;
+        uint8_t tag;
+
+        while (frame_next_attribute(&attributes, &tag, &value)) {
+                if (tag != ATTRIBUTE_KEY && tag != ATTRIBUTE_IDEMPOTENCY_KEY)
+                        continue;
+                char *key = keys[tag == ATTRIBUTE_IDEMPOTENCY_KEY];
+                if (value.size > KEY_MAX_LENGTH || memchr(value.data, 0, value.size))
+                        return error_set(error, -EINVAL, "a key has from 1 to %u bytes, none of them zero",
+                                        KEY_MAX_LENGTH);
+                memcpy(key, value.data, value.size);
+                key[value.size] = '\0';
+                *(tag == ATTRIBUTE_KEY ? &s->key : &s->idempotency_key) = key;
+        }
+        return attributes.size > 0 ? error_set(error, -EINVAL, "the attributes are malformed") : 0;
+}
+
+static void submit(Submitter *s, const SubmitFrame *f)
+{
+        Submission *one = &s->options.submission; /* large: filled in, not copied */
+        const char *common_key = one->key;
+        char keys[2][KEY_MAX_LENGTH + 1];
+        Error error;
+        int r;
+
+        error.text[0] = '\0';
+        one->payload = f->payload.data;
+        one->size = f->payload.size;
+        one->number = ++s->last_number;
+        r = read_attributes(one, f->attributes, keys, &error);
+        s->n_inserting++;
+        s->n_open++;
+        if (r >= 0)
+                r = client_submit(s->client, one, on_submitted, s, &error);
+        one->key = common_key;
+        one->idempotency_key = NULL;
+        if (r >= 0)
+                return;
+        s->n_inserting--;
+        s->n_open--;
+        refuse(s, s->last_number, r, error.text[0] ? error.text : strerror(-r));
+}
+
+static bool may_read(const Submitter *s)
+{
+        return s->stream && !s->ending && s->n_open < SUBMITTER_CREDIT &&
+               s->client->inserting_bytes < INSERTING_BYTES_MAX &&
+               connection_output_size(s->stream) < SUBMITTER_OUTPUT_MAX;
+}
+
+static void read_frames(Submitter *s)
+{
+        Buffer *in = connection_input(s->stream);
+        Error error = {};
+        Frame f;
+
+        while (may_read(s)) {
+                ssize_t n = frame_decode(buffer_peek(in), buffer_size(in), FRAME_BODY_MAX, &f, NULL, &error);
+
+                if (n == 0 && s->finished && buffer_size(in) > 0)
+                        fail(s, "the last frame is cut off");
+                if (n == 0)
+                        break;
+                if (n < 0 || f.type != FRAME_SUBMIT) {
+                        fail(s, n < 0 ? error.text : "only SUBMIT frames have a place here");
+                        break;
+                }
+                submit(s, &f.submit);
+                buffer_consume(in, (size_t) n);
+        }
+        connection_pause(s->stream, !may_read(s));
+}
+
+static void tell_mistake(Submitter *s)
+{
+        Frame f = {.type = FRAME_ERROR, .text = {(const uint8_t *) s->mistake, strlen(s->mistake)}};
+
+        if (s->mistake[0] == '\0')
+                return;
+        tell_accepted(s);
+        say(s, &f);
+        s->mistake[0] = '\0';
+}
+
+/* Hangs up where nothing is left to be said. */
+static void look(Submitter *s)
+{
+        if (s->stream && connection_output_size(s->stream) > SUBMITTER_OUTPUT_END) {
+                log_warning("A program that sends in bulk does not read its answers: ending its socket");
+                hang_up(s);
+                return;
+        }
+        if (!s->stream || s->n_inserting > 0)
+                return;
+        tell_mistake(s);
+        if (connection_output_size(s->stream) == 0 && (s->ending || (s->finished && s->n_open == 0)))
+                hang_up(s);
+}
+
+static void on_readable(Connection *stream, void *userdata)
+{
+        read_frames(userdata);
+        look(userdata);
+}
+
+static void on_half_closed(Connection *stream, void *userdata)
+{
+        Submitter *s = userdata;
+
+        s->finished = true;
+        read_frames(s);
+        look(s);
+}
+
+static void on_ended(Connection *stream, int error, void *userdata)
+{
+        hang_up(userdata);
+}
+
+static void on_drained(Connection *stream, void *userdata)
+{
+        Submitter *s = userdata;
+
+        read_frames(s);
+        look(s);
+}
+
+void submitters_flush(Client *c)
+{
+        Submitter *s, *next;
+
+        DL_FOREACH_SAFE(c->submitters, s, next) {
+                if (!s->stream)
+                        continue;
+                tell_accepted(s);
+                read_frames(s);
+                look(s);
+        }
+}
+
+static int options_copy(Client *c, SubmitterOptions *to, const SubmitterOptions *from, Error *error)
+{
+        char *target = NULL, *key = NULL, *queue = NULL;
+        int r;
+
+        *to = *from;
+        to->submission.quiet = !from->signals;
+        to->submission.target = to->submission.key = NULL;
+        r = str_replace(&target, from->submission.target);
+        if (r >= 0 && from->submission.key)
+                r = str_replace(&key, from->submission.key);
+        to->submission.target = target;
+        to->submission.key = key;
+        if (r >= 0 && from->submission.mode == SELECTOR_ANY)
+                r = submission_queue(c, &to->submission, &queue, error);
+        to->submission.queue = queue;
+        return r;
+}
+
+int submitter_new(Client *c, int fd, const SubmitterOptions *options, Error *error)
+{
+        static const ConnectionCallbacks callbacks = {
+                        .readable = on_readable,
+                        .half_closed = on_half_closed,
+                        .ended = on_ended,
+                        .drained = on_drained,
+        };
+        Submitter *s;
+        int r;
+
+        if (c->n_submitters >= SUBMITTERS_MAX)
+                return error_set(error, -EMFILE, "%u programs are submitting in bulk already",
+                                SUBMITTERS_MAX);
+        s = calloc(1, sizeof *s);
+        if (!s)
+                return -ENOMEM;
+        s->client = c;
+        r = options_copy(c, &s->options, options, error);
+        if (r >= 0)
+                r = connection_new(c->loop, fd, &callbacks, s, &s->stream);
+        if (r < 0) {
+                options_clear(&s->options);
+                free(s);
+                return r;
+        }
+        DL_APPEND(c->submitters, s);
+        c->n_submitters++;
+        say(s, &(Frame){.type = FRAME_CREDIT, .credit = SUBMITTER_CREDIT});
+        return 0;
+}
+
+void submitters_clear(Client *c)
+{
+        Submitter *s, *next;
+
+        DL_FOREACH_SAFE(c->submitters, s, next)
+                hang_up(s);
+}

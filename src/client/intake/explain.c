@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "client/intake/explain.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <time.h>
+#include <utlist.h>
+
+#include "base/str-util.h"
+#include "client/engine/fanout.h"
+#include "client/engine/queue.h"
+#include "client/link/peers.h"
+
+static void say(char text[static ERROR_MAX], const char *format, ...) _printf_(2, 3);
+static void say(char text[static ERROR_MAX], const char *format, ...)
+{
+        va_list ap;
+
+        va_start(ap, format);
+        (void) vsnprintf(text, ERROR_MAX, format, ap);
+        va_end(ap);
+}
+
+/* From now until an instant of the boot clock. */
+static const char *until(uint64_t boottime_usec, char buffer[static DURATION_MAX])
+{
+        uint64_t now = now_usec(CLOCK_BOOTTIME);
+
+        return format_duration(buffer, boottime_usec > now ? boottime_usec - now : 0);
+}
+
+static const char *since(uint64_t realtime_usec, char buffer[static DURATION_MAX])
+{
+        uint64_t now = now_usec(CLOCK_REALTIME);
+
+        return format_duration(buffer, now > realtime_usec ? now - realtime_usec : 0);
+}
+
+#define KIND_MAX 256u
+
+/* What is asked for, as far as there is room: `group` and `label` stand before each. */
+static const char *kind(
+                const Selector *s, const char *group, const char *label, char buffer[static KIND_MAX])
+{
+        size_t n = (size_t) snprintf(buffer, KIND_MAX, "%s%s", s->group[0] ? group : "", s->group);
+
+        for (size_t i = 0; i < s->n_labels && n < KIND_MAX; i++)
+                n += (size_t) snprintf(buffer + n, KIND_MAX - n, "%s%s=%s", label, s->labels[i].key,
+                                s->labels[i].value);
+        return buffer;
+}
+
+static void explain_nobody(const Message *m, Explanation *e)
+{
+        const Selector *s = &m->queue->selector;
+        char text[KIND_MAX];
+
+        if (m->client->discovery_state == DISCOVERY_UNREACHABLE) {
+                say(e->why, "Discovery does not answer, and no receiver%s is known.",
+                                kind(s, " of group ", " with label ", text));
+                say(e->advice, "Start discovery: systemctl start ackgroup-discovery.socket");
+        } else {
+                say(e->why, "No receiver%s is there.", kind(s, " of group ", " with label ", text));
+                kind(s, " Group=", " Label=", text);
+                if (text[0])
+                        say(e->advice,
+                                        "Start one: systemctl start ackgroup-receiver@N, with this in "
+                                        "receiver@N.conf:%s",
+                                        text);
+                else
+                        say(e->advice, "Start one: systemctl start ackgroup-receiver@1");
+        }
+}
+
+/* For anybody, or by its key. */
+static void explain_group(const Message *m, Explanation *e)
+{
+        unsigned n = 0, n_draining = 0, n_connected = 0;
+        const Queue *q = m->queue;
+        const Peer *failing = NULL;
+
+        if (q->selector.mode == SELECTOR_KEY && q->n_bound > 0) {
+                say(e->why, "An older message of the same key is at %s.",
+                                q->owner ? peer_name(q->owner) : "a receiver");
+                say(e->advice, "ackctl messages shows it; cancelling it lets the next one go.");
+                return;
+        }
+        for (const Peer *p = m->client->peer_names; p; p = p->hh_name.next) {
+                if (!selector_matches(&q->selector, &p->info))
+                        continue;
+                n++;
+                n_draining += p->info.draining;
+                n_connected += peer_is_connected(p) && !p->info.draining;
+                if (p->failures > 0 && p->problem)
+                        failing = p;
+        }
+        if (n == 0)
+                explain_nobody(m, e);
+        else if (n_draining == n) {
+                say(e->why, "All %u receivers are draining: they take nothing new.", n);
+                say(e->advice, "ackctl resume RECEIVER ends that.");
+        } else if (n_connected > 0) {
+                say(e->why,
+                                "All %u receivers that are connected have as much as they can take, and %zu "
+                                "messages wait.",
+                                n_connected, q->n_waiting + (size_t) q->n_stored);
+                say(e->advice, "Start more receivers, or raise Concurrency= or Queue= of these.");
+        } else if (failing) {
+                say(e->why, "None of %u receivers can be reached; %s: %s.", n, peer_name(failing),
+                                failing->problem);
+                say(e->advice, "Look at it: systemctl status 'ackgroup-receiver@*'");
+        } else
+                say(e->why, "The connection to a receiver is being made.");
+}
+
+static void explain_peer(const Message *m, const Peer *p, Explanation *e)
+{
+        char duration[DURATION_MAX];
+
+        if (!peer_is_connected(p)) {
+                say(e->why, "Receiver %s cannot be reached%s%s%s.", peer_name(p), p->problem ? ": " : "",
+                                p->problem ?: "", p->listed ? "" : ", and discovery does not list it");
+                say(e->advice, p->listed ? "Look at it: systemctl status 'ackgroup-receiver@*'"
+                                         : "It goes on when the receiver is back; ackctl cancel takes the "
+                                           "message back.");
+        } else if (p->info.draining && m->sends == 0 && !m->record.duplicate) {
+                say(e->why, "Receiver %s is draining: it takes nothing new.", peer_name(p));
+                say(e->advice, "ackctl resume %s ends that.", peer_name(p));
+        } else if (m->record.state == DELIVERY_SENT)
+                say(e->why, "Receiver %s has had it for %s and has not acked it yet.", peer_name(p),
+                                since(m->record.sent_usec, duration));
+        else {
+                say(e->why, "Receiver %s has as much as it can take (with this one it has %zu messages).",
+                                peer_name(p), p->n_bound);
+                say(e->advice, "Raise Concurrency= or Queue= of the receiver.");
+        }
+}
+
+/* Names a few of those that it waits for. */
+static void explain_whole(const Message *m, Explanation *e)
+{
+        char names[4 * (NAME_MAX_LENGTH + 2)] = "";
+        unsigned n = 0;
+        size_t size = 0;
+
+        for (const Peer *p = m->client->peers; p && n < 3; p = p->hh.next) {
+                const Message *member = peer_find_message(p, m->record.id);
+                if (!member || !message_is_member(member))
+                        continue;
+                size += (size_t) snprintf(names + size, sizeof names - size, "%s%s", n++ > 0 ? ", " : "",
+                                peer_name(p));
+        }
+        say(e->why, "%u of %u receivers have acked%s%s%s%s.", m->whole->n_acked, m->whole->n_members,
+                        m->whole->n_failed > 0 ? ", and some will not" : "", n > 0 ? "; it waits for " : "",
+                        names,
+                        m->whole->n_members - m->whole->n_acked - m->whole->n_failed > n && n > 0
+                                        ? " and more"
+                                        : "");
+        say(e->advice, "ackctl trace %.8s tells of each of them.", SD_ID128_TO_STRING(m->record.id));
+}
+
+static void explain_waiting(const Message *m, Explanation *e)
+{
+        char duration[DURATION_MAX];
+
+        const char *when = m->due.position == HEAP_NOT_IN ? "a moment" : until(m->due.due, duration);
+
+        if (m->record.attempts == 0 || str_empty(m->record.error)) {
+                say(e->why, "Receiver %s had no room for it; it is asked again in %s.",
+                                m->record.receiver_name, when);
+                say(e->advice, "Raise Concurrency= or Queue= of the receiver.");
+                return;
+        }
+        say(e->why, "Attempt %" PRIu32 " at %s did not succeed (%s); the next one is in %s.",
+                        m->record.attempts, m->record.receiver_name, m->record.error, when);
+        say(e->advice, "journalctl -u 'ackgroup-receiver@*' tells why, if the receiver is on this host.");
+}
+
+static void explain_end(const Message *m, Explanation *e)
+{
+        bool acked = m->record.state == DELIVERY_ACKED, cancelled = m->record.state == DELIVERY_CANCELLED;
+
+        say(e->why, "It is done: %s%s%s%s%s.", delivery_state_to_string(m->record.state),
+                        m->record.receiver_name[0] ? " by " : "", m->record.receiver_name,
+                        acked || str_empty(m->record.error) ? "" : ": ", acked ? "" : m->record.error ?: "");
+        if (!acked && !cancelled)
+                say(e->advice, "ackctl dead retry %.8s tries it again, ackctl dead purge %.8s forgets it.",
+                                SD_ID128_TO_STRING(m->record.id), SD_ID128_TO_STRING(m->record.id));
+}
+
+void explain(const Message *m, Explanation *ret)
+{
+        char text[64];
+        time_t at = (time_t) (m->record.policy.start_usec / USEC_PER_SEC);
+        struct tm tm;
+
+        *ret = (Explanation){};
+        switch (m->record.state) {
+        case DELIVERY_DELAYED:
+                (void) strftime(text, sizeof text, "%F %T %Z", localtime_r(&at, &tm));
+                say(ret->why, "Its time has not come: it starts at %s.", text);
+                break;
+        case DELIVERY_GATHERING:
+                explain_whole(m, ret);
+                break;
+        case DELIVERY_QUEUED:
+                if (m->queue->selector.mode == SELECTOR_TO) {
+                        const Peer *p = peer_find(m->client, m->queue->selector.receiver);
+                        if (p)
+                                explain_peer(m, p, ret);
+                        else
+                                say(ret->why, "Its receiver is not known any more.");
+                } else
+                        explain_group(m, ret);
+                break;
+        case DELIVERY_BOUND:
+        case DELIVERY_SENT:
+                explain_peer(m, m->peer, ret);
+                break;
+        case DELIVERY_BACKOFF:
+                explain_waiting(m, ret);
+                break;
+        case DELIVERY_CANCELLING:
+        case DELIVERY_GIVING_UP:
+                say(ret->why, "It may have been started, so %s is being asked what became of it.",
+                                m->peer ? peer_name(m->peer) : "each receiver");
+                break;
+        default:
+                explain_end(m, ret);
+        }
+}

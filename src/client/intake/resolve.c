@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "client/intake/resolve.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/str-util.h"
+#include "client/engine/bind.h"
+#include "client/engine/deliver.h"
+#include "client/engine/fanout.h"
+#include "model/backoff.h"
+#include "runtime/journal.h"
+#include "wire/receiver-json.h"
+
+#define WAIT_SECONDS 50u
+
+struct Resolver {
+        Client *client;
+        Timer timer;
+        HttpRequest *request;
+        char revision[NAME_MAX_LENGTH + 1]; /* "": ask for the list as it is */
+        char next[NAME_MAX_LENGTH + 1];     /* the page of it that is due */
+        uint64_t generation;
+        unsigned failures;
+        unsigned refused; /* requests in a row that discovery had no room for */
+        bool poll;        /* so the next one does not wait there */
+};
+
+static void ask(void *userdata);
+
+static void set_state(Client *c, DiscoveryState state)
+{
+        if (c->discovery_state == state)
+                return;
+        c->discovery_state = state;
+        c->observer.changed(c->observer.userdata);
+}
+
+typedef struct Store {
+        OutboxReceiverOp store;
+        char *text;
+} Store;
+
+static void on_stored(DbOp *op, int r)
+{
+        Store *s = CONTAINER_OF(CONTAINER_OF(op, OutboxReceiverOp, op), Store, store);
+
+        if (r < 0)
+                log_debug_errno(r, "Cannot keep a receiver's addresses in the outbox");
+        free(s->text);
+        free(s);
+}
+
+static void store(Client *c, const ReceiverInfo *info, bool departed)
+{
+        Store *s = calloc(1, sizeof *s);
+
+        if (!s)
+                return;
+        outbox_receiver_op_init(&s->store);
+        s->text = receiver_json_to_text(info);
+        s->store.id = info->id;
+        s->store.record = s->text;
+        s->store.departed = departed;
+        s->store.op.done = on_stored;
+        if (s->text)
+                db_submit(c->db, &s->store.op);
+        else
+                free(s);
+}
+
+int resolver_load(Client *c, sd_id128_t id, const char *record, bool departed)
+{
+        ReceiverInfo info;
+        Peer *p;
+        int r;
+
+        r = receiver_json_from_text(record, &info);
+        if (r < 0)
+                return log_warning_errno(r, "Passing over a receiver in the outbox");
+        r = peer_get(c, id, &p);
+        if (r < 0) {
+                receiver_info_clear(&info);
+                return r;
+        }
+        /* Until discovery says otherwise. */
+        if (departed) {
+                receiver_info_clear(&p->info);
+                p->info = info;
+        } else
+                peer_list(p, &info);
+        return 0;
+}
+
+/* It may be forgotten, or kept for what waits for it. */
+static void drop(Peer *p)
+{
+        store(p->client, &p->info, true);
+        peer_unlist(p);
+}
+
+static void take_receiver(Resolver *v, ReceiverInfo *info)
+{
+        Client *c = v->client;
+        Peer *p;
+
+        if (peer_get(c, info->id, &p) < 0)
+                return;
+        p->generation = v->generation;
+        bool news = !p->listed;
+        news |= !receiver_info_equal(&p->info, info);
+        if (news)
+                store(c, info, false);
+        peer_list(p, info);
+        if (news)
+                bind_wanted(p);
+        if (news && p->listed)
+                wholes_joined(c, p);
+}
+
+/* Those that the whole list, all its pages, has not. */
+static void drop_others(Resolver *v)
+{
+        Client *c = v->client;
+        Peer *p, *next;
+
+        HASH_ITER(hh, c->peers, p, next) {
+                if (p->generation == v->generation)
+                        continue;
+                if (p->listed)
+                        drop(p);
+                else
+                        deliver_move_on(p);
+        }
+}
+
+static void take_changes(Resolver *v, ReceiverList *list)
+{
+        for (size_t i = 0; i < list->n_removed; i++) {
+                Peer *p = peer_find(v->client, list->removed[i]);
+                if (p && p->listed)
+                        drop(p);
+        }
+        for (size_t i = 0; i < list->n; i++)
+                take_receiver(v, list->infos + i);
+        strcpy(v->revision, list->revision);
+}
+
+/* The revision is the first page's: what changes while the others are read is asked for behind them. */
+static void take_page(Resolver *v, ReceiverList *list)
+{
+        if (!v->next[0]) {
+                if (str_equal(v->revision, list->revision) && !list->next[0])
+                        return;
+                v->generation++;
+                strcpy(v->revision, list->revision);
+        }
+        for (size_t i = 0; i < list->n; i++)
+                take_receiver(v, list->infos + i);
+        strcpy(v->next, list->next);
+        if (!v->next[0])
+                drop_others(v);
+}
+
+static void ask_later(Resolver *v, unsigned failures)
+{
+        uint64_t random = 0;
+
+        (void) !getentropy(&random, sizeof random);
+        (void) timer_arm_in(&v->timer, backoff_delay(&BACKOFF_CONNECT, failures, random));
+}
+
+/* It answers, so what is known stays true; only what changes is heard of later. */
+static void on_no_room(Resolver *v)
+{
+        if (v->refused++ == 0)
+                log_info("Discovery has no room to wait for changes: asking it from time to time");
+        v->poll = true;
+        ask_later(v, v->refused);
+}
+
+static void retry(Resolver *v, const char *reason)
+{
+        if (v->failures++ == 0)
+                journal_event(JOURNAL_DISCOVERY_LOST, &(JournalFields){.reason = reason},
+                                "Discovery does not answer (%s); the receivers that are known keep getting "
+                                "messages",
+                                reason);
+        ask_later(v, v->failures);
+        v->revision[0] = v->next[0] = '\0';
+        set_state(v->client, DISCOVERY_UNREACHABLE);
+}
+
+static void on_answer(int status, const char *body, size_t size, const char *local_ip, const Error *error,
+                void *userdata)
+{
+        Resolver *v = userdata;
+        JsonError json_error = {};
+        ReceiverList list;
+
+        v->request = NULL;
+        if (status == 410) { /* the list has changed under its pages */
+                v->revision[0] = v->next[0] = '\0';
+                (void) timer_arm_in(&v->timer, 0);
+                return;
+        }
+        if (status == 503 && v->revision[0]) {
+                on_no_room(v);
+                return;
+        }
+        if (status != 200) {
+                _cleanup_free_ char *text = status > 0 ? str_format("HTTP status %d", status) : NULL;
+                return retry(v, text ?: error->text);
+        }
+        if (receiver_list_parse(body, size, &list, &json_error) < 0)
+                return retry(v, json_error.error.text);
+        if (v->failures > 0)
+                journal_event(JOURNAL_DISCOVERY_BACK, &(JournalFields){}, "Discovery answers again");
+        v->failures = 0;
+        if (!v->poll)
+                v->refused = 0;
+        v->poll = false;
+        if (!list.next[0]) /* else who is not listed yet may still be */
+                set_state(v->client, DISCOVERY_REACHABLE);
+        bool news = !str_equal(v->revision, list.revision);
+        if (list.changes)
+                take_changes(v, &list);
+        else
+                take_page(v, &list);
+        receiver_list_clear(&list);
+        peers_forget(v->client);
+        if (news)
+                v->client->observer.changed(v->client->observer.userdata);
+        /* From the loop: a request may not be made from inside the callback of another. */
+        (void) timer_arm_in(&v->timer, 0);
+}
+
+/* "since" is for a discovery that does not know "changes": it answers with the whole list. */
+static char *path_of(const Resolver *v)
+{
+        if (v->next[0])
+                return str_format("/v1/receivers?after=%s", v->next);
+        if (v->revision[0])
+                return str_format("/v1/receivers?changes=%s&since=%s&wait=%u", v->revision, v->revision,
+                                v->poll ? 0 : WAIT_SECONDS);
+        return strdup("/v1/receivers");
+}
+
+static void ask(void *userdata)
+{
+        Resolver *v = userdata;
+        _cleanup_free_ char *path = path_of(v);
+        HttpCall call = {
+                        .method = "GET",
+                        .path = path,
+                        .timeout_usec = v->revision[0] ? (WAIT_SECONDS + 10) * USEC_PER_SEC : 0,
+        };
+        int r = path ? 0 : -ENOMEM;
+
+        if (v->client->stopping)
+                return;
+        if (r >= 0)
+                r = http_client_request(v->client->http, &v->client->discovery_address, &call, on_answer, v,
+                                &v->request);
+        if (r < 0)
+                retry(v, strerror(-r));
+}
+
+int resolver_new(Client *c, Resolver **ret)
+{
+        Resolver *v = calloc(1, sizeof *v);
+        int r;
+
+        if (!v)
+                return -ENOMEM;
+        v->client = c;
+        r = timer_init(&v->timer, c->loop, "resolver", ask, v);
+        if (r < 0) {
+                free(v);
+                return r;
+        }
+        *ret = v;
+        return 0;
+}
+
+void resolver_start(Resolver *v)
+{
+        ask(v);
+}
+
+Resolver *resolver_free(Resolver *v)
+{
+        if (!v)
+                return NULL;
+        timer_clear(&v->timer);
+        if (v->request)
+                http_request_cancel(v->request);
+        free(v);
+        return NULL;
+}

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "client/intake/schedule.h"
+
+#include "base/log.h"
+#include "client/engine/deliver.h"
+#include "client/state/message.h"
+
+#define PAGE 256u
+/* The clock of the wall may be set meanwhile: it is looked at this often. */
+#define LOOK_USEC (5 * USEC_PER_SEC)
+
+typedef struct Page {
+        OutboxFindOp find;
+        Client *client;
+} Page;
+
+static void arm(Client *c)
+{
+        uint64_t now = now_usec(CLOCK_REALTIME);
+
+        if (c->agenda_next == USEC_INFINITY)
+                timer_disarm(&c->agenda_timer);
+        else
+                (void) timer_arm_in(&c->agenda_timer,
+                                MIN(c->agenda_next > now ? c->agenda_next - now : 0, LOOK_USEC));
+}
+
+void agenda_note(Client *c, uint64_t wake_usec)
+{
+        if (wake_usec == 0 || wake_usec >= c->agenda_next)
+                return;
+        c->agenda_next = wake_usec;
+        if (!c->agenda_reading)
+                arm(c);
+}
+
+static void look_at(Message *m)
+{
+        uint64_t now = now_usec(CLOCK_REALTIME), deadline = m->record.policy.deadline_usec;
+
+        /* What has no time any more is being written, or was revived. */
+        if (m->record.wake_usec == 0 || m->record.wake_usec > now)
+                return;
+        if (deadline > 0 && deadline <= now)
+                deliver_give_up(m, "its deadline has passed");
+        else
+                deliver_start(m);
+        agenda_note(m->client, m->record.wake_usec);
+}
+
+static void take_row(Client *c, OutboxRecord *record)
+{
+        Message *m = message_find_member(c, record->id, record->member);
+
+        if (!m && message_new(c, record, &m) < 0)
+                return;
+        message_pin(m);
+        message_announce(m);
+        look_at(m);
+        message_unpin(m);
+}
+
+static void read_page(Client *c, uint64_t until_usec, uint64_t from_usec, uint64_t number);
+
+static void on_page(DbOp *op, int r)
+{
+        Page *p = CONTAINER_OF(CONTAINER_OF(op, OutboxFindOp, op), Page, find);
+        Client *c = p->client;
+        size_t n = r >= 0 ? p->find.n_records : 0;
+        uint64_t from = 0, number = 0;
+
+        c->agenda_reading = false;
+        if (r < 0) {
+                log_error_errno(r, "Cannot read from the outbox what is due");
+                c->agenda_next = usec_add(now_usec(CLOCK_REALTIME), USEC_PER_SEC);
+        } else
+                c->agenda_next = MIN(c->agenda_next, p->find.next_usec);
+        if (n > 0) {
+                from = p->find.records[n - 1].wake_usec;
+                number = p->find.records[n - 1].number;
+        }
+        for (size_t i = 0; i < n && !c->stopping; i++)
+                take_row(c, p->find.records + i);
+        if (r >= 0 && n == PAGE)
+                read_page(c, p->find.until_usec, from, number);
+        if (!c->agenda_reading && !c->stopping)
+                arm(c);
+        outbox_records_free(p->find.records, p->find.n_records);
+        free(p);
+}
+
+static void read_page(Client *c, uint64_t until_usec, uint64_t from_usec, uint64_t number)
+{
+        Page *p = calloc(1, sizeof *p);
+
+        if (!p)
+                return;
+        outbox_find_op_init(&p->find, OUTBOX_WAKE, PAGE);
+        p->client = c;
+        p->find.until_usec = until_usec;
+        p->find.from_usec = from_usec;
+        p->find.number = number;
+        p->find.op.done = on_page;
+        c->agenda_reading = true;
+        db_submit(c->db, &p->find.op);
+}
+
+void agenda_on_timer(void *userdata)
+{
+        Client *c = userdata;
+        uint64_t now = now_usec(CLOCK_REALTIME);
+
+        if (c->stopping || c->agenda_reading)
+                return;
+        if (c->agenda_next <= now) {
+                c->agenda_next = USEC_INFINITY;
+                read_page(c, now, 0, 0);
+        }
+        if (!c->agenda_reading)
+                arm(c);
+}
+
+void agenda_start(Client *c)
+{
+        c->agenda_next = 0;
+        agenda_on_timer(c);
+}

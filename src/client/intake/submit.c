@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "client/intake/submit.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
+#include "base/crash-point.h"
+#include "base/log.h"
+#include "base/str-util.h"
+#include "client/engine/bind.h"
+#include "client/engine/deliver.h"
+#include "client/engine/fanout.h"
+#include "client/engine/queue.h"
+#include "client/intake/schedule.h"
+#include "client/link/window.h"
+#include "client/state/message.h"
+#include "client/state/transient.h"
+#include "model/name.h"
+
+typedef struct Insert {
+        OutboxInsertOp insert;
+        Client *client;
+        Message *message;
+        OutboxRecord *members; /* of a whole */
+        size_t n_members;
+        char *key;
+        uint64_t number;
+        SubmitDone done;
+        void *userdata;
+} Insert;
+
+static void insert_free(Client *c, Insert *i)
+{
+        outbox_records_free(i->members, i->n_members);
+        free(i->key);
+        slab_free(&c->slab, i, sizeof *i);
+}
+
+/* Nothing of it left: the sequence that it had is as good as settled. */
+static void take_back(Message *m)
+{
+        Client *c = m->client;
+
+        if (m->ledger)
+                ledger_settle(m->ledger, m->record.sequence);
+        m->ledger = NULL;
+        if (m->peer)
+                peer_unbind(m->peer, m);
+        c->n_open--;
+        message_release(m);
+}
+
+/* The message that has this key already. */
+static void on_existing(Message *m, int r, void *userdata)
+{
+        Insert *i = userdata;
+        Client *c = i->client;
+
+        i->done(m, r, i->number, i->userdata);
+        insert_free(c, i);
+}
+
+static void begin(Insert *i)
+{
+        Message *m = i->message;
+
+        if (m->binding) {
+                Peer *p = m->peer;
+                m->binding = false;
+                deliver_event(m, DELIVERY_BIND, NULL);
+                peer_pump(p);
+        } else if (m->whole)
+                whole_begin(m, i->members, i->n_members);
+        else if (m->record.state == DELIVERY_QUEUED) {
+                queue_add(m->queue, m);
+                bind_queue(m->queue);
+        }
+        agenda_note(m->client, m->record.wake_usec);
+}
+
+static void on_inserted(DbOp *op, int r)
+{
+        Insert *i = CONTAINER_OF(CONTAINER_OF(op, OutboxInsertOp, op), Insert, insert);
+        Message *m = i->message;
+        Client *c = m->client;
+
+        m->saving = false;
+        c->inserting_bytes -= m->record.size;
+        if (r == -EEXIST) {
+                char id[SD_ID128_UUID_STRING_MAX];
+
+                take_back(m);
+                message_look_up(c, sd_id128_to_uuid_string(i->insert.existing, id), on_existing, i);
+                return;
+        }
+        if (r < 0) {
+                i->done(NULL, r, i->number, i->userdata);
+                take_back(m);
+                insert_free(c, i);
+                return;
+        }
+        message_pin(m);
+        if (!m->quiet) {
+                message_announce(m);
+                c->observer.message_event(m, "accepted", 1, "", c->observer.userdata);
+        }
+        crash_point("accepted-before-reply");
+        i->done(m, 0, i->number, i->userdata);
+        crash_point("accepted-behind-reply");
+        begin(i);
+        insert_free(c, i);
+        message_spare_payload(m);
+        message_unpin(m);
+}
+
+static int resolve_group(const Submission *s, Selector *ret, Error *error)
+{
+        int r;
+
+        if (s->target[0] != '\0' && !name_is_valid(s->target))
+                return error_set(error, -EINVAL, "\"%s\" is not the name of a group", s->target);
+        if (s->mode == SELECTOR_QUORUM && (s->quorum < 1 || s->quorum > MEMBERS_MAX))
+                return error_set(error, -EINVAL, "quorum: from 1 to %u", MEMBERS_MAX);
+        if (s->mode == SELECTOR_KEY && (str_empty(s->key) || strlen(s->key) > KEY_MAX_LENGTH))
+                return error_set(error, -EINVAL, "key: from 1 to %u bytes", KEY_MAX_LENGTH);
+        strcpy(ret->group, s->target);
+        ret->plain = s->plain;
+        ret->follow = s->follow;
+        ret->quorum = s->mode == SELECTOR_QUORUM ? s->quorum : 0;
+        if (s->mode == SELECTOR_KEY && str_replace(&ret->key, s->key) < 0)
+                return -ENOMEM;
+        for (size_t i = 0; i < s->n_labels; i++) {
+                r = selector_add_label(ret, s->labels + i);
+                if (r < 0)
+                        return error_set(error, r == -E2BIG ? -EINVAL : r, "label: at most %u", LABELS_MAX);
+        }
+        return 0;
+}
+
+static int check(const Client *c, const Submission *s, Error *error)
+{
+        if (s->size > c->max_payload)
+                return error_set(error, -EMSGSIZE,
+                                "%zu bytes are more than the %" PRIu64 " that MaxPayload= allows", s->size,
+                                c->max_payload);
+        if (c->n_open + c->n_dead >= c->outbox_limit)
+                return error_set(error, -EDQUOT,
+                                "%" PRIu64 " messages are waiting and %" PRIu64
+                                " dead letters are kept already (OutboxLimit=)",
+                                c->n_open, c->n_dead);
+        if (s->idempotency_key &&
+                        (s->idempotency_key[0] == '\0' || strlen(s->idempotency_key) > KEY_MAX_LENGTH))
+                return error_set(error, -EINVAL, "idempotency_key: from 1 to %u bytes", KEY_MAX_LENGTH);
+        if (s->follow && s->mode != SELECTOR_ALL)
+                return error_set(error, -EINVAL, "follow_joins: only with mode \"all\"");
+        return 0;
+}
+
+static int resolve_receiver(Client *c, const Submission *s, Selector *ret, Error *error)
+{
+        Peer *p;
+        int r = peer_find_by_word(c, s->target, &p);
+
+        if (r == -ENOENT && c->discovery_state != DISCOVERY_REACHABLE)
+                return error_set(error, r,
+                                "No receiver \"%s\" is known, and discovery, which may know it, does not "
+                                "answer",
+                                s->target);
+        if (r == -ENOENT)
+                return error_set(error, r, "No receiver \"%s\" is known", s->target);
+        if (r == -ENOTUNIQ)
+                return error_set(error, r,
+                                "Several receivers are called \"%s\": use the whole name or the id",
+                                s->target);
+        if (s->n_labels > 0)
+                return error_set(error, -EINVAL, "label: not with mode \"to\"");
+        ret->receiver = p->info.id;
+        return 0;
+}
+
+int submission_queue(Client *c, const Submission *s, char **ret, Error *error)
+{
+        Selector selector = {.mode = s->mode};
+        int r = s->mode == SELECTOR_TO ? resolve_receiver(c, s, &selector, error)
+                                       : resolve_group(s, &selector, error);
+
+        if (r >= 0) {
+                *ret = selector_format(&selector);
+                r = *ret ? 0 : -ENOMEM;
+        }
+        selector_clear(&selector);
+        return r;
+}
+
+/* When it may start, and when it is given up. */
+static int resolve_times(const Client *c, const Submission *s, Policy *ret, Error *error)
+{
+        uint64_t now = loop_now(c->loop, CLOCK_REALTIME);
+
+        *ret = s->policy;
+        if (s->delay_usec > 0)
+                ret->start_usec = usec_add(now, s->delay_usec);
+        if (ret->start_usec <= now)
+                ret->start_usec = 0;
+        if (ret->deadline_usec == 0 && !s->memory && c->deadline_usec != USEC_INFINITY)
+                ret->deadline_usec = usec_add(MAX(now, ret->start_usec), c->deadline_usec);
+        if (ret->deadline_usec > 0 && ret->deadline_usec <= now)
+                return error_set(error, -EINVAL, "deadline: it has passed already");
+        if (ret->deadline_usec > 0 && ret->deadline_usec <= ret->start_usec)
+                return error_set(error, -EINVAL, "deadline: it lies before the start of the message");
+        /* Order is the point of a key. */
+        if (s->mode == SELECTOR_KEY)
+                ret->priority = PRIORITY_DEFAULT;
+        return 0;
+}
+
+static int make_id(Client *c, sd_id128_t *ret)
+{
+        int r = random_pool_take(&c->random, ret->bytes, sizeof ret->bytes);
+
+        /* A UUID of version 4. */
+        ret->bytes[6] = (ret->bytes[6] & 0x0f) | 0x40;
+        ret->bytes[8] = (ret->bytes[8] & 0x3f) | 0x80;
+        return r;
+}
+
+/* Takes over `queue`. */
+static int make_message(Client *c, const Submission *s, char *queue, const Policy *policy, Message **ret)
+{
+        OutboxRecord record = {
+                        .number = c->last_number + 1,
+                        .size = s->size,
+                        .accepted_usec = loop_now(c->loop, CLOCK_REALTIME),
+                        .state = policy->start_usec > 0            ? DELIVERY_DELAYED
+                                 : selector_mode_is_whole(s->mode) ? DELIVERY_GATHERING
+                                                                   : DELIVERY_QUEUED,
+                        .wake_usec = policy->start_usec > 0 ? policy->start_usec : policy->deadline_usec,
+                        .policy = *policy,
+                        .queue = queue,
+        };
+        int r = str_replace(&record.target, s->target);
+
+        if (r >= 0)
+                r = make_id(c, &record.id);
+        if (r >= 0)
+                r = message_new(c, &record, ret);
+        if (r < 0) {
+                outbox_record_clear(&record);
+                return r;
+        }
+        r = message_keep_payload(*ret, s->payload);
+        if (r < 0) {
+                message_release(*ret);
+                return r;
+        }
+        (*ret)->quiet = s->quiet;
+        (*ret)->memory = s->memory;
+        c->memory_bytes += s->memory ? s->size : 0;
+        c->last_number++;
+        c->n_open++;
+        return 0;
+}
+
+/* Where the receiver is clear the message is bound in the same commit, unless older ones wait for it. */
+static void bind_at_once(Message *m)
+{
+        Queue *q = m->queue;
+        Peer *p = m->record.state != DELIVERY_QUEUED || q->waiting || q->n_stored > 0 ? NULL
+                                                                                      : bind_choose(q);
+
+        if (p)
+                (void) bind_message(m, p); /* without room it is queued */
+        if (q->selector.mode == SELECTOR_ANY && q->n_messages == 1)
+                bind_connect(q);
+}
+
+static int prepare(Client *c, const Submission *s, Insert *i, Error *error)
+{
+        char *queue = NULL;
+        Policy policy;
+        int r;
+
+        r = memory_check(c, s, error);
+        if (r >= 0)
+                r = check(c, s, error);
+        if (r >= 0)
+                r = resolve_times(c, s, &policy, error);
+        if (r >= 0)
+                r = str_replace(&i->key, s->idempotency_key);
+        if (r >= 0)
+                r = s->queue ? str_replace(&queue, s->queue) : submission_queue(c, s, &queue, error);
+        if (r >= 0)
+                r = make_message(c, s, queue, &policy, &i->message);
+        if (r < 0 || !i->message->whole)
+                return r;
+        r = whole_choose(i->message, &i->members, &i->n_members, error);
+        if (r < 0)
+                take_back(i->message);
+        return r;
+}
+
+const char *submit_error_name(int r)
+{
+        static const struct {
+                int r;
+                const char *name;
+        } names[] = {
+                        {-ENOENT, "NoSuchReceiver"},
+                        {-ENOTUNIQ, "AmbiguousReceiver"},
+                        {-EDQUOT, "OutboxFull"},
+                        {-EMSGSIZE, "PayloadTooLarge"},
+                        {-EINVAL, "InvalidArgument"},
+                        {-EEXIST, "UnderWay"},
+                        {-ESHUTDOWN, "Disconnected"},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(names); i++)
+                if (names[i].r == r)
+                        return names[i].name;
+        return "Storage";
+}
+
+int client_submit(Client *c, const Submission *submission, SubmitDone done, void *userdata, Error *error)
+{
+        Insert *i;
+        int r;
+
+        if (c->stopping)
+                return error_set(error, -ESHUTDOWN, "the client is stopping");
+        i = slab_zero(&c->slab, sizeof *i);
+        r = i ? prepare(c, submission, i, error) : -ENOMEM;
+        if (r < 0) {
+                if (i)
+                        insert_free(c, i);
+                return r;
+        }
+        Message *m = i->message;
+        bind_at_once(m);
+        outbox_insert_op_init(&i->insert);
+        i->insert.record = m->record;
+        if (m->binding)
+                i->insert.record.state = DELIVERY_BOUND;
+        i->insert.payload = m->payload;
+        i->insert.key = i->key;
+        i->insert.members = i->members;
+        i->insert.n_members = i->n_members;
+        i->insert.op.done = on_inserted;
+        i->client = c;
+        i->number = submission->number;
+        i->done = done, i->userdata = userdata;
+        m->saving = true;
+        c->inserting_bytes += m->record.size;
+        if (m->memory)
+                memory_submit(m, &i->insert.op);
+        else
+                db_submit(c->db, &i->insert.op);
+        return 0;
+}

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "client/state/message.h"
+
+#include <errno.h>
+#include <utlist.h>
+
+#include "base/str-util.h"
+#include "client/engine/fanout.h"
+#include "client/engine/queue.h"
+#include "client/link/peers.h"
+#include "client/state/transient.h"
+
+#define PAYLOAD_KEEP 4096u
+
+int message_new(Client *c, OutboxRecord *record, Message **ret)
+{
+        Queue *queue = NULL;
+        int r;
+
+        if (!delivery_state_is_final(record->state)) {
+                r = queue_get(c, record->queue, &queue);
+                if (r < 0)
+                        return r;
+        }
+        Message *m = slab_zero(&c->slab, sizeof *m);
+        if (!m)
+                return -ENOMEM;
+        m->client = c;
+        m->queue = queue;
+        if (queue)
+                queue->n_messages++;
+        m->record = *record;
+        heap_item_init(&m->due);
+        r = selector_mode_is_whole(selector_text_mode(record->queue)) ? whole_new(m) : 0;
+        if (r >= 0)
+                r = index_add(&c->messages, &m->by_key, message_hash(record->id, record->member));
+        if (r < 0) {
+                message_leave_queue(m);
+                whole_free(m->whole);
+                slab_free(&c->slab, m, sizeof *m);
+                return r;
+        }
+        *record = (OutboxRecord){};
+        *ret = m;
+        return 0;
+}
+
+uint32_t message_hash(sd_id128_t id, uint64_t member)
+{
+        uint32_t random; /* as every id is that was made here */
+
+        memcpy(&random, id.bytes, sizeof random);
+        return random + (uint32_t) member * UINT32_C(0x9e3779b9);
+}
+
+Message *message_find_member(Client *c, sd_id128_t id, uint32_t member)
+{
+        IndexItem *i = index_first(&c->messages, message_hash(id, member));
+
+        for (; i; i = index_next(i)) {
+                Message *m = CONTAINER_OF(i, Message, by_key);
+                if (sd_id128_equal(m->record.id, id) && m->record.member == member)
+                        return m;
+        }
+        return NULL;
+}
+
+Message *message_find(Client *c, sd_id128_t id)
+{
+        return message_find_member(c, id, 0);
+}
+
+bool message_is_member(const Message *m)
+{
+        return m->record.member > 0;
+}
+
+int message_keep_payload(Message *m, const void *data)
+{
+        void *copy = slab_block_new(&m->client->slab, m->record.size);
+
+        if (!copy)
+                return -ENOMEM;
+        if (m->record.size > 0)
+                memcpy(copy, data, m->record.size);
+        message_drop_payload(m);
+        m->payload = copy;
+        return 0;
+}
+
+void message_drop_payload(Message *m)
+{
+        slab_block_free(&m->client->slab, m->payload);
+        m->payload = NULL;
+}
+
+void message_spare_payload(Message *m)
+{
+        bool wanted = m->record.state == DELIVERY_SENT || (m->peer && m->peer->speaking == m);
+
+        if (wanted || m->memory || m->record.size <= PAYLOAD_KEEP)
+                return;
+        message_drop_payload(m);
+}
+
+void message_leave_queue(Message *m)
+{
+        if (m->queue)
+                m->queue->n_messages--;
+        m->queue = NULL;
+}
+
+int message_enter_queue(Message *m)
+{
+        int r = m->queue ? 0 : queue_get(m->client, m->record.queue, &m->queue);
+
+        if (r >= 0)
+                m->queue->n_messages++;
+        return r;
+}
+
+Policy message_policy(const Message *m)
+{
+        return policy_resolve(&m->record.policy, &m->client->policy);
+}
+
+static void message_free(Message *m)
+{
+        Client *c = m->client;
+
+        index_remove(&c->messages, &m->by_key);
+        memory_left(m);
+        heap_remove(&c->due, &m->due);
+        message_leave_queue(m);
+        whole_free(m->whole);
+        message_drop_payload(m);
+        outbox_record_clear(&m->record);
+        outbox_attempts_free(m->attempts);
+        free(m->progress);
+        slab_free(&c->slab, m, sizeof *m);
+}
+
+void message_release(Message *m)
+{
+        Client *c = m->client;
+
+        if (m->waiting || m->peer || m->saving || m->unsaved || m->fetching || m->pins > 0 || m->recent ||
+                        m->submitter)
+                return;
+        if (m->announced)
+                c->observer.message_removed(m, c->observer.userdata);
+        message_free(m);
+}
+
+void message_announce(Message *m)
+{
+        Client *c = m->client;
+
+        if (message_is_member(m))
+                return;
+        if (!m->announced) {
+                m->announced = true;
+                c->observer.message_added(m, c->observer.userdata);
+        }
+        if (m->recent)
+                return;
+        m->recent = true;
+        DL_APPEND2(c->recent, m, recent_prev, recent_next);
+        if (++c->n_recent <= RECENT_MAX)
+                return;
+        Message *oldest = c->recent;
+        DL_DELETE2(c->recent, oldest, recent_prev, recent_next);
+        oldest->recent = false;
+        c->n_recent--;
+        message_release(oldest);
+}
+
+void message_forget(Message *m)
+{
+        Client *c = m->client;
+
+        if (m->recent) {
+                DL_DELETE2(c->recent, m, recent_prev, recent_next);
+                m->recent = false;
+                c->n_recent--;
+        }
+        message_release(m);
+}
+
+void message_pin(Message *m)
+{
+        m->pins++;
+}
+
+void message_unpin(Message *m)
+{
+        m->pins--;
+        message_release(m);
+}
+
+void message_changed(Message *m)
+{
+        if (m->announced)
+                m->client->observer.message_changed(m, m->client->observer.userdata);
+}
+
+typedef struct LookUp {
+        OutboxFindOp find;
+        Client *client;
+        void (*done)(Message *m, int r, void *userdata);
+        void *userdata;
+} LookUp;
+
+static void found(LookUp *l, Message *m)
+{
+        message_pin(m);
+        message_announce(m);
+        l->done(m, 0, l->userdata);
+        message_unpin(m);
+}
+
+static void on_found(DbOp *op, int r)
+{
+        LookUp *l = CONTAINER_OF(CONTAINER_OF(op, OutboxFindOp, op), LookUp, find);
+        Message *m = NULL;
+
+        if (r >= 0 && l->find.n_records != 1)
+                r = l->find.n_records == 0 ? -ENOENT : -ENOTUNIQ;
+        if (r >= 0) {
+                m = message_find(l->client, l->find.records[0].id);
+                if (!m)
+                        r = message_new(l->client, l->find.records, &m);
+        }
+        if (r < 0)
+                l->done(NULL, r, l->userdata);
+        else
+                found(l, m);
+        outbox_records_free(l->find.records, l->find.n_records);
+        free(l);
+}
+
+/* "5f0c1a" → 5f0c1a00… to 5f0c1aff… */
+static int parse_prefix(const char *text, sd_id128_t *ret_first, sd_id128_t *ret_last)
+{
+        sd_id128_t first = SD_ID128_NULL, last = SD_ID128_NULL;
+        unsigned n = 0;
+
+        for (const char *p = text; *p; p++) {
+                if (*p == '-' && p > text)
+                        continue;
+                const char *digits = "0123456789abcdef";
+                const char *digit = strchr(digits, *p >= 'A' && *p <= 'F' ? *p - 'A' + 'a' : *p);
+                if (!digit || n >= 32)
+                        return -EINVAL;
+                first.bytes[n / 2] |= (uint8_t) ((digit - digits) << (n % 2 ? 0 : 4));
+                n++;
+        }
+        if (n < 6)
+                return -EINVAL;
+        last = first;
+        for (; n < 32; n++)
+                last.bytes[n / 2] |= (uint8_t) (n % 2 ? 0x0f : 0xf0);
+        *ret_first = first;
+        *ret_last = last;
+        return 0;
+}
+
+void message_look_up(Client *c, const char *prefix, void (*done)(Message *m, int r, void *userdata),
+                void *userdata)
+{
+        sd_id128_t first, last;
+        int r = parse_prefix(prefix, &first, &last);
+
+        if (r < 0) {
+                done(NULL, r, userdata);
+                return;
+        }
+        LookUp *l = calloc(1, sizeof *l);
+        if (!l) {
+                done(NULL, -ENOMEM, userdata);
+                return;
+        }
+        outbox_find_op_init(&l->find, OUTBOX_ID, 2);
+        l->client = c, l->done = done, l->userdata = userdata;
+        Message *m = sd_id128_equal(first, last) ? message_find(c, first) : NULL;
+        if (m && (m->announced || m->memory)) {
+                found(l, m);
+                free(l);
+                return;
+        }
+        l->find.first = first, l->find.last = last;
+        l->find.op.done = on_found;
+        db_submit(c->db, &l->find.op);
+}
+
+void messages_clear(Client *c)
+{
+        IndexCursor cursor = {};
+        IndexItem *i;
+
+        while ((i = index_each(&c->messages, &cursor)))
+                message_free(CONTAINER_OF(i, Message, by_key));
+        index_clear(&c->messages);
+}

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "ctl/trace.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/str-util.h"
+#include "base/time-util.h"
+#include "ctl/bus.h"
+#include "ctl/messages.h"
+#include "ctl/table.h"
+#include "model/selector.h"
+
+static int get_records(Ctl *c, const char *method, const char *id, const char *const *fields, cJSON **ret)
+{
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *answer = NULL;
+        int r = bus_call_word(c, method, id, &answer);
+
+        if (r != 0)
+                return r;
+        *ret = value_read_records(answer, fields);
+        return *ret ? 0 : ctl_fail(EXIT_FAILED, "the client's answer cannot be read");
+}
+
+static int get_deliveries(Ctl *c, const char *id, cJSON **ret)
+{
+        static const char *const fields[] = {"receiver_id", "receiver", "state", "attempts", "sent",
+                        "settled", "next_retry", "error", "reply", NULL};
+
+        return get_records(c, "ListDeliveries", id, fields, ret);
+}
+
+int get_replies(Ctl *c, const char *id, cJSON **ret)
+{
+        _cleanup_(cjsonp) cJSON *deliveries = NULL;
+        int r = get_deliveries(c, id, &deliveries);
+        cJSON *d;
+
+        if (r != 0)
+                return r;
+        *ret = cJSON_CreateArray();
+        cJSON_ArrayForEach(d, deliveries) {
+                cJSON *reply = cJSON_DetachItemFromObjectCaseSensitive(d, "reply"),
+                      *replied = cJSON_CreateObject();
+
+                if (str_equal(cJSON_GetStringValue(reply), "")) {
+                        cJSON_Delete(reply);
+                        cJSON_Delete(replied);
+                        continue;
+                }
+                cJSON_AddStringToObject(replied, "receiver", value_string(d, "receiver"));
+                cJSON_AddItemToObject(replied, "reply", reply);
+                cJSON_AddItemToArray(*ret, replied);
+        }
+        return 0;
+}
+
+/* The attempts that are recorded, and the last one of each delivery, which stands in the delivery. */
+static void add_last(cJSON *attempts, const cJSON *delivery, unsigned member)
+{
+        const char *state = value_string(delivery, "state");
+        double sent = value_number(delivery, "sent"), settled = value_number(delivery, "settled");
+
+        if (sent == 0 || !(str_equal(state, "acked") || str_equal(state, "sent")))
+                return;
+        cJSON *row = cJSON_CreateObject();
+        cJSON_AddNumberToObject(row, "member", member);
+        cJSON_AddStringToObject(row, "receiver", value_string(delivery, "receiver"));
+        cJSON_AddNumberToObject(row, "attempt", value_number(delivery, "attempts"));
+        cJSON_AddNumberToObject(row, "sent", sent);
+        cJSON_AddNumberToObject(row, "ended", settled);
+        cJSON_AddStringToObject(row, "outcome", state);
+        cJSON_AddStringToObject(row, "detail", "");
+        cJSON_AddItemToArray(attempts, row);
+}
+
+static void add_durations(cJSON *attempts)
+{
+        cJSON *row;
+
+        cJSON_ArrayForEach(row, attempts) {
+                double sent = value_number(row, "sent"), ended = value_number(row, "ended");
+                char text[DURATION_MAX];
+                bool known = sent > 0 && ended >= sent;
+
+                cJSON_AddStringToObject(
+                                row, "took", known ? format_duration(text, (uint64_t) (ended - sent)) : "-");
+        }
+}
+
+static const Column attempt_columns[] = {
+                {"SENT", "sent", COLUMN_TIME, 0, 3},
+                {"RECEIVER", "receiver", COLUMN_TEXT, 8},
+                {"ATTEMPT", "attempt", COLUMN_NUMBER, 0, 2},
+                {"OUTCOME", "outcome", COLUMN_STATE},
+                {"TOOK", "took", COLUMN_TEXT, 0, 1},
+                {"DETAIL", "detail", COLUMN_TEXT, 12},
+                {},
+};
+
+static const Column delivery_columns[] = {
+                {"RECEIVER", "receiver", COLUMN_TEXT, 8},
+                {"STATE", "state", COLUMN_STATE},
+                {"ATTEMPTS", "attempts", COLUMN_NUMBER, 0, 2},
+                {"SETTLED", "settled", COLUMN_TIME, 0, 1},
+                {"NEXT TRY", "next_retry", COLUMN_TIME, 0, 3},
+                {"ERROR", "error", COLUMN_TEXT, 12},
+                {},
+};
+
+static int trace(Ctl *c, const char *id)
+{
+        static const char *const fields[] = {
+                        "member", "receiver", "attempt", "sent", "ended", "outcome", "detail", NULL};
+        _cleanup_(cjsonp) cJSON *message = NULL, *attempts = NULL, *deliveries = NULL;
+        unsigned member;
+        const cJSON *d;
+        int r;
+
+        r = message_get(c, id, &message);
+        if (r == 0)
+                r = get_deliveries(c, id, &deliveries);
+        if (r == 0)
+                r = get_records(c, "ListAttempts", id, fields, &attempts);
+        if (r != 0)
+                return r;
+        /* The receivers of a message to several are members, from 1 on. */
+        member = selector_mode_is_whole(selector_mode_from_string(value_string(message, "Mode"))) ? 1 : 0;
+        cJSON_ArrayForEach(d, deliveries)
+                add_last(attempts, d, member++);
+        if (c->json != JSON_OFF) {
+                _cleanup_(cjsonp) cJSON *both = cJSON_CreateObject();
+                cJSON_AddStringToObject(both, "id", value_string(message, "Id"));
+                cJSON_AddItemToObject(both, "deliveries", TAKE_PTR(deliveries));
+                cJSON_AddItemToObject(both, "attempts", TAKE_PTR(attempts));
+                value_print(c, both);
+                return EXIT_OK;
+        }
+        add_durations(attempts);
+        table_print(c, attempts, attempt_columns, "attempt");
+        putchar('\n');
+        table_print(c, deliveries, delivery_columns, "receiver");
+        return EXIT_OK;
+}
+
+static int why(Ctl *c, const char *id)
+{
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *answer = NULL;
+        _cleanup_(cjsonp) cJSON *message = NULL;
+        const char *text, *advice;
+        int r = bus_call_word(c, "Explain", id, &answer);
+
+        if (r == 0 && c->json != JSON_OFF)
+                r = message_get(c, id, &message);
+        if (r != 0)
+                return r;
+        if (sd_bus_message_read(answer, "ss", &text, &advice) < 0)
+                return ctl_fail(EXIT_FAILED, "the client's answer cannot be read");
+        if (c->json != JSON_OFF) {
+                _cleanup_(cjsonp) cJSON *object = cJSON_CreateObject();
+                cJSON_AddStringToObject(object, "id", value_string(message, "Id"));
+                cJSON_AddStringToObject(object, "why", text);
+                cJSON_AddStringToObject(object, "advice", advice);
+                value_print(c, object);
+                return EXIT_OK;
+        }
+        puts(text);
+        if (!str_empty(advice))
+                puts(advice);
+        return EXIT_OK;
+}
+
+static int for_each_id(Ctl *c, int argc, char **argv, int (*fn)(Ctl *c, const char *id))
+{
+        int r = 0;
+
+        for (int i = 1; i < argc && r == 0; i++)
+                r = fn(c, argv[i]);
+        return r;
+}
+
+int verb_trace(Ctl *c, int argc, char **argv)
+{
+        return for_each_id(c, argc, argv, trace);
+}
+
+int verb_why(Ctl *c, int argc, char **argv)
+{
+        return for_each_id(c, argc, argv, why);
+}

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "ctl/value.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+
+/* How long the UTF-8 character at `p` is, of `n` bytes; 0 when it is none. */
+static size_t character_length(const uint8_t *p, size_t n)
+{
+        static const struct {
+                uint8_t mask, lead;
+                uint32_t min;
+        } forms[] = {{0x80, 0x00, 0x01}, {0xe0, 0xc0, 0x80}, {0xf0, 0xe0, 0x800}, {0xf8, 0xf0, 0x10000}};
+
+        for (size_t i = 0; i < ELEMENTSOF(forms); i++) {
+                if ((p[0] & forms[i].mask) != forms[i].lead || n < i + 1)
+                        continue;
+                uint32_t value = p[0] & (uint8_t) ~forms[i].mask;
+                for (size_t k = 1; k <= i; k++) {
+                        if ((p[k] & 0xc0) != 0x80)
+                                return 0;
+                        value = value << 6 | (p[k] & 0x3f);
+                }
+                bool surrogate = value >= 0xd800 && value <= 0xdfff;
+                return value < forms[i].min || value > 0x10ffff || surrogate ? 0 : i + 1;
+        }
+        return 0;
+}
+
+bool is_text(const void *data, size_t n)
+{
+        const uint8_t *p = data;
+
+        while (n > 0) {
+                size_t length = character_length(p, n);
+                if (length == 0)
+                        return false;
+                p += length;
+                n -= length;
+        }
+        return true;
+}
+
+cJSON *value_of_bytes(const void *data, size_t n)
+{
+        if (is_text(data, n)) {
+                _cleanup_free_ char *text = strndup(n > 0 ? data : "", n);
+                return text ? cJSON_CreateString(text) : NULL;
+        }
+        cJSON *array = cJSON_CreateArray();
+        for (size_t i = 0; i < n; i++)
+                cJSON_AddItemToArray(array, cJSON_CreateNumber(((const uint8_t *) data)[i]));
+        return array;
+}
+
+char *value_bytes(const cJSON *value, size_t *ret_n)
+{
+        const char *text = cJSON_GetStringValue(value);
+        char *bytes = text ? strdup(text) : malloc((size_t) cJSON_GetArraySize(value) + 1);
+        const cJSON *item;
+
+        *ret_n = bytes && text ? strlen(bytes) : 0;
+        if (bytes && !text)
+                cJSON_ArrayForEach(item, value)
+                        bytes[(*ret_n)++] = (char) (unsigned char) item->valueint;
+        return bytes;
+}
+
+static cJSON *read_basic(sd_bus_message *m, char type)
+{
+        union {
+                const char *s;
+                int b;
+                uint32_t u;
+                uint64_t t;
+        } v = {};
+
+        if (sd_bus_message_read_basic(m, type, &v) < 0)
+                return NULL;
+        switch (type) {
+        case 's':
+        case 'o':
+                return cJSON_CreateString(v.s);
+        case 'b':
+                return cJSON_CreateBool(v.b);
+        case 'u':
+                return cJSON_CreateNumber(v.u);
+        case 't':
+                return cJSON_CreateNumber((double) v.t);
+        default:
+                return NULL;
+        }
+}
+
+static cJSON *read_bytes(sd_bus_message *m)
+{
+        const void *data;
+        size_t n;
+
+        return sd_bus_message_read_array(m, 'y', &data, &n) < 0 ? NULL : value_of_bytes(data, n);
+}
+
+/* The members of an open container. */
+static cJSON *read_members(sd_bus_message *m, bool dictionary)
+{
+        cJSON *all = dictionary ? cJSON_CreateObject() : cJSON_CreateArray();
+
+        while (all && sd_bus_message_at_end(m, false) == 0) {
+                const char *key = NULL;
+                cJSON *value = NULL;
+
+                if (!dictionary)
+                        value = value_read(m);
+                else if (sd_bus_message_enter_container(m, 'e', NULL) > 0 &&
+                                sd_bus_message_read_basic(m, 's', &key) > 0) {
+                        value = value_read(m);
+                        (void) sd_bus_message_exit_container(m);
+                }
+                if (!value) {
+                        cJSON_Delete(all);
+                        return NULL;
+                }
+                if (key)
+                        cJSON_AddItemToObject(all, key, value);
+                else
+                        cJSON_AddItemToArray(all, value);
+        }
+        return all;
+}
+
+cJSON *value_read(sd_bus_message *m)
+{
+        const char *contents;
+        cJSON *value;
+        char type;
+
+        if (sd_bus_message_peek_type(m, &type, &contents) <= 0)
+                return NULL;
+        if (!strchr("arv", type))
+                return read_basic(m, type);
+        if (type == 'a' && contents[0] == 'y')
+                return read_bytes(m);
+        bool dictionary = type == 'a' && contents[0] == '{';
+        if (sd_bus_message_enter_container(m, type, contents) < 0)
+                return NULL;
+        value = type == 'v' ? value_read(m) : read_members(m, dictionary);
+        (void) sd_bus_message_exit_container(m);
+        return value;
+}
+
+cJSON *value_read_records(sd_bus_message *m, const char *const *fields)
+{
+        cJSON *rows = value_read(m), *row, *records = rows ? cJSON_CreateArray() : NULL;
+
+        cJSON_ArrayForEach(row, rows) {
+                cJSON *record = cJSON_CreateObject();
+
+                for (size_t i = 0; fields[i]; i++)
+                        cJSON_AddItemToObject(record, fields[i], cJSON_DetachItemFromArray(row, 0));
+                cJSON_AddItemToArray(records, record);
+        }
+        cJSON_Delete(rows);
+        return records;
+}
+
+const char *value_string(const cJSON *object, const char *field)
+{
+        return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, field)) ?: "";
+}
+
+double value_number(const cJSON *object, const char *field)
+{
+        const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, field);
+
+        return cJSON_IsNumber(item) ? item->valuedouble : 0;
+}
+
+/* cJSON writes some numbers of 16 digits with an exponent; those who read times want digits. */
+static void write_out_integers(cJSON *value)
+{
+        cJSON *child;
+        char digits[32];
+
+        if (cJSON_IsNumber(value) && value->valuedouble >= 1e15 && value->valuedouble < 1e19) {
+                (void) snprintf(digits, sizeof digits, "%.0f", value->valuedouble);
+                value->valuestring = strdup(digits);
+                if (value->valuestring)
+                        value->type = cJSON_Raw;
+        }
+        cJSON_ArrayForEach(child, value)
+                write_out_integers(child);
+}
+
+void value_print(const Ctl *c, const cJSON *value)
+{
+        _cleanup_(cjsonp) cJSON *copy = cJSON_Duplicate(value, true);
+
+        if (copy)
+                write_out_integers(copy);
+        char *text = c->json == JSON_PRETTY ? cJSON_Print(copy) : cJSON_PrintUnformatted(copy);
+
+        if (text)
+                puts(text);
+        free(text);
+        (void) fflush(stdout);
+}
