@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdarg.h>
 
+#include "base/utf8.h"
+
 const char *str_after_prefix(const char *s, const char *prefix)
 {
         size_t n = strlen(prefix);
@@ -134,37 +136,14 @@ int str_split_words(const char *s, char ***ret)
         return 0;
 }
 
-/* Length of the valid, printable UTF-8 sequence at `p`, or 0. */
+/* Length of the printable UTF-8 character at `p`, or 0. Control characters (C0, DEL, C1) are not printable.
+ */
 static size_t utf8_printable(const unsigned char *p, size_t n)
 {
-        static const struct {
-                unsigned char mask, lead;
-                size_t length;
-                uint32_t least;
-        } forms[] = {
-                        {0xE0, 0xC0, 2, 0x80},
-                        {0xF0, 0xE0, 3, 0x800},
-                        {0xF8, 0xF0, 4, 0x10000},
-        };
+        uint32_t c;
+        size_t length = utf8_decode(p, n, &c);
 
-        if (p[0] < 0x80)
-                return p[0] >= 0x20 && p[0] != 0x7F ? 1 : 0;
-
-        for (size_t i = 0; i < ELEMENTSOF(forms); i++) {
-                if ((p[0] & forms[i].mask) != forms[i].lead || n < forms[i].length)
-                        continue;
-
-                uint32_t c = p[0] & (unsigned char) ~forms[i].mask;
-                for (size_t k = 1; k < forms[i].length; k++) {
-                        if ((p[k] & 0xC0) != 0x80)
-                                return 0;
-                        c = c << 6 | (p[k] & 0x3F);
-                }
-                /* C1 controls, surrogates and what lies beyond Unicode are no text. */
-                bool good = c >= forms[i].least && c >= 0xA0 && (c < 0xD800 || c > 0xDFFF) && c <= 0x10FFFF;
-                return good ? forms[i].length : 0;
-        }
-        return 0;
+        return length == 0 || c < 0x20 || (c >= 0x7F && c < 0xA0) ? 0 : length;
 }
 
 char *str_printable(const void *data, size_t n, size_t max)

@@ -6,47 +6,11 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-
-/* How long the UTF-8 character at `p` is, of `n` bytes; 0 when it is none. */
-static size_t character_length(const uint8_t *p, size_t n)
-{
-        static const struct {
-                uint8_t mask, lead;
-                uint32_t min;
-        } forms[] = {{0x80, 0x00, 0x01}, {0xe0, 0xc0, 0x80}, {0xf0, 0xe0, 0x800}, {0xf8, 0xf0, 0x10000}};
-
-        for (size_t i = 0; i < ELEMENTSOF(forms); i++) {
-                if ((p[0] & forms[i].mask) != forms[i].lead || n < i + 1)
-                        continue;
-                uint32_t value = p[0] & (uint8_t) ~forms[i].mask;
-                for (size_t k = 1; k <= i; k++) {
-                        if ((p[k] & 0xc0) != 0x80)
-                                return 0;
-                        value = value << 6 | (p[k] & 0x3f);
-                }
-                bool surrogate = value >= 0xd800 && value <= 0xdfff;
-                return value < forms[i].min || value > 0x10ffff || surrogate ? 0 : i + 1;
-        }
-        return 0;
-}
-
-bool is_text(const void *data, size_t n)
-{
-        const uint8_t *p = data;
-
-        while (n > 0) {
-                size_t length = character_length(p, n);
-                if (length == 0)
-                        return false;
-                p += length;
-                n -= length;
-        }
-        return true;
-}
+#include "base/utf8.h"
 
 cJSON *value_of_bytes(const void *data, size_t n)
 {
-        if (is_text(data, n)) {
+        if (utf8_is_text(data, n)) {
                 _cleanup_free_ char *text = strndup(n > 0 ? data : "", n);
                 return text ? cJSON_CreateString(text) : NULL;
         }

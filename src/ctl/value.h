@@ -29,6 +29,4 @@ void value_print(const Ctl *c, const cJSON *value); /* as --json says, with a ne
  * out of memory. */
 char *value_bytes(const cJSON *value, size_t *ret_n);
 
-/* UTF-8 without NUL. */
-bool is_text(const void *data, size_t n);
 cJSON *value_of_bytes(const void *data, size_t n);
