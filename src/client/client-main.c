@@ -9,11 +9,11 @@
 #include "runtime/options.h"
 
 typedef struct Config {
-        ClientBus bus;
+        ClientConfig client;
         bool user, system;
 } Config;
 
-#define CLIENT(field) offsetof(Config, bus.client.field)
+#define CLIENT(field) offsetof(Config, client.field)
 
 static const ConfItem items[] = {
                 {"Client", "User", CONF_BOOL, offsetof(Config, user), 0, 0},
@@ -77,18 +77,8 @@ static char **arg_values;
 
 static void set_defaults(Config *config)
 {
-        Client *c = &config->bus.client;
-
         *config = (Config){};
-        c->policy = (Policy){
-                        .ack_timeout_usec = ACK_TIMEOUT_DEFAULT,
-                        .backoff_usec = USEC_PER_SEC / 2,
-                        .backoff_max_usec = 30 * USEC_PER_SEC,
-        };
-        c->deadline_usec = USEC_INFINITY;
-        c->max_payload = PAYLOAD_DEFAULT_MAX;
-        c->outbox_limit = OUTBOX_DEFAULT_MAX;
-        c->history = HISTORY_DEFAULT_MAX;
+        client_config_init(&config->client);
 }
 
 /* SIGHUP: the files are read again; what cannot change while it runs stays. */
@@ -101,34 +91,35 @@ static void on_reload(Client *c)
         if (options_read(&options, arg_count, arg_values, &fresh, &error) < 0)
                 log_error("Cannot reload, everything stays as it is: %s", error.text);
         else {
-                client_reload(c, &fresh.bus.client);
+                client_reload(c, &fresh.client);
                 log_notice("Reloaded the configuration");
         }
-        client_config_clear(&fresh.bus.client);
+        client_config_clear(&fresh.client);
 }
 
 int main(int argc, char **argv)
 {
+        ClientBus bus = {};
         Error error = {};
         Config config;
 
         arg_count = argc, arg_values = argv;
         set_defaults(&config);
-        ClientBus *b = &config.bus;
-        b->client.on_reload = on_reload;
         int r = options_read(&options, argc, argv, &config, &error);
 
         if (r == 0 && config.user && config.system)
                 r = error_set(&error, -EINVAL, "--user and --system exclude each other");
         int failure = r < 0 ? EX_CONFIG : EXIT_FAILURE; /* the unit does not try the first again */
 
-        b->system = config.system || (!config.user && geteuid() == 0);
+        bus.client.config = config.client;
+        bus.client.on_reload = on_reload;
+        bus.system = config.system || (!config.user && geteuid() == 0);
         if (r == 0)
-                r = client_bus_start(b, &error);
+                r = client_bus_start(&bus, &error);
         if (r < 0)
                 log_error("ackgroup-client: %s", error.text[0] ? error.text : strerror(-r));
         else if (r == 0)
-                r = loop_run(b->client.loop) == 0 ? 0 : -EIO;
-        client_bus_clear(b);
+                r = loop_run(bus.client.loop) == 0 ? 0 : -EIO;
+        client_bus_clear(&bus);
         return r < 0 ? failure : EXIT_SUCCESS;
 }

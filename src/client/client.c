@@ -133,14 +133,14 @@ static int start_store(Client *c, Error *error)
         _cleanup_free_ char *path = NULL;
         int r;
 
-        if (c->state_directory)
-                r = mkdir_parents(c->state_directory, 0700);
+        if (c->config.state_directory)
+                r = mkdir_parents(c->config.state_directory, 0700);
         else
-                r = conf_state_directory("client", &c->state_directory);
+                r = conf_state_directory("client", &c->config.state_directory);
         if (r < 0)
                 return error_set(error, r, "cannot make the state directory %s: %s",
-                                c->state_directory ?: "", strerror(-r));
-        path = str_format("%s/outbox.db", c->state_directory);
+                                c->config.state_directory ?: "", strerror(-r));
+        path = str_format("%s/outbox.db", c->config.state_directory);
         if (!path)
                 return -ENOMEM;
         r = outbox_open(path, &c->db, error);
@@ -164,15 +164,15 @@ static int find_discovery(Client *c, Error *error)
         _cleanup_free_ char *directory = NULL;
         int r;
 
-        if (!c->discovery) {
+        if (!c->config.discovery) {
                 r = conf_runtime_directory(&directory);
                 if (r < 0)
                         return error_set(error, r, "cannot find the runtime directory");
-                c->discovery = str_format("unix:%s/discovery.sock", directory);
-                if (!c->discovery)
+                c->config.discovery = str_format("unix:%s/discovery.sock", directory);
+                if (!c->config.discovery)
                         return -ENOMEM;
         }
-        return address_parse_url(c->discovery, &c->discovery_address, error);
+        return address_parse_url(c->config.discovery, &c->discovery_address, error);
 }
 
 /* A disk that has hung for so long will not come back by waiting: let systemd start us again. */
@@ -274,22 +274,15 @@ void client_clear(Client *c)
         timer_clear(&c->agenda_timer);
         http_client_free(c->http);
         loop_free(c->loop);
-        client_config_clear(c);
+        client_config_clear(&c->config);
 }
 
-void client_config_clear(Client *c)
+void client_reload(Client *c, const ClientConfig *fresh)
 {
-        free(c->discovery);
-        free(c->state_directory);
-        free(c->log_level);
-}
-
-void client_reload(Client *c, const Client *fresh)
-{
-        c->policy = fresh->policy;
-        c->deadline_usec = fresh->deadline_usec;
-        c->max_payload = fresh->max_payload;
-        c->outbox_limit = fresh->outbox_limit;
-        c->history = fresh->history;
+        c->config.policy = fresh->policy;
+        c->config.deadline_usec = fresh->deadline_usec;
+        c->config.max_payload = fresh->max_payload;
+        c->config.outbox_limit = fresh->outbox_limit;
+        c->config.history = fresh->history;
         c->observer.changed(c->observer.userdata);
 }

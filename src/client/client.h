@@ -18,6 +18,7 @@
 #include "base/heap.h"
 #include "base/random.h"
 #include "base/slab.h"
+#include "client/state/config.h"
 #include "http/http-client.h"
 #include "model/selector.h"
 #include "runtime/loop.h"
@@ -60,13 +61,8 @@ typedef struct ClientObserver {
 } ClientObserver;
 
 struct Client {
-        /* configuration */
-        char *discovery, *state_directory, *log_level;
-        Policy policy;          /* of what its sender left open */
-        uint64_t deadline_usec; /* from acceptance on; USEC_INFINITY: none */
-        uint64_t max_payload;
+        ClientConfig config;
         void (*on_reload)(Client *c);
-        unsigned outbox_limit, history;
 
         Loop *loop;
         Db *db;
@@ -125,7 +121,7 @@ struct Client {
         bool stopping;
 };
 
+/* `c->config` is filled in already. */
 int client_start(Client *c, const ClientObserver *observer, Error *error);
 void client_clear(Client *c);
-void client_config_clear(Client *c);                /* what comes from the configuration */
-void client_reload(Client *c, const Client *fresh); /* takes over what can change while it runs */
+void client_reload(Client *c, const ClientConfig *fresh); /* copies what may change while the client runs */

@@ -67,7 +67,7 @@ static int get_string(sd_bus *bus, const char *path, const char *interface, cons
         } values[] = {
                         {"Version", ACKGROUP_VERSION},
                         {"ClientId", sd_id128_to_uuid_string(c->id, id)},
-                        {"Discovery", c->discovery},
+                        {"Discovery", c->config.discovery},
                         {"DiscoveryState", discovery_state_to_string(c->discovery_state)},
         };
 
@@ -98,8 +98,8 @@ static int get_number(sd_bus *bus, const char *path, const char *interface, cons
                         {"DeadLetters", c->n_dead},
                         {"Settled", c->n_settled},
                         {"Attempts", c->n_attempts},
-                        {"OutboxLimit", c->outbox_limit},
-                        {"AckTimeoutUSec", c->policy.ack_timeout_usec},
+                        {"OutboxLimit", c->config.outbox_limit},
+                        {"AckTimeoutUSec", c->config.policy.ack_timeout_usec},
         };
 
         for (size_t i = 0; i < ELEMENTSOF(values); i++)

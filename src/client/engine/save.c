@@ -40,7 +40,7 @@ static void trim(Client *c)
                 return;
         c->untrimmed = 0;
         outbox_trim_op_init(o);
-        o->keep = c->history;
+        o->keep = c->config.history;
         o->keys_since_usec = now_usec(CLOCK_REALTIME) - KEYS_KEPT_USEC;
         o->op.done = on_trimmed;
         db_submit_lazily(c->db, &o->op);

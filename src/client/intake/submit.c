@@ -139,11 +139,11 @@ static int resolve_group(const Submission *s, Selector *ret, Error *error)
 
 static int check(const Client *c, const Submission *s, Error *error)
 {
-        if (s->size > c->max_payload)
+        if (s->size > c->config.max_payload)
                 return error_set(error, -EMSGSIZE,
                                 "%zu bytes are more than the %" PRIu64 " that MaxPayload= allows", s->size,
-                                c->max_payload);
-        if (c->n_open + c->n_dead >= c->outbox_limit)
+                                c->config.max_payload);
+        if (c->n_open + c->n_dead >= c->config.outbox_limit)
                 return error_set(error, -EDQUOT,
                                 "%" PRIu64 " messages are waiting and %" PRIu64
                                 " dead letters are kept already (OutboxLimit=)",
@@ -202,8 +202,8 @@ static int resolve_times(const Client *c, const Submission *s, Policy *ret, Erro
                 ret->start_usec = usec_add(now, s->delay_usec);
         if (ret->start_usec <= now)
                 ret->start_usec = 0;
-        if (ret->deadline_usec == 0 && !s->memory && c->deadline_usec != USEC_INFINITY)
-                ret->deadline_usec = usec_add(MAX(now, ret->start_usec), c->deadline_usec);
+        if (ret->deadline_usec == 0 && !s->memory && c->config.deadline_usec != USEC_INFINITY)
+                ret->deadline_usec = usec_add(MAX(now, ret->start_usec), c->config.deadline_usec);
         if (ret->deadline_usec > 0 && ret->deadline_usec <= now)
                 return error_set(error, -EINVAL, "deadline: it has passed already");
         if (ret->deadline_usec > 0 && ret->deadline_usec <= ret->start_usec)

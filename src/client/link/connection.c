@@ -206,11 +206,11 @@ static void try_address(Peer *p)
 
                 if (a->kind == ADDRESS_UNIX && access(a->host, F_OK) < 0)
                         continue;
-                if (connection_open(p->client->loop, a, p->client->policy.ack_timeout_usec, &callbacks, p,
-                                    &p->stream) < 0)
+                if (connection_open(p->client->loop, a, p->client->config.policy.ack_timeout_usec,
+                                    &callbacks, p, &p->stream) < 0)
                         continue;
                 p->state = PEER_CONNECTING;
-                (void) timer_arm_in(&p->timer, p->client->policy.ack_timeout_usec);
+                (void) timer_arm_in(&p->timer, p->client->config.policy.ack_timeout_usec);
                 return;
         }
         p->state = PEER_IDLE;

@@ -81,14 +81,14 @@ static void plain_open(Peer *p, Message *m)
 {
         Client *c = p->client;
 
-        if (connection_open(c->loop, p->info.addresses + p->address, c->policy.ack_timeout_usec, &callbacks,
-                            p, &p->stream) < 0) {
+        if (connection_open(c->loop, p->info.addresses + p->address, c->config.policy.ack_timeout_usec,
+                            &callbacks, p, &p->stream) < 0) {
                 peer_connection_failed(p);
                 return;
         }
         p->speaking = m;
         p->state = PEER_CONNECTING;
-        (void) timer_arm_in(&p->timer, c->policy.ack_timeout_usec);
+        (void) timer_arm_in(&p->timer, c->config.policy.ack_timeout_usec);
 }
 
 void plain_pump(Peer *p)

@@ -121,7 +121,7 @@ int message_enter_queue(Message *m)
 
 Policy message_policy(const Message *m)
 {
-        return policy_resolve(&m->record.policy, &m->client->policy);
+        return policy_resolve(&m->record.policy, &m->client->config.policy);
 }
 
 static void message_free(Message *m)
