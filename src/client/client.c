@@ -210,7 +210,7 @@ static int start_runtime(Client *c, Error *error)
         r = loop_new(on_stop, on_reload, c, &c->loop);
         if (r < 0)
                 return error_set(error, r, "cannot start: %s", strerror(-r));
-        loop_set_alive_check(c->loop, is_alive);
+        loop_set_alive_check(c->loop, is_alive, c);
         r = http_client_new(c->loop, &c->http);
         if (r >= 0)
                 r = timer_init(&c->due_timer, c->loop, "due", deliver_on_due, c);

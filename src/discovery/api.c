@@ -43,7 +43,7 @@ void api_error(HttpExchange *x, unsigned status, const char *code, const char *f
 
 bool api_may_register(Discovery *d, HttpExchange *x)
 {
-        if (http_is_local(x) || d->allow_tcp)
+        if (http_is_local(x) || d->config->allow_tcp)
                 return true;
         api_error(x, 403, "transport", NULL, "registration over TCP needs AllowTcpRegistration=yes");
         return false;
@@ -112,11 +112,11 @@ static bool may_take_id(Discovery *d, HttpExchange *x, const Lease *old, const R
 /* Texts that hardly ever change are made once. */
 static const char *lease_text(Discovery *d)
 {
-        if (d->lease_told != d->lease_usec) {
+        if (d->lease_told != d->config->lease_usec) {
                 api_clear(d);
-                d->lease_told = d->lease_usec;
+                d->lease_told = d->config->lease_usec;
                 (void) snprintf(d->lease_text, sizeof d->lease_text, "%.10g",
-                                (double) d->lease_usec / USEC_PER_SEC);
+                                (double) d->config->lease_usec / USEC_PER_SEC);
         }
         return d->lease_text;
 }
@@ -320,8 +320,8 @@ static void on_status(HttpExchange *x, void *userdata)
         (void) cJSON_AddStringToObject(json, "version", ACKGROUP_VERSION);
         (void) cJSON_AddNumberToObject(json, "receivers", (double) d->all.n_leases);
         (void) cJSON_AddStringToObject(json, "revision", group_revision(d, &d->all, revision));
-        (void) cJSON_AddNumberToObject(json, "lease_seconds", (double) d->lease_usec / USEC_PER_SEC);
-        (void) cJSON_AddBoolToObject(json, "seed_api", d->seed_api);
+        (void) cJSON_AddNumberToObject(json, "lease_seconds", (double) d->config->lease_usec / USEC_PER_SEC);
+        (void) cJSON_AddBoolToObject(json, "seed_api", d->config->seed_api);
         api_json(x, 200, json);
 }
 
@@ -345,10 +345,10 @@ int api_serve(Discovery *d, const Listener *listener, HttpServer **ret)
 {
         HttpService service = {
                         .routes = routes,
-                        .n_routes = ELEMENTSOF(routes) - (d->seed_api ? 0 : N_SEED_ROUTES),
+                        .n_routes = ELEMENTSOF(routes) - (d->config->seed_api ? 0 : N_SEED_ROUTES),
                         .userdata = d,
                         .local = listener->address.kind == ADDRESS_UNIX,
-                        .connections_per_address = d->connections_per_address,
+                        .connections_per_address = d->config->connections_per_address,
         };
 
         return http_server_new(d->loop, listener->fd, &service, ret);

@@ -1,29 +1,28 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "base/log.h"
-#include "base/str-util.h"
-#include "discovery/discovery.h"
-#include "runtime/options.h"
 #include <errno.h>
 #include <malloc.h>
 #include <sysexits.h>
+
+#include "daemon/program.h"
+#include "discovery/discovery.h"
 
 #define MMAP_THRESHOLD      (256 << 10)
 #define CONNECTIONS_DEFAULT 512u /* of one address */
 
 #define ITEM(key, type, field)                                                                              \
         {                                                                                                   \
-                "Discovery", key, type, offsetof(Discovery, field), 0, 0                                    \
+                "Discovery", key, type, offsetof(DiscoveryConfig, field), 0, 0                              \
         }
 
 static const ConfItem items[] = {
                 ITEM("Listen", CONF_STRINGS, listen),
                 ITEM("SeedApi", CONF_BOOL, seed_api),
-                {"Discovery", "LeaseSec", CONF_DURATION, offsetof(Discovery, lease_usec), LEASE_MIN_USEC,
-                                86400 * USEC_PER_SEC},
+                {"Discovery", "LeaseSec", CONF_DURATION, offsetof(DiscoveryConfig, lease_usec),
+                                LEASE_MIN_USEC, 86400 * USEC_PER_SEC},
                 ITEM("AllowTcpRegistration", CONF_BOOL, allow_tcp),
                 ITEM("AllowInsecure", CONF_BOOL, allow_insecure),
                 {"Discovery", "ConnectionsPerAddress", CONF_UNSIGNED,
-                                offsetof(Discovery, connections_per_address), 1, 4096},
+                                offsetof(DiscoveryConfig, connections_per_address), 1, 4096},
                 ITEM("StateDirectory", CONF_STRING, state_directory),
                 ITEM("LogLevel", CONF_STRING, log_level),
                 {},
@@ -62,49 +61,48 @@ static const Options options = {
                 .options = rows,
 };
 
-static int arg_count;
-static char **arg_values;
+static const DiscoveryConfig defaults = {
+                .lease_usec = LEASE_DEFAULT_USEC,
+                .connections_per_address = CONNECTIONS_DEFAULT,
+};
 
-/* SIGHUP: the files are read again; what cannot change while it runs stays. */
-static void on_reload(Discovery *d)
+static int start(void *config, void **ret_root, Loop **ret_loop, Error *error)
 {
-        Discovery fresh = {.lease_usec = LEASE_DEFAULT_USEC, .connections_per_address = CONNECTIONS_DEFAULT};
-        Error error = {};
+        Discovery *d;
+        int r = discovery_new(config, &d, error);
 
-        if (options_read(&options, arg_count, arg_values, &fresh, &error) < 0)
-                log_error("Cannot reload, everything stays as it is: %s", error.text);
-        else {
-                d->lease_usec = fresh.lease_usec;
-                d->allow_tcp = fresh.allow_tcp;
-                log_notice("Reloaded the configuration");
-        }
-        discovery_config_clear(&fresh);
+        if (r < 0)
+                return r == -EPERM ? EX_CONFIG : r; /* AllowInsecure= */
+        *ret_root = d;
+        *ret_loop = d->loop;
+        return 0;
+}
+
+static int reload(void *root, void *fresh, Error *error)
+{
+        discovery_reload(root, fresh);
+        return 0;
+}
+
+static void stop(void *root)
+{
+        discovery_free(root);
 }
 
 int main(int argc, char **argv)
 {
-        Discovery d = {
-                        .lease_usec = LEASE_DEFAULT_USEC,
-                        .connections_per_address = CONNECTIONS_DEFAULT,
-                        .on_reload = on_reload,
+        const Program program = {
+                        .name = "ackgroup-discovery",
+                        .options = &options,
+                        .defaults = &defaults,
+                        .config_size = sizeof defaults,
+                        .start = start,
+                        .reload = reload,
+                        .free = stop,
         };
-        Error error = {};
 
-        /* Tables that grow give back what they leave; else it stays between the leases. */
+        /* Tables that grow give back to the system what they leave; else the memory stays between the
+         * leases. */
         (void) mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD);
-        arg_count = argc, arg_values = argv;
-        int r = options_read(&options, argc, argv, &d, &error);
-
-        int failure = r < 0 ? EX_CONFIG : EXIT_FAILURE; /* the unit does not try the first again */
-
-        if (r == 0)
-                r = discovery_start(&d, &error);
-        if (r == -EPERM) /* AllowInsecure= */
-                failure = EX_CONFIG;
-        if (r < 0)
-                log_error("ackgroup-discovery: %s", error.text[0] ? error.text : strerror(-r));
-        else if (r == 0)
-                r = loop_run(d.loop);
-        discovery_clear(&d);
-        return r < 0 ? failure : EXIT_SUCCESS;
+        return program_run(&program, argc, argv);
 }

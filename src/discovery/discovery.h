@@ -8,6 +8,7 @@
  *   discovery-save   the registry       discovery-watch  who waits for a change
  *   discovery-api    /v1                discovery-seed   the seed API */
 
+#include "daemon/database.h"
 #include "discovery/group.h"
 #include "runtime/listen.h"
 #include "runtime/loop.h"
@@ -26,17 +27,20 @@ typedef struct Gone {
         bool moved;     /* to another group */
 } Gone;
 
-struct Discovery {
+typedef struct DiscoveryConfig {
         char **listen;
         bool seed_api, allow_tcp, allow_insecure;
         uint64_t lease_usec;
-        unsigned connections_per_address;
-        void (*on_reload)(Discovery *d);
+        unsigned connections_per_address; /* of TCP */
         char *state_directory, *log_level;
+} DiscoveryConfig;
+
+struct Discovery {
+        DiscoveryConfig *config; /* lent */
 
         Loop *loop;
         Db *db;
-        sd_event_source *db_source;
+        Database database;
         ListenerSet listeners;
         HttpServer **servers;
 
@@ -73,7 +77,12 @@ struct Discovery {
         Timer deadline_timer;
 };
 
-int discovery_start(Discovery *d, Error *error);
-void discovery_clear(Discovery *d);
-void discovery_config_clear(Discovery *d); /* what comes from the configuration */
-void discovery_stop(void *userdata);
+/* Starts to listen. `config` must live as long as the Discovery. Negative errno with the reason; -EPERM
+ * where AllowInsecure= is missing. */
+int discovery_new(DiscoveryConfig *config, Discovery **ret, Error *error);
+Discovery *discovery_free(Discovery *d);
+DEFINE_CLEANUP(Discovery *, discovery_free)
+
+/* Takes over what can change while it runs: the time of leases, and whether registrations over TCP are
+ * taken. */
+void discovery_reload(Discovery *d, const DiscoveryConfig *fresh);

@@ -67,7 +67,7 @@ static void arm_expiry(Discovery *d)
 void book_renew(Discovery *d, Lease *l)
 {
         l->renewed = now_usec(CLOCK_BOOTTIME);
-        l->lease_ms = (uint32_t) (d->lease_usec / USEC_PER_MSEC);
+        l->lease_ms = (uint32_t) (d->config->lease_usec / USEC_PER_MSEC);
 
         uint64_t due = lease_due(l);
         if (l->expiry.position != HEAP_NOT_IN && l->expiry.due <= due)
@@ -239,7 +239,7 @@ static void on_expiry(void *userdata)
         if (timer_late(&d->expiry_timer) > HELD_UP_USEC) {
                 log_notice("Held up for %" PRIu64 " s: every lease is fresh",
                                 timer_late(&d->expiry_timer) / USEC_PER_SEC);
-                d->fresh_until = usec_add(now, d->lease_usec);
+                d->fresh_until = usec_add(now, d->config->lease_usec);
         }
         for (unsigned n = 0; n < EXPIRY_AT_ONCE && (first = heap_first(&d->expiry)) && first->due <= now;
                         n++) {

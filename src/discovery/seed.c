@@ -27,7 +27,7 @@ static cJSON *parse(HttpExchange *x, JsonError *e)
  * are allowed. */
 static bool may_register(Discovery *d, HttpExchange *x)
 {
-        return !d->allow_insecure || api_may_register(d, x);
+        return !d->config->allow_insecure || api_may_register(d, x);
 }
 
 static cJSON *message(const char *text)

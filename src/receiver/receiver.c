@@ -426,7 +426,7 @@ int receiver_start(Receiver *r, Error *error)
                 x = start_store(r);
         if (x < 0)
                 return error_set(error, x, "cannot start: %s", strerror(-x));
-        loop_set_alive_check(r->loop, is_alive);
+        loop_set_alive_check(r->loop, is_alive, r);
         x = start_listening(r, error);
         if (x >= 0)
                 x = register_new(r, &r->registration, error);

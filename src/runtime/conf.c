@@ -229,6 +229,18 @@ int conf_set(const ConfTable *table, const char *section, const char *key, const
         return set_item(item, value, option, object, error);
 }
 
+void conf_clear(const ConfTable *table, void *object)
+{
+        for (const ConfItem *item = table->items; item->key; item++) {
+                void *field = (char *) object + item->offset;
+
+                if (item->type == CONF_STRING)
+                        free_clear(field);
+                else if (item->type == CONF_STRINGS || item->type == CONF_WORDS)
+                        *(char ***) field = strv_free(*(char ***) field);
+        }
+}
+
 /* What systemd names in $given, as it does for the units, whose user is not root; as root the system's
  * directory; else $variable/ackgroup, or ~/fallback/ackgroup. */
 static int find_directory(const char *given, const char *system, const char *variable, const char *fallback,

@@ -41,6 +41,9 @@ int conf_read(const ConfTable *table, const char *path, bool optional, void *obj
 int conf_set(const ConfTable *table, const char *section, const char *key, const char *value,
                 const char *option, void *object, Error *error);
 
+/* Frees what the keys of the table have allocated in `object`, and sets those fields to NULL. */
+void conf_clear(const ConfTable *table, void *object);
+
 /* $STATE_DIRECTORY, or DIR/ackgroup/`role` where DIR is /var/lib for root and $XDG_STATE_HOME
  * (~/.local/state) else. Malloc'ed; the directory exists afterwards (0700). */
 int conf_state_directory(const char *role, char **ret);

@@ -26,7 +26,9 @@ struct Loop {
         Timer extend;
         LoopStop stop;
         LoopReload reload;
+        void *reload_userdata;
         bool (*alive)(void *userdata);
+        void *alive_userdata;
         void *userdata;
         bool stopping;
         bool ready;
@@ -50,7 +52,7 @@ static int on_hangup(sd_event_source *s, const struct signalfd_siginfo *si, void
         Loop *l = userdata;
 
         if (l->reload)
-                l->reload(l->userdata);
+                l->reload(l->reload_userdata);
         return 0;
 }
 
@@ -58,7 +60,7 @@ static void on_watchdog(void *userdata)
 {
         Loop *l = userdata;
 
-        if (!l->alive || l->alive(l->userdata))
+        if (!l->alive || l->alive(l->alive_userdata))
                 (void) sd_notify(0, "WATCHDOG=1");
         (void) timer_arm_in(&l->watchdog, l->watchdog_usec / 2);
 }
@@ -137,7 +139,7 @@ int loop_new(LoopStop stop, LoopReload reload, void *userdata, Loop **ret)
                 return -ENOMEM;
         l->stop = stop;
         l->reload = reload;
-        l->userdata = userdata;
+        l->userdata = l->reload_userdata = userdata;
 
         (void) signal(SIGPIPE, SIG_IGN);
         r = sd_event_default(&l->event);
@@ -224,9 +226,16 @@ void loop_exit(Loop *l, int code)
         (void) sd_event_exit(l->event, code);
 }
 
-void loop_set_alive_check(Loop *l, bool (*alive)(void *userdata))
+void loop_set_reload(Loop *l, LoopReload reload, void *userdata)
+{
+        l->reload = reload;
+        l->reload_userdata = userdata;
+}
+
+void loop_set_alive_check(Loop *l, bool (*alive)(void *userdata), void *userdata)
 {
         l->alive = alive;
+        l->alive_userdata = userdata;
 }
 
 void loop_notify_status(Loop *l, const char *format, ...)

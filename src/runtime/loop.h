@@ -22,6 +22,8 @@ typedef void (*LoopReload)(void *userdata);
 /* `stop` NULL: signals end the loop at once; `reload` NULL: SIGHUP is ignored. 0 or negative errno. Blocks
  * the signals, ignores SIGPIPE. The sources live in sd_event's default loop of this thread. */
 int loop_new(LoopStop stop, LoopReload reload, void *userdata, Loop **ret);
+/* Replaces `reload` and its userdata. */
+void loop_set_reload(Loop *l, LoopReload reload, void *userdata);
 Loop *loop_free(Loop *l);
 DEFINE_CLEANUP(Loop *, loop_free)
 
@@ -34,7 +36,7 @@ void loop_exit(Loop *l, int code);
 
 /* The watchdog (WATCHDOG_USEC) is fed from the loop at half its time, as long as `alive` (NULL: always) says
  * true. */
-void loop_set_alive_check(Loop *l, bool (*alive)(void *userdata));
+void loop_set_alive_check(Loop *l, bool (*alive)(void *userdata), void *userdata);
 
 /* When the iteration began, in usec. For what is done for each of many messages, and need not be exact. */
 uint64_t loop_now(Loop *l, clockid_t clock);

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The sockets that a daemon listens on. */
+
+#include "runtime/listen.h"
+
+typedef struct ListenSpec {
+        char *const *addresses; /* Listen=, NULL-terminated or NULL */
+        char *const *defaults;  /* where neither systemd nor Listen= gives one; NULL or empty: there is none
+                                 */
+        int (*parse)(const char *text, Address *ret,
+                        Error *error); /* address_parse() or address_parse_url() */
+        bool allow_insecure;           /* AllowInsecure= */
+} ListenSpec;
+
+/* Takes the sockets from systemd; without one, binds `addresses`; without those, `defaults`. 0 or negative
+ * errno with the reason; -EPERM where AllowInsecure= is missing. listeners_clear() in any case. */
+int listening_open(ListenerSet *set, const ListenSpec *spec, Error *error);

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/program.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "base/log.h"
+
+typedef struct Run {
+        const Program *program;
+        int argc;
+        char **argv;
+        void *config, *root;
+} Run;
+
+static const char *reason(const Error *error, int r)
+{
+        return error->text[0] || r >= 0 ? error->text : strerror(-r);
+}
+
+static void *config_free(const Program *p, void *config)
+{
+        if (config)
+                conf_clear(p->options->table, config);
+        free(config);
+        return NULL;
+}
+
+/* 0, or 1 when --help or --version was answered, or negative errno. *ret is for the caller in any case. */
+static int config_read(const Run *run, void **ret, Error *error)
+{
+        const Program *p = run->program;
+        void *config = malloc(p->config_size);
+        int r;
+
+        *ret = config;
+        if (!config)
+                return -ENOMEM;
+        memcpy(config, p->defaults, p->config_size);
+        r = options_read(p->options, run->argc, run->argv, config, error);
+        return r == 0 && p->check ? p->check(config, error) : r;
+}
+
+static void on_reload(void *userdata)
+{
+        Run *run = userdata;
+        Error error = {};
+        void *fresh;
+        int r;
+
+        r = config_read(run, &fresh, &error);
+        if (r == 0)
+                r = run->program->reload(run->root, fresh, &error);
+        if (r < 0)
+                log_error("Cannot reload, everything stays as it is: %s", reason(&error, r));
+        else
+                log_notice("Reloaded the configuration");
+        config_free(run->program, fresh);
+}
+
+static int start_and_run(Run *run)
+{
+        const Program *p = run->program;
+        Error error = {};
+        Loop *loop = NULL;
+        int r;
+
+        r = p->start(run->config, &run->root, &loop, &error);
+        if (r != 0) {
+                log_error("%s: %s", p->name, reason(&error, r));
+                return r < 0 ? EXIT_FAILURE : r;
+        }
+        loop_set_reload(loop, on_reload, run);
+        r = loop_run(loop);
+        p->free(run->root);
+        return r == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int program_run(const Program *p, int argc, char **argv)
+{
+        Run run = {.program = p, .argc = argc, .argv = argv};
+        Error error = {};
+        int r, status = EXIT_SUCCESS;
+
+        r = config_read(&run, &run.config, &error);
+        if (r < 0) {
+                log_error("%s: %s", p->name, reason(&error, r));
+                status = EX_CONFIG;
+        } else if (r == 0)
+                status = start_and_run(&run);
+        config_free(p, run.config);
+        return status;
+}

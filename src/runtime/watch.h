@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Waits on the loop until a descriptor is ready. Embed it by value; it must not move in memory while it is
+ * started. The descriptor stays its owner's: stop the watch before the descriptor is closed. */
+
+#include <sys/epoll.h>
+
+#include "runtime/loop.h"
+
+typedef struct Watch {
+        struct sd_event_source *source;
+        void (*fn)(uint32_t events, void *userdata);
+        void *userdata;
+} Watch;
+
+/* `events` are EPOLLIN and EPOLLOUT; EPOLLERR and EPOLLHUP are always reported. Calls `fn` in every
+ * iteration in which the descriptor is ready. `fn` may stop the watch. 0 or negative errno; then there is
+ * nothing to stop. */
+int watch_start(Watch *w, Loop *loop, int fd, uint32_t events, void (*fn)(uint32_t events, void *userdata),
+                void *userdata);
+void watch_stop(Watch *w); /* safe on a zeroed Watch, and twice */
+
+void watch_change(Watch *w, uint32_t events);
+void watch_pause(Watch *w, bool pause); /* while paused, nothing is reported, errors neither */
+static inline bool watch_is_started(const Watch *w)
+{
+        return w->source;
+}
