@@ -6,7 +6,6 @@
 #include <unistd.h>
 #include <utlist.h>
 
-#include "base/fd-util.h"
 #include "base/log.h"
 #include "base/str-util.h"
 #include "base/string-table.h"
@@ -21,7 +20,7 @@
 #include "client/link/window.h"
 #include "client/state/message.h"
 #include "client/state/transient.h"
-#include "runtime/conf.h"
+#include "daemon/paths.h"
 
 static const char *const discovery_state_names[_DISCOVERY_STATE_MAX] = {
                 [DISCOVERY_UNKNOWN] = "unknown",
@@ -36,16 +35,16 @@ static void load_client(
         Client *c = userdata;
 
         c->id = id;
-        c->last_number = last_number;
-        c->n_open = n_open;
-        c->n_dead = n_dead;
+        c->messages.last_number = last_number;
+        c->messages.n_open = n_open;
+        c->messages.n_dead = n_dead;
 }
 
 /* Whether it was ever on the wire nobody knows any more: every send of it may be a duplicate. */
 static int load_bound(OutboxRecord *record, void *userdata)
 {
         Client *c = userdata;
-        Ledger *l = NULL;
+        SendWindow *l = NULL;
         Message *m;
         Peer *p;
         int r;
@@ -53,14 +52,14 @@ static int load_bound(OutboxRecord *record, void *userdata)
         record->duplicate = true;
         r = peer_get(c, record->receiver, &p);
         if (r >= 0 && !sd_id128_is_null(record->stream))
-                r = ledger_load(p, record->stream, &l);
+                r = window_load(p, record->stream, &l);
         if (r >= 0 && l)
-                r = ledger_load_open(l, record->sequence);
+                r = window_load_open(l, record->sequence);
         if (r >= 0)
                 r = message_new(c, record, &m);
         if (r < 0)
                 return r;
-        m->ledger = l;
+        m->bind.window = l;
         r = peer_bind(p, m);
         if (r < 0)
                 return r;
@@ -90,18 +89,18 @@ static int load_whole(OutboxRecord *record, unsigned n_acked, unsigned n_failed,
         int r = message_new(userdata, record, &m);
 
         if (r >= 0)
-                whole_load(m, n_acked, n_failed, n_members);
+                fanout_load(m, n_acked, n_failed, n_members);
         return r;
 }
 
 static int load_stream(sd_id128_t stream, sd_id128_t receiver, void *userdata)
 {
-        Ledger *l;
+        SendWindow *l;
         Peer *p;
         int r;
 
         r = peer_get(userdata, receiver, &p);
-        return r < 0 ? r : ledger_load(p, stream, &l);
+        return r < 0 ? r : window_load(p, stream, &l);
 }
 
 static int load_receiver(sd_id128_t id, const char *record, bool departed, void *userdata)
@@ -109,21 +108,13 @@ static int load_receiver(sd_id128_t id, const char *record, bool departed, void 
         return resolver_load(userdata, id, record, departed);
 }
 
-static void on_rest(void *userdata)
+/* The end of an iteration: what is submitted here still goes to the writer thread at once. */
+static void before_kick(void *userdata)
 {
         Client *c = userdata;
 
-        memory_rest(c);
-        submitters_flush(c);
-        db_kick(c->db);
-}
-
-static int on_db(sd_event_source *source, int fd, uint32_t revents, void *userdata)
-{
-        Client *c = userdata;
-
-        db_dispatch(c->db);
-        return 0;
+        transient_run(c);
+        bulk_flush(c);
 }
 
 static int start_store(Client *c, Error *error)
@@ -133,56 +124,29 @@ static int start_store(Client *c, Error *error)
         _cleanup_free_ char *path = NULL;
         int r;
 
-        if (c->config.state_directory)
-                r = mkdir_parents(c->config.state_directory, 0700);
-        else
-                r = conf_state_directory("client", &c->config.state_directory);
+        r = paths_state_file(c->config.state_directory, "client", "outbox.db", &path, error);
         if (r < 0)
-                return error_set(error, r, "cannot make the state directory %s: %s",
-                                c->config.state_directory ?: "", strerror(-r));
-        path = str_format("%s/outbox.db", c->config.state_directory);
-        if (!path)
-                return -ENOMEM;
+                return r;
         r = outbox_open(path, &c->db, error);
         if (r < 0)
                 return r;
         r = outbox_load(c->db, &load);
-        for (Peer *p = c->peers; p && r >= 0; p = p->hh.next)
-                r = ledgers_load_finish(p);
+        for (Peer *p = c->peers.by_id; p && r >= 0; p = p->hh.next)
+                r = windows_load_finish(p);
         if (r >= 0)
-                r = db_start(c->db);
-        if (r >= 0)
-                r = sd_event_add_io(loop_event(c->loop), &c->db_source, db_fd(c->db), EPOLLIN, on_db, c);
+                r = database_start(&c->database, c->loop, c->db, before_kick, c);
         if (r < 0)
                 return error_set(error, r, "cannot read %s: %s", path, strerror(-r));
-        loop_set_post(c->loop, on_rest, c);
         return 0;
 }
 
 static int find_discovery(Client *c, Error *error)
 {
-        _cleanup_free_ char *directory = NULL;
-        int r;
+        int r = c->config.discovery ? 0 : paths_socket(DISCOVERY_SOCKET, &c->config.discovery);
 
-        if (!c->config.discovery) {
-                r = conf_runtime_directory(&directory);
-                if (r < 0)
-                        return error_set(error, r, "cannot find the runtime directory");
-                c->config.discovery = str_format("unix:%s/discovery.sock", directory);
-                if (!c->config.discovery)
-                        return -ENOMEM;
-        }
+        if (r < 0)
+                return error_set(error, r, "cannot find the runtime directory");
         return address_parse_url(c->config.discovery, &c->discovery_address, error);
-}
-
-/* A disk that has hung for so long will not come back by waiting: let systemd start us again. */
-#define DISK_PATIENCE_USEC (30 * USEC_PER_SEC)
-
-static bool is_alive(void *userdata)
-{
-        Client *c = userdata;
-
-        return db_is_alive(c->db, DISK_PATIENCE_USEC);
 }
 
 static void on_stop(void *userdata)
@@ -190,7 +154,7 @@ static void on_stop(void *userdata)
         Client *c = userdata;
 
         c->stopping = true;
-        ledgers_say_last(c);
+        windows_announce_last(c);
         loop_notify_stopping(c->loop);
         loop_exit(c->loop, 0);
 }
@@ -210,16 +174,15 @@ static int start_runtime(Client *c, Error *error)
         r = loop_new(on_stop, on_reload, c, &c->loop);
         if (r < 0)
                 return error_set(error, r, "cannot start: %s", strerror(-r));
-        loop_set_alive_check(c->loop, is_alive, c);
         r = http_client_new(c->loop, &c->http);
         if (r >= 0)
-                r = timer_init(&c->due_timer, c->loop, "due", deliver_on_due, c);
+                r = timer_init(&c->due.timer, c->loop, "due", deliver_on_due, c);
         if (r >= 0)
-                r = timer_init(&c->settle_timer, c->loop, "settle", ledgers_on_timer, c);
+                r = timer_init(&c->windows.timer, c->loop, "settle", windows_on_timer, c);
         if (r >= 0)
-                r = timer_init(&c->unsaved_timer, c->loop, "unsaved", saves_on_timer, c);
+                r = timer_init(&c->save.timer, c->loop, "unsaved", saves_on_timer, c);
         if (r >= 0)
-                r = timer_init(&c->agenda_timer, c->loop, "agenda", agenda_on_timer, c);
+                r = timer_init(&c->schedule.timer, c->loop, "agenda", schedule_on_timer, c);
         if (r >= 0)
                 r = resolver_new(c, &c->resolver);
         return r < 0 ? error_set(error, r, "cannot start: %s", strerror(-r)) : 0;
@@ -232,7 +195,7 @@ int client_start(Client *c, const ClientObserver *observer, Error *error)
         int r;
 
         c->observer = *observer;
-        c->due_armed = USEC_INFINITY;
+        c->due.armed = USEC_INFINITY;
         r = find_discovery(c, error);
         if (r >= 0)
                 r = start_runtime(c, error);
@@ -240,16 +203,16 @@ int client_start(Client *c, const ClientObserver *observer, Error *error)
                 r = start_store(c, error);
         if (r < 0)
                 return r;
-        if (c->n_open > 0)
-                log_info("%" PRIu64 " messages are waiting from before", c->n_open);
-        HASH_ITER(hh, c->peers, p, next) {
+        if (c->messages.n_open > 0)
+                log_info("%" PRIu64 " messages are waiting from before", c->messages.n_open);
+        HASH_ITER(hh, c->peers.by_id, p, next) {
                 deliver_loaded(p);
                 peer_pump(p);
         }
-        for (q = c->queues; q; q = q->hh.next)
+        for (q = c->queues.by_text; q; q = q->hh.next)
                 bind_queue(q);
-        wholes_recount(c);
-        agenda_start(c);
+        fanouts_recount(c);
+        schedule_start(c);
         resolver_start(c->resolver);
         return 0;
 }
@@ -258,20 +221,19 @@ void client_clear(Client *c)
 {
         c->stopping = true;
         c->resolver = resolver_free(c->resolver);
-        sd_event_source_disable_unref(c->db_source);
-        memory_rest(c);
-        c->db = db_close(c->db);
-        submitters_clear(c);
-        wholes_clear(c);
+        transient_run(c);
+        c->db = database_close(&c->database, c->db);
+        bulk_clear(c);
+        fanouts_clear(c);
         peers_clear(c);
         messages_clear(c);
         queues_clear(c);
         slab_clear(&c->slab);
-        heap_clear(&c->due);
-        timer_clear(&c->due_timer);
-        timer_clear(&c->settle_timer);
-        timer_clear(&c->unsaved_timer);
-        timer_clear(&c->agenda_timer);
+        heap_clear(&c->due.heap);
+        timer_clear(&c->due.timer);
+        timer_clear(&c->windows.timer);
+        timer_clear(&c->save.timer);
+        timer_clear(&c->schedule.timer);
         http_client_free(c->http);
         loop_free(c->loop);
         client_config_clear(&c->config);

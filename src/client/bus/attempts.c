@@ -129,7 +129,7 @@ static void on_found_deliveries(Message *m, int r, void *userdata)
                 fail(q, r);
                 return;
         }
-        if (!m->whole) {
+        if (!m->fanout) {
                 reply_deliveries(q, &m->record, 1);
                 return;
         }

@@ -76,7 +76,7 @@ static void on_purged(DbOp *op, int r)
         m->pins--;
         m->purging = false;
         if (r >= 0 && delivery_state_is_dead_letter(m->record.state))
-                m->client->n_dead--;
+                m->client->messages.n_dead--;
         if (r >= 0)
                 message_forget(m);
         else

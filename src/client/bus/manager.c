@@ -82,7 +82,7 @@ static int get_receivers(sd_bus *bus, const char *path, const char *interface, c
 {
         ClientBus *b = userdata;
 
-        return sd_bus_message_append(reply, "u", HASH_CNT(hh_name, b->client.peer_names));
+        return sd_bus_message_append(reply, "u", HASH_CNT(hh_name, b->client.peers.by_name));
 }
 
 static int get_number(sd_bus *bus, const char *path, const char *interface, const char *property,
@@ -94,10 +94,10 @@ static int get_number(sd_bus *bus, const char *path, const char *interface, cons
                 const char *name;
                 uint64_t value;
         } values[] = {
-                        {"Waiting", c->n_open},
-                        {"DeadLetters", c->n_dead},
-                        {"Settled", c->n_settled},
-                        {"Attempts", c->n_attempts},
+                        {"Waiting", c->messages.n_open},
+                        {"DeadLetters", c->messages.n_dead},
+                        {"Settled", c->messages.n_settled},
+                        {"Attempts", c->messages.n_attempts},
                         {"OutboxLimit", c->config.outbox_limit},
                         {"AckTimeoutUSec", c->config.policy.ack_timeout_usec},
         };
@@ -173,10 +173,10 @@ static void on_added(Message *m, void *userdata)
 
 static void forget_dirty(ClientBus *b, Message *m)
 {
-        if (!m->dirty)
+        if (!m->bus.dirty)
                 return;
-        m->dirty = false;
-        DL_DELETE2(b->dirty, m, dirty_prev, dirty_next);
+        m->bus.dirty = false;
+        DL_DELETE2(b->dirty, m, bus.prev, bus.next);
 }
 
 static void on_removed(Message *m, void *userdata)
@@ -194,9 +194,9 @@ static void on_message_changed(Message *m, void *userdata)
 {
         ClientBus *b = userdata;
 
-        if (!m->dirty && b->bus && bus_has_subscribers(b)) {
-                m->dirty = true;
-                DL_APPEND2(b->dirty, m, dirty_prev, dirty_next);
+        if (!m->bus.dirty && b->bus && bus_has_subscribers(b)) {
+                m->bus.dirty = true;
+                DL_APPEND2(b->dirty, m, bus.prev, bus.next);
                 loop_defer(b->client.loop, &b->flush);
         }
         bus_wait_check(b, m, false);
@@ -299,7 +299,7 @@ static void on_changed(void *userdata)
         int r;
 
         loop_notify_status(c->loop, "%u receivers, %" PRIu64 " messages waiting, discovery %s",
-                        HASH_CNT(hh_name, c->peer_names), c->n_open,
+                        HASH_CNT(hh_name, c->peers.by_name), c->messages.n_open,
                         discovery_state_to_string(c->discovery_state));
         if (!b->bus)
                 return;
@@ -380,8 +380,8 @@ void client_bus_clear(ClientBus *b)
 {
         /* What is on its way to the disk is still answered. */
         b->client.stopping = true;
-        memory_rest(&b->client);
-        b->client.db = db_close(b->client.db);
+        transient_run(&b->client);
+        b->client.db = database_close(&b->client.database, b->client.db);
         bus_reads_clear(b);
         bus_waits_clear(b);
         bus_guards_clear(b);

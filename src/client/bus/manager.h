@@ -6,6 +6,7 @@
 
 #include <systemd/sd-bus.h>
 
+#include "client/client.h"
 #include "client/state/message.h"
 
 #define BUS_NAME          "org.ackgroup.Client1"

@@ -29,8 +29,9 @@ const char *message_receiver_name(const Message *m)
 
 const char *message_problem(const Message *m)
 {
-        if (m->peer && m->record.state == DELIVERY_BOUND && m->peer->failures > 0 && m->peer->problem)
-                return m->peer->problem;
+        if (m->link.peer && m->record.state == DELIVERY_BOUND && m->link.peer->link.failures > 0 &&
+                        m->link.peer->link.problem)
+                return m->link.peer->link.problem;
         return m->record.error ?: "";
 }
 
@@ -192,13 +193,13 @@ static int enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***re
 {
         ClientBus *b = userdata;
         char path[MESSAGE_PATH_MAX];
-        char **paths = calloc(b->client.n_recent + 1, sizeof *paths);
+        char **paths = calloc(b->client.messages.n_recent + 1, sizeof *paths);
         size_t n = 0;
         Message *m;
 
         if (!paths)
                 return -ENOMEM;
-        DL_FOREACH2(b->client.recent, m, recent_next)
+        DL_FOREACH2(b->client.messages.recent, m, recent_next)
         {
                 paths[n] = strdup(message_path(m, path));
                 if (!paths[n++]) {

@@ -7,7 +7,7 @@
 
 static int add_label(const char *word, void *userdata, Error *error)
 {
-        Submission *s = &((SubmitterOptions *) userdata)->submission;
+        Submission *s = &((BulkOptions *) userdata)->submission;
 
         if (s->n_labels >= LABELS_MAX)
                 return error_set(error, -EINVAL, "label: at most %u", LABELS_MAX);
@@ -17,12 +17,12 @@ static int add_label(const char *word, void *userdata, Error *error)
 typedef struct SendOption {
         const char *name;
         const char *type;
-        size_t offset; /* of the field in SubmitterOptions */
+        size_t offset; /* of the field in BulkOptions */
         uint64_t min, max;
         bool is_duration; /* its limits are told as one */
 } SendOption;
 
-#define OPTION(field) offsetof(SubmitterOptions, field)
+#define OPTION(field) offsetof(BulkOptions, field)
 #define FIELD(field)  OPTION(submission.field)
 
 /* Durations and instants in µs. */
@@ -75,7 +75,7 @@ static int check_range(const SendOption *o, uint64_t value, Error *error)
         return error_set(error, -EINVAL, "%s: from %" PRIu64 " to %" PRIu64, o->name, o->min, o->max);
 }
 
-static int read_value(sd_bus_message *call, const SendOption *o, SubmitterOptions *s, Error *error)
+static int read_value(sd_bus_message *call, const SendOption *o, BulkOptions *s, Error *error)
 {
         void *field = (char *) s + o->offset;
         uint32_t number;
@@ -103,7 +103,7 @@ static int read_value(sd_bus_message *call, const SendOption *o, SubmitterOption
         }
 }
 
-int bus_read_send_options(sd_bus_message *call, bool stream, SubmitterOptions *ret, Error *error)
+int bus_read_send_options(sd_bus_message *call, bool stream, BulkOptions *ret, Error *error)
 {
         const char *name;
         int r;
@@ -128,8 +128,8 @@ int bus_read_send_options(sd_bus_message *call, bool stream, SubmitterOptions *r
                 r = sd_bus_message_exit_container(call);
         if (r < 0)
                 return r;
-        ret->submission.memory = str_equal(ret->durability, "memory");
-        if (ret->durability && !ret->submission.memory && !str_equal(ret->durability, "durable"))
+        ret->submission.transient = str_equal(ret->durability, "memory");
+        if (ret->durability && !ret->submission.transient && !str_equal(ret->durability, "durable"))
                 return error_set(error, -EINVAL, "durability: \"durable\" or \"memory\"");
         return 0;
 }

@@ -8,5 +8,5 @@
 
 /* `stream`: those of OpenStream too. Strings point into the call. A wrong type or an unknown name is the
  * caller's mistake, named in `error`. */
-int bus_read_send_options(sd_bus_message *call, bool stream, SubmitterOptions *ret, Error *error);
+int bus_read_send_options(sd_bus_message *call, bool stream, BulkOptions *ret, Error *error);
 int bus_read_mode(const char *mode, SelectorMode *ret, Error *error); /* 0, or -EINVAL with a sentence */

@@ -112,8 +112,8 @@ int bus_method_list_receivers(sd_bus_message *call, void *userdata, sd_bus_error
         if (r >= 0)
                 r = sd_bus_message_open_container(reply, 'a', "(sssa{ss}assub)");
         if (r >= 0)
-                HASH_SRT(hh_name, b->client.peer_names, by_name);
-        for (Peer *p = r >= 0 ? b->client.peer_names : NULL; p && r >= 0; p = p->hh_name.next)
+                HASH_SRT(hh_name, b->client.peers.by_name, by_name);
+        for (Peer *p = r >= 0 ? b->client.peers.by_name : NULL; p && r >= 0; p = p->hh_name.next)
                 if (selector_matches(&selector, &p->info))
                         r = append_receiver(reply, p);
         if (r >= 0)

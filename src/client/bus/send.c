@@ -35,7 +35,7 @@ static int submit(ClientBus *b, sd_bus_message *call, const Submission *s)
 
 static int send_message(ClientBus *b, sd_bus_message *call, bool text)
 {
-        SubmitterOptions options = {.submission.policy = POLICY_ALL_OPEN};
+        BulkOptions options = {.submission.policy = POLICY_ALL_OPEN};
         Submission *s = &options.submission;
         Error error = {};
         const char *mode, *string;
@@ -73,8 +73,7 @@ int bus_method_send_text(sd_bus_message *call, void *userdata, sd_bus_error *err
 /* A socket pair: one end is the caller's. */
 int bus_method_open_stream(sd_bus_message *call, void *userdata, sd_bus_error *error_unused)
 {
-        SubmitterOptions options = {
-                        .submission.policy = POLICY_ALL_OPEN, .mode = "any", .settlements = true};
+        BulkOptions options = {.submission.policy = POLICY_ALL_OPEN, .mode = "any", .settlements = true};
         ClientBus *b = userdata;
         Error error = {};
         int pair[2], r;
@@ -90,7 +89,7 @@ int bus_method_open_stream(sd_bus_message *call, void *userdata, sd_bus_error *e
         if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) < 0)
                 return -errno;
         _cleanup_close_ int theirs = pair[1];
-        r = submitter_new(&b->client, pair[0], &options, &error);
+        r = bulk_open(&b->client, pair[0], &options, &error);
         if (r < 0) {
                 (void) close(pair[0]);
                 const char *name = r == -EMFILE ? "LimitExceeded" : submit_error_name(r);

@@ -37,9 +37,9 @@ static void waiter_free(Waiter *w)
         Message *m = w->message;
 
         if (m) {
-                Waiter *head = m->waiters;
+                Waiter *head = m->bus.waiters;
                 DL_DELETE(head, w);
-                m->waiters = head;
+                m->bus.waiters = head;
         }
         heap_remove(&b->deadlines, &w->deadline);
         sd_bus_track_unref(w->caller);
@@ -114,12 +114,12 @@ static int waiter_new(ClientBus *b, sd_bus_message *call, uint64_t timeout_usec,
 static void attach(Waiter *w, Message *m)
 {
         ClientBus *b = w->bus;
-        Waiter *head = m->waiters;
+        Waiter *head = m->bus.waiters;
 
         message_pin(m);
         w->message = m;
         DL_APPEND(head, w);
-        m->waiters = head;
+        m->bus.waiters = head;
         if (w->timeout_usec == USEC_INFINITY)
                 return;
         (void) !heap_put(&b->deadlines, &w->deadline, usec_add(now_usec(CLOCK_BOOTTIME), w->timeout_usec));
@@ -148,11 +148,11 @@ static void answer_end(Waiter *w)
 void bus_wait_check(ClientBus *b, Message *m, bool saved)
 {
         Waiter *w, *next;
-        bool synced = !m->saving && !m->save_again && !m->unsaved;
+        bool synced = !m->save.running && !m->save.again && !m->save.refused;
         bool final = delivery_state_is_final(m->record.state) && synced;
 
         message_pin(m);
-        DL_FOREACH_SAFE((Waiter *) m->waiters, w, next) {
+        DL_FOREACH_SAFE((Waiter *) m->bus.waiters, w, next) {
                 if (w->saved ? !saved || !synced : !final)
                         continue;
                 if (w->saved)
@@ -265,11 +265,11 @@ void bus_waits_clear(ClientBus *b)
         IndexCursor cursor = {};
         IndexItem *i;
 
-        while ((i = index_each(&b->client.messages, &cursor))) {
+        while ((i = index_each(&b->client.messages.index, &cursor))) {
                 Message *m = CONTAINER_OF(i, Message, by_key);
                 message_pin(m);
-                while (m->waiters) {
-                        Waiter *w = m->waiters;
+                while (m->bus.waiters) {
+                        Waiter *w = m->bus.waiters;
                         (void) bus_fail(w->call, "Disconnected",
                                         "The client stops; the message stays in its outbox");
                         waiter_free(w);

@@ -14,15 +14,15 @@
 
 int bind_message(Message *m, Peer *p)
 {
-        Ledger *l = NULL;
+        SendWindow *l = NULL;
         int r;
 
         if (!p->info.plain) {
-                r = ledger_current(p, &l);
+                r = window_current(p, &l);
                 if (r < 0)
                         return r;
-                p->full = !ledger_has_room(l);
-                if (p->full || (m->memory && !ledger_is_kept(l)))
+                p->full = !window_has_room(l);
+                if (p->full || (m->transient && !window_is_kept(l)))
                         return -EAGAIN;
         }
         r = peer_bind(p, m);
@@ -30,13 +30,13 @@ int bind_message(Message *m, Peer *p)
                 return r;
         if (l) {
                 m->record.stream = l->stream;
-                m->record.sequence = ledger_open(l);
+                m->record.sequence = window_open(l);
         }
-        m->ledger = l;
+        m->bind.window = l;
         m->record.receiver = p->info.id;
         str_copy(m->record.receiver_name, sizeof m->record.receiver_name, peer_name(p));
-        m->binding = true;
-        p->turn = ++p->client->turn;
+        m->bind.pending = true;
+        p->turn = ++p->client->peers.turn;
         if (m->queue->selector.mode == SELECTOR_KEY)
                 m->queue->owner = p;
         return 0;
@@ -46,7 +46,7 @@ static Peer *choose_any(Client *c, const Selector *selector)
 {
         Peer *p, *best = NULL;
 
-        DL_FOREACH2(c->connected, p, connected_next)
+        DL_FOREACH2(c->peers.connected, p, link.next)
         {
                 uint32_t free_credit = peer_free_credit(p), best_credit = best ? peer_free_credit(best) : 0;
 
@@ -56,7 +56,7 @@ static Peer *choose_any(Client *c, const Selector *selector)
                                 (free_credit == best_credit && p->turn < best->turn))
                         best = p;
         }
-        for (p = selector->plain && !best ? c->peer_names : NULL; p && !best; p = p->hh_name.next)
+        for (p = selector->plain && !best ? c->peers.by_name : NULL; p && !best; p = p->hh_name.next)
                 if (p->info.plain && peer_free_credit(p) > 0 && selector_matches(selector, &p->info))
                         best = p;
         return best;
@@ -72,7 +72,7 @@ static Peer *choose_owner(Queue *q)
 
         if (q->owner && peer_may_be_chosen(q->owner))
                 return q->owner;
-        for (p = c->peer_names; p; p = p->hh_name.next) {
+        for (p = c->peers.by_name; p; p = p->hh_name.next) {
                 if (!peer_may_be_chosen(p) || !selector_matches(&q->selector, &p->info))
                         continue;
                 uint64_t weight = rendezvous_weight(p->info.id, q->selector.key);
@@ -109,16 +109,16 @@ static void set_stuck(Queue *q, bool stuck)
                 return;
         q->stuck = stuck;
         if (stuck)
-                DL_APPEND(q->client->stuck, q);
+                DL_APPEND(q->client->queues.stuck, q);
         else
-                DL_DELETE(q->client->stuck, q);
+                DL_DELETE(q->client->queues.stuck, q);
 }
 
 void bind_connect(Queue *q)
 {
         Client *c = q->client;
 
-        for (Peer *p = c->peer_names, *next; p; p = next) {
+        for (Peer *p = c->peers.by_name, *next; p; p = next) {
                 next = p->hh_name.next;
                 if (!p->info.plain && selector_matches(&q->selector, &p->info))
                         peer_connect(p);
@@ -131,8 +131,8 @@ void bind_queue(Queue *q)
         Peer *p = NULL;
         int r = 0;
 
-        while (q->waiting && !c->stopping && (p = bind_choose(q))) {
-                Message *m = q->waiting;
+        while (q->queued && !c->stopping && (p = bind_choose(q))) {
+                Message *m = q->queued;
 
                 queue_take(q, m);
                 r = bind_message(m, p);
@@ -147,11 +147,11 @@ void bind_queue(Queue *q)
         }
         queue_read_on(q);
         if (q->selector.mode == SELECTOR_KEY) {
-                if (!q->waiting && q->n_stored == 0 && q->n_bound == 0)
+                if (!q->queued && q->n_stored == 0 && q->n_bound == 0)
                         q->owner = NULL;
-                set_stuck(q, q->waiting && q->n_bound == 0);
+                set_stuck(q, q->queued && q->n_bound == 0);
         }
-        if (q->waiting && !p && q->selector.mode == SELECTOR_ANY)
+        if (q->queued && !p && q->selector.mode == SELECTOR_ANY)
                 bind_connect(q);
 }
 
@@ -160,15 +160,15 @@ void bind_queue(Queue *q)
 static void bind_stuck(Peer *p)
 {
         Queue *q, *next;
-        Ledger *l;
+        SendWindow *l;
 
         if (!p->sought || !p->listed)
                 return;
         p->sought = false;
-        DL_FOREACH_SAFE(p->client->stuck, q, next) {
+        DL_FOREACH_SAFE(p->client->queues.stuck, q, next) {
                 if (!selector_matches(&q->selector, &p->info))
                         continue;
-                if (ledger_current(p, &l) < 0 || !ledger_has_room(l)) {
+                if (window_current(p, &l) < 0 || !window_has_room(l)) {
                         p->sought = true;
                         return;
                 }
@@ -176,16 +176,16 @@ static void bind_stuck(Peer *p)
         }
 }
 
-void bind_wanted(Peer *p)
+void bind_for_peer(Peer *p)
 {
         Queue *q = p->queue;
 
-        if (q && (q->waiting || q->n_stored > 0))
+        if (q && (q->queued || q->n_stored > 0))
                 bind_queue(q);
-        DL_FOREACH(p->client->any_queues, q) {
+        DL_FOREACH(p->client->queues.any, q) {
                 if (!p->listed || !selector_matches(&q->selector, &p->info))
                         continue;
-                if (q->waiting || q->n_stored > 0)
+                if (q->queued || q->n_stored > 0)
                         bind_queue(q);
                 if (!p->info.plain)
                         peer_connect(p); /* to have its share of the next ones */

@@ -14,4 +14,4 @@ Peer *bind_choose(Queue *q);
 void bind_queue(Queue *q); /* binds what can be bound */
 /* Connects to everybody who may get a message of that queue for anybody: the load is shared from then on. */
 void bind_connect(Queue *q);
-void bind_wanted(Peer *p); /* binds to it what waits for it or for anybody */
+void bind_for_peer(Peer *p); /* binds to it what waits for it or for anybody */

@@ -46,12 +46,12 @@ static void arm(Message *m, uint64_t usec)
         HeapItem *first;
 
         /* Without memory for the timer the message waits for the next connection. */
-        (void) !heap_put(&c->due, &m->due, usec_add(loop_now(c->loop, CLOCK_BOOTTIME), usec));
-        first = heap_first(&c->due);
+        (void) !heap_put(&c->due.heap, &m->due, usec_add(loop_now(c->loop, CLOCK_BOOTTIME), usec));
+        first = heap_first(&c->due.heap);
         /* One that comes too early only looks, and arms itself anew. */
-        if (first && first->due < c->due_armed && !c->due_held) {
-                c->due_armed = first->due;
-                (void) timer_arm_at(&c->due_timer, first->due);
+        if (first && first->due < c->due.armed && !c->due.held) {
+                c->due.armed = first->due;
+                (void) timer_arm_at(&c->due.timer, first->due);
         }
 }
 
@@ -75,40 +75,41 @@ static void settle(Message *m, DeliveryState before)
 {
         Client *c = m->client;
 
-        heap_remove(&c->due, &m->due);
-        if (m->sends > 0 && (m->record.state == DELIVERY_ACKED || m->record.state == DELIVERY_REJECTED)) {
+        heap_remove(&c->due.heap, &m->due);
+        if (m->link.sends > 0 &&
+                        (m->record.state == DELIVERY_ACKED || m->record.state == DELIVERY_REJECTED)) {
                 m->record.attempts++;
-                c->n_attempts++;
+                c->messages.n_attempts++;
         }
         /* Should it be tried again; of what was counted as an attempt it is known. */
-        if (m->sends > 0 && m->record.attempts == 0 && delivery_state_is_dead_letter(m->record.state))
+        if (m->link.sends > 0 && m->record.attempts == 0 && delivery_state_is_dead_letter(m->record.state))
                 m->record.duplicate = true;
-        if (m->peer)
-                peer_unbind(m->peer, m);
+        if (m->link.peer)
+                peer_unbind(m->link.peer, m);
         else if (m->queue && before == DELIVERY_QUEUED)
                 queue_take(m->queue, m);
         message_leave_queue(m);
-        m->binding = false;
-        if (!message_must_be_buried(m))
+        m->bind.pending = false;
+        if (!message_must_be_persisted(m))
                 message_drop_payload(m);
         m->record.settled_usec = loop_now(c->loop, CLOCK_REALTIME);
         m->record.wake_usec = 0;
         if (message_is_member(m))
                 return;
-        c->n_open--;
-        c->n_dead += delivery_state_is_dead_letter(m->record.state);
-        c->n_settled++;
+        c->messages.n_open--;
+        c->messages.n_dead += delivery_state_is_dead_letter(m->record.state);
+        c->messages.n_settled++;
 }
 
 static void drop_binding(Message *m)
 {
-        heap_remove(&m->client->due, &m->due);
-        if (m->sends > 0)
+        heap_remove(&m->client->due.heap, &m->due);
+        if (m->link.sends > 0)
                 m->record.duplicate = true;
-        peer_unbind(m->peer, m);
-        m->old_ledger = m->ledger;
-        m->old_sequence = m->record.sequence;
-        m->ledger = NULL;
+        peer_unbind(m->link.peer, m);
+        m->save.old_window = m->bind.window;
+        m->save.old_sequence = m->record.sequence;
+        m->bind.window = NULL;
         m->failures = 0;
         m->record.receiver = m->record.stream = SD_ID128_NULL;
         m->record.sequence = 0;
@@ -120,7 +121,7 @@ static void note_failure(Message *m, const char *detail)
         Client *c = m->client;
 
         m->record.attempts++;
-        c->n_attempts++;
+        c->messages.n_attempts++;
         (void) str_replace(&m->record.error, detail);
 }
 
@@ -149,12 +150,12 @@ static void report(Message *m, DeliveryEvent event, uint32_t attempt, const char
 void deliver_settled(Message *m)
 {
         Client *c = m->client;
-        Ledger *l = m->ledger;
+        SendWindow *l = m->bind.window;
 
         crash_point("settled-before-telling");
         if (l) {
-                ledger_settle(l, m->record.sequence);
-                m->ledger = NULL;
+                window_settle(l, m->record.sequence);
+                m->bind.window = NULL;
         }
         const char *words[] = {[DELIVERY_ACKED] = "member-acked",
                         [DELIVERY_REJECTED] = "member-rejected",
@@ -167,11 +168,11 @@ void deliver_settled(Message *m)
                 c->observer.message_event(m, word, m->record.attempts, acked ? "" : m->record.error ?: "",
                                 c->observer.userdata);
         message_changed(m);
-        if (m->submitter)
-                submitter_settled(m); /* of an ack it has heard before */
-        whole_settled(m);
+        if (m->bulk.program)
+                bulk_ended(m); /* of an ack it has heard before */
+        fanout_ended(m);
         if (l)
-                bind_wanted(l->peer); /* its window has moved */
+                bind_for_peer(l->peer); /* its window has moved */
 }
 
 /* Does what a step asks for. True when the durable half has changed. */
@@ -185,7 +186,7 @@ static bool act(Message *m, DeliveryState before, DeliveryEvent event, unsigned 
         if (actions & DELIVERY_ARM_RETRY)
                 arm_retry(m, event, hint_usec);
         if (actions & DELIVERY_ASK_CANCEL) {
-                peer_send_cancel(m->peer, m);
+                peer_send_cancel(m->link.peer, m);
                 arm(m, message_policy(m).ack_timeout_usec);
         }
         if (actions & DELIVERY_SETTLE)
@@ -217,19 +218,19 @@ static void handle(Message *m, DeliveryEvent event, const char *detail, uint64_t
         if (!delivery_step(before, delivery_state_is_ending(before) ? event : count_out(m, event), &step))
                 return;
         m->record.state = step.next;
-        if (m->peer && event != DELIVERY_WRITE && event != DELIVERY_ANSWER_WORKING)
-                peer_answered(m->peer, m);
-        trace_step(m, before, event, attempt, detail);
+        if (m->link.peer && event != DELIVERY_WRITE && event != DELIVERY_ANSWER_WORKING)
+                peer_answered(m->link.peer, m);
+        attempts_note(m, before, event, attempt, detail);
         bool save = act(m, before, event, step.actions, detail, hint_usec);
         report(m, event, attempt, detail);
-        if (m->submitter && m->record.state == DELIVERY_ACKED && m->ledger)
-                submitter_settled(m);
+        if (m->bulk.program && m->record.state == DELIVERY_ACKED && m->bind.window)
+                bulk_ended(m);
         if (save || m->attempts)
                 message_save(m);
         if (event != DELIVERY_BIND)
-                message_spare_payload(m);
+                message_drop_large_payload(m);
         if (m->record.state == DELIVERY_BOUND && event != DELIVERY_DISCONNECT)
-                peer_ready(m->peer, m);
+                peer_ready(m->link.peer, m);
         /* The next one of that key. */
         if (next && delivery_state_is_final(m->record.state))
                 bind_queue(next);
@@ -263,19 +264,19 @@ static void keep_reply(Message *m, const AnswerFrame *a)
 /* Then nobody needs to be asked. */
 static bool never_started(const Message *m)
 {
-        return m->sends == 0 && !m->record.duplicate;
+        return m->link.sends == 0 && !m->record.duplicate;
 }
 
 /* Nothing was written yet, or nobody is left who could answer: for anybody means for another one. */
 static bool may_move(const Message *m)
 {
-        if (m->binding || !m->queue)
+        if (m->bind.pending || !m->queue)
                 return false;
         if (m->queue->selector.mode == SELECTOR_KEY)
-                return peer_is_gone(m->peer) || (m->peer->info.draining && never_started(m));
+                return peer_is_gone(m->link.peer) || (m->link.peer->info.draining && never_started(m));
         if (m->queue->selector.mode != SELECTOR_ANY)
                 return false;
-        return never_started(m) || peer_is_gone(m->peer);
+        return never_started(m) || peer_is_gone(m->link.peer);
 }
 
 void deliver_answer(Peer *p, const AnswerFrame *a)
@@ -309,14 +310,14 @@ void deliver_answer(Peer *p, const AnswerFrame *a)
         if (a->outcome == OUTCOME_REJECTED)
                 (void) str_replace(&m->record.error, text);
         /* "Not started" about the only send there was: the next one is the first. */
-        if (a->outcome == OUTCOME_BUSY && m->sends == 1 && m->record.state == DELIVERY_SENT)
-                m->sends = 0;
+        if (a->outcome == OUTCOME_BUSY && m->link.sends == 1 && m->record.state == DELIVERY_SENT)
+                m->link.sends = 0;
         if (a->outcome == OUTCOME_WORKING && !str_empty(text))
                 (void) str_replace(&m->progress, text);
         crash_point("answer-before-settling");
         handle(m, events[a->outcome], text, a->delay_ms * USEC_PER_MSEC);
 
-        if (a->outcome == OUTCOME_BUSY && m->peer && may_move(m) && bind_choose(m->queue) != p) {
+        if (a->outcome == OUTCOME_BUSY && m->link.peer && may_move(m) && bind_choose(m->queue) != p) {
                 Queue *q = m->queue;
                 deliver_event(m, DELIVERY_UNBIND, "busy there");
                 bind_queue(q);
@@ -329,15 +330,15 @@ int deliver_cancel(Message *m)
 
         if (delivery_state_is_final(m->record.state))
                 return -EALREADY;
-        if (m->whole) {
-                whole_end(m, DELIVERY_CANCEL, text);
+        if (m->fanout) {
+                fanout_end(m, DELIVERY_CANCEL, text);
                 return 0;
         }
         if (m->record.state == DELIVERY_CANCELLING)
                 message_save(m);
         deliver_event(m, never_started(m) ? DELIVERY_CANCEL_UNSENT : DELIVERY_CANCEL, text);
         /* Nobody can be asked about bare text. */
-        if (m->record.state == DELIVERY_CANCELLING && !m->ledger)
+        if (m->record.state == DELIVERY_CANCELLING && !m->bind.window)
                 deliver_event(m, DELIVERY_GONE, text);
         return 0;
 }
@@ -348,12 +349,12 @@ void deliver_give_up(Message *m, const char *why)
                 return;
         (void) str_replace(&m->record.error, why);
         m->record.wake_usec = 0;
-        if (m->whole) {
-                whole_end(m, DELIVERY_GIVE_UP, why);
+        if (m->fanout) {
+                fanout_end(m, DELIVERY_GIVE_UP, why);
                 return;
         }
         deliver_event(m, never_started(m) ? DELIVERY_GIVE_UP_UNSENT : DELIVERY_GIVE_UP, why);
-        if (m->record.state == DELIVERY_GIVING_UP && !m->ledger)
+        if (m->record.state == DELIVERY_GIVING_UP && !m->bind.window)
                 deliver_event(m, DELIVERY_GONE, why);
 }
 
@@ -361,8 +362,8 @@ void deliver_start(Message *m)
 {
         if (m->record.state != DELIVERY_DELAYED)
                 return;
-        if (m->whole) {
-                whole_start(m);
+        if (m->fanout) {
+                fanout_start(m);
                 return;
         }
         m->record.wake_usec = message_is_member(m) ? 0 : m->record.policy.deadline_usec;
@@ -379,12 +380,12 @@ int deliver_revive(Message *m)
 
         if (m->record.state != DELIVERY_DEAD && m->record.state != DELIVERY_REJECTED)
                 return -EALREADY;
-        if (m->saving || m->unsaved) /* what is being written is the end of the binding before */
+        if (m->save.running || m->save.refused) /* what is being written is the end of the binding before */
                 return -EBUSY;
         if (m->purging)
                 return -ENOENT;
-        if (m->whole)
-                return whole_revive(m);
+        if (m->fanout)
+                return fanout_revive(m);
         r = message_enter_queue(m);
         if (r < 0)
                 return r;
@@ -394,9 +395,9 @@ int deliver_revive(Message *m)
         m->record.wake_usec = m->record.settled_usec = 0;
         m->record.receiver = m->record.stream = SD_ID128_NULL;
         m->record.sequence = 0;
-        m->failures = m->sends = 0;
-        c->n_open += !message_is_member(m);
-        c->n_dead -= !message_is_member(m);
+        m->failures = m->link.sends = 0;
+        c->messages.n_open += !message_is_member(m);
+        c->messages.n_dead -= !message_is_member(m);
         deliver_event(m, DELIVERY_REVIVE, "tried again");
         message_save(m);
         queue_give_back(m->queue, m);
@@ -414,7 +415,7 @@ static void on_due(Message *m)
                 return;
         }
         if (m->record.state == DELIVERY_BOUND) { /* its payload could not be read */
-                peer_ready(m->peer, m);
+                peer_ready(m->link.peer, m);
                 return;
         }
         text = str_format("no ack within %s", format_duration(duration, message_policy(m).ack_timeout_usec));
@@ -436,28 +437,28 @@ void deliver_on_due(void *userdata)
         Client *c = userdata;
         HeapItem *first;
 
-        if (!c->due_held && timer_late(&c->due_timer) > HELD_UP_USEC) {
-                c->due_held = true;
-                (void) timer_arm_in(&c->due_timer, READ_FIRST_USEC);
+        if (!c->due.held && timer_late(&c->due.timer) > HELD_UP_USEC) {
+                c->due.held = true;
+                (void) timer_arm_in(&c->due.timer, READ_FIRST_USEC);
                 return;
         }
-        c->due_held = false;
-        while ((first = heap_first(&c->due)) && first->due <= now_usec(CLOCK_BOOTTIME)) {
+        c->due.held = false;
+        while ((first = heap_first(&c->due.heap)) && first->due <= now_usec(CLOCK_BOOTTIME)) {
                 Message *m = CONTAINER_OF(first, Message, due);
-                Peer *p = m->peer;
+                Peer *p = m->link.peer;
 
-                heap_remove(&c->due, first);
+                heap_remove(&c->due.heap, first);
                 on_due(m);
                 if (p)
                         peer_pump(p);
         }
-        c->due_armed = first ? first->due : USEC_INFINITY;
-        (void) timer_arm_at(&c->due_timer, c->due_armed);
+        c->due.armed = first ? first->due : USEC_INFINITY;
+        (void) timer_arm_at(&c->due.timer, c->due.armed);
 }
 
 void deliver_credit(Peer *p)
 {
-        bind_wanted(p);
+        bind_for_peer(p);
         peer_pump(p);
 }
 
@@ -466,8 +467,9 @@ void deliver_loaded(Peer *p)
 {
         Message *m, *next;
 
-        DL_FOREACH_SAFE(p->bound, m, next) {
-                if (delivery_state_is_ending(m->record.state) && !m->ledger)
+        DL_FOREACH_SAFE2(p->bound, m, next, link.next)
+        {
+                if (delivery_state_is_ending(m->record.state) && !m->bind.window)
                         deliver_event(m, DELIVERY_GONE, "nobody can be asked about bare text");
         }
 }
@@ -476,7 +478,8 @@ void deliver_connected(Peer *p)
 {
         Message *m;
 
-        DL_FOREACH(p->bound, m) {
+        DL_FOREACH2(p->bound, m, link.next)
+        {
                 if (delivery_state_is_ending(m->record.state)) {
                         peer_send_cancel(p, m);
                         arm(m, message_policy(m).ack_timeout_usec);
@@ -489,7 +492,8 @@ void deliver_move_on(Peer *p)
 {
         Message *m, *next;
 
-        DL_FOREACH_SAFE(p->bound, m, next) {
+        DL_FOREACH_SAFE2(p->bound, m, next, link.next)
+        {
                 Queue *q = m->queue;
 
                 if (delivery_state_is_ending(m->record.state) && peer_is_gone(p))
@@ -506,18 +510,20 @@ void deliver_disconnected(Peer *p)
 {
         Message *m, *next;
 
-        DL_FOREACH_SAFE(p->bound, m, next) {
-                m->in_flight = false;
+        DL_FOREACH_SAFE2(p->bound, m, next, link.next)
+        {
+                m->link.in_flight = false;
                 if (m->record.state == DELIVERY_SENT)
                         deliver_event(m, DELIVERY_DISCONNECT, "the connection ended");
         }
         /* In order of binding again, before what was never written. */
-        DL_FOREACH_SAFE2(p->ready, m, next, ready_next)
+        DL_FOREACH_SAFE2(p->ready, m, next, link.ready_next)
         {
-                m->ready = false;
-                DL_DELETE2(p->ready, m, ready_prev, ready_next);
+                m->link.ready = false;
+                DL_DELETE2(p->ready, m, link.ready_prev, link.ready_next);
         }
-        DL_FOREACH(p->bound, m) {
+        DL_FOREACH2(p->bound, m, link.next)
+        {
                 if (m->record.state == DELIVERY_BOUND)
                         peer_ready(p, m);
         }

@@ -13,26 +13,26 @@
 #include "client/engine/queue.h"
 #include "client/engine/save.h"
 
-typedef struct WholePage Page;
+typedef struct MembersPage Page;
 
 #define COPIED_MAX                                                                                          \
         4096u /* bytes of payload that each member gets in memory; more is read from disk by turns */
 
-int whole_new(Message *m)
+int fanout_new(Message *m)
 {
-        Whole *w = calloc(1, sizeof *w);
+        Fanout *w = calloc(1, sizeof *w);
 
         if (!w)
                 return -ENOMEM;
         w->message = m;
         if (m->queue)
                 w->need = m->queue->selector.quorum;
-        m->whole = w;
+        m->fanout = w;
         return 0;
 }
 
 /* An open whole is in memory: the ends of its members are counted there. */
-static void hold(Whole *w, bool on)
+static void hold(Fanout *w, bool on)
 {
         Message *m = w->message;
         Client *c = m->client;
@@ -43,24 +43,24 @@ static void hold(Whole *w, bool on)
         if (on)
                 message_pin(m);
         if (on && m->queue->selector.follow)
-                DL_APPEND(c->following, w);
+                DL_APPEND(c->fanouts.following, w);
         if (on)
                 return;
         if (w->prev) {
-                DL_DELETE(c->following, w);
+                DL_DELETE(c->fanouts.following, w);
                 w->prev = NULL;
         }
         message_unpin(m);
 }
 
-void whole_free(Whole *w)
+void fanout_free(Fanout *w)
 {
         if (w && w->prev)
-                DL_DELETE(w->message->client->following, w);
+                DL_DELETE(w->message->client->fanouts.following, w);
         free(w);
 }
 
-static void show_count(Whole *w)
+static void show_count(Fanout *w)
 {
         OutboxRecord *record = &w->message->record;
 
@@ -68,12 +68,12 @@ static void show_count(Whole *w)
                         w->n_members);
 }
 
-static bool is_all(const Whole *w)
+static bool is_all(const Fanout *w)
 {
         return selector_text_mode(w->message->record.queue) == SELECTOR_ALL;
 }
 
-static unsigned needed(const Whole *w)
+static unsigned needed(const Fanout *w)
 {
         return is_all(w) ? w->n_members : w->need;
 }
@@ -85,7 +85,7 @@ typedef struct MemberWalk {
         void (*end)(Message *m, size_t n);
 } MemberWalk;
 
-struct WholePage {
+struct MembersPage {
         OutboxFindOp find;
         Message *message; /* pinned */
         const MemberWalk *walk;
@@ -101,11 +101,11 @@ static void on_members(DbOp *op, int r)
         if (r < 0) {
                 log_error_errno(r, "Cannot read the members of a message from the outbox, trying again");
                 outbox_records_free(p->find.records, p->find.n_records);
-                DL_APPEND(c->members_unread, p);
+                DL_APPEND(c->fanouts.unread, p);
                 saves_again_soon(c);
                 return;
         }
-        m->whole->reading = false;
+        m->fanout->reading = false;
         crash_point("members-before-change");
         if (p->walk->begin)
                 p->walk->begin(m);
@@ -142,28 +142,28 @@ static void for_each_member(Message *m, const MemberWalk *walk)
                 return;
         p->message = m;
         p->walk = walk;
-        m->whole->reading = true;
+        m->fanout->reading = true;
         message_pin(m);
         read_members(p);
 }
 
-void wholes_read_again(Client *c)
+void fanouts_read_again(Client *c)
 {
         Page *p, *next;
 
-        DL_FOREACH_SAFE(c->members_unread, p, next) {
-                DL_DELETE(c->members_unread, p);
+        DL_FOREACH_SAFE(c->fanouts.unread, p, next) {
+                DL_DELETE(c->fanouts.unread, p);
                 read_members(p);
         }
 }
 
-void wholes_clear(Client *c)
+void fanouts_clear(Client *c)
 {
         Page *p, *next;
 
-        DL_FOREACH_SAFE(c->members_unread, p, next)
+        DL_FOREACH_SAFE(c->fanouts.unread, p, next)
                 free(p);
-        c->members_unread = NULL;
+        c->fanouts.unread = NULL;
 }
 
 /* Acceptance. */
@@ -186,7 +186,7 @@ static int make_member(const Message *m, const ReceiverInfo *info, size_t number
         return ret->queue && str_replace(&ret->target, m->record.target) >= 0 ? 0 : -ENOMEM;
 }
 
-int whole_choose(Message *m, OutboxRecord **ret, size_t *ret_n, Error *error)
+int fanout_choose(Message *m, OutboxRecord **ret, size_t *ret_n, Error *error)
 {
         const Selector *selector = &m->queue->selector;
         Client *c = m->client;
@@ -194,7 +194,7 @@ int whole_choose(Message *m, OutboxRecord **ret, size_t *ret_n, Error *error)
         size_t n = 0;
         int r = 0;
 
-        for (const Peer *p = c->peer_names; p && r >= 0; p = p->hh_name.next) {
+        for (const Peer *p = c->peers.by_name; p && r >= 0; p = p->hh_name.next) {
                 if (!selector_matches(selector, &p->info))
                         continue;
                 OutboxRecord *longer =
@@ -243,12 +243,12 @@ static void add_member(Message *m, OutboxRecord *record)
         bind_queue(member->queue);
 }
 
-void whole_begin(Message *m, OutboxRecord *records, size_t n)
+void fanout_begin(Message *m, OutboxRecord *records, size_t n)
 {
-        m->whole->n_members = (unsigned) n;
-        show_count(m->whole);
+        m->fanout->n_members = (unsigned) n;
+        show_count(m->fanout);
         if (m->record.state == DELIVERY_GATHERING)
-                hold(m->whole, true);
+                hold(m->fanout, true);
         for (size_t i = 0; i < n; i++)
                 add_member(m, records + i);
         message_drop_payload(m);
@@ -259,7 +259,7 @@ void whole_begin(Message *m, OutboxRecord *records, size_t n)
 /* Never on the wire: not needed any more. What was sent finishes. */
 static void drop_member(Message *member)
 {
-        if (!delivery_state_is_final(member->record.state) && member->sends == 0 &&
+        if (!delivery_state_is_final(member->record.state) && member->link.sends == 0 &&
                         !member->record.duplicate) {
                 (void) str_replace(&member->record.error, "not needed any more");
                 deliver_event(member, DELIVERY_CANCEL_UNSENT, "not needed any more");
@@ -268,7 +268,7 @@ static void drop_member(Message *member)
 
 static const MemberWalk dropping = {.each = drop_member};
 
-static void check(Whole *w)
+static void check(Fanout *w)
 {
         Message *m = w->message;
         bool over = w->n_acked + w->n_failed >= w->n_members;
@@ -290,10 +290,10 @@ static void check(Whole *w)
                 for_each_member(m, &dropping);
 }
 
-void whole_settled(Message *m)
+void fanout_ended(Message *m)
 {
         Message *whole = message_is_member(m) ? message_find(m->client, m->record.id) : m;
-        Whole *w = whole ? whole->whole : NULL;
+        Fanout *w = whole ? whole->fanout : NULL;
 
         if (!w)
                 return;
@@ -313,9 +313,9 @@ void whole_settled(Message *m)
         check(w);
 }
 
-void whole_load(Message *m, unsigned n_acked, unsigned n_failed, unsigned n_members)
+void fanout_load(Message *m, unsigned n_acked, unsigned n_failed, unsigned n_members)
 {
-        Whole *w = m->whole;
+        Fanout *w = m->fanout;
 
         w->n_acked = n_acked;
         w->n_failed = n_failed;
@@ -339,10 +339,10 @@ static void started(Message *m, size_t n)
 {
         if (m->record.state != DELIVERY_DELAYED)
                 return;
-        m->whole->n_members = (unsigned) n;
-        show_count(m->whole);
+        m->fanout->n_members = (unsigned) n;
+        show_count(m->fanout);
         m->record.wake_usec = m->record.policy.deadline_usec;
-        hold(m->whole, true);
+        hold(m->fanout, true);
         deliver_event(m, DELIVERY_GATHER, NULL);
         message_save(m);
 }
@@ -350,9 +350,9 @@ static void started(Message *m, size_t n)
 static const MemberWalk starting = {.each = start_member, .end = started};
 
 /* The members first: a crash between leaves the whole delayed, and this comes again. */
-void whole_start(Message *m)
+void fanout_start(Message *m)
 {
-        if (!m->whole->reading)
+        if (!m->fanout->reading)
                 for_each_member(m, &starting);
 }
 
@@ -368,7 +368,7 @@ static void give_up_member(Message *member)
 
 static const MemberWalk cancelling = {.each = cancel_member}, giving_up = {.each = give_up_member};
 
-void whole_end(Message *m, DeliveryEvent event, const char *why)
+void fanout_end(Message *m, DeliveryEvent event, const char *why)
 {
         bool cancel = event == DELIVERY_CANCEL, delayed = m->record.state == DELIVERY_DELAYED;
 
@@ -378,35 +378,35 @@ void whole_end(Message *m, DeliveryEvent event, const char *why)
 }
 
 /* A crash may have come between the wish and what it meant for the members. */
-void wholes_recount(Client *c)
+void fanouts_recount(Client *c)
 {
         IndexCursor cursor = {};
         IndexItem *i;
 
-        while ((i = index_each(&c->messages, &cursor))) {
+        while ((i = index_each(&c->messages.index, &cursor))) {
                 Message *m = CONTAINER_OF(i, Message, by_key);
-                if (!m->whole || !m->whole->held)
+                if (!m->fanout || !m->fanout->held)
                         continue;
                 if (m->record.state == DELIVERY_CANCELLING)
                         for_each_member(m, &cancelling);
                 else if (m->record.state == DELIVERY_GIVING_UP)
                         for_each_member(m, &giving_up);
-                check(m->whole);
+                check(m->fanout);
         }
 }
 
 /* Ends that come while the members are read are counted, and then once more by the walk. */
 static void begin_count(Message *m)
 {
-        m->whole->n_acked = m->whole->n_failed = 0;
+        m->fanout->n_acked = m->fanout->n_failed = 0;
 }
 
 /* What has no end yet, or none that is on disk, is counted when it has. */
 static void count_member(Message *member)
 {
-        Whole *w = message_find(member->client, member->record.id)->whole;
+        Fanout *w = message_find(member->client, member->record.id)->fanout;
 
-        if (!delivery_state_is_final(member->record.state) || member->saving || member->unsaved)
+        if (!delivery_state_is_final(member->record.state) || member->save.running || member->save.refused)
                 return;
         if (member->record.state == DELIVERY_ACKED)
                 w->n_acked++;
@@ -418,23 +418,23 @@ static void revived(Message *m, size_t n)
 {
         if (m->record.state != DELIVERY_DEAD || message_enter_queue(m) < 0)
                 return;
-        m->whole->need = m->queue->selector.quorum;
-        m->whole->n_members = (unsigned) n;
+        m->fanout->need = m->queue->selector.quorum;
+        m->fanout->n_members = (unsigned) n;
         m->record.wake_usec = m->record.settled_usec = 0;
-        m->client->n_open++;
-        m->client->n_dead--;
-        hold(m->whole, true);
-        show_count(m->whole);
+        m->client->messages.n_open++;
+        m->client->messages.n_dead--;
+        hold(m->fanout, true);
+        show_count(m->fanout);
         deliver_event(m, DELIVERY_GATHER, NULL);
         message_save(m);
-        check(m->whole);
+        check(m->fanout);
 }
 
 static const MemberWalk reviving = {begin_count, count_member, revived};
 
-int whole_revive(Message *m)
+int fanout_revive(Message *m)
 {
-        if (m->whole->reading)
+        if (m->fanout->reading)
                 return -EBUSY;
         for_each_member(m, &reviving);
         return 0;
@@ -453,8 +453,8 @@ static void on_joined(DbOp *op, int r)
         Message *m = j->message;
 
         if (r >= 0) {
-                m->whole->n_members++;
-                show_count(m->whole);
+                m->fanout->n_members++;
+                show_count(m->fanout);
                 message_changed(m);
                 add_member(m, &j->join.member);
         } else if (r != -EEXIST)
@@ -464,11 +464,11 @@ static void on_joined(DbOp *op, int r)
         message_unpin(m);
 }
 
-void wholes_joined(Client *c, Peer *p)
+void fanouts_joined(Client *c, Peer *p)
 {
-        Whole *w;
+        Fanout *w;
 
-        DL_FOREACH(c->following, w) {
+        DL_FOREACH(c->fanouts.following, w) {
                 Message *m = w->message;
                 Join *j;
 

@@ -19,7 +19,7 @@ static Queue *find(Client *c, const char *text)
 {
         Queue *q;
 
-        HASH_FIND(hh, c->queues, text, strlen(text), q);
+        HASH_FIND(hh, c->queues.by_text, text, strlen(text), q);
         return q;
 }
 
@@ -39,10 +39,10 @@ static void queue_free(Queue *q)
         if (p)
                 p->queue = NULL;
         if (q->selector.mode == SELECTOR_ANY)
-                DL_DELETE(c->any_queues, q);
+                DL_DELETE(c->queues.any, q);
         if (q->stuck)
-                DL_DELETE(c->stuck, q);
-        HASH_DELETE(hh, c->queues, q);
+                DL_DELETE(c->queues.stuck, q);
+        HASH_DELETE(hh, c->queues.by_text, q);
         selector_clear(&q->selector);
         free(q->text);
         free(q);
@@ -52,7 +52,7 @@ static void drop_unused(Client *c)
 {
         Queue *q, *next;
 
-        HASH_ITER(hh, c->queues, q, next)
+        HASH_ITER(hh, c->queues.by_text, q, next)
                 if (q->n_messages == 0 && q->n_stored == 0 && !q->reading)
                         queue_free(q);
 }
@@ -67,9 +67,9 @@ int queue_get(Client *c, const char *text, Queue **ret)
                 *ret = q;
                 return 0;
         }
-        if (HASH_COUNT(c->queues) >= c->queues_swept) {
+        if (HASH_COUNT(c->queues.by_text) >= c->queues.n_swept) {
                 drop_unused(c);
-                c->queues_swept = MAX(2 * HASH_COUNT(c->queues), UNUSED_MAX);
+                c->queues.n_swept = MAX(2 * HASH_COUNT(c->queues.by_text), UNUSED_MAX);
         }
         q = calloc(1, sizeof *q);
         if (!q)
@@ -84,9 +84,9 @@ int queue_get(Client *c, const char *text, Queue **ret)
                 free(q);
                 return r;
         }
-        HASH_ADD_KEYPTR(hh, c->queues, q->text, strlen(q->text), q);
+        HASH_ADD_KEYPTR(hh, c->queues.by_text, q->text, strlen(q->text), q);
         if (q->selector.mode == SELECTOR_ANY)
-                DL_APPEND(c->any_queues, q);
+                DL_APPEND(c->queues.any, q);
         else if (q->selector.mode == SELECTOR_TO && (p = peer_find(c, q->selector.receiver)))
                 p->queue = q;
         *ret = q;
@@ -108,37 +108,38 @@ static bool is_before(Position a, Position b)
 static void link_waiting(Queue *q, Message *m)
 {
         Position own = position_of(&m->record);
-        Message *last = q->waiting ? q->waiting->prev : NULL;
+        Message *last = q->queued ? q->queued->queued.prev : NULL;
 
         while (last && is_before(own, position_of(&last->record)))
-                last = last == q->waiting ? NULL : last->prev;
-        m->waiting = true;
+                last = last == q->queued ? NULL : last->queued.prev;
+        m->queued.on = true;
         if (last)
-                DL_APPEND_ELEM(q->waiting, last, m);
+                DL_APPEND_ELEM2(q->queued, last, m, queued.prev, queued.next);
         else
-                DL_PREPEND(q->waiting, m);
-        q->n_waiting++;
-        q->client->n_waiting++;
+                DL_PREPEND2(q->queued, m, queued.prev, queued.next);
+        q->n_queued++;
+        q->client->queues.n_unassigned++;
 }
 
 static void unlink_waiting(Queue *q, Message *m)
 {
-        m->waiting = false;
-        DL_DELETE(q->waiting, m);
-        q->n_waiting--;
-        q->client->n_waiting--;
+        m->queued.on = false;
+        DL_DELETE2(q->queued, m, queued.prev, queued.next);
+        q->n_queued--;
+        q->client->queues.n_unassigned--;
 }
 
 /* The end of a front that has become too long is left to the disk again. */
 static void shorten(Queue *q)
 {
-        Message *last = q->waiting->prev;
+        Message *last = q->queued->queued.prev;
 
-        if (q->n_waiting <= FRONT_MAX || q->reading || last->saving || last->unsaved || last->memory)
+        if (q->n_queued <= FRONT_MAX || q->reading || last->save.running || last->save.refused ||
+                        last->transient)
                 return;
         unlink_waiting(q, last);
         q->n_stored++;
-        q->read_to = position_of(&q->waiting->prev->record);
+        q->read_to = position_of(&q->queued->queued.prev->record);
         message_drop_payload(last);
         message_release(last);
 }
@@ -147,32 +148,32 @@ void queue_add(Queue *q, Message *m)
 {
         Position own = position_of(&m->record);
 
-        if (q->n_stored == 0 && q->waiting)
-                q->read_to = position_of(&q->waiting->prev->record);
-        if (!m->memory && is_before(q->read_to, own) && (q->n_stored > 0 || q->n_waiting >= FRONT_MAX)) {
+        if (q->n_stored == 0 && q->queued)
+                q->read_to = position_of(&q->queued->queued.prev->record);
+        if (!m->transient && is_before(q->read_to, own) && (q->n_stored > 0 || q->n_queued >= FRONT_MAX)) {
                 message_drop_payload(m);
                 q->n_stored++;
                 return;
         }
         link_waiting(q, m);
         /* Of many queues, as each key has one. */
-        if (q->client->n_waiting > FRONTS_MAX && !m->memory)
+        if (q->client->queues.n_unassigned > FRONTS_MAX && !m->transient)
                 message_drop_payload(m);
         if (q->n_stored == 0)
-                q->read_to = position_of(&q->waiting->prev->record);
+                q->read_to = position_of(&q->queued->queued.prev->record);
         shorten(q);
 }
 
 void queue_give_back(Queue *q, Message *m)
 {
-        if (q->n_stored == 0 && !q->waiting)
+        if (q->n_stored == 0 && !q->queued)
                 q->read_to = position_of(&m->record);
         link_waiting(q, m);
 }
 
 void queue_take(Queue *q, Message *m)
 {
-        if (!m->waiting) {
+        if (!m->queued.on) {
                 q->n_stored--;
                 return;
         }
@@ -192,7 +193,7 @@ static void take_row(Queue *q, OutboxRecord *record)
         if (!m) {
                 if (message_new(q->client, record, &m) < 0)
                         return; /* stays counted: read again at the next start */
-        } else if (m->waiting || m->peer || m->record.state != DELIVERY_QUEUED)
+        } else if (m->queued.on || m->link.peer || m->record.state != DELIVERY_QUEUED)
                 return;
         q->n_stored--;
         link_waiting(q, m);
@@ -223,7 +224,7 @@ static void on_page(DbOp *op, int r)
 
 void queue_read_on(Queue *q)
 {
-        if (q->reading || q->client->stopping || q->n_stored == 0 || q->n_waiting >= PAGE / 2)
+        if (q->reading || q->client->stopping || q->n_stored == 0 || q->n_queued >= PAGE / 2)
                 return;
         Page *p = calloc(1, sizeof *p);
         if (!p)
@@ -242,7 +243,7 @@ void queues_read_again(Client *c)
 {
         Queue *q, *next;
 
-        HASH_ITER(hh, c->queues, q, next) {
+        HASH_ITER(hh, c->queues.by_text, q, next) {
                 if (q->unread)
                         bind_queue(q);
         }
@@ -252,6 +253,6 @@ void queues_clear(Client *c)
 {
         Queue *q, *next;
 
-        HASH_ITER(hh, c->queues, q, next)
+        HASH_ITER(hh, c->queues.by_text, q, next)
                 queue_free(q);
 }

@@ -5,30 +5,7 @@
  * of acceptance. The front of a queue is in memory, the rest on disk only; it is read in pages as the front
  * moves on. */
 
-#include "client/client.h"
-
-typedef struct Position {
-        unsigned priority;
-        uint64_t number;
-} Position;
-
-struct Queue {
-        Client *client;
-        char *text;
-        Selector selector;
-        Message *waiting; /* in memory, oldest first */
-        size_t n_waiting;
-        uint64_t n_stored; /* queued on disk behind those */
-        Position read_to;  /* everything up to here is in memory, what is stored lies behind */
-        bool reading;
-        bool unread;        /* the last try to read on failed */
-        size_t n_bound;     /* messages bound to a receiver */
-        Peer *owner;        /* of mode key: who gets them while there are any */
-        bool stuck;         /* of mode key: in the list of those that nobody was found for */
-        size_t n_messages;  /* in memory that belong to it, wherever they are */
-        Queue *prev, *next; /* of mode any, or stuck */
-        UT_hash_handle hh;
-};
+#include "client/state/types.h"
 
 /* Finds it or makes it. Those that nobody uses go when there are many and another one is made. */
 int queue_get(Client *c, const char *text, Queue **ret);

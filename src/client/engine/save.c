@@ -19,7 +19,7 @@
 typedef struct Save {
         OutboxSaveOp save;
         Message *message;
-        Ledger *old_ledger; /* a binding that this save gives up */
+        SendWindow *old_ledger; /* a binding that this save gives up */
         uint64_t old_sequence;
         bool binding;
 } Save;
@@ -33,12 +33,12 @@ static void on_trimmed(DbOp *op, int r)
 
 static void trim(Client *c)
 {
-        if (++c->untrimmed < TRIM_EVERY || c->stopping)
+        if (++c->save.n_untrimmed < TRIM_EVERY || c->stopping)
                 return;
         OutboxTrimOp *o = calloc(1, sizeof *o);
         if (!o)
                 return;
-        c->untrimmed = 0;
+        c->save.n_untrimmed = 0;
         outbox_trim_op_init(o);
         o->keep = c->config.history;
         o->keys_since_usec = now_usec(CLOCK_REALTIME) - KEYS_KEPT_USEC;
@@ -48,17 +48,17 @@ static void trim(Client *c)
 
 void saves_again_soon(Client *c)
 {
-        if (!timer_is_armed(&c->unsaved_timer))
-                (void) timer_arm_in(&c->unsaved_timer, RETRY_USEC);
+        if (!timer_is_armed(&c->save.timer))
+                (void) timer_arm_in(&c->save.timer, RETRY_USEC);
 }
 
 static void defer(Message *m)
 {
         Client *c = m->client;
 
-        if (!m->unsaved) {
-                m->unsaved = true;
-                DL_APPEND2(c->unsaved, m, unsaved_prev, unsaved_next);
+        if (!m->save.refused) {
+                m->save.refused = true;
+                DL_APPEND2(c->save.refused, m, save.prev, save.next);
         }
         saves_again_soon(c);
 }
@@ -69,18 +69,18 @@ static void take_effect(const Save *s)
         Client *c = m->client;
 
         if (s->old_ledger) {
-                ledger_settle(s->old_ledger, s->old_sequence);
-                if (m->old_ledger == s->old_ledger && m->old_sequence == s->old_sequence)
-                        m->old_ledger = NULL;
+                window_settle(s->old_ledger, s->old_sequence);
+                if (m->save.old_window == s->old_ledger && m->save.old_sequence == s->old_sequence)
+                        m->save.old_window = NULL;
         }
-        if (s->binding && m->binding) {
-                m->binding = false;
+        if (s->binding && m->bind.pending) {
+                m->bind.pending = false;
                 deliver_event(m, DELIVERY_BIND, NULL);
-                peer_pump(m->peer);
+                peer_pump(m->link.peer);
         }
         if (delivery_state_is_final(s->save.record.state)) {
                 deliver_settled(m);
-                if (!m->memory)
+                if (!m->transient)
                         trim(c);
         }
         c->observer.message_saved(m, c->observer.userdata);
@@ -91,16 +91,16 @@ static void on_saved(DbOp *op, int r)
         Save *s = CONTAINER_OF(CONTAINER_OF(op, OutboxSaveOp, op), Save, save);
         Message *m = s->message;
 
-        m->saving = false;
+        m->save.running = false;
         message_pin(m);
         if (r < 0) {
                 log_error_errno(r, "Cannot write to the outbox, trying again");
-                trace_give_back(m, s->save.attempts);
+                attempts_give_back(m, s->save.attempts);
                 s->save.attempts = NULL;
                 defer(m);
         } else {
                 take_effect(s);
-                if (m->save_again)
+                if (m->save.again)
                         message_save(m);
         }
         outbox_attempts_free(s->save.attempts);
@@ -109,29 +109,29 @@ static void on_saved(DbOp *op, int r)
         message_unpin(m);
 }
 
-bool message_must_be_buried(const Message *m)
+bool message_must_be_persisted(const Message *m)
 {
-        return m->memory && (m->record.state == DELIVERY_DEAD || m->record.state == DELIVERY_REJECTED);
+        return m->transient && (m->record.state == DELIVERY_DEAD || m->record.state == DELIVERY_REJECTED);
 }
 
-typedef struct Burial {
+typedef struct DeadLetter {
         OutboxInsertOp insert;
         Message *message;
-} Burial;
+} DeadLetter;
 
-static void on_buried(DbOp *op, int r)
+static void on_persisted(DbOp *op, int r)
 {
-        Burial *b = CONTAINER_OF(CONTAINER_OF(op, OutboxInsertOp, op), Burial, insert);
+        DeadLetter *b = CONTAINER_OF(CONTAINER_OF(op, OutboxInsertOp, op), DeadLetter, insert);
         Message *m = b->message;
 
-        m->saving = false;
+        m->save.running = false;
         message_pin(m);
         if (r < 0) {
                 log_error_errno(r, "Cannot put a dead letter into the outbox, trying again");
                 defer(m);
         } else {
                 const Save done = {.message = m, .save.record.state = m->record.state};
-                memory_left(m);
+                transient_leave(m);
                 message_drop_payload(m);
                 take_effect(&done);
         }
@@ -139,9 +139,9 @@ static void on_buried(DbOp *op, int r)
         message_unpin(m);
 }
 
-static void bury(Message *m)
+static void persist_dead_letter(Message *m)
 {
-        Burial *b = calloc(1, sizeof *b);
+        DeadLetter *b = calloc(1, sizeof *b);
 
         if (!b) {
                 defer(m);
@@ -151,9 +151,9 @@ static void bury(Message *m)
         b->message = m;
         b->insert.record = m->record; /* of a message at its end nothing changes meanwhile */
         b->insert.payload = m->payload;
-        b->insert.op.done = on_buried;
-        m->saving = true;
-        m->save_again = false;
+        b->insert.op.done = on_persisted;
+        m->save.running = true;
+        m->save.again = false;
         db_submit(m->client->db, &b->insert.op);
 }
 
@@ -163,12 +163,12 @@ void message_save(Message *m)
 
         if (m->client->stopping)
                 return;
-        if (m->saving || m->unsaved) {
-                m->save_again = true;
+        if (m->save.running || m->save.refused) {
+                m->save.again = true;
                 return;
         }
-        if (message_must_be_buried(m)) {
-                bury(m);
+        if (message_must_be_persisted(m)) {
+                persist_dead_letter(m);
                 return;
         }
         s = slab_zero(&m->client->slab, sizeof *s);
@@ -178,23 +178,23 @@ void message_save(Message *m)
         }
         outbox_save_op_init(&s->save);
         s->message = m;
-        s->old_ledger = m->old_ledger;
-        s->old_sequence = m->old_sequence;
-        s->binding = m->binding;
+        s->old_ledger = m->save.old_window;
+        s->old_sequence = m->save.old_sequence;
+        s->binding = m->bind.pending;
         s->save.record = m->record;
         s->save.record.error = NULL;
         (void) str_replace(&s->save.record.error, m->record.error);
         /* What is not on disk is bound there; a binding is bound as soon as this is written. */
-        if (m->binding || m->record.state == DELIVERY_SENT || m->record.state == DELIVERY_BACKOFF)
+        if (m->bind.pending || m->record.state == DELIVERY_SENT || m->record.state == DELIVERY_BACKOFF)
                 s->save.record.state = DELIVERY_BOUND;
-        s->save.attempts = trace_take(m);
+        s->save.attempts = attempts_take(m);
         s->save.op.done = on_saved;
-        m->saving = true;
-        m->save_again = false;
+        m->save.running = true;
+        m->save.again = false;
         /* Who waits for an ack in bulk has heard of it: losing this only means asking the receiver again. */
-        if (m->memory)
-                memory_submit(m, &s->save.op);
-        else if (m->quiet && m->ledger && s->save.record.state == DELIVERY_ACKED)
+        if (m->transient)
+                transient_submit(m, &s->save.op);
+        else if (m->quiet && m->bind.window && s->save.record.state == DELIVERY_ACKED)
                 db_submit_lazily(m->client->db, &s->save.op);
         else
                 db_submit(m->client->db, &s->save.op);
@@ -203,14 +203,14 @@ void message_save(Message *m)
 void saves_on_timer(void *userdata)
 {
         Client *c = userdata;
-        Message *m, *next, *all = c->unsaved;
+        Message *m, *next, *all = c->save.refused;
 
-        c->unsaved = NULL;
-        DL_FOREACH_SAFE2(all, m, next, unsaved_next)
+        c->save.refused = NULL;
+        DL_FOREACH_SAFE2(all, m, next, save.next)
         {
-                m->unsaved = false;
+                m->save.refused = false;
                 message_save(m);
         }
         queues_read_again(c);
-        wholes_read_again(c);
+        fanouts_read_again(c);
 }

@@ -6,11 +6,11 @@
  * settlement may be announced. A disk that refuses (full, failing) is tried again every second; nothing is
  * forgotten. */
 
-#include "client/client.h"
+#include "client/state/types.h"
 
 void message_save(Message *m);
 /* In memory only, and a dead letter now: its save puts it on disk. */
-bool message_must_be_buried(const Message *m);
+bool message_must_be_persisted(const Message *m);
 /* After a second what failed is tried again: saves, and reads of what waits. */
 void saves_again_soon(Client *c);
 void saves_on_timer(void *userdata); /* Client */

@@ -13,14 +13,14 @@
 
 #define LABEL_WORD_MAX (2 * NAME_MAX_LENGTH + 2)
 
-struct Submitter {
+struct Bulk {
         Client *client;
         Connection *stream;
-        SubmitterOptions options; /* its strings are owned */
-        uint64_t last_number;     /* of the submission that was read last */
-        size_t n_inserting;       /* submissions that are on their way to the disk */
-        size_t n_open;            /* what counts against the credit */
-        Message *messages;        /* whose settlement it wants to hear of */
+        BulkOptions options;  /* its strings are owned */
+        uint64_t last_number; /* of the submission that was read last */
+        size_t n_inserting;   /* submissions that are on their way to the disk */
+        size_t n_open;        /* what counts against the credit */
+        Message *messages;    /* whose settlement it wants to hear of */
 
         uint64_t first_accepted; /* of those in `accepted` */
         Buffer accepted;         /* ids, in order, not told yet */
@@ -28,10 +28,10 @@ struct Submitter {
         bool finished;                /* it will submit no more */
         bool ending;                  /* nothing more is read; closed when all is told */
         char mistake[ERROR_TEXT_MAX]; /* what it did wrong: told last, behind what was accepted before */
-        Submitter *prev, *next;
+        Bulk *prev, *next;
 };
 
-static void options_clear(SubmitterOptions *o)
+static void options_clear(BulkOptions *o)
 {
         Submission *s = &o->submission;
 
@@ -40,38 +40,38 @@ static void options_clear(SubmitterOptions *o)
         free((char *) s->key);
 }
 
-static void forget_messages(Submitter *s)
+static void forget_messages(Bulk *s)
 {
         Message *m, *next;
 
-        DL_FOREACH_SAFE2(s->messages, m, next, submitter_next)
+        DL_FOREACH_SAFE2(s->messages, m, next, bulk.next)
         {
-                m->submitter = NULL;
+                m->bulk.program = NULL;
                 message_release(m);
         }
         s->messages = NULL;
 }
 
 /* What is on its way to the disk still points here. */
-static void release(Submitter *s)
+static void release(Bulk *s)
 {
         if (s->stream || s->n_inserting > 0)
                 return;
-        DL_DELETE(s->client->submitters, s);
-        s->client->n_submitters--;
+        DL_DELETE(s->client->bulk.programs, s);
+        s->client->bulk.n_programs--;
         buffer_clear(&s->accepted);
         options_clear(&s->options);
         free(s);
 }
 
-static void hang_up(Submitter *s)
+static void hang_up(Bulk *s)
 {
         s->stream = connection_free(s->stream);
         forget_messages(s);
         release(s);
 }
 
-static void say(Submitter *s, const Frame *f)
+static void say(Bulk *s, const Frame *f)
 {
         if (!s->stream)
                 return;
@@ -81,7 +81,7 @@ static void say(Submitter *s, const Frame *f)
         connection_flush(s->stream);
 }
 
-static void fail(Submitter *s, const char *text)
+static void fail(Bulk *s, const char *text)
 {
         log_debug("Ending a bulk submission: %s", text);
         (void) snprintf(s->mistake, sizeof s->mistake, "%s", text);
@@ -89,7 +89,7 @@ static void fail(Submitter *s, const char *text)
         connection_pause(s->stream, true);
 }
 
-static void tell_accepted(Submitter *s)
+static void tell_accepted(Bulk *s)
 {
         Frame f = {
                         .type = FRAME_ACCEPTED,
@@ -103,7 +103,7 @@ static void tell_accepted(Submitter *s)
         buffer_consume(&s->accepted, buffer_size(&s->accepted));
 }
 
-static void refuse(Submitter *s, uint64_t number, int r, const char *text)
+static void refuse(Bulk *s, uint64_t number, int r, const char *text)
 {
         const char *reason = submit_error_name(r);
 
@@ -113,7 +113,7 @@ static void refuse(Submitter *s, uint64_t number, int r, const char *text)
                                                {(const uint8_t *) text, strlen(text)}}});
 }
 
-static void accept_one(Submitter *s, uint64_t number, const Message *m)
+static void accept_one(Bulk *s, uint64_t number, const Message *m)
 {
         uint64_t next = s->first_accepted + buffer_size(&s->accepted) / sizeof m->record.id;
 
@@ -125,7 +125,7 @@ static void accept_one(Submitter *s, uint64_t number, const Message *m)
                 s->ending = true;
 }
 
-static void tell_settled(Submitter *s, uint64_t number, const OutboxRecord *record)
+static void tell_settled(Bulk *s, uint64_t number, const OutboxRecord *record)
 {
         static const SettlementEnd ends[] = {
                         [DELIVERY_ACKED] = SETTLEMENT_ACKED,
@@ -145,18 +145,18 @@ static void tell_settled(Submitter *s, uint64_t number, const OutboxRecord *reco
         s->n_open--;
 }
 
-void submitter_settled(Message *m)
+void bulk_ended(Message *m)
 {
-        Submitter *s = m->submitter;
+        Bulk *s = m->bulk.program;
 
-        DL_DELETE2(s->messages, m, submitter_prev, submitter_next);
-        m->submitter = NULL;
-        tell_settled(s, m->submission_number, &m->record);
+        DL_DELETE2(s->messages, m, bulk.prev, bulk.next);
+        m->bulk.program = NULL;
+        tell_settled(s, m->bulk.number, &m->record);
 }
 
 static void on_submitted(Message *m, int r, uint64_t number, void *userdata)
 {
-        Submitter *s = userdata;
+        Bulk *s = userdata;
 
         s->n_inserting--;
         if (!s->stream) {
@@ -164,7 +164,7 @@ static void on_submitted(Message *m, int r, uint64_t number, void *userdata)
                 return;
         }
         /* Of the same idempotency key, and somebody waits for its end already. */
-        bool taken = r >= 0 && m->submitter && s->options.settlements;
+        bool taken = r >= 0 && m->bulk.program && s->options.settlements;
         if (r < 0 || taken) {
                 s->n_open--;
                 refuse(s, number, taken ? -EEXIST : r,
@@ -177,9 +177,9 @@ static void on_submitted(Message *m, int r, uint64_t number, void *userdata)
         else if (delivery_state_is_final(m->record.state))
                 tell_settled(s, number, &m->record);
         else {
-                m->submitter = s;
-                m->submission_number = number;
-                DL_APPEND2(s->messages, m, submitter_prev, submitter_next);
+                m->bulk.program = s;
+                m->bulk.number = number;
+                DL_APPEND2(s->messages, m, bulk.prev, bulk.next);
         }
 }
 
@@ -202,7 +202,7 @@ static int read_attributes(Submission *s, Bytes attributes, char keys[2][KEY_MAX
         return attributes.size > 0 ? error_set(error, -EINVAL, "the attributes are malformed") : 0;
 }
 
-static void submit(Submitter *s, const SubmitFrame *f)
+static void submit(Bulk *s, const SubmitFrame *f)
 {
         Submission *one = &s->options.submission; /* large: filled in, not copied */
         const char *common_key = one->key;
@@ -228,14 +228,14 @@ static void submit(Submitter *s, const SubmitFrame *f)
         refuse(s, s->last_number, r, error.text[0] ? error.text : strerror(-r));
 }
 
-static bool may_read(const Submitter *s)
+static bool may_read(const Bulk *s)
 {
-        return s->stream && !s->ending && s->n_open < SUBMITTER_CREDIT &&
-               s->client->inserting_bytes < INSERTING_BYTES_MAX &&
-               connection_output_size(s->stream) < SUBMITTER_OUTPUT_MAX;
+        return s->stream && !s->ending && s->n_open < BULK_CREDIT &&
+               s->client->submit.n_bytes < INSERTING_BYTES_MAX &&
+               connection_output_size(s->stream) < BULK_OUTPUT_MAX;
 }
 
-static void read_frames(Submitter *s)
+static void read_frames(Bulk *s)
 {
         Buffer *in = connection_input(s->stream);
         Error error = {};
@@ -258,7 +258,7 @@ static void read_frames(Submitter *s)
         connection_pause(s->stream, !may_read(s));
 }
 
-static void tell_mistake(Submitter *s)
+static void tell_mistake(Bulk *s)
 {
         Frame f = {.type = FRAME_ERROR, .text = {(const uint8_t *) s->mistake, strlen(s->mistake)}};
 
@@ -270,9 +270,9 @@ static void tell_mistake(Submitter *s)
 }
 
 /* Hangs up where nothing is left to be said. */
-static void look(Submitter *s)
+static void look(Bulk *s)
 {
-        if (s->stream && connection_output_size(s->stream) > SUBMITTER_OUTPUT_END) {
+        if (s->stream && connection_output_size(s->stream) > BULK_OUTPUT_END) {
                 log_warning("A program that sends in bulk does not read its answers: ending its socket");
                 hang_up(s);
                 return;
@@ -292,7 +292,7 @@ static void on_readable(Connection *stream, void *userdata)
 
 static void on_half_closed(Connection *stream, void *userdata)
 {
-        Submitter *s = userdata;
+        Bulk *s = userdata;
 
         s->finished = true;
         read_frames(s);
@@ -306,17 +306,17 @@ static void on_ended(Connection *stream, int error, void *userdata)
 
 static void on_drained(Connection *stream, void *userdata)
 {
-        Submitter *s = userdata;
+        Bulk *s = userdata;
 
         read_frames(s);
         look(s);
 }
 
-void submitters_flush(Client *c)
+void bulk_flush(Client *c)
 {
-        Submitter *s, *next;
+        Bulk *s, *next;
 
-        DL_FOREACH_SAFE(c->submitters, s, next) {
+        DL_FOREACH_SAFE(c->bulk.programs, s, next) {
                 if (!s->stream)
                         continue;
                 tell_accepted(s);
@@ -325,7 +325,7 @@ void submitters_flush(Client *c)
         }
 }
 
-static int options_copy(Client *c, SubmitterOptions *to, const SubmitterOptions *from, Error *error)
+static int options_copy(Client *c, BulkOptions *to, const BulkOptions *from, Error *error)
 {
         char *target = NULL, *key = NULL, *queue = NULL;
         int r;
@@ -344,7 +344,7 @@ static int options_copy(Client *c, SubmitterOptions *to, const SubmitterOptions 
         return r;
 }
 
-int submitter_new(Client *c, int fd, const SubmitterOptions *options, Error *error)
+int bulk_open(Client *c, int fd, const BulkOptions *options, Error *error)
 {
         static const ConnectionCallbacks callbacks = {
                         .readable = on_readable,
@@ -352,12 +352,11 @@ int submitter_new(Client *c, int fd, const SubmitterOptions *options, Error *err
                         .ended = on_ended,
                         .drained = on_drained,
         };
-        Submitter *s;
+        Bulk *s;
         int r;
 
-        if (c->n_submitters >= SUBMITTERS_MAX)
-                return error_set(error, -EMFILE, "%u programs are submitting in bulk already",
-                                SUBMITTERS_MAX);
+        if (c->bulk.n_programs >= BULK_MAX)
+                return error_set(error, -EMFILE, "%u programs are submitting in bulk already", BULK_MAX);
         s = calloc(1, sizeof *s);
         if (!s)
                 return -ENOMEM;
@@ -370,16 +369,16 @@ int submitter_new(Client *c, int fd, const SubmitterOptions *options, Error *err
                 free(s);
                 return r;
         }
-        DL_APPEND(c->submitters, s);
-        c->n_submitters++;
-        say(s, &(Frame){.type = FRAME_CREDIT, .credit = SUBMITTER_CREDIT});
+        DL_APPEND(c->bulk.programs, s);
+        c->bulk.n_programs++;
+        say(s, &(Frame){.type = FRAME_CREDIT, .credit = BULK_CREDIT});
         return 0;
 }
 
-void submitters_clear(Client *c)
+void bulk_clear(Client *c)
 {
-        Submitter *s, *next;
+        Bulk *s, *next;
 
-        DL_FOREACH_SAFE(c->submitters, s, next)
+        DL_FOREACH_SAFE(c->bulk.programs, s, next)
                 hang_up(s);
 }

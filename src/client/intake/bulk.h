@@ -10,27 +10,27 @@
 
 #include "client/intake/submit.h"
 
-#define SUBMITTERS_MAX   256u
-#define SUBMITTER_CREDIT 4096u
+#define BULK_MAX    256u
+#define BULK_CREDIT 4096u
 /* Bytes of answers that wait for the program to read them. */
-#define SUBMITTER_OUTPUT_MAX ((size_t) 1 << 20)
+#define BULK_OUTPUT_MAX ((size_t) 1 << 20)
 /* With so many it is cut off: what is open may still add a reply each. */
-#define SUBMITTER_OUTPUT_END ((size_t) 32 << 20)
+#define BULK_OUTPUT_END ((size_t) 32 << 20)
 
-typedef struct Submitter Submitter;
+typedef struct Bulk Bulk;
 
-typedef struct SubmitterOptions {
+typedef struct BulkOptions {
         Submission submission; /* what every message has in common; payload and keys come with each */
         const char *mode;      /* for who reads them; submission.mode counts */
         const char *durability;
         bool settlements; /* the program wants to hear of the end of each, not of its acceptance only */
         bool signals;     /* announced and told on the bus, as messages of Send are */
-} SubmitterOptions;
+} BulkOptions;
 
 /* Takes over `fd`, one end of a socket pair. Copies the options. -EMFILE: there are too many; -ENOENT and
  * so on as client_submit(), where the options alone are wrong. */
-int submitter_new(Client *c, int fd, const SubmitterOptions *options, Error *error);
+int bulk_open(Client *c, int fd, const BulkOptions *options, Error *error);
 
-void submitter_settled(Message *m); /* it has come to its end, on disk */
-void submitters_flush(Client *c);   /* writes what was gathered since the last call */
-void submitters_clear(Client *c);
+void bulk_ended(Message *m); /* it has come to its end, on disk */
+void bulk_flush(Client *c);  /* writes what was gathered since the last call */
+void bulk_clear(Client *c);

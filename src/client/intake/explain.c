@@ -86,13 +86,13 @@ static void explain_group(const Message *m, Explanation *e)
                 say(e->advice, "ackctl messages shows it; cancelling it lets the next one go.");
                 return;
         }
-        for (const Peer *p = m->client->peer_names; p; p = p->hh_name.next) {
+        for (const Peer *p = m->client->peers.by_name; p; p = p->hh_name.next) {
                 if (!selector_matches(&q->selector, &p->info))
                         continue;
                 n++;
                 n_draining += p->info.draining;
                 n_connected += peer_is_connected(p) && !p->info.draining;
-                if (p->failures > 0 && p->problem)
+                if (p->link.failures > 0 && p->link.problem)
                         failing = p;
         }
         if (n == 0)
@@ -104,11 +104,11 @@ static void explain_group(const Message *m, Explanation *e)
                 say(e->why,
                                 "All %u receivers that are connected have as much as they can take, and %zu "
                                 "messages wait.",
-                                n_connected, q->n_waiting + (size_t) q->n_stored);
+                                n_connected, q->n_queued + (size_t) q->n_stored);
                 say(e->advice, "Start more receivers, or raise Concurrency= or Queue= of these.");
         } else if (failing) {
                 say(e->why, "None of %u receivers can be reached; %s: %s.", n, peer_name(failing),
-                                failing->problem);
+                                failing->link.problem);
                 say(e->advice, "Look at it: systemctl status 'ackgroup-receiver@*'");
         } else
                 say(e->why, "The connection to a receiver is being made.");
@@ -119,12 +119,13 @@ static void explain_peer(const Message *m, const Peer *p, Explanation *e)
         char duration[DURATION_MAX];
 
         if (!peer_is_connected(p)) {
-                say(e->why, "Receiver %s cannot be reached%s%s%s.", peer_name(p), p->problem ? ": " : "",
-                                p->problem ?: "", p->listed ? "" : ", and discovery does not list it");
+                say(e->why, "Receiver %s cannot be reached%s%s%s.", peer_name(p),
+                                p->link.problem ? ": " : "", p->link.problem ?: "",
+                                p->listed ? "" : ", and discovery does not list it");
                 say(e->advice, p->listed ? "Look at it: systemctl status 'ackgroup-receiver@*'"
                                          : "It goes on when the receiver is back; ackctl cancel takes the "
                                            "message back.");
-        } else if (p->info.draining && m->sends == 0 && !m->record.duplicate) {
+        } else if (p->info.draining && m->link.sends == 0 && !m->record.duplicate) {
                 say(e->why, "Receiver %s is draining: it takes nothing new.", peer_name(p));
                 say(e->advice, "ackctl resume %s ends that.", peer_name(p));
         } else if (m->record.state == DELIVERY_SENT)
@@ -138,23 +139,23 @@ static void explain_peer(const Message *m, const Peer *p, Explanation *e)
 }
 
 /* Names a few of those that it waits for. */
-static void explain_whole(const Message *m, Explanation *e)
+static void explain_fanout(const Message *m, Explanation *e)
 {
         char names[4 * (NAME_MAX_LENGTH + 2)] = "";
         unsigned n = 0;
         size_t size = 0;
 
-        for (const Peer *p = m->client->peers; p && n < 3; p = p->hh.next) {
+        for (const Peer *p = m->client->peers.by_id; p && n < 3; p = p->hh.next) {
                 const Message *member = peer_find_message(p, m->record.id);
                 if (!member || !message_is_member(member))
                         continue;
                 size += (size_t) snprintf(names + size, sizeof names - size, "%s%s", n++ > 0 ? ", " : "",
                                 peer_name(p));
         }
-        say(e->why, "%u of %u receivers have acked%s%s%s%s.", m->whole->n_acked, m->whole->n_members,
-                        m->whole->n_failed > 0 ? ", and some will not" : "", n > 0 ? "; it waits for " : "",
+        say(e->why, "%u of %u receivers have acked%s%s%s%s.", m->fanout->n_acked, m->fanout->n_members,
+                        m->fanout->n_failed > 0 ? ", and some will not" : "", n > 0 ? "; it waits for " : "",
                         names,
-                        m->whole->n_members - m->whole->n_acked - m->whole->n_failed > n && n > 0
+                        m->fanout->n_members - m->fanout->n_acked - m->fanout->n_failed > n && n > 0
                                         ? " and more"
                                         : "");
         say(e->advice, "ackctl trace %.8s tells of each of them.", SD_ID128_TO_STRING(m->record.id));
@@ -202,7 +203,7 @@ void explain(const Message *m, Explanation *ret)
                 say(ret->why, "Its time has not come: it starts at %s.", text);
                 break;
         case DELIVERY_GATHERING:
-                explain_whole(m, ret);
+                explain_fanout(m, ret);
                 break;
         case DELIVERY_QUEUED:
                 if (m->queue->selector.mode == SELECTOR_TO) {
@@ -216,7 +217,7 @@ void explain(const Message *m, Explanation *ret)
                 break;
         case DELIVERY_BOUND:
         case DELIVERY_SENT:
-                explain_peer(m, m->peer, ret);
+                explain_peer(m, m->link.peer, ret);
                 break;
         case DELIVERY_BACKOFF:
                 explain_waiting(m, ret);
@@ -224,7 +225,7 @@ void explain(const Message *m, Explanation *ret)
         case DELIVERY_CANCELLING:
         case DELIVERY_GIVING_UP:
                 say(ret->why, "It may have been started, so %s is being asked what became of it.",
-                                m->peer ? peer_name(m->peer) : "each receiver");
+                                m->link.peer ? peer_name(m->link.peer) : "each receiver");
                 break;
         default:
                 explain_end(m, ret);

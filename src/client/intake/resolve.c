@@ -114,9 +114,9 @@ static void take_receiver(Resolver *v, ReceiverInfo *info)
                 store(c, info, false);
         peer_list(p, info);
         if (news)
-                bind_wanted(p);
+                bind_for_peer(p);
         if (news && p->listed)
-                wholes_joined(c, p);
+                fanouts_joined(c, p);
 }
 
 /* Those that the whole list, all its pages, has not. */
@@ -125,7 +125,7 @@ static void drop_others(Resolver *v)
         Client *c = v->client;
         Peer *p, *next;
 
-        HASH_ITER(hh, c->peers, p, next) {
+        HASH_ITER(hh, c->peers.by_id, p, next) {
                 if (p->generation == v->generation)
                         continue;
                 if (p->listed)

@@ -4,7 +4,7 @@
 /* Keeps the view of the receivers up to date: a request to discovery that is answered when the list changes.
  * While discovery is silent the last view stays; it is kept on disk for the next start. */
 
-#include "client/client.h"
+#include "client/state/types.h"
 
 int resolver_new(Client *c, Resolver **ret);
 Resolver *resolver_free(Resolver *r);

@@ -18,19 +18,19 @@ static void arm(Client *c)
 {
         uint64_t now = now_usec(CLOCK_REALTIME);
 
-        if (c->agenda_next == USEC_INFINITY)
-                timer_disarm(&c->agenda_timer);
+        if (c->schedule.next == USEC_INFINITY)
+                timer_disarm(&c->schedule.timer);
         else
-                (void) timer_arm_in(&c->agenda_timer,
-                                MIN(c->agenda_next > now ? c->agenda_next - now : 0, LOOK_USEC));
+                (void) timer_arm_in(&c->schedule.timer,
+                                MIN(c->schedule.next > now ? c->schedule.next - now : 0, LOOK_USEC));
 }
 
-void agenda_note(Client *c, uint64_t wake_usec)
+void schedule_note(Client *c, uint64_t wake_usec)
 {
-        if (wake_usec == 0 || wake_usec >= c->agenda_next)
+        if (wake_usec == 0 || wake_usec >= c->schedule.next)
                 return;
-        c->agenda_next = wake_usec;
-        if (!c->agenda_reading)
+        c->schedule.next = wake_usec;
+        if (!c->schedule.reading)
                 arm(c);
 }
 
@@ -45,7 +45,7 @@ static void look_at(Message *m)
                 deliver_give_up(m, "its deadline has passed");
         else
                 deliver_start(m);
-        agenda_note(m->client, m->record.wake_usec);
+        schedule_note(m->client, m->record.wake_usec);
 }
 
 static void take_row(Client *c, OutboxRecord *record)
@@ -69,12 +69,12 @@ static void on_page(DbOp *op, int r)
         size_t n = r >= 0 ? p->find.n_records : 0;
         uint64_t from = 0, number = 0;
 
-        c->agenda_reading = false;
+        c->schedule.reading = false;
         if (r < 0) {
                 log_error_errno(r, "Cannot read from the outbox what is due");
-                c->agenda_next = usec_add(now_usec(CLOCK_REALTIME), USEC_PER_SEC);
+                c->schedule.next = usec_add(now_usec(CLOCK_REALTIME), USEC_PER_SEC);
         } else
-                c->agenda_next = MIN(c->agenda_next, p->find.next_usec);
+                c->schedule.next = MIN(c->schedule.next, p->find.next_usec);
         if (n > 0) {
                 from = p->find.records[n - 1].wake_usec;
                 number = p->find.records[n - 1].number;
@@ -83,7 +83,7 @@ static void on_page(DbOp *op, int r)
                 take_row(c, p->find.records + i);
         if (r >= 0 && n == PAGE)
                 read_page(c, p->find.until_usec, from, number);
-        if (!c->agenda_reading && !c->stopping)
+        if (!c->schedule.reading && !c->stopping)
                 arm(c);
         outbox_records_free(p->find.records, p->find.n_records);
         free(p);
@@ -101,27 +101,27 @@ static void read_page(Client *c, uint64_t until_usec, uint64_t from_usec, uint64
         p->find.from_usec = from_usec;
         p->find.number = number;
         p->find.op.done = on_page;
-        c->agenda_reading = true;
+        c->schedule.reading = true;
         db_submit(c->db, &p->find.op);
 }
 
-void agenda_on_timer(void *userdata)
+void schedule_on_timer(void *userdata)
 {
         Client *c = userdata;
         uint64_t now = now_usec(CLOCK_REALTIME);
 
-        if (c->stopping || c->agenda_reading)
+        if (c->stopping || c->schedule.reading)
                 return;
-        if (c->agenda_next <= now) {
-                c->agenda_next = USEC_INFINITY;
+        if (c->schedule.next <= now) {
+                c->schedule.next = USEC_INFINITY;
                 read_page(c, now, 0, 0);
         }
-        if (!c->agenda_reading)
+        if (!c->schedule.reading)
                 arm(c);
 }
 
-void agenda_start(Client *c)
+void schedule_start(Client *c)
 {
-        c->agenda_next = 0;
-        agenda_on_timer(c);
+        c->schedule.next = 0;
+        schedule_on_timer(c);
 }

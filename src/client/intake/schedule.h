@@ -4,8 +4,8 @@
 /* Messages with a time of their own: a start that has not come, a deadline that will. They wait on disk,
  * however many; only when the first of them is next stands here. */
 
-#include "client/client.h"
+#include "client/state/types.h"
 
-void agenda_start(Client *c);
-void agenda_note(Client *c, uint64_t wake_usec); /* one more has a time (since the epoch; 0: none) */
-void agenda_on_timer(void *userdata);            /* Client */
+void schedule_start(Client *c);
+void schedule_note(Client *c, uint64_t wake_usec); /* one more has a time (since the epoch; 0: none) */
+void schedule_on_timer(void *userdata);            /* Client */

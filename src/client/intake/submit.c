@@ -37,16 +37,16 @@ static void insert_free(Client *c, Insert *i)
 }
 
 /* Nothing of it left: the sequence that it had is as good as settled. */
-static void take_back(Message *m)
+static void submit_rollback(Message *m)
 {
         Client *c = m->client;
 
-        if (m->ledger)
-                ledger_settle(m->ledger, m->record.sequence);
-        m->ledger = NULL;
-        if (m->peer)
-                peer_unbind(m->peer, m);
-        c->n_open--;
+        if (m->bind.window)
+                window_settle(m->bind.window, m->record.sequence);
+        m->bind.window = NULL;
+        if (m->link.peer)
+                peer_unbind(m->link.peer, m);
+        c->messages.n_open--;
         message_release(m);
 }
 
@@ -64,18 +64,18 @@ static void begin(Insert *i)
 {
         Message *m = i->message;
 
-        if (m->binding) {
-                Peer *p = m->peer;
-                m->binding = false;
+        if (m->bind.pending) {
+                Peer *p = m->link.peer;
+                m->bind.pending = false;
                 deliver_event(m, DELIVERY_BIND, NULL);
                 peer_pump(p);
-        } else if (m->whole)
-                whole_begin(m, i->members, i->n_members);
+        } else if (m->fanout)
+                fanout_begin(m, i->members, i->n_members);
         else if (m->record.state == DELIVERY_QUEUED) {
                 queue_add(m->queue, m);
                 bind_queue(m->queue);
         }
-        agenda_note(m->client, m->record.wake_usec);
+        schedule_note(m->client, m->record.wake_usec);
 }
 
 static void on_inserted(DbOp *op, int r)
@@ -84,18 +84,18 @@ static void on_inserted(DbOp *op, int r)
         Message *m = i->message;
         Client *c = m->client;
 
-        m->saving = false;
-        c->inserting_bytes -= m->record.size;
+        m->save.running = false;
+        c->submit.n_bytes -= m->record.size;
         if (r == -EEXIST) {
                 char id[SD_ID128_UUID_STRING_MAX];
 
-                take_back(m);
+                submit_rollback(m);
                 message_look_up(c, sd_id128_to_uuid_string(i->insert.existing, id), on_existing, i);
                 return;
         }
         if (r < 0) {
                 i->done(NULL, r, i->number, i->userdata);
-                take_back(m);
+                submit_rollback(m);
                 insert_free(c, i);
                 return;
         }
@@ -109,7 +109,7 @@ static void on_inserted(DbOp *op, int r)
         crash_point("accepted-behind-reply");
         begin(i);
         insert_free(c, i);
-        message_spare_payload(m);
+        message_drop_large_payload(m);
         message_unpin(m);
 }
 
@@ -143,11 +143,11 @@ static int check(const Client *c, const Submission *s, Error *error)
                 return error_set(error, -EMSGSIZE,
                                 "%zu bytes are more than the %" PRIu64 " that MaxPayload= allows", s->size,
                                 c->config.max_payload);
-        if (c->n_open + c->n_dead >= c->config.outbox_limit)
+        if (c->messages.n_open + c->messages.n_dead >= c->config.outbox_limit)
                 return error_set(error, -EDQUOT,
                                 "%" PRIu64 " messages are waiting and %" PRIu64
                                 " dead letters are kept already (OutboxLimit=)",
-                                c->n_open, c->n_dead);
+                                c->messages.n_open, c->messages.n_dead);
         if (s->idempotency_key &&
                         (s->idempotency_key[0] == '\0' || strlen(s->idempotency_key) > KEY_MAX_LENGTH))
                 return error_set(error, -EINVAL, "idempotency_key: from 1 to %u bytes", KEY_MAX_LENGTH);
@@ -202,7 +202,7 @@ static int resolve_times(const Client *c, const Submission *s, Policy *ret, Erro
                 ret->start_usec = usec_add(now, s->delay_usec);
         if (ret->start_usec <= now)
                 ret->start_usec = 0;
-        if (ret->deadline_usec == 0 && !s->memory && c->config.deadline_usec != USEC_INFINITY)
+        if (ret->deadline_usec == 0 && !s->transient && c->config.deadline_usec != USEC_INFINITY)
                 ret->deadline_usec = usec_add(MAX(now, ret->start_usec), c->config.deadline_usec);
         if (ret->deadline_usec > 0 && ret->deadline_usec <= now)
                 return error_set(error, -EINVAL, "deadline: it has passed already");
@@ -228,7 +228,7 @@ static int make_id(Client *c, sd_id128_t *ret)
 static int make_message(Client *c, const Submission *s, char *queue, const Policy *policy, Message **ret)
 {
         OutboxRecord record = {
-                        .number = c->last_number + 1,
+                        .number = c->messages.last_number + 1,
                         .size = s->size,
                         .accepted_usec = loop_now(c->loop, CLOCK_REALTIME),
                         .state = policy->start_usec > 0            ? DELIVERY_DELAYED
@@ -254,10 +254,10 @@ static int make_message(Client *c, const Submission *s, char *queue, const Polic
                 return r;
         }
         (*ret)->quiet = s->quiet;
-        (*ret)->memory = s->memory;
-        c->memory_bytes += s->memory ? s->size : 0;
-        c->last_number++;
-        c->n_open++;
+        (*ret)->transient = s->transient;
+        c->transient.n_bytes += s->transient ? s->size : 0;
+        c->messages.last_number++;
+        c->messages.n_open++;
         return 0;
 }
 
@@ -265,8 +265,7 @@ static int make_message(Client *c, const Submission *s, char *queue, const Polic
 static void bind_at_once(Message *m)
 {
         Queue *q = m->queue;
-        Peer *p = m->record.state != DELIVERY_QUEUED || q->waiting || q->n_stored > 0 ? NULL
-                                                                                      : bind_choose(q);
+        Peer *p = m->record.state != DELIVERY_QUEUED || q->queued || q->n_stored > 0 ? NULL : bind_choose(q);
 
         if (p)
                 (void) bind_message(m, p); /* without room it is queued */
@@ -280,7 +279,7 @@ static int prepare(Client *c, const Submission *s, Insert *i, Error *error)
         Policy policy;
         int r;
 
-        r = memory_check(c, s, error);
+        r = transient_check(c, s, error);
         if (r >= 0)
                 r = check(c, s, error);
         if (r >= 0)
@@ -291,11 +290,11 @@ static int prepare(Client *c, const Submission *s, Insert *i, Error *error)
                 r = s->queue ? str_replace(&queue, s->queue) : submission_queue(c, s, &queue, error);
         if (r >= 0)
                 r = make_message(c, s, queue, &policy, &i->message);
-        if (r < 0 || !i->message->whole)
+        if (r < 0 || !i->message->fanout)
                 return r;
-        r = whole_choose(i->message, &i->members, &i->n_members, error);
+        r = fanout_choose(i->message, &i->members, &i->n_members, error);
         if (r < 0)
-                take_back(i->message);
+                submit_rollback(i->message);
         return r;
 }
 
@@ -338,7 +337,7 @@ int client_submit(Client *c, const Submission *submission, SubmitDone done, void
         bind_at_once(m);
         outbox_insert_op_init(&i->insert);
         i->insert.record = m->record;
-        if (m->binding)
+        if (m->bind.pending)
                 i->insert.record.state = DELIVERY_BOUND;
         i->insert.payload = m->payload;
         i->insert.key = i->key;
@@ -348,10 +347,10 @@ int client_submit(Client *c, const Submission *submission, SubmitDone done, void
         i->client = c;
         i->number = submission->number;
         i->done = done, i->userdata = userdata;
-        m->saving = true;
-        c->inserting_bytes += m->record.size;
-        if (m->memory)
-                memory_submit(m, &i->insert.op);
+        m->save.running = true;
+        c->submit.n_bytes += m->record.size;
+        if (m->transient)
+                transient_submit(m, &i->insert.op);
         else
                 db_submit(c->db, &i->insert.op);
         return 0;

@@ -4,7 +4,7 @@
 /* Acceptance: a message is checked, gets its receiver where that is known at once, and is on disk before
  * `done` hears of it. */
 
-#include "client/client.h"
+#include "client/state/types.h"
 
 typedef struct Submission {
         SelectorMode mode;
@@ -18,7 +18,7 @@ typedef struct Submission {
         unsigned quorum;             /* quorum: how many must ack */
         const char *key;             /* key: what is kept in order */
         const char *idempotency_key; /* the sender's own name for this message; NULL: none */
-        bool memory;                 /* accepted in memory only: lost with this process */
+        bool transient;              /* accepted in memory only: lost with this process */
         bool quiet;                  /* not announced, and only what goes wrong is told */
         uint64_t number;             /* handed to `done` */
         uint64_t delay_usec;         /* from now; else policy.start_usec says */

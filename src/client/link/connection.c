@@ -20,19 +20,19 @@ static void try_address(Peer *p);
 
 static void leave_connected(Peer *p)
 {
-        if (p->state == PEER_CONNECTED)
-                DL_DELETE2(p->client->connected, p, connected_prev, connected_next);
-        p->state = PEER_IDLE;
-        p->leaving = p->restarting = false;
-        p->in_flight = 0;
-        p->credit = 0;
+        if (p->link.state == PEER_CONNECTED)
+                DL_DELETE2(p->client->peers.connected, p, link.prev, link.next);
+        p->link.state = PEER_IDLE;
+        p->link.leaving = p->link.restarting = false;
+        p->link.n_in_flight = 0;
+        p->link.credit = 0;
 }
 
 void peer_disconnect(Peer *p)
 {
-        p->stream = connection_free(p->stream);
+        p->link.connection = connection_free(p->link.connection);
         p->n_closed++;
-        p->speaking = NULL;
+        p->plain = NULL;
         timer_disarm(&p->timer);
         leave_connected(p);
 }
@@ -41,27 +41,27 @@ void peer_connection_failed(Peer *p)
 {
         uint64_t random = 0;
 
-        p->failures++;
+        p->link.failures++;
         (void) !getentropy(&random, sizeof random);
-        (void) timer_arm_in(&p->timer, backoff_delay(&BACKOFF_CONNECT, p->failures, random));
+        (void) timer_arm_in(&p->timer, backoff_delay(&BACKOFF_CONNECT, p->link.failures, random));
 }
 
 static void on_ended(Connection *s, int error, void *userdata)
 {
         Peer *p = userdata;
-        bool was_connected = p->state == PEER_CONNECTED, back_at_once = p->restarting;
+        bool was_connected = p->link.state == PEER_CONNECTED, back_at_once = p->link.restarting;
         char text[ADDRESS_STRING_MAX];
 
-        free(p->problem);
-        p->problem = str_format("%s: %s",
-                        p->address < p->info.n_addresses
-                                        ? address_format(p->info.addresses + p->address, text)
+        free(p->link.problem);
+        p->link.problem = str_format("%s: %s",
+                        p->link.address < p->info.n_addresses
+                                        ? address_format(p->info.addresses + p->link.address, text)
                                         : "no address",
                         error < 0 ? strerror(-error) : "closed by the receiver");
-        log_debug("Connection to %s ended: %s", peer_name(p), p->problem ?: "");
+        log_debug("Connection to %s ended: %s", peer_name(p), p->link.problem ?: "");
         peer_disconnect(p);
         if (!was_connected) {
-                p->address++;
+                p->link.address++;
                 try_address(p);
                 return;
         }
@@ -75,43 +75,43 @@ static void on_ended(Connection *s, int error, void *userdata)
 static void fail(Peer *p, const char *reason)
 {
         log_warning("Receiver %s: %s", peer_name(p), reason);
-        on_ended(p->stream, -EPROTO, p);
+        on_ended(p->link.connection, -EPROTO, p);
 }
 
 static void on_welcome(Peer *p, const WelcomeFrame *w)
 {
         Client *c = p->client;
 
-        if (!sd_id128_equal(w->receiver, p->info.id) || p->state != PEER_CONNECTING) {
+        if (!sd_id128_equal(w->receiver, p->info.id) || p->link.state != PEER_CONNECTING) {
                 fail(p, "another receiver, or WELCOME twice");
                 return;
         }
         timer_disarm(&p->timer);
-        p->state = PEER_CONNECTED;
-        p->failures = 0;
-        p->missed = false;
-        p->credit = w->credit;
-        p->window = MAX(w->window, 1u);
-        p->max_payload = w->max_payload;
-        DL_APPEND2(c->connected, p, connected_prev, connected_next);
+        p->link.state = PEER_CONNECTED;
+        p->link.failures = 0;
+        p->link.missed = false;
+        p->link.credit = w->credit;
+        p->link.window = MAX(w->window, 1u);
+        p->link.max_payload = w->max_payload;
+        DL_APPEND2(c->peers.connected, p, link.prev, link.next);
         log_debug("Connected to %s (credit %" PRIu32 ")", peer_name(p), w->credit);
-        ledgers_announce(p, true);
+        windows_announce(p, true);
         deliver_connected(p);
 }
 
 /* Nothing is written behind the answer: what it has not begun when it has read that, it says. */
 static void on_goodbye(Peer *p, const Frame *f)
 {
-        p->leaving = true;
-        p->restarting = f->reason == GOODBYE_RESTARTING;
-        (void) !frame_encode(connection_output(p->stream), f);
-        connection_flush(p->stream);
+        p->link.leaving = true;
+        p->link.restarting = f->reason == GOODBYE_RESTARTING;
+        (void) !frame_encode(connection_output(p->link.connection), f);
+        connection_flush(p->link.connection);
         deliver_move_on(p);
 }
 
 static void on_frame(Peer *p, const Frame *f)
 {
-        if (p->state != PEER_CONNECTED && f->type != FRAME_WELCOME && f->type != FRAME_ERROR) {
+        if (p->link.state != PEER_CONNECTED && f->type != FRAME_WELCOME && f->type != FRAME_ERROR) {
                 fail(p, "answers before WELCOME");
                 return;
         }
@@ -123,11 +123,11 @@ static void on_frame(Peer *p, const Frame *f)
                 deliver_answer(p, &f->answer);
                 break;
         case FRAME_CREDIT:
-                p->credit = f->credit;
+                p->link.credit = f->credit;
                 deliver_credit(p);
                 break;
         case FRAME_PRUNED:
-                ledger_pruned(p, f->stream);
+                window_pruned(p, f->stream);
                 break;
         case FRAME_GOODBYE:
                 on_goodbye(p, f);
@@ -166,7 +166,7 @@ static void on_readable(Connection *s, void *userdata)
                 if (p->n_closed == n_closed)
                         buffer_consume(in, (size_t) n);
         }
-        if (p->n_closed == n_closed && p->state == PEER_CONNECTED)
+        if (p->n_closed == n_closed && p->link.state == PEER_CONNECTED)
                 deliver_credit(p); /* answers make room */
 }
 
@@ -187,7 +187,7 @@ static void on_drained(Connection *s, void *userdata)
 {
         Peer *p = userdata;
 
-        if (p->state == PEER_CONNECTED)
+        if (p->link.state == PEER_CONNECTED)
                 peer_pump(p);
 }
 
@@ -201,29 +201,29 @@ static const ConnectionCallbacks callbacks = {
 /* The next address that can be tried; after the last one a pause. */
 static void try_address(Peer *p)
 {
-        for (; p->address < p->info.n_addresses; p->address++) {
-                const Address *a = p->info.addresses + p->address;
+        for (; p->link.address < p->info.n_addresses; p->link.address++) {
+                const Address *a = p->info.addresses + p->link.address;
 
                 if (a->kind == ADDRESS_UNIX && access(a->host, F_OK) < 0)
                         continue;
                 if (connection_open(p->client->loop, a, p->client->config.policy.ack_timeout_usec,
-                                    &callbacks, p, &p->stream) < 0)
+                                    &callbacks, p, &p->link.connection) < 0)
                         continue;
-                p->state = PEER_CONNECTING;
+                p->link.state = PEER_CONNECTING;
                 (void) timer_arm_in(&p->timer, p->client->config.policy.ack_timeout_usec);
                 return;
         }
-        p->state = PEER_IDLE;
-        p->missed = true;
+        p->link.state = PEER_IDLE;
+        p->link.missed = true;
         peer_connection_failed(p);
         deliver_disconnected(p);
 }
 
 void peer_connect(Peer *p)
 {
-        if (p->state != PEER_IDLE || timer_is_armed(&p->timer))
+        if (p->link.state != PEER_IDLE || timer_is_armed(&p->timer))
                 return;
-        p->address = 0;
+        p->link.address = 0;
         try_address(p);
 }
 
@@ -231,15 +231,15 @@ void peer_on_timer(void *userdata)
 {
         Peer *p = userdata;
 
-        if (p->speaking)
+        if (p->plain)
                 plain_on_timeout(p);
-        else if (p->state == PEER_CONNECTING)
-                on_ended(p->stream, -ETIMEDOUT, p);
-        else if (p->state == PEER_IDLE) {
+        else if (p->link.state == PEER_CONNECTING)
+                on_ended(p->link.connection, -ETIMEDOUT, p);
+        else if (p->link.state == PEER_IDLE) {
                 Client *c = p->client;
 
                 peer_pump(p);
-                bind_wanted(p);
+                bind_for_peer(p);
                 peer_release(p);
                 peers_forget(c);
         }

@@ -25,19 +25,19 @@ Message *peer_find_message(const Peer *p, sd_id128_t id)
         IndexItem *i = index_first(&p->members, message_hash(id, 0));
 
         for (; i; i = index_next(i)) {
-                Message *member = CONTAINER_OF(i, Message, by_member);
+                Message *member = CONTAINER_OF(i, Message, link.by_member);
                 if (sd_id128_equal(member->record.id, id))
                         return member;
         }
         Message *m = message_find(p->client, id);
-        return m && m->peer == p ? m : NULL;
+        return m && m->link.peer == p ? m : NULL;
 }
 
 Peer *peer_find(Client *c, sd_id128_t id)
 {
         Peer *p;
 
-        HASH_FIND(hh, c->peers, &id, sizeof id, p);
+        HASH_FIND(hh, c->peers.by_id, &id, sizeof id, p);
         return p;
 }
 
@@ -52,8 +52,8 @@ int peer_get(Client *c, sd_id128_t id, Peer **ret)
                         return -ENOMEM;
                 p->client = c;
                 p->info.id = id;
-                p->window = STREAM_WINDOW;
-                p->max_payload = PAYLOAD_MAX;
+                p->link.window = STREAM_WINDOW;
+                p->link.max_payload = PAYLOAD_MAX;
                 r = sd_id128_randomize(&p->stream_id);
                 if (r >= 0)
                         r = timer_init(&p->timer, c->loop, "peer", peer_on_timer, p);
@@ -61,7 +61,7 @@ int peer_get(Client *c, sd_id128_t id, Peer **ret)
                         free(p);
                         return r;
                 }
-                HASH_ADD(hh, c->peers, info.id, sizeof p->info.id, p);
+                HASH_ADD(hh, c->peers.by_id, info.id, sizeof p->info.id, p);
                 p->queue = queue_of_receiver(c, id);
         }
         *ret = p;
@@ -77,8 +77,8 @@ int peer_find_by_word(Client *c, const char *word, Peer **ret)
                 *ret = peer_find(c, id);
                 return *ret ? 0 : -ENOENT;
         }
-        HASH_FIND(hh_name, c->peer_names, word, strlen(word), found);
-        for (p = found ? NULL : c->peer_names; p; p = p->hh_name.next) {
+        HASH_FIND(hh_name, c->peers.by_name, word, strlen(word), found);
+        for (p = found ? NULL : c->peers.by_name; p; p = p->hh_name.next) {
                 if (!name_matches(p->info.name, word))
                         continue;
                 if (found)
@@ -86,7 +86,7 @@ int peer_find_by_word(Client *c, const char *word, Peer **ret)
                 found = p;
         }
         /* One that was there, and has stopped: what is sent to it waits for it. */
-        for (p = found ? NULL : c->peers; p; p = p->hh.next) {
+        for (p = found ? NULL : c->peers.by_id; p; p = p->hh.next) {
                 if (!p->info.name || !name_matches(p->info.name, word))
                         continue;
                 if (found)
@@ -100,7 +100,7 @@ int peer_find_by_word(Client *c, const char *word, Peer **ret)
 static void forget_name(Peer *p)
 {
         if (p->listed)
-                HASH_DELETE(hh_name, p->client->peer_names, p);
+                HASH_DELETE(hh_name, p->client->peers.by_name, p);
         p->listed = false;
 }
 
@@ -115,18 +115,18 @@ void peer_list(Peer *p, ReceiverInfo *info)
         p->info = *info;
         *info = (ReceiverInfo){};
         /* Two of one name in one list: discovery does not do that; the later one is found by its name. */
-        HASH_FIND(hh_name, c->peer_names, p->info.name, strlen(p->info.name), other);
+        HASH_FIND(hh_name, c->peers.by_name, p->info.name, strlen(p->info.name), other);
         if (other)
                 forget_name(other);
         p->listed = true;
         p->sought = p->sought || news || moved;
-        HASH_ADD_KEYPTR(hh_name, c->peer_names, p->info.name, strlen(p->info.name), p);
+        HASH_ADD_KEYPTR(hh_name, c->peers.by_name, p->info.name, strlen(p->info.name), p);
         if (news)
                 c->observer.receiver_listed(&p->info, true, c->observer.userdata);
-        if ((news || moved) && p->state == PEER_IDLE) {
+        if ((news || moved) && p->link.state == PEER_IDLE) {
                 /* It came (back), maybe elsewhere: what failed before says nothing any more. */
-                p->failures = 0;
-                p->missed = false;
+                p->link.failures = 0;
+                p->link.missed = false;
                 timer_disarm(&p->timer);
         }
         if (p->info.draining)
@@ -141,7 +141,7 @@ void peer_unlist(Peer *p)
         if (!p->listed)
                 return;
         forget_name(p);
-        p->left = ++c->n_left;
+        p->left = ++c->peers.n_left;
         c->observer.receiver_listed(&p->info, false, c->observer.userdata);
         deliver_move_on(p);
         peer_pump(p); /* whether it can be reached decides about the rest */
@@ -155,7 +155,7 @@ bool peer_may_be_chosen(const Peer *p)
 
 bool peer_is_gone(const Peer *p)
 {
-        return !p->listed && p->state == PEER_IDLE && (p->missed || p->info.plain) &&
+        return !p->listed && p->link.state == PEER_IDLE && (p->link.missed || p->info.plain) &&
                p->client->discovery_state == DISCOVERY_REACHABLE;
 }
 
@@ -165,15 +165,15 @@ static void peer_free(Peer *p)
 
         peer_disconnect(p);
         forget_name(p);
-        for (Queue *q = c->queues; q; q = q->hh.next)
+        for (Queue *q = c->queues.by_text; q; q = q->hh.next)
                 if (q->owner == p)
                         q->owner = NULL;
-        HASH_DELETE(hh, c->peers, p);
+        HASH_DELETE(hh, c->peers.by_id, p);
         index_clear(&p->members); /* at the end of the process some are under way */
-        ledgers_clear(p);
+        windows_clear(p);
         timer_clear(&p->timer);
         receiver_info_clear(&p->info);
-        free(p->problem);
+        free(p->link.problem);
         free(p);
 }
 
@@ -196,7 +196,7 @@ static void forget(Peer *p)
 
 void peer_release(Peer *p)
 {
-        if (!p->listed && p->n_bound == 0 && !p->ledgers && p->state == PEER_IDLE)
+        if (!p->listed && p->n_bound == 0 && !p->windows && p->link.state == PEER_IDLE)
                 forget(p);
 }
 
@@ -204,11 +204,11 @@ void peer_release(Peer *p)
  * does not know, and keeps what it has of the old ones. */
 static bool is_forgettable(const Peer *p)
 {
-        const Ledger *l;
+        const SendWindow *l;
 
-        if (p->listed || p->n_bound > 0 || p->state != PEER_IDLE)
+        if (p->listed || p->n_bound > 0 || p->link.state != PEER_IDLE)
                 return false;
-        DL_FOREACH(p->ledgers, l) {
+        DL_FOREACH(p->windows, l) {
                 if (l->n_open > 0)
                         return false;
         }
@@ -217,10 +217,10 @@ static bool is_forgettable(const Peer *p)
 
 void peers_forget(Client *c)
 {
-        while (HASH_COUNT(c->peers) > HASH_CNT(hh_name, c->peer_names) + DEPARTED_MAX) {
+        while (HASH_COUNT(c->peers.by_id) > HASH_CNT(hh_name, c->peers.by_name) + DEPARTED_MAX) {
                 Peer *oldest = NULL;
 
-                for (Peer *p = c->peers; p; p = p->hh.next)
+                for (Peer *p = c->peers.by_id; p; p = p->hh.next)
                         if (is_forgettable(p) && (!oldest || p->left < oldest->left))
                                 oldest = p;
                 if (!oldest)
@@ -231,21 +231,22 @@ void peers_forget(Client *c)
 
 static void unready(Peer *p, Message *m)
 {
-        if (!m->ready)
+        if (!m->link.ready)
                 return;
-        m->ready = false;
-        DL_DELETE2(p->ready, m, ready_prev, ready_next);
+        m->link.ready = false;
+        DL_DELETE2(p->ready, m, link.ready_prev, link.ready_next);
 }
 
 int peer_bind(Peer *p, Message *m)
 {
-        int r = message_is_member(m) ? index_add(&p->members, &m->by_member, message_hash(m->record.id, 0))
-                                     : 0;
+        int r = message_is_member(m)
+                                ? index_add(&p->members, &m->link.by_member, message_hash(m->record.id, 0))
+                                : 0;
 
         if (r < 0)
                 return r;
-        m->peer = p;
-        DL_APPEND(p->bound, m);
+        m->link.peer = p;
+        DL_APPEND2(p->bound, m, link.prev, link.next);
         p->n_bound++;
         if (m->queue)
                 m->queue->n_bound++;
@@ -256,64 +257,64 @@ void peer_unbind(Peer *p, Message *m)
 {
         peer_answered(p, m);
         unready(p, m);
-        if (p->speaking == m)
+        if (p->plain == m)
                 peer_disconnect(p);
-        DL_DELETE(p->bound, m);
+        DL_DELETE2(p->bound, m, link.prev, link.next);
         p->n_bound--;
         if (m->queue)
                 m->queue->n_bound--;
         if (message_is_member(m))
-                index_remove(&p->members, &m->by_member);
-        m->peer = NULL;
-        m->sends = 0;
+                index_remove(&p->members, &m->link.by_member);
+        m->link.peer = NULL;
+        m->link.sends = 0;
 }
 
 void peer_ready(Peer *p, Message *m)
 {
-        if (m->ready || m->fetching)
+        if (m->link.ready || m->fetching)
                 return;
-        m->ready = true;
+        m->link.ready = true;
         /* Behind what is as urgent. */
-        Message *last = p->ready ? p->ready->ready_prev : NULL;
+        Message *last = p->ready ? p->ready->link.ready_prev : NULL;
         while (last && last->record.policy.priority < m->record.policy.priority)
-                last = last == p->ready ? NULL : last->ready_prev;
+                last = last == p->ready ? NULL : last->link.ready_prev;
         if (last)
-                DL_APPEND_ELEM2(p->ready, last, m, ready_prev, ready_next);
+                DL_APPEND_ELEM2(p->ready, last, m, link.ready_prev, link.ready_next);
         else
-                DL_PREPEND2(p->ready, m, ready_prev, ready_next);
+                DL_PREPEND2(p->ready, m, link.ready_prev, link.ready_next);
 }
 
 void peer_answered(Peer *p, Message *m)
 {
-        if (!m->in_flight)
+        if (!m->link.in_flight)
                 return;
-        m->in_flight = false;
-        p->in_flight--;
+        m->link.in_flight = false;
+        p->link.n_in_flight--;
 }
 
 bool peer_is_connected(const Peer *p)
 {
-        return p->state == PEER_CONNECTED && !p->leaving;
+        return p->link.state == PEER_CONNECTED && !p->link.leaving;
 }
 
 uint32_t peer_free_credit(const Peer *p)
 {
         if (p->info.plain)
-                return p->listed && p->n_bound == 0 && p->failures == 0;
+                return p->listed && p->n_bound == 0 && p->link.failures == 0;
         if (!peer_is_connected(p) || p->full)
                 return 0;
         /* Without credit one may go as a probe. */
-        if (p->credit == 0)
+        if (p->link.credit == 0)
                 return p->n_bound == 0;
-        return p->credit > p->n_bound ? p->credit - (uint32_t) p->n_bound : 0;
+        return p->link.credit > p->n_bound ? p->link.credit - (uint32_t) p->n_bound : 0;
 }
 
 const char *peer_state_name(const Peer *p)
 {
-        return p->info.draining             ? "draining"
-               : p->state == PEER_CONNECTED ? "connected"
-               : p->failures > 0            ? "unreachable"
-                                            : "idle";
+        return p->info.draining                  ? "draining"
+               : p->link.state == PEER_CONNECTED ? "connected"
+               : p->link.failures > 0            ? "unreachable"
+                                                 : "idle";
 }
 
 /* The payload comes from the disk; the message is ready again when it is there. */
@@ -334,9 +335,9 @@ static void on_payload(DbOp *op, int r)
                 log_error_errno(r, "Cannot read message %" PRIu64 " from the outbox", m->record.number);
         free(f->fetch.payload);
         free(f);
-        if (m->peer && m->record.state == DELIVERY_BOUND && r >= 0) {
-                peer_ready(m->peer, m);
-                peer_pump(m->peer);
+        if (m->link.peer && m->record.state == DELIVERY_BOUND && r >= 0) {
+                peer_ready(m->link.peer, m);
+                peer_pump(m->link.peer);
         } else if (r < 0)
                 deliver_unreadable(m, r);
         message_release(m);
@@ -380,32 +381,33 @@ static bool write_message(Peer *p, Message *m)
                         .sequence = m->record.sequence,
                         .message = m->record.id,
                         .attempt = m->record.attempts + 1,
-                        .flags = (m->record.duplicate || m->sends > 0 ? MESSAGE_POSSIBLE_DUPLICATE : 0) |
-                                 (m->memory ? MESSAGE_MEMORY : 0),
+                        .flags = (m->record.duplicate || m->link.sends > 0 ? MESSAGE_POSSIBLE_DUPLICATE
+                                                                           : 0) |
+                                 (m->transient ? MESSAGE_MEMORY : 0),
                         .attributes = find_attributes(m, attributes),
                         .payload = {m->payload, m->record.size},
         };
         crash_point("bound-before-write");
-        if (frame_encode(connection_output(p->stream), &f) < 0)
+        if (frame_encode(connection_output(p->link.connection), &f) < 0)
                 return false;
-        m->sends++;
-        m->in_flight = true;
-        p->in_flight++;
+        m->link.sends++;
+        m->link.in_flight = true;
+        p->link.n_in_flight++;
         return true;
 }
 
 static void write_ready(Peer *p)
 {
-        while (p->ready && p->in_flight < MAX(p->credit, 1u) &&
-                        connection_output_size(p->stream) < CONNECTION_OUTPUT_MAX) {
+        while (p->ready && p->link.n_in_flight < MAX(p->link.credit, 1u) &&
+                        connection_output_size(p->link.connection) < CONNECTION_OUTPUT_MAX) {
                 Message *m = p->ready;
 
                 /* What it may know is still asked for. */
-                if (p->info.draining && m->sends == 0 && !m->record.duplicate)
+                if (p->info.draining && m->link.sends == 0 && !m->record.duplicate)
                         break;
                 unready(p, m);
-                if (m->record.size > p->max_payload)
-                        deliver_too_large(m, p->max_payload);
+                if (m->record.size > p->link.max_payload)
+                        deliver_too_large(m, p->link.max_payload);
                 else if (!m->payload && m->record.size > 0)
                         peer_fetch(p, m);
                 else if (write_message(p, m))
@@ -415,7 +417,7 @@ static void write_ready(Peer *p)
                         break;
                 }
         }
-        connection_flush(p->stream);
+        connection_flush(p->link.connection);
         crash_point("behind-write");
 }
 
@@ -427,10 +429,11 @@ void peer_send_cancel(Peer *p, Message *m)
         };
 
         /* It is asked again by the timer: for who does not read that must not pile up. */
-        if (p->state != PEER_CONNECTED || connection_output_size(p->stream) >= CONNECTION_OUTPUT_MAX)
+        if (p->link.state != PEER_CONNECTED ||
+                        connection_output_size(p->link.connection) >= CONNECTION_OUTPUT_MAX)
                 return;
-        (void) !frame_encode(connection_output(p->stream), &f);
-        connection_flush(p->stream);
+        (void) !frame_encode(connection_output(p->link.connection), &f);
+        connection_flush(p->link.connection);
 }
 
 void peer_pump(Peer *p)
@@ -441,7 +444,7 @@ void peer_pump(Peer *p)
                 plain_pump(p);
         else if (peer_is_connected(p))
                 write_ready(p);
-        else if (p->state == PEER_IDLE && (p->bound || (p->listed && p->ledgers)))
+        else if (p->link.state == PEER_IDLE && (p->bound || (p->listed && p->windows)))
                 peer_connect(p);
 }
 
@@ -449,6 +452,6 @@ void peers_clear(Client *c)
 {
         Peer *p, *next;
 
-        HASH_ITER(hh, c->peers, p, next)
+        HASH_ITER(hh, c->peers.by_id, p, next)
                 peer_free(p);
 }

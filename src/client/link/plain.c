@@ -16,26 +16,26 @@ static void plain_open(Peer *p, Message *m);
 static void on_connected(Connection *s, void *userdata)
 {
         Peer *p = userdata;
-        Message *m = p->speaking;
+        Message *m = p->plain;
 
         timer_disarm(&p->timer);
-        p->failures = 0;
+        p->link.failures = 0;
         if (buffer_append(connection_output(s), m->payload, m->record.size) < 0) {
                 peer_disconnect(p);
                 peer_connection_failed(p);
                 return;
         }
         connection_flush(s);
-        m->sends++;
-        m->ready = false;
-        DL_DELETE2(p->ready, m, ready_prev, ready_next);
+        m->link.sends++;
+        m->link.ready = false;
+        DL_DELETE2(p->ready, m, link.ready_prev, link.ready_next);
         deliver_event(m, DELIVERY_WRITE, NULL);
 }
 
 static void on_readable(Connection *s, void *userdata)
 {
         Peer *p = userdata;
-        Message *m = p->speaking;
+        Message *m = p->plain;
 
         if (buffer_size(connection_input(s)) < STRLEN(ACK))
                 return;
@@ -49,16 +49,16 @@ static void on_readable(Connection *s, void *userdata)
 static void on_ended(Connection *s, int error, void *userdata)
 {
         Peer *p = userdata;
-        Message *m = p->speaking;
+        Message *m = p->plain;
         char text[ADDRESS_STRING_MAX];
 
-        free(p->problem);
-        p->problem = str_format("%s: %s", address_format(p->info.addresses + p->address, text),
+        free(p->link.problem);
+        p->link.problem = str_format("%s: %s", address_format(p->info.addresses + p->link.address, text),
                         error < 0 ? strerror(-error) : "closed without ACK");
         peer_disconnect(p);
         if (m->record.state == DELIVERY_SENT)
-                deliver_event(m, DELIVERY_ANSWER_FAILED, p->problem);
-        else if (++p->address < p->info.n_addresses)
+                deliver_event(m, DELIVERY_ANSWER_FAILED, p->link.problem);
+        else if (++p->link.address < p->info.n_addresses)
                 plain_open(p, m);
         else {
                 peer_connection_failed(p);
@@ -68,7 +68,7 @@ static void on_ended(Connection *s, int error, void *userdata)
 
 void plain_on_timeout(Peer *p)
 {
-        on_ended(p->stream, -ETIMEDOUT, p);
+        on_ended(p->link.connection, -ETIMEDOUT, p);
 }
 
 static const ConnectionCallbacks callbacks = {
@@ -81,13 +81,13 @@ static void plain_open(Peer *p, Message *m)
 {
         Client *c = p->client;
 
-        if (connection_open(c->loop, p->info.addresses + p->address, c->config.policy.ack_timeout_usec,
-                            &callbacks, p, &p->stream) < 0) {
+        if (connection_open(c->loop, p->info.addresses + p->link.address, c->config.policy.ack_timeout_usec,
+                            &callbacks, p, &p->link.connection) < 0) {
                 peer_connection_failed(p);
                 return;
         }
-        p->speaking = m;
-        p->state = PEER_CONNECTING;
+        p->plain = m;
+        p->link.state = PEER_CONNECTING;
         (void) timer_arm_in(&p->timer, c->config.policy.ack_timeout_usec);
 }
 
@@ -96,14 +96,14 @@ void plain_pump(Peer *p)
         Message *m = p->ready;
 
         /* An attempt that timed out still has its connection: it is given up for the next one. */
-        if (p->stream && !timer_is_armed(&p->timer) && p->speaking->record.state != DELIVERY_SENT)
+        if (p->link.connection && !timer_is_armed(&p->timer) && p->plain->record.state != DELIVERY_SENT)
                 peer_disconnect(p);
-        if (!m || p->stream || timer_is_armed(&p->timer) || p->info.n_addresses == 0)
+        if (!m || p->link.connection || timer_is_armed(&p->timer) || p->info.n_addresses == 0)
                 return;
         if (!m->payload && m->record.size > 0) {
                 peer_fetch(p, m);
                 return;
         }
-        p->address = 0;
+        p->link.address = 0;
         plain_open(p, m);
 }

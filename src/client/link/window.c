@@ -11,23 +11,23 @@
 #include "client/link/peers.h"
 
 #define ANNOUNCE_USEC  USEC_PER_SEC
-#define LEDGERS_MAX    32u  /* streams to one receiver, from where no other one is begun */
+#define WINDOWS_MAX    32u  /* streams to one receiver, from where no other one is begun */
 #define ANNOUNCE_COUNT 128u /* at once, so that the window moves on under load */
 
-static Ledger *find(const Peer *p, sd_id128_t stream)
+static SendWindow *find(const Peer *p, sd_id128_t stream)
 {
-        Ledger *l;
+        SendWindow *l;
 
-        DL_FOREACH(p->ledgers, l) {
+        DL_FOREACH(p->windows, l) {
                 if (sd_id128_equal(l->stream, stream))
                         return l;
         }
         return NULL;
 }
 
-int ledger_load(Peer *p, sd_id128_t stream, Ledger **ret)
+int window_load(Peer *p, sd_id128_t stream, SendWindow **ret)
 {
-        Ledger *l = find(p, stream);
+        SendWindow *l = find(p, stream);
 
         if (!l) {
                 l = calloc(1, sizeof *l);
@@ -36,7 +36,7 @@ int ledger_load(Peer *p, sd_id128_t stream, Ledger **ret)
                 l->peer = p;
                 l->stream = stream;
                 sequence_set_init(&l->settled);
-                DL_PREPEND(p->ledgers, l);
+                DL_PREPEND(p->windows, l);
         }
         *ret = l;
         return 0;
@@ -46,7 +46,7 @@ static void on_kept(DbOp *op, int r)
 {
         OutboxStreamOp *o = CONTAINER_OF(op, OutboxStreamOp, op);
         Peer *p = peer_find(o->userdata, o->receiver);
-        Ledger *l = p ? find(p, o->stream) : NULL;
+        SendWindow *l = p ? find(p, o->stream) : NULL;
 
         if (r < 0)
                 log_debug_errno(r, "Cannot note a new stream in the outbox");
@@ -55,11 +55,11 @@ static void on_kept(DbOp *op, int r)
                 l->kept = r >= 0;
         }
         if (l && l->kept)
-                bind_wanted(p);
+                bind_for_peer(p);
         free(o);
 }
 
-static void keep(Ledger *l)
+static void keep(SendWindow *l)
 {
         OutboxStreamOp *o = l->keeping ? NULL : calloc(1, sizeof *o);
 
@@ -78,30 +78,30 @@ static void keep(Ledger *l)
 static unsigned count(const Peer *p)
 {
         unsigned n = 0;
-        const Ledger *l;
+        const SendWindow *l;
 
-        DL_FOREACH(p->ledgers, l)
+        DL_FOREACH(p->windows, l)
                 n++;
         return n;
 }
 
 /* A few that do not come to their end (they fail for ever, or run for hours) hold the window up for all
  * behind them: those go on in another stream, and this one is closed when the few are done. */
-static bool is_held_up(const Ledger *l)
+static bool is_held_up(const SendWindow *l)
 {
-        return l->next_sequence > 0 && !ledger_has_room(l) && l->n_open < STREAM_WINDOW / 2 &&
-               count(l->peer) < LEDGERS_MAX;
+        return l->next_sequence > 0 && !window_has_room(l) && l->n_open < STREAM_WINDOW / 2 &&
+               count(l->peer) < WINDOWS_MAX;
 }
 
-int ledger_current(Peer *p, Ledger **ret)
+int window_current(Peer *p, SendWindow **ret)
 {
-        int r = ledger_load(p, p->stream_id, ret);
+        int r = window_load(p, p->stream_id, ret);
         sd_id128_t fresh;
 
         if (r >= 0 && is_held_up(*ret) && sd_id128_randomize(&fresh) >= 0) {
                 (*ret)->next_sequence = 0;
                 p->stream_id = fresh;
-                r = ledger_load(p, fresh, ret);
+                r = window_load(p, fresh, ret);
         }
         if (r >= 0 && (*ret)->next_sequence == 0) {
                 (*ret)->next_sequence = 1;
@@ -110,30 +110,30 @@ int ledger_current(Peer *p, Ledger **ret)
         return r;
 }
 
-bool ledger_is_kept(Ledger *l)
+bool window_is_kept(SendWindow *l)
 {
         if (!l->kept)
                 keep(l);
         return l->kept;
 }
 
-bool ledger_has_room(const Ledger *l)
+bool window_has_room(const SendWindow *l)
 {
-        return l->next_sequence - l->settled.low < MIN(STREAM_WINDOW, l->peer->window);
+        return l->next_sequence - l->settled.low < MIN(STREAM_WINDOW, l->peer->link.window);
 }
 
-uint64_t ledger_open(Ledger *l)
+uint64_t window_open(SendWindow *l)
 {
         l->n_open++;
         return l->next_sequence++;
 }
 
-static bool is_closed(const Ledger *l)
+static bool is_closed(const SendWindow *l)
 {
         return l->next_sequence == 0 && l->n_open == 0;
 }
 
-void ledger_settle(Ledger *l, uint64_t sequence)
+void window_settle(SendWindow *l, uint64_t sequence)
 {
         Client *c = l->peer->client;
 
@@ -142,21 +142,21 @@ void ledger_settle(Ledger *l, uint64_t sequence)
         /* Without memory for it the receiver keeps a record until the stream is closed: no harm. */
         if (sequence_set_add(&l->settled, sequence, sequence) < 0)
                 return;
-        l->unannounced++;
-        if (l->unannounced >= ANNOUNCE_COUNT)
-                ledgers_announce(l->peer, false);
-        else if (!timer_is_armed(&c->settle_timer))
-                (void) timer_arm_in(&c->settle_timer, ANNOUNCE_USEC);
+        l->n_unannounced++;
+        if (l->n_unannounced >= ANNOUNCE_COUNT)
+                windows_announce(l->peer, false);
+        else if (!timer_is_armed(&c->windows.timer))
+                (void) timer_arm_in(&c->windows.timer, ANNOUNCE_USEC);
 }
 
-int ledger_load_open(Ledger *l, uint64_t sequence)
+int window_load_open(SendWindow *l, uint64_t sequence)
 {
         l->n_open++;
         return sequence_set_add(&l->settled, sequence, sequence);
 }
 
 /* Until now `settled` held what is open: everything else of an old stream is settled, or was never used. */
-static int invert(Ledger *l)
+static int invert(SendWindow *l)
 {
         SequenceSet open = l->settled, settled;
         uint64_t from = open.low;
@@ -175,59 +175,59 @@ static int invert(Ledger *l)
         return r;
 }
 
-int ledgers_load_finish(Peer *p)
+int windows_load_finish(Peer *p)
 {
-        Ledger *l;
+        SendWindow *l;
         int r = 0;
 
-        DL_FOREACH(p->ledgers, l) {
+        DL_FOREACH(p->windows, l) {
                 if (r >= 0)
                         r = invert(l);
         }
         return r;
 }
 
-void ledgers_announce(Peer *p, bool all)
+void windows_announce(Peer *p, bool all)
 {
-        Ledger *l;
+        SendWindow *l;
 
         if (!peer_is_connected(p))
                 return;
-        DL_FOREACH(p->ledgers, l) {
-                if (!all && l->unannounced == 0)
+        DL_FOREACH(p->windows, l) {
+                if (!all && l->n_unannounced == 0)
                         continue;
                 if (l->settled.low == 1 && l->settled.n_ranges == 0 && !is_closed(l))
                         continue;
                 crash_point("before-announcing");
-                if (frame_encode_settled(connection_output(p->stream), l->stream,
+                if (frame_encode_settled(connection_output(p->link.connection), l->stream,
                                     is_closed(l) ? SETTLED_CLOSED : 0, &l->settled) < 0)
                         return;
-                l->unannounced = 0;
+                l->n_unannounced = 0;
         }
-        connection_flush(p->stream);
+        connection_flush(p->link.connection);
         crash_point("behind-announcing");
 }
 
-void ledgers_on_timer(void *userdata)
+void windows_on_timer(void *userdata)
 {
         Client *c = userdata;
         Peer *p;
 
-        DL_FOREACH2(c->connected, p, connected_next)
-        ledgers_announce(p, false);
+        DL_FOREACH2(c->peers.connected, p, link.next)
+        windows_announce(p, false);
 }
 
 /* The loop will not write any more, so this does, as far as the kernel takes it at once. */
-void ledgers_say_last(Client *c)
+void windows_announce_last(Client *c)
 {
         Peer *p;
 
-        DL_FOREACH2(c->connected, p, connected_next)
+        DL_FOREACH2(c->peers.connected, p, link.next)
         {
-                ledgers_announce(p, false);
-                const Buffer *out = connection_output(p->stream);
+                windows_announce(p, false);
+                const Buffer *out = connection_output(p->link.connection);
                 if (buffer_size(out) > 0)
-                        (void) !send(connection_fd(p->stream), buffer_peek(out), buffer_size(out),
+                        (void) !send(connection_fd(p->link.connection), buffer_peek(out), buffer_size(out),
                                         MSG_DONTWAIT | MSG_NOSIGNAL);
         }
 }
@@ -239,9 +239,9 @@ static void on_forgotten(DbOp *op, int r)
         free(CONTAINER_OF(op, OutboxStreamOp, op));
 }
 
-void ledger_pruned(Peer *p, sd_id128_t stream)
+void window_pruned(Peer *p, sd_id128_t stream)
 {
-        Ledger *l = find(p, stream);
+        SendWindow *l = find(p, stream);
 
         if (!l || !is_closed(l))
                 return;
@@ -253,19 +253,19 @@ void ledger_pruned(Peer *p, sd_id128_t stream)
                 o->op.done = on_forgotten;
                 db_submit(p->client->db, &o->op);
         }
-        DL_DELETE(p->ledgers, l);
+        DL_DELETE(p->windows, l);
         sequence_set_clear(&l->settled);
         free(l);
         p->full = false; /* another stream may be begun */
 }
 
-void ledgers_clear(Peer *p)
+void windows_clear(Peer *p)
 {
-        Ledger *l, *next;
+        SendWindow *l, *next;
 
-        DL_FOREACH_SAFE(p->ledgers, l, next) {
+        DL_FOREACH_SAFE(p->windows, l, next) {
                 sequence_set_clear(&l->settled);
                 free(l);
         }
-        p->ledgers = NULL;
+        p->windows = NULL;
 }

@@ -44,7 +44,8 @@ static void add(Message *m, const char *outcome, uint32_t attempt, const char *d
         outbox_attempts_free(a);
 }
 
-void trace_step(Message *m, DeliveryState before, DeliveryEvent event, uint32_t attempt, const char *detail)
+void attempts_note(
+                Message *m, DeliveryState before, DeliveryEvent event, uint32_t attempt, const char *detail)
 {
         if (event == DELIVERY_UNBIND)
                 add(m, "moved", attempt, detail);
@@ -54,7 +55,7 @@ void trace_step(Message *m, DeliveryState before, DeliveryEvent event, uint32_t 
                 add(m, sent_words[event], attempt, detail);
 }
 
-OutboxAttempt *trace_take(Message *m)
+OutboxAttempt *attempts_take(Message *m)
 {
         OutboxAttempt *attempts = m->attempts;
 
@@ -62,7 +63,7 @@ OutboxAttempt *trace_take(Message *m)
         return attempts;
 }
 
-void trace_give_back(Message *m, OutboxAttempt *attempts)
+void attempts_give_back(Message *m, OutboxAttempt *attempts)
 {
         LL_CONCAT(attempts, m->attempts);
         m->attempts = attempts;

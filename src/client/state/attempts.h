@@ -7,8 +7,9 @@
 #include "client/state/message.h"
 
 /* A step of the delivery: notes the try that it ends, if it ends one. */
-void trace_step(Message *m, DeliveryState before, DeliveryEvent event, uint32_t attempt, const char *detail);
+void attempts_note(
+                Message *m, DeliveryState before, DeliveryEvent event, uint32_t attempt, const char *detail);
 
 /* For a save: takes what is not on disk yet; gives it back when it could not be written. */
-OutboxAttempt *trace_take(Message *m);
-void trace_give_back(Message *m, OutboxAttempt *attempts);
+OutboxAttempt *attempts_take(Message *m);
+void attempts_give_back(Message *m, OutboxAttempt *attempts);

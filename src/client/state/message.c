@@ -31,12 +31,12 @@ int message_new(Client *c, OutboxRecord *record, Message **ret)
                 queue->n_messages++;
         m->record = *record;
         heap_item_init(&m->due);
-        r = selector_mode_is_whole(selector_text_mode(record->queue)) ? whole_new(m) : 0;
+        r = selector_mode_is_whole(selector_text_mode(record->queue)) ? fanout_new(m) : 0;
         if (r >= 0)
-                r = index_add(&c->messages, &m->by_key, message_hash(record->id, record->member));
+                r = index_add(&c->messages.index, &m->by_key, message_hash(record->id, record->member));
         if (r < 0) {
                 message_leave_queue(m);
-                whole_free(m->whole);
+                fanout_free(m->fanout);
                 slab_free(&c->slab, m, sizeof *m);
                 return r;
         }
@@ -55,7 +55,7 @@ uint32_t message_hash(sd_id128_t id, uint64_t member)
 
 Message *message_find_member(Client *c, sd_id128_t id, uint32_t member)
 {
-        IndexItem *i = index_first(&c->messages, message_hash(id, member));
+        IndexItem *i = index_first(&c->messages.index, message_hash(id, member));
 
         for (; i; i = index_next(i)) {
                 Message *m = CONTAINER_OF(i, Message, by_key);
@@ -94,11 +94,11 @@ void message_drop_payload(Message *m)
         m->payload = NULL;
 }
 
-void message_spare_payload(Message *m)
+void message_drop_large_payload(Message *m)
 {
-        bool wanted = m->record.state == DELIVERY_SENT || (m->peer && m->peer->speaking == m);
+        bool wanted = m->record.state == DELIVERY_SENT || (m->link.peer && m->link.peer->plain == m);
 
-        if (wanted || m->memory || m->record.size <= PAYLOAD_KEEP)
+        if (wanted || m->transient || m->record.size <= PAYLOAD_KEEP)
                 return;
         message_drop_payload(m);
 }
@@ -128,11 +128,11 @@ static void message_free(Message *m)
 {
         Client *c = m->client;
 
-        index_remove(&c->messages, &m->by_key);
-        memory_left(m);
-        heap_remove(&c->due, &m->due);
+        index_remove(&c->messages.index, &m->by_key);
+        transient_leave(m);
+        heap_remove(&c->due.heap, &m->due);
         message_leave_queue(m);
-        whole_free(m->whole);
+        fanout_free(m->fanout);
         message_drop_payload(m);
         outbox_record_clear(&m->record);
         outbox_attempts_free(m->attempts);
@@ -144,8 +144,8 @@ void message_release(Message *m)
 {
         Client *c = m->client;
 
-        if (m->waiting || m->peer || m->saving || m->unsaved || m->fetching || m->pins > 0 || m->recent ||
-                        m->submitter)
+        if (m->queued.on || m->link.peer || m->save.running || m->save.refused || m->fetching ||
+                        m->pins > 0 || m->recent || m->bulk.program)
                 return;
         if (m->announced)
                 c->observer.message_removed(m, c->observer.userdata);
@@ -165,13 +165,13 @@ void message_announce(Message *m)
         if (m->recent)
                 return;
         m->recent = true;
-        DL_APPEND2(c->recent, m, recent_prev, recent_next);
-        if (++c->n_recent <= RECENT_MAX)
+        DL_APPEND2(c->messages.recent, m, recent_prev, recent_next);
+        if (++c->messages.n_recent <= RECENT_MAX)
                 return;
-        Message *oldest = c->recent;
-        DL_DELETE2(c->recent, oldest, recent_prev, recent_next);
+        Message *oldest = c->messages.recent;
+        DL_DELETE2(c->messages.recent, oldest, recent_prev, recent_next);
         oldest->recent = false;
-        c->n_recent--;
+        c->messages.n_recent--;
         message_release(oldest);
 }
 
@@ -180,9 +180,9 @@ void message_forget(Message *m)
         Client *c = m->client;
 
         if (m->recent) {
-                DL_DELETE2(c->recent, m, recent_prev, recent_next);
+                DL_DELETE2(c->messages.recent, m, recent_prev, recent_next);
                 m->recent = false;
-                c->n_recent--;
+                c->messages.n_recent--;
         }
         message_release(m);
 }
@@ -283,7 +283,7 @@ void message_look_up(Client *c, const char *prefix, void (*done)(Message *m, int
         outbox_find_op_init(&l->find, OUTBOX_ID, 2);
         l->client = c, l->done = done, l->userdata = userdata;
         Message *m = sd_id128_equal(first, last) ? message_find(c, first) : NULL;
-        if (m && (m->announced || m->memory)) {
+        if (m && (m->announced || m->transient)) {
                 found(l, m);
                 free(l);
                 return;
@@ -298,7 +298,7 @@ void messages_clear(Client *c)
         IndexCursor cursor = {};
         IndexItem *i;
 
-        while ((i = index_each(&c->messages, &cursor)))
+        while ((i = index_each(&c->messages.index, &cursor)))
                 message_free(CONTAINER_OF(i, Message, by_key));
-        index_clear(&c->messages);
+        index_clear(&c->messages.index);
 }

@@ -6,9 +6,9 @@
 
 #include "client/state/message.h"
 
-int memory_check(const Client *c, const Submission *s, Error *error)
+int transient_check(const Client *c, const Submission *s, Error *error)
 {
-        if (!s->memory)
+        if (!s->transient)
                 return 0;
         if (selector_mode_is_whole(s->mode) || s->idempotency_key || s->delay_usec > 0 ||
                         s->policy.start_usec > 0 || s->policy.deadline_usec > 0)
@@ -16,36 +16,36 @@ int memory_check(const Client *c, const Submission *s, Error *error)
                                 "durability: \"memory\" is for modes to, any and key, without "
                                 "idempotency_key, "
                                 "delay, at and deadline");
-        if (c->memory_bytes + s->size > MEMORY_BYTES_MAX)
+        if (c->transient.n_bytes + s->size > MEMORY_BYTES_MAX)
                 return error_set(error, -EDQUOT, "messages of %zu bytes wait in memory already",
-                                c->memory_bytes);
+                                c->transient.n_bytes);
         return 0;
 }
 
-void memory_left(Message *m)
+void transient_leave(Message *m)
 {
-        if (m->memory)
-                m->client->memory_bytes -= m->record.size;
-        m->memory = false;
+        if (m->transient)
+                m->client->transient.n_bytes -= m->record.size;
+        m->transient = false;
 }
 
-void memory_submit(Message *m, DbOp *op)
+void transient_submit(Message *m, DbOp *op)
 {
         Client *c = m->client;
 
         op->next = NULL;
         op->result = 0;
-        *(c->memory_first ? c->memory_end : &c->memory_first) = op;
-        c->memory_end = &op->next;
+        *(c->transient.first ? c->transient.end : &c->transient.first) = op;
+        c->transient.end = &op->next;
 }
 
-void memory_rest(Client *c)
+void transient_run(Client *c)
 {
         DbOp *op;
 
         /* What these lead to as well: nothing else may wake the loop. */
-        while ((op = c->memory_first)) {
-                c->memory_first = op->next;
+        while ((op = c->transient.first)) {
+                c->transient.first = op->next;
                 op->done(op, op->result);
         }
 }

@@ -11,8 +11,8 @@
 #include "client/intake/submit.h"
 
 /* What a message in memory cannot be: to several, named by its sender, or with a time. 0, or a sentence. */
-int memory_check(const Client *c, const Submission *s, Error *error);
+int transient_check(const Client *c, const Submission *s, Error *error);
 
-void memory_left(Message *m);             /* it is on disk now, or gone */
-void memory_submit(Message *m, DbOp *op); /* instead of db_submit() */
-void memory_rest(Client *c);              /* the end of an iteration, and of the process */
+void transient_leave(Message *m);            /* it is on disk now, or gone */
+void transient_submit(Message *m, DbOp *op); /* instead of db_submit() */
+void transient_run(Client *c);               /* the end of an iteration, and of the process */
