@@ -296,6 +296,11 @@ int connection_open(Loop *loop, const Address *address, uint64_t silence_usec,
         return 0;
 }
 
+bool connection_is_possible(const Address *address)
+{
+        return address->kind != ADDRESS_UNIX || access(address->host, F_OK) >= 0;
+}
+
 Connection *connection_free(Connection *s)
 {
         if (!s)
@@ -330,6 +335,13 @@ void connection_flush(Connection *s)
 size_t connection_output_size(const Connection *s)
 {
         return buffer_size(&s->output);
+}
+
+void connection_write_last(Connection *s)
+{
+        if (!s->connecting && buffer_size(&s->output) > 0)
+                (void) !send(s->fd, buffer_peek(&s->output), buffer_size(&s->output),
+                                MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 void connection_pause(Connection *s, bool paused)

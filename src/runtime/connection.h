@@ -38,6 +38,9 @@ int connection_open(Loop *loop, const Address *address, uint64_t silence_usec,
  * is found out after about so long. What a listening socket has, those that it accepts have, too. */
 void connection_end_silence(int fd, uint64_t silence_usec);
 
+/* False where the file of a Unix socket is missing, so that connection_open() would fail. */
+bool connection_is_possible(const Address *address);
+
 Connection *connection_free(Connection *s); /* closes; nothing is called any more */
 DEFINE_CLEANUP(Connection *, connection_free)
 
@@ -45,5 +48,8 @@ Buffer *connection_input(Connection *s);
 Buffer *connection_output(Connection *s); /* after appending: connection_flush() */
 void connection_flush(Connection *s);     /* arranges for the output to be written in this loop iteration */
 size_t connection_output_size(const Connection *s);
+/* Writes as much of the output as the kernel takes at once; calls nothing. For a loop that does not run again.
+ */
+void connection_write_last(Connection *s);
 void connection_pause(Connection *s, bool paused);
 int connection_fd(const Connection *s);

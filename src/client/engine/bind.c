@@ -5,41 +5,97 @@
 #include <utlist.h>
 
 #include "base/str-util.h"
-#include "client/engine/queue.h"
+#include "client/engine/backlog.h"
 #include "client/engine/save.h"
 #include "client/link/connection.h"
+#include "client/link/plain.h"
 #include "client/link/window.h"
 #include "client/state/message.h"
+#include "client/state/peer.h"
+#include "client/state/queue.h"
 #include "model/rendezvous.h"
+
+static void set_owner(Message *m)
+{
+        if (m->queue->selector.mode == SELECTOR_KEY)
+                m->queue->owner = m->link.peer;
+}
 
 int bind_message(Message *m, Peer *p)
 {
-        SendWindow *l = NULL;
+        SendWindow *w = NULL;
         int r;
 
         if (!p->info.plain) {
-                r = window_current(p, &l);
+                r = window_current(p, &w);
                 if (r < 0)
                         return r;
-                p->full = !window_has_room(l);
-                if (p->full || (m->transient && !window_is_kept(l)))
+                if (!window_has_room(w) || (m->transient && !window_is_kept(w)))
                         return -EAGAIN;
         }
         r = peer_bind(p, m);
         if (r < 0)
                 return r;
-        if (l) {
-                m->record.stream = l->stream;
-                m->record.sequence = window_open(l);
+        if (w) {
+                m->record.stream = w->stream;
+                m->record.sequence = window_take(w);
         }
-        m->bind.window = l;
+        m->bind.window = w;
         m->record.receiver = p->info.id;
         str_copy(m->record.receiver_name, sizeof m->record.receiver_name, peer_name(p));
         m->bind.pending = true;
         p->turn = ++p->client->peers.turn;
-        if (m->queue->selector.mode == SELECTOR_KEY)
-                m->queue->owner = p;
+        set_owner(m);
         return 0;
+}
+
+int bind_load(Message *m, Peer *p, SendWindow *w)
+{
+        int r;
+
+        m->bind.window = w;
+        r = peer_bind(p, m);
+        if (r < 0)
+                return r;
+        set_owner(m);
+        if (m->record.state == DELIVERY_BOUND)
+                peer_ready(m);
+        return 0;
+}
+
+void bind_done(Message *m)
+{
+        m->bind.pending = false;
+}
+
+static void unbind(Message *m)
+{
+        plain_release(m);
+        peer_unbind(m);
+}
+
+void bind_end(Message *m)
+{
+        if (m->link.peer)
+                unbind(m);
+        m->bind.pending = false;
+}
+
+void bind_settle(Message *m)
+{
+        if (m->bind.window)
+                window_settle(m->bind.window, m->record.sequence);
+        m->bind.window = NULL;
+}
+
+void bind_drop(Message *m)
+{
+        unbind(m);
+        save_give_up_binding(m, m->bind.window, m->record.sequence);
+        m->bind.window = NULL;
+        m->record.receiver = m->record.stream = SD_ID128_NULL;
+        m->record.sequence = 0;
+        backlog_give_back(m->queue, m);
 }
 
 static Peer *choose_any(Client *c, const Selector *selector)
@@ -109,9 +165,9 @@ static void set_stuck(Queue *q, bool stuck)
                 return;
         q->stuck = stuck;
         if (stuck)
-                DL_APPEND(q->client->queues.stuck, q);
+                DL_APPEND2(q->client->queues.stuck, q, stuck_prev, stuck_next);
         else
-                DL_DELETE(q->client->queues.stuck, q);
+                DL_DELETE2(q->client->queues.stuck, q, stuck_prev, stuck_next);
 }
 
 void bind_connect(Queue *q)
@@ -134,10 +190,10 @@ void bind_queue(Queue *q)
         while (q->queued && !c->stopping && (p = bind_choose(q))) {
                 Message *m = q->queued;
 
-                queue_take(q, m);
+                backlog_take(q, m);
                 r = bind_message(m, p);
                 if (r < 0) {
-                        queue_give_back(q, m);
+                        backlog_give_back(q, m);
                         p->sought = p->sought || q->selector.mode == SELECTOR_KEY;
                         if (r == -EAGAIN && p->full && q->selector.mode == SELECTOR_ANY)
                                 continue; /* another one may have room */
@@ -145,7 +201,7 @@ void bind_queue(Queue *q)
                 }
                 message_save(m);
         }
-        queue_read_on(q);
+        backlog_read_on(q, bind_queue);
         if (q->selector.mode == SELECTOR_KEY) {
                 if (!q->queued && q->n_stored == 0 && q->n_bound == 0)
                         q->owner = NULL;
@@ -160,15 +216,15 @@ void bind_queue(Queue *q)
 static void bind_stuck(Peer *p)
 {
         Queue *q, *next;
-        SendWindow *l;
+        SendWindow *w;
 
         if (!p->sought || !p->listed)
                 return;
         p->sought = false;
-        DL_FOREACH_SAFE(p->client->queues.stuck, q, next) {
+        DL_FOREACH_SAFE2(p->client->queues.stuck, q, next, stuck_next) {
                 if (!selector_matches(&q->selector, &p->info))
                         continue;
-                if (window_current(p, &l) < 0 || !window_has_room(l)) {
+                if (window_current(p, &w) < 0 || !window_has_room(w)) {
                         p->sought = true;
                         return;
                 }
@@ -178,7 +234,7 @@ static void bind_stuck(Peer *p)
 
 void bind_for_peer(Peer *p)
 {
-        Queue *q = p->queue;
+        Queue *q = queue_of_receiver(p->client, p->info.id);
 
         if (q && (q->queued || q->n_stored > 0))
                 bind_queue(q);

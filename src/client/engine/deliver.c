@@ -2,58 +2,37 @@
 #include "client/engine/deliver.h"
 
 #include <errno.h>
-#include <unistd.h>
-#include <utlist.h>
 
 #include "base/crash-point.h"
-#include "base/log.h"
 #include "base/str-util.h"
+#include "client/engine/backlog.h"
 #include "client/engine/bind.h"
-#include "client/engine/fanout.h"
-#include "client/engine/queue.h"
+#include "client/engine/due.h"
 #include "client/engine/save.h"
-#include "client/intake/bulk.h"
 #include "client/link/connection.h"
-#include "client/link/window.h"
 #include "client/state/attempts.h"
 #include "client/state/message.h"
-
-/* When we were held up for so long (the machine was suspended), answers that came meanwhile are read before
- * anybody is charged for having said nothing. */
-#define HELD_UP_USEC    (200 * USEC_PER_MSEC)
-#define READ_FIRST_USEC (50 * USEC_PER_MSEC)
+#include "client/state/peer.h"
 
 #define READ_AGAIN_USEC USEC_PER_SEC /* a payload that cannot be read */
 
 static const Backoff backoff_busy = {100 * USEC_PER_MSEC, 5 * USEC_PER_SEC};
 
-/* What is told to who watches. NULL: the name of the state that is reached. */
-static const char *const event_words[_DELIVERY_EVENT_MAX] = {
-                [DELIVERY_BIND] = "bound",
-                [DELIVERY_WRITE] = "sent",
-                [DELIVERY_ANSWER_FAILED] = "failed",
-                [DELIVERY_ANSWER_BUSY] = "busy",
-                [DELIVERY_ANSWER_WORKING] = "working",
-                [DELIVERY_TIMEOUT] = "no-ack",
-                [DELIVERY_DISCONNECT] = "disconnected",
-                [DELIVERY_UNBIND] = "queued",
-                [DELIVERY_REVIVE] = "queued",
+/* What the observer is told, plus 1; 0: nothing. Of quiet messages it is not told what is routine. */
+static const struct {
+        uint8_t event;
+        bool routine;
+} told[_DELIVERY_EVENT_MAX] = {
+                [DELIVERY_BIND] = {EVENT_BOUND + 1, true},
+                [DELIVERY_WRITE] = {EVENT_SENT + 1, true},
+                [DELIVERY_ANSWER_FAILED] = {EVENT_FAILED + 1},
+                [DELIVERY_ANSWER_BUSY] = {EVENT_BUSY + 1, true},
+                [DELIVERY_ANSWER_WORKING] = {EVENT_WORKING + 1, true},
+                [DELIVERY_TIMEOUT] = {EVENT_NO_ACK + 1},
+                [DELIVERY_DISCONNECT] = {EVENT_DISCONNECTED + 1},
+                [DELIVERY_UNBIND] = {EVENT_QUEUED + 1},
+                [DELIVERY_REVIVE] = {EVENT_QUEUED + 1},
 };
-
-static void arm(Message *m, uint64_t usec)
-{
-        Client *c = m->client;
-        HeapItem *first;
-
-        /* Without memory for the timer the message waits for the next connection. */
-        (void) !heap_put(&c->due.heap, &m->due, usec_add(loop_now(c->loop, CLOCK_BOOTTIME), usec));
-        first = heap_first(&c->due.heap);
-        /* One that comes too early only looks, and arms itself anew. */
-        if (first && first->due < c->due.armed && !c->due.held) {
-                c->due.armed = first->due;
-                (void) timer_arm_at(&c->due.timer, first->due);
-        }
-}
 
 static void arm_retry(Message *m, DeliveryEvent event, uint64_t hint_usec)
 {
@@ -61,35 +40,34 @@ static void arm_retry(Message *m, DeliveryEvent event, uint64_t hint_usec)
         const Backoff backoff_failed = {policy.backoff_usec, policy.backoff_max_usec};
         uint64_t random = 0, usec = 0;
 
-        (void) !getentropy(&random, sizeof random);
+        (void) !random_pool_take(&m->client->random, &random, sizeof random);
         m->failures++;
         /* A timeout has been waited for already. */
         if (event == DELIVERY_ANSWER_FAILED)
                 usec = backoff_delay(&backoff_failed, m->failures, random);
         else if (event == DELIVERY_ANSWER_BUSY)
                 usec = backoff_delay(&backoff_busy, m->failures, random);
-        arm(m, MAX(usec, hint_usec));
+        due_arm(m, MAX(usec, hint_usec));
 }
 
 static void settle(Message *m, DeliveryState before)
 {
         Client *c = m->client;
+        bool dead_letter = delivery_state_is_dead_letter(m->record.state);
 
-        heap_remove(&c->due.heap, &m->due);
+        due_disarm(m);
         if (m->link.sends > 0 &&
                         (m->record.state == DELIVERY_ACKED || m->record.state == DELIVERY_REJECTED)) {
                 m->record.attempts++;
                 c->messages.n_attempts++;
         }
-        /* Should it be tried again; of what was counted as an attempt it is known. */
-        if (m->link.sends > 0 && m->record.attempts == 0 && delivery_state_is_dead_letter(m->record.state))
+        /* It may be tried again later; that it was started shows in its attempts, if any were counted. */
+        if (m->link.sends > 0 && m->record.attempts == 0 && dead_letter)
                 m->record.duplicate = true;
-        if (m->link.peer)
-                peer_unbind(m->link.peer, m);
-        else if (m->queue && before == DELIVERY_QUEUED)
-                queue_take(m->queue, m);
+        if (!m->link.peer && m->queue && before == DELIVERY_QUEUED)
+                backlog_take(m->queue, m);
+        bind_end(m);
         message_leave_queue(m);
-        m->bind.pending = false;
         if (!message_must_be_persisted(m))
                 message_drop_payload(m);
         m->record.settled_usec = loop_now(c->loop, CLOCK_REALTIME);
@@ -97,82 +75,54 @@ static void settle(Message *m, DeliveryState before)
         if (message_is_member(m))
                 return;
         c->messages.n_open--;
-        c->messages.n_dead += delivery_state_is_dead_letter(m->record.state);
+        c->messages.n_dead += dead_letter;
         c->messages.n_settled++;
 }
 
 static void drop_binding(Message *m)
 {
-        heap_remove(&m->client->due.heap, &m->due);
+        due_disarm(m);
         if (m->link.sends > 0)
                 m->record.duplicate = true;
-        peer_unbind(m->link.peer, m);
-        m->save.old_window = m->bind.window;
-        m->save.old_sequence = m->record.sequence;
-        m->bind.window = NULL;
         m->failures = 0;
-        m->record.receiver = m->record.stream = SD_ID128_NULL;
-        m->record.sequence = 0;
-        queue_give_back(m->queue, m);
+        bind_drop(m);
 }
 
 static void note_failure(Message *m, const char *detail)
 {
-        Client *c = m->client;
-
         m->record.attempts++;
-        c->messages.n_attempts++;
+        m->client->messages.n_attempts++;
         (void) str_replace(&m->record.error, detail);
 }
 
-static const bool routine[_DELIVERY_EVENT_MAX] = {
-                [DELIVERY_BIND] = true,
-                [DELIVERY_WRITE] = true,
-                [DELIVERY_ANSWER_BUSY] = true,
-                [DELIVERY_ANSWER_WORKING] = true,
-};
+/* Only for a state that is ending or final. */
+static MessageEvent event_of_state(DeliveryState state)
+{
+        static const MessageEvent events[_DELIVERY_STATE_MAX] = {
+                        [DELIVERY_CANCELLING] = EVENT_CANCELLING,
+                        [DELIVERY_ACKED] = EVENT_ACKED,
+                        [DELIVERY_REJECTED] = EVENT_REJECTED,
+                        [DELIVERY_CANCELLED] = EVENT_CANCELLED,
+                        [DELIVERY_DEAD] = EVENT_DEAD,
+                        [DELIVERY_GIVING_UP] = EVENT_GIVING_UP,
+        };
+
+        return events[state];
+}
 
 static void report(Message *m, DeliveryEvent event, uint32_t attempt, const char *detail)
 {
         Client *c = m->client;
-        const char *word = delivery_state_is_ending(m->record.state)
-                                           ? delivery_state_to_string(m->record.state)
-                                           : event_words[event];
+        bool ending = delivery_state_is_ending(m->record.state);
 
         /* An end is told when it is on disk. */
-        if (delivery_state_is_final(m->record.state) || (m->quiet && routine[event]))
+        if (delivery_state_is_final(m->record.state) || (m->quiet && told[event].routine))
                 return;
-        if (word)
-                c->observer.message_event(m, word, attempt, detail ?: "", c->observer.userdata);
+        if (ending || told[event].event > 0)
+                c->observer.message_event(m,
+                                ending ? event_of_state(m->record.state) : told[event].event - 1u, attempt,
+                                detail ?: "", c->observer.userdata);
         message_changed(m);
-}
-
-void deliver_settled(Message *m)
-{
-        Client *c = m->client;
-        SendWindow *l = m->bind.window;
-
-        crash_point("settled-before-telling");
-        if (l) {
-                window_settle(l, m->record.sequence);
-                m->bind.window = NULL;
-        }
-        const char *words[] = {[DELIVERY_ACKED] = "member-acked",
-                        [DELIVERY_REJECTED] = "member-rejected",
-                        [DELIVERY_CANCELLED] = "member-cancelled",
-                        [DELIVERY_DEAD] = "member-dead"};
-        const char *word = message_is_member(m) ? words[m->record.state]
-                                                : delivery_state_to_string(m->record.state);
-        bool acked = m->record.state == DELIVERY_ACKED;
-        if (!m->quiet || !acked)
-                c->observer.message_event(m, word, m->record.attempts, acked ? "" : m->record.error ?: "",
-                                c->observer.userdata);
-        message_changed(m);
-        if (m->bulk.program)
-                bulk_ended(m); /* of an ack it has heard before */
-        fanout_ended(m);
-        if (l)
-                bind_for_peer(l->peer); /* its window has moved */
 }
 
 /* Does what a step asks for. True when the durable half has changed. */
@@ -182,12 +132,12 @@ static bool act(Message *m, DeliveryState before, DeliveryEvent event, unsigned 
         if (actions & DELIVERY_CHARGE)
                 note_failure(m, detail);
         if (actions & DELIVERY_ARM_ACK)
-                arm(m, message_policy(m).ack_timeout_usec);
+                due_arm(m, message_policy(m).ack_timeout_usec);
         if (actions & DELIVERY_ARM_RETRY)
                 arm_retry(m, event, hint_usec);
         if (actions & DELIVERY_ASK_CANCEL) {
-                peer_send_cancel(m->link.peer, m);
-                arm(m, message_policy(m).ack_timeout_usec);
+                peer_write_cancel(m->link.peer, m);
+                due_arm(m, message_policy(m).ack_timeout_usec);
         }
         if (actions & DELIVERY_SETTLE)
                 settle(m, before);
@@ -219,18 +169,18 @@ static void handle(Message *m, DeliveryEvent event, const char *detail, uint64_t
                 return;
         m->record.state = step.next;
         if (m->link.peer && event != DELIVERY_WRITE && event != DELIVERY_ANSWER_WORKING)
-                peer_answered(m->link.peer, m);
+                peer_answered(m);
         attempts_note(m, before, event, attempt, detail);
         bool save = act(m, before, event, step.actions, detail, hint_usec);
         report(m, event, attempt, detail);
-        if (m->bulk.program && m->record.state == DELIVERY_ACKED && m->bind.window)
-                bulk_ended(m);
+        if (m->record.state == DELIVERY_ACKED && m->bind.window)
+                m->client->ended(m, false);
         if (save || m->attempts)
                 message_save(m);
         if (event != DELIVERY_BIND)
                 message_drop_large_payload(m);
         if (m->record.state == DELIVERY_BOUND && event != DELIVERY_DISCONNECT)
-                peer_ready(m->link.peer, m);
+                peer_ready(m);
         /* The next one of that key. */
         if (next && delivery_state_is_final(m->record.state))
                 bind_queue(next);
@@ -241,12 +191,50 @@ void deliver_event(Message *m, DeliveryEvent event, const char *detail)
         handle(m, event, detail, 0);
 }
 
+static MessageEvent event_of_member(DeliveryState state)
+{
+        return state == DELIVERY_ACKED       ? EVENT_MEMBER_ACKED
+               : state == DELIVERY_REJECTED  ? EVENT_MEMBER_REJECTED
+               : state == DELIVERY_CANCELLED ? EVENT_MEMBER_CANCELLED
+                                             : EVENT_MEMBER_DEAD;
+}
+
+void deliver_settled(Message *m)
+{
+        Client *c = m->client;
+        Peer *p = m->bind.window ? m->bind.window->peer : NULL;
+        DeliveryState state = m->record.state;
+        bool acked = state == DELIVERY_ACKED;
+
+        crash_point("settled-before-telling");
+        bind_settle(m);
+        if (!m->quiet || !acked)
+                c->observer.message_event(m,
+                                message_is_member(m) ? event_of_member(state) : event_of_state(state),
+                                m->record.attempts, acked ? "" : m->record.error ?: "",
+                                c->observer.userdata);
+        message_changed(m);
+        c->ended(m, true);
+        if (p)
+                bind_for_peer(p); /* its window has moved */
+}
+
 void deliver_too_large(Message *m, uint32_t limit)
 {
         _cleanup_free_ char *text = str_format("the receiver takes at most %" PRIu32 " bytes", limit);
 
         (void) str_replace(&m->record.error, text);
         deliver_event(m, DELIVERY_ANSWER_REJECTED, text);
+}
+
+void deliver_unreadable(Message *m, int r)
+{
+        if (m->record.state != DELIVERY_BOUND)
+                return;
+        if (r == -ENOENT || r == -EUCLEAN)
+                deliver_give_up(m, "its payload is not in the outbox any more");
+        else
+                due_arm(m, READ_AGAIN_USEC);
 }
 
 static void keep_reply(Message *m, const AnswerFrame *a)
@@ -261,25 +249,21 @@ static void keep_reply(Message *m, const AnswerFrame *a)
         m->record.reply_size = a->data.size;
 }
 
-/* Then nobody needs to be asked. */
-static bool never_started(const Message *m)
+bool deliver_may_move(const Message *m)
 {
-        return m->link.sends == 0 && !m->record.duplicate;
-}
+        const Peer *p = m->link.peer;
 
-/* Nothing was written yet, or nobody is left who could answer: for anybody means for another one. */
-static bool may_move(const Message *m)
-{
         if (m->bind.pending || !m->queue)
                 return false;
         if (m->queue->selector.mode == SELECTOR_KEY)
-                return peer_is_gone(m->link.peer) || (m->link.peer->info.draining && never_started(m));
+                return peer_is_gone(p) || (p->info.draining && message_never_started(m));
         if (m->queue->selector.mode != SELECTOR_ANY)
                 return false;
-        return never_started(m) || peer_is_gone(m->link.peer);
+        /* Nothing was written, or nobody is left who could answer. */
+        return message_never_started(m) || peer_is_gone(p);
 }
 
-void deliver_answer(Peer *p, const AnswerFrame *a)
+void deliver_answer(Message *m, const AnswerFrame *a)
 {
         static const DeliveryEvent events[_OUTCOME_MAX] = {
                         [OUTCOME_ACKED] = DELIVERY_ANSWER_ACKED,
@@ -291,16 +275,9 @@ void deliver_answer(Peer *p, const AnswerFrame *a)
                         [OUTCOME_CONFLICT] = DELIVERY_ANSWER_CONFLICT,
                         [OUTCOME_CANCELLED] = DELIVERY_ANSWER_CANCELLED,
         };
-        Message *m = peer_find_message(p, a->message);
-
-        /* Late, or about a binding that was given up. */
-        if (!m || !sd_id128_equal(m->record.stream, a->stream) || m->record.sequence != a->sequence)
-                return;
-        bool passing = a->outcome == OUTCOME_FAILED || a->outcome == OUTCOME_BUSY;
-        if (passing && a->attempt != m->record.attempts + 1)
-                return;
-
         _cleanup_free_ char *text = NULL;
+        Peer *p = m->link.peer;
+
         if (a->outcome == OUTCOME_ACKED)
                 keep_reply(m, a);
         else if (a->outcome == OUTCOME_CONFLICT)
@@ -311,36 +288,32 @@ void deliver_answer(Peer *p, const AnswerFrame *a)
                 (void) str_replace(&m->record.error, text);
         /* "Not started" about the only send there was: the next one is the first. */
         if (a->outcome == OUTCOME_BUSY && m->link.sends == 1 && m->record.state == DELIVERY_SENT)
-                m->link.sends = 0;
+                peer_not_started(m);
         if (a->outcome == OUTCOME_WORKING && !str_empty(text))
                 (void) str_replace(&m->progress, text);
         crash_point("answer-before-settling");
         handle(m, events[a->outcome], text, a->delay_ms * USEC_PER_MSEC);
 
-        if (a->outcome == OUTCOME_BUSY && m->link.peer && may_move(m) && bind_choose(m->queue) != p) {
+        if (a->outcome == OUTCOME_BUSY && m->link.peer && deliver_may_move(m) &&
+                        bind_choose(m->queue) != p) {
                 Queue *q = m->queue;
                 deliver_event(m, DELIVERY_UNBIND, "busy there");
                 bind_queue(q);
         }
 }
 
-int deliver_cancel(Message *m)
+void deliver_cancel(Message *m)
 {
         static const char text[] = "cancelled by the sender";
 
         if (delivery_state_is_final(m->record.state))
-                return -EALREADY;
-        if (m->fanout) {
-                fanout_end(m, DELIVERY_CANCEL, text);
-                return 0;
-        }
+                return;
         if (m->record.state == DELIVERY_CANCELLING)
                 message_save(m);
-        deliver_event(m, never_started(m) ? DELIVERY_CANCEL_UNSENT : DELIVERY_CANCEL, text);
-        /* Nobody can be asked about bare text. */
+        deliver_event(m, message_never_started(m) ? DELIVERY_CANCEL_UNSENT : DELIVERY_CANCEL, text);
+        /* Nobody can be asked about plain text. */
         if (m->record.state == DELIVERY_CANCELLING && !m->bind.window)
                 deliver_event(m, DELIVERY_GONE, text);
-        return 0;
 }
 
 void deliver_give_up(Message *m, const char *why)
@@ -349,44 +322,32 @@ void deliver_give_up(Message *m, const char *why)
                 return;
         (void) str_replace(&m->record.error, why);
         m->record.wake_usec = 0;
-        if (m->fanout) {
-                fanout_end(m, DELIVERY_GIVE_UP, why);
-                return;
-        }
-        deliver_event(m, never_started(m) ? DELIVERY_GIVE_UP_UNSENT : DELIVERY_GIVE_UP, why);
+        deliver_event(m, message_never_started(m) ? DELIVERY_GIVE_UP_UNSENT : DELIVERY_GIVE_UP, why);
         if (m->record.state == DELIVERY_GIVING_UP && !m->bind.window)
                 deliver_event(m, DELIVERY_GONE, why);
+}
+
+static void queue_again(Message *m)
+{
+        message_save(m);
+        backlog_give_back(m->queue, m);
+        bind_queue(m->queue);
 }
 
 void deliver_start(Message *m)
 {
         if (m->record.state != DELIVERY_DELAYED)
                 return;
-        if (m->fanout) {
-                fanout_start(m);
-                return;
-        }
         m->record.wake_usec = message_is_member(m) ? 0 : m->record.policy.deadline_usec;
         deliver_event(m, DELIVERY_DUE, "its time has come");
-        message_save(m);
-        queue_give_back(m->queue, m);
-        bind_queue(m->queue);
+        queue_again(m);
 }
 
 int deliver_revive(Message *m)
 {
         Client *c = m->client;
-        int r;
+        int r = message_enter_queue(m);
 
-        if (m->record.state != DELIVERY_DEAD && m->record.state != DELIVERY_REJECTED)
-                return -EALREADY;
-        if (m->save.running || m->save.refused) /* what is being written is the end of the binding before */
-                return -EBUSY;
-        if (m->purging)
-                return -ENOENT;
-        if (m->fanout)
-                return fanout_revive(m);
-        r = message_enter_queue(m);
         if (r < 0)
                 return r;
         /* It gets all of its attempts once more, and no deadline. */
@@ -395,137 +356,10 @@ int deliver_revive(Message *m)
         m->record.wake_usec = m->record.settled_usec = 0;
         m->record.receiver = m->record.stream = SD_ID128_NULL;
         m->record.sequence = 0;
-        m->failures = m->link.sends = 0;
+        m->failures = 0;
         c->messages.n_open += !message_is_member(m);
         c->messages.n_dead -= !message_is_member(m);
         deliver_event(m, DELIVERY_REVIVE, "tried again");
-        message_save(m);
-        queue_give_back(m->queue, m);
-        bind_queue(m->queue);
+        queue_again(m);
         return 0;
-}
-
-static void on_due(Message *m)
-{
-        _cleanup_free_ char *text = NULL;
-        char duration[DURATION_MAX];
-
-        if (m->record.state == DELIVERY_BACKOFF) {
-                deliver_event(m, DELIVERY_DUE, NULL);
-                return;
-        }
-        if (m->record.state == DELIVERY_BOUND) { /* its payload could not be read */
-                peer_ready(m->link.peer, m);
-                return;
-        }
-        text = str_format("no ack within %s", format_duration(duration, message_policy(m).ack_timeout_usec));
-        deliver_event(m, DELIVERY_TIMEOUT, text);
-}
-
-void deliver_unreadable(Message *m, int r)
-{
-        if (m->record.state != DELIVERY_BOUND)
-                return;
-        if (r == -ENOENT || r == -EUCLEAN)
-                deliver_give_up(m, "its payload is not in the outbox any more");
-        else
-                arm(m, READ_AGAIN_USEC);
-}
-
-void deliver_on_due(void *userdata)
-{
-        Client *c = userdata;
-        HeapItem *first;
-
-        if (!c->due.held && timer_late(&c->due.timer) > HELD_UP_USEC) {
-                c->due.held = true;
-                (void) timer_arm_in(&c->due.timer, READ_FIRST_USEC);
-                return;
-        }
-        c->due.held = false;
-        while ((first = heap_first(&c->due.heap)) && first->due <= now_usec(CLOCK_BOOTTIME)) {
-                Message *m = CONTAINER_OF(first, Message, due);
-                Peer *p = m->link.peer;
-
-                heap_remove(&c->due.heap, first);
-                on_due(m);
-                if (p)
-                        peer_pump(p);
-        }
-        c->due.armed = first ? first->due : USEC_INFINITY;
-        (void) timer_arm_at(&c->due.timer, c->due.armed);
-}
-
-void deliver_credit(Peer *p)
-{
-        bind_for_peer(p);
-        peer_pump(p);
-}
-
-/* A crash may have come between the wish to end and the end. */
-void deliver_loaded(Peer *p)
-{
-        Message *m, *next;
-
-        DL_FOREACH_SAFE2(p->bound, m, next, link.next)
-        {
-                if (delivery_state_is_ending(m->record.state) && !m->bind.window)
-                        deliver_event(m, DELIVERY_GONE, "nobody can be asked about bare text");
-        }
-}
-
-void deliver_connected(Peer *p)
-{
-        Message *m;
-
-        DL_FOREACH2(p->bound, m, link.next)
-        {
-                if (delivery_state_is_ending(m->record.state)) {
-                        peer_send_cancel(p, m);
-                        arm(m, message_policy(m).ack_timeout_usec);
-                }
-        }
-        deliver_credit(p);
-}
-
-void deliver_move_on(Peer *p)
-{
-        Message *m, *next;
-
-        DL_FOREACH_SAFE2(p->bound, m, next, link.next)
-        {
-                Queue *q = m->queue;
-
-                if (delivery_state_is_ending(m->record.state) && peer_is_gone(p))
-                        deliver_event(m, DELIVERY_GONE, "the receiver is gone");
-                else if (may_move(m)) {
-                        deliver_event(m, DELIVERY_UNBIND, "the receiver is not there");
-                        if (!q->reading)
-                                bind_queue(q);
-                }
-        }
-}
-
-void deliver_disconnected(Peer *p)
-{
-        Message *m, *next;
-
-        DL_FOREACH_SAFE2(p->bound, m, next, link.next)
-        {
-                m->link.in_flight = false;
-                if (m->record.state == DELIVERY_SENT)
-                        deliver_event(m, DELIVERY_DISCONNECT, "the connection ended");
-        }
-        /* In order of binding again, before what was never written. */
-        DL_FOREACH_SAFE2(p->ready, m, next, link.ready_next)
-        {
-                m->link.ready = false;
-                DL_DELETE2(p->ready, m, link.ready_prev, link.ready_next);
-        }
-        DL_FOREACH2(p->bound, m, link.next)
-        {
-                if (m->record.state == DELIVERY_BOUND)
-                        peer_ready(p, m);
-        }
-        deliver_move_on(p);
 }

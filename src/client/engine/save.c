@@ -1,25 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "client/engine/save.h"
 
-#include <utlist.h>
-
 #include "base/log.h"
 #include "base/str-util.h"
-#include "client/engine/deliver.h"
-#include "client/engine/fanout.h"
-#include "client/engine/queue.h"
 #include "client/link/window.h"
 #include "client/state/attempts.h"
 #include "client/state/message.h"
 #include "client/state/transient.h"
 
-#define RETRY_USEC USEC_PER_SEC
 #define TRIM_EVERY 128u
 
 typedef struct Save {
         OutboxSaveOp save;
         Message *message;
-        SendWindow *old_ledger; /* a binding that this save gives up */
+        SendWindow *old_window; /* of a binding that this save gives up */
         uint64_t old_sequence;
         bool binding;
 } Save;
@@ -46,43 +40,24 @@ static void trim(Client *c)
         db_submit_lazily(c->db, &o->op);
 }
 
-void saves_again_soon(Client *c)
+static void save_again(RetryItem *i)
 {
-        if (!timer_is_armed(&c->save.timer))
-                (void) timer_arm_in(&c->save.timer, RETRY_USEC);
+        message_save(CONTAINER_OF(i, Message, save.retry));
 }
 
-static void defer(Message *m)
+static void save_later(Message *m)
+{
+        retry_soon(&m->client->retries, &m->save.retry, save_again);
+}
+
+/* `state` is what is on disk now. */
+static void take_effect(Message *m, DeliveryState state, bool was_binding)
 {
         Client *c = m->client;
 
-        if (!m->save.refused) {
-                m->save.refused = true;
-                DL_APPEND2(c->save.refused, m, save.prev, save.next);
-        }
-        saves_again_soon(c);
-}
-
-static void take_effect(const Save *s)
-{
-        Message *m = s->message;
-        Client *c = m->client;
-
-        if (s->old_ledger) {
-                window_settle(s->old_ledger, s->old_sequence);
-                if (m->save.old_window == s->old_ledger && m->save.old_sequence == s->old_sequence)
-                        m->save.old_window = NULL;
-        }
-        if (s->binding && m->bind.pending) {
-                m->bind.pending = false;
-                deliver_event(m, DELIVERY_BIND, NULL);
-                peer_pump(m->link.peer);
-        }
-        if (delivery_state_is_final(s->save.record.state)) {
-                deliver_settled(m);
-                if (!m->transient)
-                        trim(c);
-        }
+        c->saved(m, state, was_binding);
+        if (delivery_state_is_final(state) && !m->transient)
+                trim(c);
         c->observer.message_saved(m, c->observer.userdata);
 }
 
@@ -97,9 +72,13 @@ static void on_saved(DbOp *op, int r)
                 log_error_errno(r, "Cannot write to the outbox, trying again");
                 attempts_give_back(m, s->save.attempts);
                 s->save.attempts = NULL;
-                defer(m);
+                save_later(m);
         } else {
-                take_effect(s);
+                if (s->old_window)
+                        window_settle(s->old_window, s->old_sequence);
+                if (m->save.old_window == s->old_window && m->save.old_sequence == s->old_sequence)
+                        m->save.old_window = NULL;
+                take_effect(m, s->save.record.state, s->binding);
                 if (m->save.again)
                         message_save(m);
         }
@@ -111,7 +90,7 @@ static void on_saved(DbOp *op, int r)
 
 bool message_must_be_persisted(const Message *m)
 {
-        return m->transient && (m->record.state == DELIVERY_DEAD || m->record.state == DELIVERY_REJECTED);
+        return m->transient && delivery_state_is_dead_letter(m->record.state);
 }
 
 typedef struct DeadLetter {
@@ -121,49 +100,64 @@ typedef struct DeadLetter {
 
 static void on_persisted(DbOp *op, int r)
 {
-        DeadLetter *b = CONTAINER_OF(CONTAINER_OF(op, OutboxInsertOp, op), DeadLetter, insert);
-        Message *m = b->message;
+        DeadLetter *d = CONTAINER_OF(CONTAINER_OF(op, OutboxInsertOp, op), DeadLetter, insert);
+        Message *m = d->message;
 
         m->save.running = false;
         message_pin(m);
         if (r < 0) {
                 log_error_errno(r, "Cannot put a dead letter into the outbox, trying again");
-                defer(m);
+                save_later(m);
         } else {
-                const Save done = {.message = m, .save.record.state = m->record.state};
                 transient_leave(m);
                 message_drop_payload(m);
-                take_effect(&done);
+                take_effect(m, m->record.state, false);
         }
-        free(b);
+        free(d);
         message_unpin(m);
 }
 
 static void persist_dead_letter(Message *m)
 {
-        DeadLetter *b = calloc(1, sizeof *b);
+        DeadLetter *d = calloc(1, sizeof *d);
 
-        if (!b) {
-                defer(m);
+        if (!d) {
+                save_later(m);
                 return;
         }
-        outbox_insert_op_init(&b->insert);
-        b->message = m;
-        b->insert.record = m->record; /* of a message at its end nothing changes meanwhile */
-        b->insert.payload = m->payload;
-        b->insert.op.done = on_persisted;
+        outbox_insert_op_init(&d->insert);
+        d->message = m;
+        d->insert.record = m->record; /* a message at its end does not change meanwhile */
+        d->insert.payload = m->payload;
+        d->insert.op.done = on_persisted;
         m->save.running = true;
         m->save.again = false;
-        db_submit(m->client->db, &b->insert.op);
+        db_submit(m->client->db, &d->insert.op);
+}
+
+static void submit(Message *m, Save *s)
+{
+        Client *c = m->client;
+
+        /* The program that sent it in bulk has heard of the ack. Losing this write only means that the
+         * receiver is asked again. */
+        bool lazily = m->quiet && m->bind.window && s->save.record.state == DELIVERY_ACKED;
+
+        m->save.running = true;
+        m->save.again = false;
+        if (m->transient)
+                transient_submit(c, &s->save.op);
+        else if (lazily)
+                db_submit_lazily(c->db, &s->save.op);
+        else
+                db_submit(c->db, &s->save.op);
 }
 
 void message_save(Message *m)
 {
-        Save *s = NULL;
-
         if (m->client->stopping)
                 return;
-        if (m->save.running || m->save.refused) {
+        if (m->save.running || retry_is_waiting(&m->save.retry)) {
                 m->save.again = true;
                 return;
         }
@@ -171,46 +165,29 @@ void message_save(Message *m)
                 persist_dead_letter(m);
                 return;
         }
-        s = slab_zero(&m->client->slab, sizeof *s);
+        Save *s = slab_zero(&m->client->slab, sizeof *s);
         if (!s) {
-                defer(m);
+                save_later(m);
                 return;
         }
         outbox_save_op_init(&s->save);
         s->message = m;
-        s->old_ledger = m->save.old_window;
+        s->old_window = m->save.old_window;
         s->old_sequence = m->save.old_sequence;
         s->binding = m->bind.pending;
         s->save.record = m->record;
         s->save.record.error = NULL;
         (void) str_replace(&s->save.record.error, m->record.error);
-        /* What is not on disk is bound there; a binding is bound as soon as this is written. */
+        /* On disk, sent and backoff are bound too. A binding is bound as soon as this is written. */
         if (m->bind.pending || m->record.state == DELIVERY_SENT || m->record.state == DELIVERY_BACKOFF)
                 s->save.record.state = DELIVERY_BOUND;
         s->save.attempts = attempts_take(m);
         s->save.op.done = on_saved;
-        m->save.running = true;
-        m->save.again = false;
-        /* Who waits for an ack in bulk has heard of it: losing this only means asking the receiver again. */
-        if (m->transient)
-                transient_submit(m, &s->save.op);
-        else if (m->quiet && m->bind.window && s->save.record.state == DELIVERY_ACKED)
-                db_submit_lazily(m->client->db, &s->save.op);
-        else
-                db_submit(m->client->db, &s->save.op);
+        submit(m, s);
 }
 
-void saves_on_timer(void *userdata)
+void save_give_up_binding(Message *m, SendWindow *w, uint64_t sequence)
 {
-        Client *c = userdata;
-        Message *m, *next, *all = c->save.refused;
-
-        c->save.refused = NULL;
-        DL_FOREACH_SAFE2(all, m, next, save.next)
-        {
-                m->save.refused = false;
-                message_save(m);
-        }
-        queues_read_again(c);
-        fanouts_read_again(c);
+        m->save.old_window = w;
+        m->save.old_sequence = sequence;
 }

@@ -15,7 +15,7 @@
 
 struct Bulk {
         Client *client;
-        Connection *stream;
+        Connection *connection;
         BulkOptions options;  /* its strings are owned */
         uint64_t last_number; /* of the submission that was read last */
         size_t n_inserting;   /* submissions that are on their way to the disk */
@@ -55,7 +55,7 @@ static void forget_messages(Bulk *s)
 /* What is on its way to the disk still points here. */
 static void release(Bulk *s)
 {
-        if (s->stream || s->n_inserting > 0)
+        if (s->connection || s->n_inserting > 0)
                 return;
         DL_DELETE(s->client->bulk.programs, s);
         s->client->bulk.n_programs--;
@@ -66,19 +66,19 @@ static void release(Bulk *s)
 
 static void hang_up(Bulk *s)
 {
-        s->stream = connection_free(s->stream);
+        s->connection = connection_free(s->connection);
         forget_messages(s);
         release(s);
 }
 
 static void say(Bulk *s, const Frame *f)
 {
-        if (!s->stream)
+        if (!s->connection)
                 return;
         /* Without memory for an answer the program must not wait for it. */
-        if (frame_encode(connection_output(s->stream), f) < 0)
+        if (frame_encode(connection_output(s->connection), f) < 0)
                 s->ending = true;
-        connection_flush(s->stream);
+        connection_flush(s->connection);
 }
 
 static void fail(Bulk *s, const char *text)
@@ -86,7 +86,7 @@ static void fail(Bulk *s, const char *text)
         log_debug("Ending a bulk submission: %s", text);
         (void) snprintf(s->mistake, sizeof s->mistake, "%s", text);
         s->ending = true;
-        connection_pause(s->stream, true);
+        connection_pause(s->connection, true);
 }
 
 static void tell_accepted(Bulk *s)
@@ -149,6 +149,8 @@ void bulk_ended(Message *m)
 {
         Bulk *s = m->bulk.program;
 
+        if (!s)
+                return;
         DL_DELETE2(s->messages, m, bulk.prev, bulk.next);
         m->bulk.program = NULL;
         tell_settled(s, m->bulk.number, &m->record);
@@ -159,7 +161,7 @@ static void on_submitted(Message *m, int r, uint64_t number, void *userdata)
         Bulk *s = userdata;
 
         s->n_inserting--;
-        if (!s->stream) {
+        if (!s->connection) {
                 release(s);
                 return;
         }
@@ -230,14 +232,14 @@ static void submit(Bulk *s, const SubmitFrame *f)
 
 static bool may_read(const Bulk *s)
 {
-        return s->stream && !s->ending && s->n_open < BULK_CREDIT &&
+        return s->connection && !s->ending && s->n_open < BULK_CREDIT &&
                s->client->submit.n_bytes < INSERTING_BYTES_MAX &&
-               connection_output_size(s->stream) < BULK_OUTPUT_MAX;
+               connection_output_size(s->connection) < BULK_OUTPUT_MAX;
 }
 
 static void read_frames(Bulk *s)
 {
-        Buffer *in = connection_input(s->stream);
+        Buffer *in = connection_input(s->connection);
         Error error = {};
         Frame f;
 
@@ -255,7 +257,7 @@ static void read_frames(Bulk *s)
                 submit(s, &f.submit);
                 buffer_consume(in, (size_t) n);
         }
-        connection_pause(s->stream, !may_read(s));
+        connection_pause(s->connection, !may_read(s));
 }
 
 static void tell_mistake(Bulk *s)
@@ -272,15 +274,15 @@ static void tell_mistake(Bulk *s)
 /* Hangs up where nothing is left to be said. */
 static void look(Bulk *s)
 {
-        if (s->stream && connection_output_size(s->stream) > BULK_OUTPUT_END) {
+        if (s->connection && connection_output_size(s->connection) > BULK_OUTPUT_END) {
                 log_warning("A program that sends in bulk does not read its answers: ending its socket");
                 hang_up(s);
                 return;
         }
-        if (!s->stream || s->n_inserting > 0)
+        if (!s->connection || s->n_inserting > 0)
                 return;
         tell_mistake(s);
-        if (connection_output_size(s->stream) == 0 && (s->ending || (s->finished && s->n_open == 0)))
+        if (connection_output_size(s->connection) == 0 && (s->ending || (s->finished && s->n_open == 0)))
                 hang_up(s);
 }
 
@@ -317,7 +319,7 @@ void bulk_flush(Client *c)
         Bulk *s, *next;
 
         DL_FOREACH_SAFE(c->bulk.programs, s, next) {
-                if (!s->stream)
+                if (!s->connection)
                         continue;
                 tell_accepted(s);
                 read_frames(s);
@@ -363,7 +365,7 @@ int bulk_open(Client *c, int fd, const BulkOptions *options, Error *error)
         s->client = c;
         r = options_copy(c, &s->options, options, error);
         if (r >= 0)
-                r = connection_new(c->loop, fd, &callbacks, s, &s->stream);
+                r = connection_new(c->loop, fd, &callbacks, s, &s->connection);
         if (r < 0) {
                 options_clear(&s->options);
                 free(s);

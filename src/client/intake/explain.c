@@ -8,9 +8,8 @@
 #include <utlist.h>
 
 #include "base/str-util.h"
-#include "client/engine/fanout.h"
-#include "client/engine/queue.h"
-#include "client/link/peers.h"
+#include "client/state/message.h"
+#include "client/state/peer.h"
 
 static void say(char text[static ERROR_MAX], const char *format, ...) _printf_(2, 3);
 static void say(char text[static ERROR_MAX], const char *format, ...)

@@ -2,13 +2,15 @@
 #include "client/intake/resolve.h"
 
 #include <errno.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "base/str-util.h"
 #include "client/engine/bind.h"
-#include "client/engine/deliver.h"
+#include "client/engine/dispatch.h"
 #include "client/engine/fanout.h"
+#include "client/engine/pump.h"
+#include "client/link/peers.h"
+#include "client/state/peer.h"
 #include "model/backoff.h"
 #include "runtime/journal.h"
 #include "wire/receiver-json.h"
@@ -70,6 +72,16 @@ static void store(Client *c, const ReceiverInfo *info, bool departed)
                 free(s);
 }
 
+static unsigned list_peer(Peer *p, ReceiverInfo *info)
+{
+        Client *c = p->client;
+        unsigned changes = peer_list(p, info);
+
+        if (changes & PEER_CAME)
+                c->observer.receiver_listed(&p->info, true, c->observer.userdata);
+        return changes;
+}
+
 int resolver_load(Client *c, sd_id128_t id, const char *record, bool departed)
 {
         ReceiverInfo info;
@@ -89,34 +101,43 @@ int resolver_load(Client *c, sd_id128_t id, const char *record, bool departed)
                 receiver_info_clear(&p->info);
                 p->info = info;
         } else
-                peer_list(p, &info);
+                (void) list_peer(p, &info);
         return 0;
 }
 
 /* It may be forgotten, or kept for what waits for it. */
 static void drop(Peer *p)
 {
-        store(p->client, &p->info, true);
-        peer_unlist(p);
+        Client *c = p->client;
+
+        store(c, &p->info, true);
+        if (!peer_unlist(p))
+                return;
+        c->observer.receiver_listed(&p->info, false, c->observer.userdata);
+        dispatch_move_on(p);
+        pump(p); /* whether it can be reached decides about the rest */
+        peer_release(p);
 }
 
 static void take_receiver(Resolver *v, ReceiverInfo *info)
 {
         Client *c = v->client;
+        unsigned changes;
         Peer *p;
 
         if (peer_get(c, info->id, &p) < 0)
                 return;
         p->generation = v->generation;
-        bool news = !p->listed;
-        news |= !receiver_info_equal(&p->info, info);
-        if (news)
-                store(c, info, false);
-        peer_list(p, info);
-        if (news)
-                bind_for_peer(p);
-        if (news && p->listed)
-                fanouts_joined(c, p);
+        changes = list_peer(p, info);
+        if (changes)
+                store(c, &p->info, false);
+        if (p->info.draining)
+                dispatch_move_on(p);
+        pump(p);
+        if (!changes)
+                return;
+        bind_for_peer(p);
+        fanouts_joined(c, p);
 }
 
 /* Those that the whole list, all its pages, has not. */
@@ -131,7 +152,7 @@ static void drop_others(Resolver *v)
                 if (p->listed)
                         drop(p);
                 else
-                        deliver_move_on(p);
+                        dispatch_move_on(p);
         }
 }
 
@@ -167,7 +188,7 @@ static void ask_later(Resolver *v, unsigned failures)
 {
         uint64_t random = 0;
 
-        (void) !getentropy(&random, sizeof random);
+        (void) !random_pool_take(&v->client->random, &random, sizeof random);
         (void) timer_arm_in(&v->timer, backoff_delay(&BACKOFF_CONNECT, failures, random));
 }
 

@@ -2,7 +2,7 @@
 #include "client/intake/schedule.h"
 
 #include "base/log.h"
-#include "client/engine/deliver.h"
+#include "client/engine/fanout.h"
 #include "client/state/message.h"
 
 #define PAGE 256u
@@ -42,9 +42,9 @@ static void look_at(Message *m)
         if (m->record.wake_usec == 0 || m->record.wake_usec > now)
                 return;
         if (deadline > 0 && deadline <= now)
-                deliver_give_up(m, "its deadline has passed");
+                message_give_up(m, "its deadline has passed");
         else
-                deliver_start(m);
+                message_start(m);
         schedule_note(m->client, m->record.wake_usec);
 }
 

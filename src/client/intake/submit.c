@@ -7,13 +7,16 @@
 #include "base/crash-point.h"
 #include "base/log.h"
 #include "base/str-util.h"
+#include "client/engine/backlog.h"
 #include "client/engine/bind.h"
 #include "client/engine/deliver.h"
 #include "client/engine/fanout.h"
-#include "client/engine/queue.h"
+#include "client/engine/members.h"
+#include "client/engine/pump.h"
+#include "client/intake/lookup.h"
 #include "client/intake/schedule.h"
-#include "client/link/window.h"
 #include "client/state/message.h"
+#include "client/state/peer.h"
 #include "client/state/transient.h"
 #include "model/name.h"
 
@@ -36,16 +39,13 @@ static void insert_free(Client *c, Insert *i)
         slab_free(&c->slab, i, sizeof *i);
 }
 
-/* Nothing of it left: the sequence that it had is as good as settled. */
+/* Nothing of it is left: its sequence counts as settled. */
 static void submit_rollback(Message *m)
 {
         Client *c = m->client;
 
-        if (m->bind.window)
-                window_settle(m->bind.window, m->record.sequence);
-        m->bind.window = NULL;
-        if (m->link.peer)
-                peer_unbind(m->link.peer, m);
+        bind_settle(m);
+        bind_end(m);
         c->messages.n_open--;
         message_release(m);
 }
@@ -66,13 +66,13 @@ static void begin(Insert *i)
 
         if (m->bind.pending) {
                 Peer *p = m->link.peer;
-                m->bind.pending = false;
+                bind_done(m);
                 deliver_event(m, DELIVERY_BIND, NULL);
-                peer_pump(p);
+                pump(p);
         } else if (m->fanout)
                 fanout_begin(m, i->members, i->n_members);
         else if (m->record.state == DELIVERY_QUEUED) {
-                queue_add(m->queue, m);
+                backlog_add(m->queue, m);
                 bind_queue(m->queue);
         }
         schedule_note(m->client, m->record.wake_usec);
@@ -102,7 +102,7 @@ static void on_inserted(DbOp *op, int r)
         message_pin(m);
         if (!m->quiet) {
                 message_announce(m);
-                c->observer.message_event(m, "accepted", 1, "", c->observer.userdata);
+                c->observer.message_event(m, EVENT_ACCEPTED, 1, "", c->observer.userdata);
         }
         crash_point("accepted-before-reply");
         i->done(m, 0, i->number, i->userdata);
@@ -153,6 +153,23 @@ static int check(const Client *c, const Submission *s, Error *error)
                 return error_set(error, -EINVAL, "idempotency_key: from 1 to %u bytes", KEY_MAX_LENGTH);
         if (s->follow && s->mode != SELECTOR_ALL)
                 return error_set(error, -EINVAL, "follow_joins: only with mode \"all\"");
+        return 0;
+}
+
+/* What a message in memory cannot be: to several, named by its sender, or with a time. */
+static int check_transient(const Client *c, const Submission *s, Error *error)
+{
+        if (!s->transient)
+                return 0;
+        if (selector_mode_is_whole(s->mode) || s->idempotency_key || s->delay_usec > 0 ||
+                        s->policy.start_usec > 0 || s->policy.deadline_usec > 0)
+                return error_set(error, -EINVAL,
+                                "durability: \"memory\" is for modes to, any and key, without "
+                                "idempotency_key, "
+                                "delay, at and deadline");
+        if (c->transient.n_bytes + s->size > MEMORY_BYTES_MAX)
+                return error_set(error, -EDQUOT, "messages of %zu bytes wait in memory already",
+                                c->transient.n_bytes);
         return 0;
 }
 
@@ -214,16 +231,6 @@ static int resolve_times(const Client *c, const Submission *s, Policy *ret, Erro
         return 0;
 }
 
-static int make_id(Client *c, sd_id128_t *ret)
-{
-        int r = random_pool_take(&c->random, ret->bytes, sizeof ret->bytes);
-
-        /* A UUID of version 4. */
-        ret->bytes[6] = (ret->bytes[6] & 0x0f) | 0x40;
-        ret->bytes[8] = (ret->bytes[8] & 0x3f) | 0x80;
-        return r;
-}
-
 /* Takes over `queue`. */
 static int make_message(Client *c, const Submission *s, char *queue, const Policy *policy, Message **ret)
 {
@@ -241,7 +248,7 @@ static int make_message(Client *c, const Submission *s, char *queue, const Polic
         int r = str_replace(&record.target, s->target);
 
         if (r >= 0)
-                r = make_id(c, &record.id);
+                r = random_uuid(&c->random, record.id.bytes);
         if (r >= 0)
                 r = message_new(c, &record, ret);
         if (r < 0) {
@@ -254,8 +261,8 @@ static int make_message(Client *c, const Submission *s, char *queue, const Polic
                 return r;
         }
         (*ret)->quiet = s->quiet;
-        (*ret)->transient = s->transient;
-        c->transient.n_bytes += s->transient ? s->size : 0;
+        if (s->transient)
+                transient_enter(*ret);
         c->messages.last_number++;
         c->messages.n_open++;
         return 0;
@@ -279,7 +286,7 @@ static int prepare(Client *c, const Submission *s, Insert *i, Error *error)
         Policy policy;
         int r;
 
-        r = transient_check(c, s, error);
+        r = check_transient(c, s, error);
         if (r >= 0)
                 r = check(c, s, error);
         if (r >= 0)
@@ -292,7 +299,7 @@ static int prepare(Client *c, const Submission *s, Insert *i, Error *error)
                 r = make_message(c, s, queue, &policy, &i->message);
         if (r < 0 || !i->message->fanout)
                 return r;
-        r = fanout_choose(i->message, &i->members, &i->n_members, error);
+        r = members_choose(i->message, &i->members, &i->n_members, error);
         if (r < 0)
                 submit_rollback(i->message);
         return r;
@@ -350,7 +357,7 @@ int client_submit(Client *c, const Submission *submission, SubmitDone done, void
         m->save.running = true;
         c->submit.n_bytes += m->record.size;
         if (m->transient)
-                transient_submit(m, &i->insert.op);
+                transient_submit(c, &i->insert.op);
         else
                 db_submit(c->db, &i->insert.op);
         return 0;

@@ -2,21 +2,19 @@
 #include "client/link/connection.h"
 
 #include <errno.h>
-#include <unistd.h>
 #include <utlist.h>
 
+#include "base/crash-point.h"
 #include "base/log.h"
 #include "base/str-util.h"
-#include "client/engine/bind.h"
-#include "client/engine/deliver.h"
-#include "client/link/plain.h"
 #include "client/link/window.h"
 #include "client/state/message.h"
+#include "client/state/peer.h"
 #include "model/backoff.h"
 
 #define ANSWER_BODY_MAX (REPLY_MAX + 1024u)
 
-static void try_address(Peer *p);
+static int try_address(Peer *p);
 
 static void leave_connected(Peer *p)
 {
@@ -24,16 +22,15 @@ static void leave_connected(Peer *p)
                 DL_DELETE2(p->client->peers.connected, p, link.prev, link.next);
         p->link.state = PEER_IDLE;
         p->link.leaving = p->link.restarting = false;
-        p->link.n_in_flight = 0;
         p->link.credit = 0;
 }
 
 void peer_disconnect(Peer *p)
 {
         p->link.connection = connection_free(p->link.connection);
-        p->n_closed++;
         p->plain = NULL;
         timer_disarm(&p->timer);
+        loop_cancel(p->client->loop, &p->link.down);
         leave_connected(p);
 }
 
@@ -42,7 +39,7 @@ void peer_connection_failed(Peer *p)
         uint64_t random = 0;
 
         p->link.failures++;
-        (void) !getentropy(&random, sizeof random);
+        (void) !random_pool_take(&p->client->random, &random, sizeof random);
         (void) timer_arm_in(&p->timer, backoff_delay(&BACKOFF_CONNECT, p->link.failures, random));
 }
 
@@ -62,14 +59,15 @@ static void on_ended(Connection *s, int error, void *userdata)
         peer_disconnect(p);
         if (!was_connected) {
                 p->link.address++;
-                try_address(p);
+                if (try_address(p) < 0)
+                        p->client->link.down(p);
                 return;
         }
         if (back_at_once)
                 (void) timer_arm_in(&p->timer, 0);
         else
                 peer_connection_failed(p);
-        deliver_disconnected(p);
+        p->client->link.down(p);
 }
 
 static void fail(Peer *p, const char *reason)
@@ -78,14 +76,12 @@ static void fail(Peer *p, const char *reason)
         on_ended(p->link.connection, -EPROTO, p);
 }
 
-static void on_welcome(Peer *p, const WelcomeFrame *w)
+static int on_welcome(Peer *p, const WelcomeFrame *w, Error *error)
 {
         Client *c = p->client;
 
-        if (!sd_id128_equal(w->receiver, p->info.id) || p->link.state != PEER_CONNECTING) {
-                fail(p, "another receiver, or WELCOME twice");
-                return;
-        }
+        if (!sd_id128_equal(w->receiver, p->info.id) || p->link.state != PEER_CONNECTING)
+                return error_set(error, -EPROTO, "another receiver, or WELCOME twice");
         timer_disarm(&p->timer);
         p->link.state = PEER_CONNECTED;
         p->link.failures = 0;
@@ -96,78 +92,87 @@ static void on_welcome(Peer *p, const WelcomeFrame *w)
         DL_APPEND2(c->peers.connected, p, link.prev, link.next);
         log_debug("Connected to %s (credit %" PRIu32 ")", peer_name(p), w->credit);
         windows_announce(p, true);
-        deliver_connected(p);
+        c->link.up(p);
+        return 0;
 }
 
-/* Nothing is written behind the answer: what it has not begun when it has read that, it says. */
+static void on_answer(Peer *p, const AnswerFrame *a)
+{
+        Message *m = peer_find_message(p, a->message);
+
+        /* Late, or about a binding that was given up. */
+        if (!m || !sd_id128_equal(m->record.stream, a->stream) || m->record.sequence != a->sequence)
+                return;
+        bool passing = a->outcome == OUTCOME_FAILED || a->outcome == OUTCOME_BUSY;
+        if (passing && a->attempt != m->record.attempts + 1)
+                return;
+        p->client->link.answer(m, a);
+}
+
+/* Nothing is written behind the answer: the receiver says of each message that it read before the answer
+ * whether it has begun it. */
 static void on_goodbye(Peer *p, const Frame *f)
 {
         p->link.leaving = true;
         p->link.restarting = f->reason == GOODBYE_RESTARTING;
         (void) !frame_encode(connection_output(p->link.connection), f);
         connection_flush(p->link.connection);
-        deliver_move_on(p);
+        p->client->link.leaving(p);
 }
 
-static void on_frame(Peer *p, const Frame *f)
+/* A negative return ends the connection. */
+static int on_frame(Peer *p, const Frame *f, Error *error)
 {
-        if (p->link.state != PEER_CONNECTED && f->type != FRAME_WELCOME && f->type != FRAME_ERROR) {
-                fail(p, "answers before WELCOME");
-                return;
-        }
+        if (p->link.state != PEER_CONNECTED && f->type != FRAME_WELCOME && f->type != FRAME_ERROR)
+                return error_set(error, -EPROTO, "answers before WELCOME");
         switch (f->type) {
         case FRAME_WELCOME:
-                on_welcome(p, &f->welcome);
-                break;
+                return on_welcome(p, &f->welcome, error);
         case FRAME_ANSWER:
-                deliver_answer(p, &f->answer);
-                break;
+                on_answer(p, &f->answer);
+                return 0;
         case FRAME_CREDIT:
                 p->link.credit = f->credit;
-                deliver_credit(p);
-                break;
+                p->client->link.room(p);
+                return 0;
         case FRAME_PRUNED:
                 window_pruned(p, f->stream);
-                break;
+                return 0;
         case FRAME_GOODBYE:
                 on_goodbye(p, f);
-                break;
+                return 0;
         case FRAME_PONG:
-                break;
+                return 0;
         case FRAME_ERROR: {
                 _cleanup_free_ char *text = str_printable(f->text.data, f->text.size, ERROR_TEXT_MAX);
-                fail(p, text ?: "ERROR");
-                break;
+                return error_set(error, -EPROTO, "%s", text ?: "ERROR");
         }
         default:
-                fail(p, "a frame that only clients send");
+                return error_set(error, -EPROTO, "a frame that only clients send");
         }
 }
 
 static void on_readable(Connection *s, void *userdata)
 {
         Peer *p = userdata;
-        uint64_t n_closed = p->n_closed;
+        Buffer *in = connection_input(s);
         Error error = {};
         Frame f;
 
-        while (p->n_closed == n_closed) {
-                Buffer *in = connection_input(s);
+        for (;;) {
                 ssize_t n = frame_decode(
                                 buffer_peek(in), buffer_size(in), ANSWER_BODY_MAX, &f, NULL, &error);
 
                 if (n == 0)
                         break;
-                if (n < 0) {
+                if (n < 0 || on_frame(p, &f, &error) < 0) {
                         fail(p, error.text);
                         return;
                 }
-                on_frame(p, &f);
-                if (p->n_closed == n_closed)
-                        buffer_consume(in, (size_t) n);
+                buffer_consume(in, (size_t) n);
         }
-        if (p->n_closed == n_closed && p->link.state == PEER_CONNECTED)
-                deliver_credit(p); /* answers make room */
+        if (p->link.state == PEER_CONNECTED)
+                p->client->link.room(p); /* answers make room */
 }
 
 static void on_connected(Connection *s, void *userdata)
@@ -188,7 +193,7 @@ static void on_drained(Connection *s, void *userdata)
         Peer *p = userdata;
 
         if (p->link.state == PEER_CONNECTED)
-                peer_pump(p);
+                p->client->link.written(p);
 }
 
 static const ConnectionCallbacks callbacks = {
@@ -198,25 +203,41 @@ static const ConnectionCallbacks callbacks = {
                 .drained = on_drained,
 };
 
-/* The next address that can be tried; after the last one a pause. */
-static void try_address(Peer *p)
+/* The next address that can be tried. -EHOSTUNREACH: there is none, and a pause begins. */
+static int try_address(Peer *p)
 {
+        uint64_t timeout = p->client->config.policy.ack_timeout_usec;
+
         for (; p->link.address < p->info.n_addresses; p->link.address++) {
                 const Address *a = p->info.addresses + p->link.address;
 
-                if (a->kind == ADDRESS_UNIX && access(a->host, F_OK) < 0)
+                if (!connection_is_possible(a))
                         continue;
-                if (connection_open(p->client->loop, a, p->client->config.policy.ack_timeout_usec,
-                                    &callbacks, p, &p->link.connection) < 0)
+                if (connection_open(p->client->loop, a, timeout, &callbacks, p, &p->link.connection) < 0)
                         continue;
                 p->link.state = PEER_CONNECTING;
-                (void) timer_arm_in(&p->timer, p->client->config.policy.ack_timeout_usec);
-                return;
+                (void) timer_arm_in(&p->timer, timeout);
+                return 0;
         }
         p->link.state = PEER_IDLE;
         p->link.missed = true;
         peer_connection_failed(p);
-        deliver_disconnected(p);
+        return -EHOSTUNREACH;
+}
+
+static void on_unreachable(void *userdata)
+{
+        Peer *p = userdata;
+
+        if (p->link.state == PEER_IDLE)
+                p->client->link.down(p);
+}
+
+void peer_link_init(Peer *p)
+{
+        p->link.window = STREAM_WINDOW;
+        p->link.max_payload = PAYLOAD_MAX;
+        p->link.down = (LoopWork){.run = on_unreachable, .userdata = p};
 }
 
 void peer_connect(Peer *p)
@@ -224,23 +245,73 @@ void peer_connect(Peer *p)
         if (p->link.state != PEER_IDLE || timer_is_armed(&p->timer))
                 return;
         p->link.address = 0;
-        try_address(p);
+        if (try_address(p) < 0)
+                loop_defer(p->client->loop, &p->link.down);
 }
 
-void peer_on_timer(void *userdata)
+void peer_connection_timeout(Peer *p)
 {
-        Peer *p = userdata;
+        on_ended(p->link.connection, -ETIMEDOUT, p);
+}
 
-        if (p->plain)
-                plain_on_timeout(p);
-        else if (p->link.state == PEER_CONNECTING)
-                on_ended(p->link.connection, -ETIMEDOUT, p);
-        else if (p->link.state == PEER_IDLE) {
-                Client *c = p->client;
+bool peer_has_room(const Peer *p)
+{
+        return p->link.n_in_flight < MAX(p->link.credit, 1u) &&
+               connection_output_size(p->link.connection) < CONNECTION_OUTPUT_MAX;
+}
 
-                peer_pump(p);
-                bind_for_peer(p);
-                peer_release(p);
-                peers_forget(c);
-        }
+/* A receiver says "working" every WORKING_INTERVAL_USEC. A client that waits for less long tells it so. */
+static Bytes find_attributes(const Message *m, uint8_t buffer[static ATTRIBUTE_U32_SIZE])
+{
+        uint64_t usec = message_policy(m).ack_timeout_usec;
+
+        return usec < 2 * WORKING_INTERVAL_USEC ? frame_attribute_put_u32(buffer, ATTRIBUTE_ACK_TIMEOUT,
+                                                                  (uint32_t) (usec / USEC_PER_MSEC))
+                                                : (Bytes){};
+}
+
+int peer_write(Peer *p, Message *m)
+{
+        uint8_t attributes[ATTRIBUTE_U32_SIZE];
+        Frame f = {.type = FRAME_MESSAGE};
+
+        if (m->record.size > p->link.max_payload)
+                return -EMSGSIZE;
+        if (!m->payload && m->record.size > 0)
+                return -ENODATA;
+        f.message = (MessageFrame){
+                        .stream = m->record.stream,
+                        .sequence = m->record.sequence,
+                        .message = m->record.id,
+                        .attempt = m->record.attempts + 1,
+                        .flags = (message_never_started(m) ? 0 : MESSAGE_POSSIBLE_DUPLICATE) |
+                                 (m->transient ? MESSAGE_MEMORY : 0),
+                        .attributes = find_attributes(m, attributes),
+                        .payload = {m->payload, m->record.size},
+        };
+        crash_point("bound-before-write");
+        if (frame_encode(connection_output(p->link.connection), &f) < 0)
+                return -EAGAIN;
+        peer_sent(m);
+        return 0;
+}
+
+void peer_flush(Peer *p)
+{
+        connection_flush(p->link.connection);
+}
+
+void peer_write_cancel(Peer *p, Message *m)
+{
+        Frame f = {
+                        .type = FRAME_CANCEL,
+                        .cancel = {m->record.stream, m->record.sequence, m->record.id},
+        };
+
+        /* It is asked again by the timer, so questions must not pile up for a receiver that does not read. */
+        if (p->link.state != PEER_CONNECTED ||
+                        connection_output_size(p->link.connection) >= CONNECTION_OUTPUT_MAX)
+                return;
+        (void) !frame_encode(connection_output(p->link.connection), &f);
+        connection_flush(p->link.connection);
 }

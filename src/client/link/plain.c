@@ -2,16 +2,22 @@
 #include "client/link/plain.h"
 
 #include <errno.h>
-#include <utlist.h>
 
 #include "base/str-util.h"
-#include "client/engine/deliver.h"
 #include "client/link/connection.h"
-#include "client/state/message.h"
+#include "client/state/peer.h"
 
 #define ACK "ACK"
 
-static void plain_open(Peer *p, Message *m);
+static void answer(Message *m, Outcome outcome, const char *text)
+{
+        const AnswerFrame a = {
+                        .outcome = outcome,
+                        .data = {(const uint8_t *) text, strlen(text)},
+        };
+
+        m->client->link.answer(m, &a);
+}
 
 static void on_connected(Connection *s, void *userdata)
 {
@@ -26,10 +32,9 @@ static void on_connected(Connection *s, void *userdata)
                 return;
         }
         connection_flush(s);
-        m->link.sends++;
-        m->link.ready = false;
-        DL_DELETE2(p->ready, m, link.ready_prev, link.ready_next);
-        deliver_event(m, DELIVERY_WRITE, NULL);
+        peer_sent(m);
+        peer_unready(m);
+        p->client->link.written(p);
 }
 
 static void on_readable(Connection *s, void *userdata)
@@ -41,10 +46,12 @@ static void on_readable(Connection *s, void *userdata)
                 return;
         bool acked = memcmp(buffer_peek(connection_input(s)), ACK, STRLEN(ACK)) == 0;
         peer_disconnect(p);
-        deliver_event(m, acked ? DELIVERY_ANSWER_ACKED : DELIVERY_ANSWER_FAILED,
+        answer(m, acked ? OUTCOME_ACKED : OUTCOME_FAILED,
                         acked ? "" : "the receiver answered something else than ACK");
-        peer_pump(p);
+        p->client->link.room(p);
 }
+
+static int open_address(Peer *p, Message *m);
 
 static void on_ended(Connection *s, int error, void *userdata)
 {
@@ -57,12 +64,12 @@ static void on_ended(Connection *s, int error, void *userdata)
                         error < 0 ? strerror(-error) : "closed without ACK");
         peer_disconnect(p);
         if (m->record.state == DELIVERY_SENT)
-                deliver_event(m, DELIVERY_ANSWER_FAILED, p->link.problem);
+                answer(m, OUTCOME_FAILED, p->link.problem ?: "");
         else if (++p->link.address < p->info.n_addresses)
-                plain_open(p, m);
+                (void) open_address(p, m);
         else {
                 peer_connection_failed(p);
-                deliver_disconnected(p);
+                p->client->link.down(p);
         }
 }
 
@@ -77,33 +84,41 @@ static const ConnectionCallbacks callbacks = {
                 .ended = on_ended,
 };
 
-static void plain_open(Peer *p, Message *m)
+static int open_address(Peer *p, Message *m)
 {
-        Client *c = p->client;
+        uint64_t timeout = p->client->config.policy.ack_timeout_usec;
+        int r;
 
-        if (connection_open(c->loop, p->info.addresses + p->link.address, c->config.policy.ack_timeout_usec,
-                            &callbacks, p, &p->link.connection) < 0) {
+        r = connection_open(p->client->loop, p->info.addresses + p->link.address, timeout, &callbacks, p,
+                        &p->link.connection);
+        if (r < 0) {
                 peer_connection_failed(p);
-                return;
+                return r;
         }
         p->plain = m;
         p->link.state = PEER_CONNECTING;
-        (void) timer_arm_in(&p->timer, c->config.policy.ack_timeout_usec);
+        (void) timer_arm_in(&p->timer, timeout);
+        return 0;
 }
 
-void plain_pump(Peer *p)
+bool plain_is_free(Peer *p)
 {
-        Message *m = p->ready;
-
         /* An attempt that timed out still has its connection: it is given up for the next one. */
-        if (p->link.connection && !timer_is_armed(&p->timer) && p->plain->record.state != DELIVERY_SENT)
+        if (p->plain && !timer_is_armed(&p->timer) && p->plain->record.state != DELIVERY_SENT)
                 peer_disconnect(p);
-        if (!m || p->link.connection || timer_is_armed(&p->timer) || p->info.n_addresses == 0)
-                return;
-        if (!m->payload && m->record.size > 0) {
-                peer_fetch(p, m);
-                return;
-        }
+        return !p->link.connection && !timer_is_armed(&p->timer) && p->info.n_addresses > 0;
+}
+
+int plain_write(Peer *p, Message *m)
+{
+        if (!m->payload && m->record.size > 0)
+                return -ENODATA;
         p->link.address = 0;
-        plain_open(p, m);
+        return open_address(p, m);
+}
+
+void plain_release(Message *m)
+{
+        if (m->link.peer->plain == m)
+                peer_disconnect(m->link.peer);
 }

@@ -2,13 +2,12 @@
 #include "client/link/window.h"
 
 #include <errno.h>
-#include <sys/socket.h>
 #include <utlist.h>
 
 #include "base/crash-point.h"
 #include "base/log.h"
-#include "client/engine/bind.h"
-#include "client/link/peers.h"
+#include "base/random.h"
+#include "client/state/peer.h"
 
 #define ANNOUNCE_USEC  USEC_PER_SEC
 #define WINDOWS_MAX    32u  /* streams to one receiver, from where no other one is begun */
@@ -16,29 +15,29 @@
 
 static SendWindow *find(const Peer *p, sd_id128_t stream)
 {
-        SendWindow *l;
+        SendWindow *w;
 
-        DL_FOREACH(p->windows, l) {
-                if (sd_id128_equal(l->stream, stream))
-                        return l;
+        DL_FOREACH(p->windows, w) {
+                if (sd_id128_equal(w->stream, stream))
+                        return w;
         }
         return NULL;
 }
 
 int window_load(Peer *p, sd_id128_t stream, SendWindow **ret)
 {
-        SendWindow *l = find(p, stream);
+        SendWindow *w = find(p, stream);
 
-        if (!l) {
-                l = calloc(1, sizeof *l);
-                if (!l)
+        if (!w) {
+                w = calloc(1, sizeof *w);
+                if (!w)
                         return -ENOMEM;
-                l->peer = p;
-                l->stream = stream;
-                sequence_set_init(&l->settled);
-                DL_PREPEND(p->windows, l);
+                w->peer = p;
+                w->stream = stream;
+                sequence_set_init(&w->settled);
+                DL_PREPEND(p->windows, w);
         }
-        *ret = l;
+        *ret = w;
         return 0;
 }
 
@@ -46,51 +45,56 @@ static void on_kept(DbOp *op, int r)
 {
         OutboxStreamOp *o = CONTAINER_OF(op, OutboxStreamOp, op);
         Peer *p = peer_find(o->userdata, o->receiver);
-        SendWindow *l = p ? find(p, o->stream) : NULL;
+        SendWindow *w = p ? find(p, o->stream) : NULL;
 
         if (r < 0)
                 log_debug_errno(r, "Cannot note a new stream in the outbox");
-        if (l) {
-                l->keeping = false;
-                l->kept = r >= 0;
+        if (w) {
+                w->keeping = false;
+                w->kept = r >= 0;
         }
-        if (l && l->kept)
-                bind_for_peer(p);
+        if (w && w->kept)
+                p->client->link.room(p);
         free(o);
 }
 
-static void keep(SendWindow *l)
+static void keep(SendWindow *w)
 {
-        OutboxStreamOp *o = l->keeping ? NULL : calloc(1, sizeof *o);
+        OutboxStreamOp *o = w->keeping ? NULL : calloc(1, sizeof *o);
 
         if (!o)
                 return;
-        l->keeping = true;
+        w->keeping = true;
         outbox_stream_op_init(o);
         o->keep = true;
-        o->stream = l->stream;
-        o->receiver = l->peer->info.id;
-        o->userdata = l->peer->client;
+        o->stream = w->stream;
+        o->receiver = w->peer->info.id;
+        o->userdata = w->peer->client;
         o->op.done = on_kept;
-        db_submit(l->peer->client->db, &o->op);
+        db_submit(w->peer->client->db, &o->op);
 }
 
 static unsigned count(const Peer *p)
 {
         unsigned n = 0;
-        const SendWindow *l;
+        const SendWindow *w;
 
-        DL_FOREACH(p->windows, l)
+        DL_FOREACH(p->windows, w)
                 n++;
         return n;
 }
 
+static bool is_in_window(const SendWindow *w)
+{
+        return w->next_sequence - w->settled.low < MIN(STREAM_WINDOW, w->peer->link.window);
+}
+
 /* A few that do not come to their end (they fail for ever, or run for hours) hold the window up for all
  * behind them: those go on in another stream, and this one is closed when the few are done. */
-static bool is_held_up(const SendWindow *l)
+static bool is_held_up(const SendWindow *w)
 {
-        return l->next_sequence > 0 && !window_has_room(l) && l->n_open < STREAM_WINDOW / 2 &&
-               count(l->peer) < WINDOWS_MAX;
+        return w->next_sequence > 0 && !is_in_window(w) && w->n_open < STREAM_WINDOW / 2 &&
+               count(w->peer) < WINDOWS_MAX;
 }
 
 int window_current(Peer *p, SendWindow **ret)
@@ -98,7 +102,7 @@ int window_current(Peer *p, SendWindow **ret)
         int r = window_load(p, p->stream_id, ret);
         sd_id128_t fresh;
 
-        if (r >= 0 && is_held_up(*ret) && sd_id128_randomize(&fresh) >= 0) {
+        if (r >= 0 && is_held_up(*ret) && random_uuid(&p->client->random, fresh.bytes) >= 0) {
                 (*ret)->next_sequence = 0;
                 p->stream_id = fresh;
                 r = window_load(p, fresh, ret);
@@ -110,55 +114,56 @@ int window_current(Peer *p, SendWindow **ret)
         return r;
 }
 
-bool window_is_kept(SendWindow *l)
+bool window_is_kept(SendWindow *w)
 {
-        if (!l->kept)
-                keep(l);
-        return l->kept;
+        if (!w->kept)
+                keep(w);
+        return w->kept;
 }
 
-bool window_has_room(const SendWindow *l)
+bool window_has_room(SendWindow *w)
 {
-        return l->next_sequence - l->settled.low < MIN(STREAM_WINDOW, l->peer->link.window);
+        w->peer->full = !is_in_window(w);
+        return !w->peer->full;
 }
 
-uint64_t window_open(SendWindow *l)
+uint64_t window_take(SendWindow *w)
 {
-        l->n_open++;
-        return l->next_sequence++;
+        w->n_open++;
+        return w->next_sequence++;
 }
 
-static bool is_closed(const SendWindow *l)
+static bool is_closed(const SendWindow *w)
 {
-        return l->next_sequence == 0 && l->n_open == 0;
+        return w->next_sequence == 0 && w->n_open == 0;
 }
 
-void window_settle(SendWindow *l, uint64_t sequence)
+void window_settle(SendWindow *w, uint64_t sequence)
 {
-        Client *c = l->peer->client;
+        Client *c = w->peer->client;
 
-        l->n_open--;
-        l->peer->full = false;
+        w->n_open--;
+        w->peer->full = false;
         /* Without memory for it the receiver keeps a record until the stream is closed: no harm. */
-        if (sequence_set_add(&l->settled, sequence, sequence) < 0)
+        if (sequence_set_add(&w->settled, sequence, sequence) < 0)
                 return;
-        l->n_unannounced++;
-        if (l->n_unannounced >= ANNOUNCE_COUNT)
-                windows_announce(l->peer, false);
+        w->n_unannounced++;
+        if (w->n_unannounced >= ANNOUNCE_COUNT)
+                windows_announce(w->peer, false);
         else if (!timer_is_armed(&c->windows.timer))
                 (void) timer_arm_in(&c->windows.timer, ANNOUNCE_USEC);
 }
 
-int window_load_open(SendWindow *l, uint64_t sequence)
+int window_load_open(SendWindow *w, uint64_t sequence)
 {
-        l->n_open++;
-        return sequence_set_add(&l->settled, sequence, sequence);
+        w->n_open++;
+        return sequence_set_add(&w->settled, sequence, sequence);
 }
 
 /* Until now `settled` held what is open: everything else of an old stream is settled, or was never used. */
-static int invert(SendWindow *l)
+static int invert(SendWindow *w)
 {
-        SequenceSet open = l->settled, settled;
+        SequenceSet open = w->settled, settled;
         uint64_t from = open.low;
         int r = 0;
 
@@ -170,45 +175,45 @@ static int invert(SendWindow *l)
         }
         if (r >= 0)
                 r = sequence_set_add(&settled, from, INT64_MAX - 1);
-        sequence_set_clear(&l->settled);
-        l->settled = settled;
+        sequence_set_clear(&w->settled);
+        w->settled = settled;
         return r;
 }
 
-int windows_load_finish(Peer *p)
+int windows_loaded(Peer *p)
 {
-        SendWindow *l;
+        SendWindow *w;
         int r = 0;
 
-        DL_FOREACH(p->windows, l) {
+        DL_FOREACH(p->windows, w) {
                 if (r >= 0)
-                        r = invert(l);
+                        r = invert(w);
         }
         return r;
 }
 
 void windows_announce(Peer *p, bool all)
 {
-        SendWindow *l;
+        SendWindow *w;
 
         if (!peer_is_connected(p))
                 return;
-        DL_FOREACH(p->windows, l) {
-                if (!all && l->n_unannounced == 0)
+        DL_FOREACH(p->windows, w) {
+                if (!all && w->n_unannounced == 0)
                         continue;
-                if (l->settled.low == 1 && l->settled.n_ranges == 0 && !is_closed(l))
+                if (w->settled.low == 1 && w->settled.n_ranges == 0 && !is_closed(w))
                         continue;
                 crash_point("before-announcing");
-                if (frame_encode_settled(connection_output(p->link.connection), l->stream,
-                                    is_closed(l) ? SETTLED_CLOSED : 0, &l->settled) < 0)
+                if (frame_encode_settled(connection_output(p->link.connection), w->stream,
+                                    is_closed(w) ? SETTLED_CLOSED : 0, &w->settled) < 0)
                         return;
-                l->n_unannounced = 0;
+                w->n_unannounced = 0;
         }
         connection_flush(p->link.connection);
         crash_point("behind-announcing");
 }
 
-void windows_on_timer(void *userdata)
+static void on_timer(void *userdata)
 {
         Client *c = userdata;
         Peer *p;
@@ -217,7 +222,11 @@ void windows_on_timer(void *userdata)
         windows_announce(p, false);
 }
 
-/* The loop will not write any more, so this does, as far as the kernel takes it at once. */
+int windows_init(Client *c)
+{
+        return timer_init(&c->windows.timer, c->loop, "settle", on_timer, c);
+}
+
 void windows_announce_last(Client *c)
 {
         Peer *p;
@@ -225,10 +234,7 @@ void windows_announce_last(Client *c)
         DL_FOREACH2(c->peers.connected, p, link.next)
         {
                 windows_announce(p, false);
-                const Buffer *out = connection_output(p->link.connection);
-                if (buffer_size(out) > 0)
-                        (void) !send(connection_fd(p->link.connection), buffer_peek(out), buffer_size(out),
-                                        MSG_DONTWAIT | MSG_NOSIGNAL);
+                connection_write_last(p->link.connection);
         }
 }
 
@@ -241,9 +247,9 @@ static void on_forgotten(DbOp *op, int r)
 
 void window_pruned(Peer *p, sd_id128_t stream)
 {
-        SendWindow *l = find(p, stream);
+        SendWindow *w = find(p, stream);
 
-        if (!l || !is_closed(l))
+        if (!w || !is_closed(w))
                 return;
         OutboxStreamOp *o = calloc(1, sizeof *o);
         if (o) {
@@ -253,19 +259,19 @@ void window_pruned(Peer *p, sd_id128_t stream)
                 o->op.done = on_forgotten;
                 db_submit(p->client->db, &o->op);
         }
-        DL_DELETE(p->windows, l);
-        sequence_set_clear(&l->settled);
-        free(l);
+        DL_DELETE(p->windows, w);
+        sequence_set_clear(&w->settled);
+        free(w);
         p->full = false; /* another stream may be begun */
 }
 
 void windows_clear(Peer *p)
 {
-        SendWindow *l, *next;
+        SendWindow *w, *next;
 
-        DL_FOREACH_SAFE(p->windows, l, next) {
-                sequence_set_clear(&l->settled);
-                free(l);
+        DL_FOREACH_SAFE(p->windows, w, next) {
+                sequence_set_clear(&w->settled);
+                free(w);
         }
         p->windows = NULL;
 }

@@ -1,28 +1,28 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Which sequences of one stream to one receiver are settled, and what of it the receiver has been told. The
- * newest stream of this start is open for new sequences; older ones only end what they have open and are
- * then closed. */
+/* The streams to one receiver: which sequences are settled, and what of it the receiver has been told. Only
+ * the newest stream gets new sequences. Older ones end what they have open and are then closed. */
 
 #include "client/state/types.h"
-#include "model/sequence-set.h"
 
-/* The one for new sequences; made, and kept, when it is missing, or the one before is held up. */
+/* The one for new sequences. Makes a new one, and writes it to disk, when there is none, or when a few
+ * unsettled sequences hold up the one before. */
 int window_current(Peer *p, SendWindow **ret);
-bool window_is_kept(SendWindow *l);                   /* if not, then soon: bind_for_peer() follows */
-bool window_has_room(const SendWindow *l);            /* in the window that the receiver grants */
-uint64_t window_open(SendWindow *l);                  /* the next sequence */
-void window_settle(SendWindow *l, uint64_t sequence); /* its settlement is synced, or it was never used */
+/* It is on disk. If not, that is begun, and LinkEvents.room follows. */
+bool window_is_kept(SendWindow *w);
+bool window_has_room(SendWindow *w);  /* as far as the receiver grants it; else the peer is marked as full */
+uint64_t window_take(SendWindow *w);  /* the next sequence */
+void window_settle(SendWindow *w, uint64_t sequence); /* its end is on disk, or it was never used */
 
-/* At start: a stream that is known from disk, and what is still open in it; then, after all, finish. */
+/* At start: a stream that is known from disk, then what is open in it. Behind all of them windows_loaded(). */
 int window_load(Peer *p, sd_id128_t stream, SendWindow **ret);
-int window_load_open(SendWindow *l, uint64_t sequence);
-int windows_load_finish(Peer *p);
+int window_load_open(SendWindow *w, uint64_t sequence);
+int windows_loaded(Peer *p);
 
-/* Writes SETTLED frames to the connection: for what is news, or for all (a new connection). */
+int windows_init(Client *c);
+/* Writes SETTLED frames to the connection: for what is new, or for everything (a new connection). */
 void windows_announce(Peer *p, bool all);
+void windows_announce_last(Client *c); /* what is new, to all of them; the loop will not run again */
 void window_pruned(Peer *p, sd_id128_t stream); /* the receiver has forgotten it */
-void windows_on_timer(void *userdata);          /* Client */
-void windows_announce_last(Client *c);          /* the process ends: what was not told yet */
 void windows_clear(Peer *p);

@@ -5,12 +5,21 @@
 #include <utlist.h>
 
 #include "base/str-util.h"
-#include "client/engine/fanout.h"
-#include "client/engine/queue.h"
-#include "client/link/peers.h"
+#include "client/state/queue.h"
 #include "client/state/transient.h"
 
 #define PAYLOAD_KEEP 4096u
+
+static int add_fanout(Message *m)
+{
+        m->fanout = calloc(1, sizeof *m->fanout);
+        if (!m->fanout)
+                return -ENOMEM;
+        m->fanout->message = m;
+        if (m->queue)
+                m->fanout->need = m->queue->selector.quorum;
+        return 0;
+}
 
 int message_new(Client *c, OutboxRecord *record, Message **ret)
 {
@@ -31,12 +40,12 @@ int message_new(Client *c, OutboxRecord *record, Message **ret)
                 queue->n_messages++;
         m->record = *record;
         heap_item_init(&m->due);
-        r = selector_mode_is_whole(selector_text_mode(record->queue)) ? fanout_new(m) : 0;
+        r = selector_mode_is_whole(selector_text_mode(record->queue)) ? add_fanout(m) : 0;
         if (r >= 0)
                 r = index_add(&c->messages.index, &m->by_key, message_hash(record->id, record->member));
         if (r < 0) {
                 message_leave_queue(m);
-                fanout_free(m->fanout);
+                free(m->fanout);
                 slab_free(&c->slab, m, sizeof *m);
                 return r;
         }
@@ -132,7 +141,7 @@ static void message_free(Message *m)
         transient_leave(m);
         heap_remove(&c->due.heap, &m->due);
         message_leave_queue(m);
-        fanout_free(m->fanout);
+        free(m->fanout);
         message_drop_payload(m);
         outbox_record_clear(&m->record);
         outbox_attempts_free(m->attempts);
@@ -144,7 +153,7 @@ void message_release(Message *m)
 {
         Client *c = m->client;
 
-        if (m->queued.on || m->link.peer || m->save.running || m->save.refused || m->fetching ||
+        if (m->queued.on || m->link.peer || m->save.running || retry_is_waiting(&m->save.retry) || m->fetching ||
                         m->pins > 0 || m->recent || m->bulk.program)
                 return;
         if (m->announced)
@@ -204,95 +213,6 @@ void message_changed(Message *m)
                 m->client->observer.message_changed(m, m->client->observer.userdata);
 }
 
-typedef struct LookUp {
-        OutboxFindOp find;
-        Client *client;
-        void (*done)(Message *m, int r, void *userdata);
-        void *userdata;
-} LookUp;
-
-static void found(LookUp *l, Message *m)
-{
-        message_pin(m);
-        message_announce(m);
-        l->done(m, 0, l->userdata);
-        message_unpin(m);
-}
-
-static void on_found(DbOp *op, int r)
-{
-        LookUp *l = CONTAINER_OF(CONTAINER_OF(op, OutboxFindOp, op), LookUp, find);
-        Message *m = NULL;
-
-        if (r >= 0 && l->find.n_records != 1)
-                r = l->find.n_records == 0 ? -ENOENT : -ENOTUNIQ;
-        if (r >= 0) {
-                m = message_find(l->client, l->find.records[0].id);
-                if (!m)
-                        r = message_new(l->client, l->find.records, &m);
-        }
-        if (r < 0)
-                l->done(NULL, r, l->userdata);
-        else
-                found(l, m);
-        outbox_records_free(l->find.records, l->find.n_records);
-        free(l);
-}
-
-/* "5f0c1a" → 5f0c1a00… to 5f0c1aff… */
-static int parse_prefix(const char *text, sd_id128_t *ret_first, sd_id128_t *ret_last)
-{
-        sd_id128_t first = SD_ID128_NULL, last = SD_ID128_NULL;
-        unsigned n = 0;
-
-        for (const char *p = text; *p; p++) {
-                if (*p == '-' && p > text)
-                        continue;
-                const char *digits = "0123456789abcdef";
-                const char *digit = strchr(digits, *p >= 'A' && *p <= 'F' ? *p - 'A' + 'a' : *p);
-                if (!digit || n >= 32)
-                        return -EINVAL;
-                first.bytes[n / 2] |= (uint8_t) ((digit - digits) << (n % 2 ? 0 : 4));
-                n++;
-        }
-        if (n < 6)
-                return -EINVAL;
-        last = first;
-        for (; n < 32; n++)
-                last.bytes[n / 2] |= (uint8_t) (n % 2 ? 0x0f : 0xf0);
-        *ret_first = first;
-        *ret_last = last;
-        return 0;
-}
-
-void message_look_up(Client *c, const char *prefix, void (*done)(Message *m, int r, void *userdata),
-                void *userdata)
-{
-        sd_id128_t first, last;
-        int r = parse_prefix(prefix, &first, &last);
-
-        if (r < 0) {
-                done(NULL, r, userdata);
-                return;
-        }
-        LookUp *l = calloc(1, sizeof *l);
-        if (!l) {
-                done(NULL, -ENOMEM, userdata);
-                return;
-        }
-        outbox_find_op_init(&l->find, OUTBOX_ID, 2);
-        l->client = c, l->done = done, l->userdata = userdata;
-        Message *m = sd_id128_equal(first, last) ? message_find(c, first) : NULL;
-        if (m && (m->announced || m->transient)) {
-                found(l, m);
-                free(l);
-                return;
-        }
-        l->find.first = first, l->find.last = last;
-        l->find.op.done = on_found;
-        db_submit(c->db, &l->find.op);
-}
-
 void messages_clear(Client *c)
 {
         IndexCursor cursor = {};
@@ -301,4 +221,5 @@ void messages_clear(Client *c)
         while ((i = index_each(&c->messages.index, &cursor)))
                 message_free(CONTAINER_OF(i, Message, by_key));
         index_clear(&c->messages.index);
+        c->fanouts.following = NULL;
 }

@@ -12,6 +12,7 @@
 #include "base/random.h"
 #include "base/slab.h"
 #include "client/state/config.h"
+#include "client/state/retry.h"
 #include "daemon/database.h"
 #include "http/http-client.h"
 #include "model/message-event.h"
@@ -38,9 +39,6 @@ typedef enum DiscoveryState {
         DISCOVERY_UNREACHABLE,
         _DISCOVERY_STATE_MAX,
 } DiscoveryState;
-
-const char *discovery_state_to_string(DiscoveryState value);
-int discovery_state_from_string(const char *word);
 
 /* A message in memory. Of a million messages only those are here that are bound to a receiver, near the
  * front of their queue, among the newest, or looked at. The others are on disk only. */
@@ -95,11 +93,10 @@ struct Message {
 
         /* engine/save */
         struct {
-                bool running; /* a write is on its way */
-                bool again;   /* and is out of date already */
-                bool refused; /* in the list of those that the disk refused */
-                Message *prev, *next;
-                SendWindow *old_window; /* of a binding that was given up, until that is on disk; or NULL */
+                bool running;            /* a write is on its way */
+                bool again;              /* and is out of date already */
+                RetryItem retry;         /* the disk refused it */
+                SendWindow *old_window;  /* of a binding that was given up, until that is on disk; or NULL */
                 uint64_t old_sequence;
         } save;
 
@@ -124,8 +121,8 @@ struct Fanout {
         Message *message;
         unsigned need; /* acks of a quorum */
         unsigned n_members, n_acked, n_failed;
-        bool reading;        /* engine/members: its members are being read */
-        bool held;           /* open, so it stays in memory */
+        bool reading; /* engine/members: its members are being read */
+        bool held;    /* open, so it stays in memory */
         Fanout *prev, *next; /* of those that take in who joins */
 };
 
@@ -142,8 +139,8 @@ struct Queue {
         /* state/queue */
         char *text;
         Selector selector;
-        Queue *prev, *next; /* of mode any, or stuck */
-        UT_hash_handle hh;
+        Queue *prev, *next; /* of mode any */
+        UT_hash_handle hh, hh_receiver;
         size_t n_messages; /* state/message: in memory that belong to it, wherever they are */
         size_t n_bound;    /* state/peer: bound to a receiver */
 
@@ -153,11 +150,13 @@ struct Queue {
         uint64_t n_stored; /* queued on disk behind the front */
         Position read_to;  /* everything up to here is in memory; what is stored lies behind */
         bool reading;
-        bool unread; /* the last try to read on failed */
+        RetryItem retry; /* the next page could not be read */
+        void (*on_read)(Queue *q); /* a page was read, or is to be read again */
 
         /* engine/bind */
         Peer *owner; /* of mode key: who gets its messages while there are any */
         bool stuck;  /* of mode key: in the list of those that nobody was found for */
+        Queue *stuck_prev, *stuck_next;
 };
 
 /* The sequences of one stream to one receiver: which are settled, and what of it the receiver was told.
@@ -214,6 +213,7 @@ struct Peer {
                 bool leaving;    /* it said GOODBYE */
                 bool restarting; /* and that it comes back at once */
                 Connection *connection;
+                LoopWork down;     /* tells that no address could be reached */
                 size_t address;    /* being tried */
                 unsigned failures; /* in a row */
                 char *problem;     /* why the last connection failed; or NULL */
@@ -222,11 +222,19 @@ struct Peer {
                 Peer *prev, *next;    /* of the connected ones */
         } link;
 
-        Queue *queue; /* of the messages for it alone; NULL: there were none */
-        uint64_t n_closed;
-
         Message *plain; /* link/plain: whose connection this is */
 };
+
+/* What happens at a connection. Called from the loop, never from inside a call into link/. */
+typedef struct LinkEvents {
+        void (*up)(Peer *p);      /* it is connected */
+        void (*down)(Peer *p);    /* the connection ended, or no address could be reached */
+        void (*answer)(Message *m, const AnswerFrame *a); /* to this binding and attempt */
+        void (*room)(Peer *p);    /* it can take more */
+        void (*leaving)(Peer *p); /* it said GOODBYE */
+        void (*written)(Peer *p); /* all output, or the plain text message `p->plain`, is with the kernel */
+        void (*idle)(Peer *p);    /* a pause after a failure is over */
+} LinkEvents;
 
 /* Who wants to be told; every function must be there. message_event and message_changed may come from inside
  * a call that the observer made, the others come from the loop. */
@@ -235,8 +243,8 @@ typedef struct ClientObserver {
         void (*message_removed)(Message *m, void *userdata); /* it leaves memory; it may still be on disk */
         void (*message_changed)(Message *m, void *userdata);
         /* of members too: their id is the one of the message */
-        void (*message_event)(
-                        Message *m, const char *event, uint32_t attempt, const char *detail, void *userdata);
+        void (*message_event)(Message *m, MessageEvent event, uint32_t attempt, const char *detail,
+                        void *userdata);
         void (*message_saved)(
                         Message *m, void *userdata); /* what was true when it was last changed is synced */
         void (*receiver_listed)(const ReceiverInfo *info, bool listed, void *userdata);
@@ -250,16 +258,22 @@ struct Client {
         Loop *loop;
         Db *db;
         Database database; /* `db` on the loop */
+        void (*on_reload)(Client *c);
         HttpClient *http;
         Address discovery_address;
         ClientObserver observer; /* bus/ */
-        void (*on_reload)(Client *c);
+        LinkEvents link;
+        /* engine/save: a write of the message is synced. `state`: as it is on disk now. */
+        void (*saved)(Message *m, DeliveryState state, bool was_binding);
+        /* engine/deliver: the message is at its end. Not `durable`: acked, and that is not on disk yet. */
+        void (*ended)(Message *m, bool durable);
         sd_id128_t id; /* of this client, for good */
         char host[NAME_MAX_LENGTH + 1];
         bool stopping;
 
         RandomPool random;
         Slab slab; /* of messages, their payloads, and what is under way to the disk about them */
+        Retries retries;
 
         struct {
                 Index index;     /* state/message: in memory, by id and member */
@@ -267,13 +281,13 @@ struct Client {
                 size_t n_recent;
                 /* engine/ and intake/ */
                 uint64_t last_number;
-                uint64_t n_open;                /* accepted and not settled, on disk too */
-                uint64_t n_dead;                /* rejected or dead, and kept until somebody decides */
+                uint64_t n_open; /* accepted and not settled, on disk too */
+                uint64_t n_dead; /* rejected or dead, and kept until somebody decides */
                 uint64_t n_settled, n_attempts; /* since the start */
         } messages;
 
         struct {
-                Queue *by_text, *any; /* state/queue */
+                Queue *by_text, *by_receiver, *any; /* state/queue */
                 unsigned n_swept;     /* state/queue: at how many the next look for unused ones is due */
                 Queue *stuck;         /* engine/bind */
                 size_t n_unassigned;  /* engine/backlog: messages in memory that have no receiver yet */
@@ -301,13 +315,11 @@ struct Client {
 
         struct {
                 Fanout *following; /* engine/fanout: take in who joins */
-                struct MembersPage *unread;
+                struct MembersPage *pages; /* engine/members: reads that are not done */
         } fanouts;
 
         struct {
                 unsigned n_untrimmed; /* engine/save */
-                Timer timer;
-                Message *refused;
         } save;
 
         /* state/transient */

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "client/engine/backlog.h"
+
+#include <utlist.h>
+
+#include "base/log.h"
+#include "client/state/message.h"
+
+#define FRONT_MAX  1024u /* messages of one queue in memory */
+#define PAGE       256u
+#define FRONTS_MAX 4096u /* queued messages of all queues that keep their payloads in memory */
+
+static Position position_of(const OutboxRecord *record)
+{
+        return (Position){record->policy.priority, record->number};
+}
+
+static Position position_of_last(const Queue *q)
+{
+        return position_of(&q->queued->queued.prev->record);
+}
+
+static bool is_before(Position a, Position b)
+{
+        return a.priority != b.priority ? a.priority > b.priority : a.number < b.number;
+}
+
+/* To its place: the more urgent ones first, the older ones among equals. Searched from the end, where most
+ * go. */
+static void enter(Queue *q, Message *m)
+{
+        Position own = position_of(&m->record);
+        Message *last = q->queued ? q->queued->queued.prev : NULL;
+
+        while (last && is_before(own, position_of(&last->record)))
+                last = last == q->queued ? NULL : last->queued.prev;
+        m->queued.on = true;
+        if (last)
+                DL_APPEND_ELEM2(q->queued, last, m, queued.prev, queued.next);
+        else
+                DL_PREPEND2(q->queued, m, queued.prev, queued.next);
+        q->n_queued++;
+        q->client->queues.n_unassigned++;
+}
+
+static void leave(Queue *q, Message *m)
+{
+        m->queued.on = false;
+        DL_DELETE2(q->queued, m, queued.prev, queued.next);
+        q->n_queued--;
+        q->client->queues.n_unassigned--;
+}
+
+/* The end of a front that has become too long is left to the disk again. */
+static void shorten(Queue *q)
+{
+        Message *last = q->queued->queued.prev;
+
+        if (q->n_queued <= FRONT_MAX || q->reading || last->save.running ||
+                        retry_is_waiting(&last->save.retry) || last->transient)
+                return;
+        leave(q, last);
+        q->n_stored++;
+        q->read_to = position_of_last(q);
+        message_drop_payload(last);
+        message_release(last);
+}
+
+void backlog_add(Queue *q, Message *m)
+{
+        Position own = position_of(&m->record);
+
+        if (q->n_stored == 0 && q->queued)
+                q->read_to = position_of_last(q);
+        if (!m->transient && is_before(q->read_to, own) && (q->n_stored > 0 || q->n_queued >= FRONT_MAX)) {
+                message_drop_payload(m);
+                q->n_stored++;
+                return;
+        }
+        enter(q, m);
+        /* There may be many queues, as each key has one. */
+        if (q->client->queues.n_unassigned > FRONTS_MAX && !m->transient)
+                message_drop_payload(m);
+        if (q->n_stored == 0)
+                q->read_to = position_of_last(q);
+        shorten(q);
+}
+
+void backlog_give_back(Queue *q, Message *m)
+{
+        if (q->n_stored == 0 && !q->queued)
+                q->read_to = position_of(&m->record);
+        enter(q, m);
+}
+
+void backlog_take(Queue *q, Message *m)
+{
+        if (m->queued.on)
+                leave(q, m);
+        else
+                q->n_stored--;
+}
+
+typedef struct Page {
+        OutboxFindOp find;
+        Queue *queue;
+} Page;
+
+static void read_again(RetryItem *i)
+{
+        Queue *q = CONTAINER_OF(i, Queue, retry);
+
+        q->on_read(q);
+}
+
+static void take_row(Queue *q, OutboxRecord *record)
+{
+        Message *m = message_find_member(q->client, record->id, record->member);
+
+        q->read_to = position_of(record);
+        if (!m) {
+                if (message_new(q->client, record, &m) < 0)
+                        return; /* stays counted: read again at the next start */
+        } else if (m->queued.on || m->link.peer || m->record.state != DELIVERY_QUEUED)
+                return;
+        q->n_stored--;
+        enter(q, m);
+}
+
+static void on_page(DbOp *op, int r)
+{
+        Page *p = CONTAINER_OF(CONTAINER_OF(op, OutboxFindOp, op), Page, find);
+        Queue *q = p->queue;
+        Retries *retries = &q->client->retries;
+        /* A read that failed may have rows of what was rolled back with it. */
+        size_t n = r >= 0 ? p->find.n_records : 0;
+
+        q->reading = false;
+        retry_cancel(retries, &q->retry);
+        if (r < 0) {
+                log_error_errno(r, "Cannot read waiting messages from the outbox, trying again");
+                retry_soon(retries, &q->retry, read_again);
+        }
+        for (size_t i = 0; i < n; i++)
+                take_row(q, p->find.records + i);
+        outbox_records_free(p->find.records, p->find.n_records);
+        free(p);
+        if (n > 0)
+                q->on_read(q);
+}
+
+void backlog_read_on(Queue *q, void (*done)(Queue *q))
+{
+        if (q->reading || q->client->stopping || q->n_stored == 0 || q->n_queued >= PAGE / 2)
+                return;
+        Page *p = calloc(1, sizeof *p);
+        if (!p)
+                return;
+        outbox_find_op_init(&p->find, OUTBOX_QUEUE, PAGE);
+        p->queue = q;
+        p->find.queue = q->text;
+        p->find.number = q->read_to.number;
+        p->find.priority = q->read_to.priority;
+        p->find.op.done = on_page;
+        q->reading = true;
+        q->on_read = done;
+        db_submit(q->client->db, &p->find.op);
+}

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "client/engine/dispatch.h"
+
+#include <utlist.h>
+
+#include "base/str-util.h"
+#include "client/engine/bind.h"
+#include "client/engine/deliver.h"
+#include "client/engine/due.h"
+#include "client/engine/pump.h"
+#include "client/link/connection.h"
+#include "client/link/peers.h"
+#include "client/state/message.h"
+#include "client/state/peer.h"
+
+/* When this process was held up for so long (the machine was suspended), answers that came meanwhile are read
+ * before anybody is charged for having said nothing. */
+#define HELD_UP_USEC    (200 * USEC_PER_MSEC)
+#define READ_FIRST_USEC (50 * USEC_PER_MSEC)
+
+/* A crash may have come between the wish to end and the end. */
+void dispatch_loaded(Peer *p)
+{
+        Message *m, *next;
+
+        DL_FOREACH_SAFE2(p->bound, m, next, link.next)
+        {
+                if (delivery_state_is_ending(m->record.state) && !m->bind.window)
+                        deliver_event(m, DELIVERY_GONE, "nobody can be asked about bare text");
+        }
+        if (p->listed && p->info.draining)
+                dispatch_move_on(p);
+}
+
+void dispatch_move_on(Peer *p)
+{
+        Message *m, *next;
+
+        DL_FOREACH_SAFE2(p->bound, m, next, link.next)
+        {
+                Queue *q = m->queue;
+
+                if (delivery_state_is_ending(m->record.state) && peer_is_gone(p))
+                        deliver_event(m, DELIVERY_GONE, "the receiver is gone");
+                else if (deliver_may_move(m)) {
+                        deliver_event(m, DELIVERY_UNBIND, "the receiver is not there");
+                        if (!q->reading)
+                                bind_queue(q);
+                }
+        }
+}
+
+static void on_room(Peer *p)
+{
+        bind_for_peer(p);
+        pump(p);
+}
+
+static void on_up(Peer *p)
+{
+        Message *m;
+
+        DL_FOREACH2(p->bound, m, link.next)
+        {
+                if (delivery_state_is_ending(m->record.state)) {
+                        peer_write_cancel(p, m);
+                        due_arm(m, message_policy(m).ack_timeout_usec);
+                }
+        }
+        on_room(p);
+}
+
+static void on_down(Peer *p)
+{
+        Message *m, *next;
+
+        DL_FOREACH_SAFE2(p->bound, m, next, link.next)
+        {
+                peer_answered(m);
+                if (m->record.state == DELIVERY_SENT)
+                        deliver_event(m, DELIVERY_DISCONNECT, "the connection ended");
+        }
+        /* In order of binding again, before what was never written. */
+        peer_reorder(p);
+        dispatch_move_on(p);
+}
+
+/* Only plain text has an event for what is written; the others are sent as soon as they are in the output,
+ * and what drains makes room there. */
+static void on_written(Peer *p)
+{
+        if (p->plain)
+                deliver_event(p->plain, DELIVERY_WRITE, NULL);
+        else
+                pump(p);
+}
+
+static void on_idle(Peer *p)
+{
+        Client *c = p->client;
+
+        pump(p);
+        bind_for_peer(p);
+        peer_release(p);
+        peers_forget(c);
+}
+
+const LinkEvents dispatch_link_events = {
+                .up = on_up,
+                .down = on_down,
+                .answer = deliver_answer,
+                .room = on_room,
+                .leaving = dispatch_move_on,
+                .written = on_written,
+                .idle = on_idle,
+};
+
+void dispatch_saved(Message *m, DeliveryState state, bool was_binding)
+{
+        if (was_binding && m->bind.pending) {
+                Peer *p = m->link.peer;
+
+                bind_done(m);
+                deliver_event(m, DELIVERY_BIND, NULL);
+                pump(p);
+        }
+        if (delivery_state_is_final(state))
+                deliver_settled(m);
+}
+
+static void on_time(Message *m)
+{
+        _cleanup_free_ char *text = NULL;
+        char duration[DURATION_MAX];
+
+        if (m->record.state == DELIVERY_BACKOFF) {
+                deliver_event(m, DELIVERY_DUE, NULL);
+                return;
+        }
+        if (m->record.state == DELIVERY_BOUND) { /* its payload could not be read */
+                peer_ready(m);
+                return;
+        }
+        text = str_format("no ack within %s", format_duration(duration, message_policy(m).ack_timeout_usec));
+        deliver_event(m, DELIVERY_TIMEOUT, text);
+}
+
+void dispatch_due(void *userdata)
+{
+        Client *c = userdata;
+        HeapItem *first;
+
+        if (!c->due.held && timer_late(&c->due.timer) > HELD_UP_USEC) {
+                c->due.held = true;
+                (void) timer_arm_in(&c->due.timer, READ_FIRST_USEC);
+                return;
+        }
+        c->due.held = false;
+        while ((first = heap_first(&c->due.heap)) && first->due <= now_usec(CLOCK_BOOTTIME)) {
+                Message *m = CONTAINER_OF(first, Message, due);
+                Peer *p = m->link.peer;
+
+                heap_remove(&c->due.heap, first);
+                on_time(m);
+                if (p)
+                        pump(p);
+        }
+        c->due.armed = first ? first->due : USEC_INFINITY;
+        (void) timer_arm_at(&c->due.timer, c->due.armed);
+}

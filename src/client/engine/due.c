@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "client/engine/due.h"
+
+void due_arm(Message *m, uint64_t usec)
+{
+        Client *c = m->client;
+        HeapItem *first;
+
+        /* Without memory for the timer the message waits for the next connection. */
+        (void) !heap_put(&c->due.heap, &m->due, usec_add(loop_now(c->loop, CLOCK_BOOTTIME), usec));
+        first = heap_first(&c->due.heap);
+        /* One that fires too early only looks, and arms itself anew. */
+        if (first && first->due < c->due.armed && !c->due.held) {
+                c->due.armed = first->due;
+                (void) timer_arm_at(&c->due.timer, first->due);
+        }
+}
+
+void due_disarm(Message *m)
+{
+        heap_remove(&m->client->due.heap, &m->due);
+}

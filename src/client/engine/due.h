@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Deliveries that wait for a time: ack timeouts and next attempts. What happens then is engine/dispatch's
+ * part. */
+
+#include "client/state/types.h"
+
+void due_arm(Message *m, uint64_t usec); /* from now; replaces the time that it had */
+void due_disarm(Message *m);

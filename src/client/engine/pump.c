@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "client/engine/pump.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
+#include "base/crash-point.h"
+#include "base/log.h"
+#include "client/engine/deliver.h"
+#include "client/link/connection.h"
+#include "client/link/plain.h"
+#include "client/state/message.h"
+#include "client/state/peer.h"
+
+/* The payload comes from the disk; the message is ready again when it is there. */
+typedef struct Fetch {
+        OutboxPayloadOp fetch;
+        Message *message;
+} Fetch;
+
+static void on_payload(DbOp *op, int r)
+{
+        Fetch *f = CONTAINER_OF(CONTAINER_OF(op, OutboxPayloadOp, op), Fetch, fetch);
+        Message *m = f->message;
+
+        m->fetching = false;
+        if (r >= 0)
+                r = f->fetch.size == m->record.size ? message_keep_payload(m, f->fetch.payload) : -EUCLEAN;
+        if (r < 0)
+                log_error_errno(r, "Cannot read message %" PRIu64 " from the outbox", m->record.number);
+        free(f->fetch.payload);
+        free(f);
+        if (m->link.peer && m->record.state == DELIVERY_BOUND && r >= 0) {
+                peer_ready(m);
+                pump(m->link.peer);
+        } else if (r < 0)
+                deliver_unreadable(m, r);
+        message_release(m);
+}
+
+static void fetch(Message *m)
+{
+        Fetch *f = calloc(1, sizeof *f);
+
+        peer_unready(m);
+        if (!f) {
+                deliver_unreadable(m, -ENOMEM);
+                return;
+        }
+        outbox_payload_op_init(&f->fetch);
+        f->message = m;
+        f->fetch.number = m->record.number;
+        f->fetch.op.done = on_payload;
+        m->fetching = true;
+        db_submit(m->client->db, &f->fetch.op);
+}
+
+/* False: no more can be written now. */
+static bool write_one(Peer *p, Message *m)
+{
+        /* A draining receiver is still asked for what it may know. */
+        if (p->info.draining && message_never_started(m))
+                return false;
+        peer_unready(m);
+        switch (peer_write(p, m)) {
+        case 0:
+                deliver_event(m, DELIVERY_WRITE, NULL);
+                return true;
+        case -EMSGSIZE:
+                deliver_too_large(m, p->link.max_payload);
+                return true;
+        case -ENODATA:
+                fetch(m);
+                return true;
+        default:
+                peer_ready(m); /* out of memory: when the connection has drained */
+                return false;
+        }
+}
+
+static void pump_framed(Peer *p)
+{
+        while (p->ready && peer_has_room(p) && write_one(p, p->ready))
+                ;
+        peer_flush(p);
+        crash_point("behind-write");
+}
+
+static void pump_plain(Peer *p)
+{
+        if (plain_is_free(p) && p->ready && plain_write(p, p->ready) == -ENODATA)
+                fetch(p->ready);
+}
+
+void pump(Peer *p)
+{
+        if (p->client->stopping)
+                return;
+        if (p->info.plain)
+                pump_plain(p);
+        else if (peer_is_connected(p))
+                pump_framed(p);
+        else if (p->link.state == PEER_IDLE && (p->bound || (p->listed && p->windows)))
+                peer_connect(p);
+}
