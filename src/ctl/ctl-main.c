@@ -7,6 +7,7 @@
 
 #include "base/parse-util.h"
 #include "base/str-util.h"
+#include "config.h"
 #include "ctl/bus.h"
 #include "ctl/help.h"
 

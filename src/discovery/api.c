@@ -8,6 +8,7 @@
 
 #include "base/parse-util.h"
 #include "base/str-util.h"
+#include "config.h"
 #include "discovery/leases.h"
 #include "discovery/list.h"
 #include "discovery/seed.h"

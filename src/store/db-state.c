@@ -9,7 +9,7 @@
 #include "base/str-util.h"
 
 /* More would make the next flush a long one, and the memory for it large. */
-#ifdef ACKGROUP_CRASH_POINTS
+#if ACKGROUP_CRASH_POINTS
 #define HOT_MAX 2u /* so that the steps of a flush are visited */
 #else
 #define HOT_MAX 16384u

@@ -9,6 +9,7 @@
 #include "base/str-util.h"
 #include "client/link/peers.h"
 #include "client/state/transient.h"
+#include "config.h"
 #include "runtime/journal.h"
 #include "runtime/log-control.h"
 
