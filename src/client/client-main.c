@@ -72,23 +72,33 @@ static const char help[] =
 
 static const Options options = {.help = help, .section = "Client", .table = &table, .options = rows};
 
-static int arg_count;
-static char **arg_values;
+/* Where the client and its bus live, and what a reload reads again. */
+typedef struct Daemon {
+        Client client;
+        ClientBus bus;
+        int argc;
+        char **argv;
+} Daemon;
 
-static void set_defaults(Config *config)
+static int read_config(int argc, char **argv, Config *ret, Error *error)
 {
-        *config = (Config){};
-        client_config_init(&config->client);
+        *ret = (Config){};
+        client_config_init(&ret->client);
+        int r = options_read(&options, argc, argv, ret, error);
+
+        if (r == 0 && ret->user && ret->system)
+                r = error_set(error, -EINVAL, "--user and --system exclude each other");
+        return r;
 }
 
-/* SIGHUP: the files are read again; what cannot change while it runs stays. */
+/* SIGHUP: the files are read again. What cannot change while it runs stays. */
 static void on_reload(Client *c)
 {
+        Daemon *d = CONTAINER_OF(c, Daemon, client);
         Error error = {};
         Config fresh;
 
-        set_defaults(&fresh);
-        if (options_read(&options, arg_count, arg_values, &fresh, &error) < 0)
+        if (read_config(d->argc, d->argv, &fresh, &error) < 0)
                 log_error("Cannot reload, everything stays as it is: %s", error.text);
         else {
                 client_reload(c, &fresh.client);
@@ -97,29 +107,36 @@ static void on_reload(Client *c)
         client_config_clear(&fresh.client);
 }
 
+static int start(Daemon *d, Error *error)
+{
+        const ClientObserver observer = client_bus_observer(&d->bus);
+        int r;
+
+        r = client_start(&d->client, &observer, error);
+        return r < 0 ? r : client_bus_open(&d->bus, error);
+}
+
 int main(int argc, char **argv)
 {
-        ClientBus bus = {};
+        Daemon d = {.argc = argc, .argv = argv};
         Error error = {};
         Config config;
+        int r, failure;
 
-        arg_count = argc, arg_values = argv;
-        set_defaults(&config);
-        int r = options_read(&options, argc, argv, &config, &error);
-
-        if (r == 0 && config.user && config.system)
-                r = error_set(&error, -EINVAL, "--user and --system exclude each other");
-        int failure = r < 0 ? EX_CONFIG : EXIT_FAILURE; /* the unit does not try the first again */
-
-        bus.client.config = config.client;
-        bus.client.on_reload = on_reload;
-        bus.system = config.system || (!config.user && geteuid() == 0);
+        r = read_config(argc, argv, &config, &error);
+        failure = r < 0 ? EX_CONFIG : EXIT_FAILURE; /* the unit does not try the first again */
+        d.client.config = config.client;
+        d.client.on_reload = on_reload;
+        d.bus.client = &d.client;
+        d.bus.system = config.system || (!config.user && geteuid() == 0);
         if (r == 0)
-                r = client_bus_start(&bus, &error);
+                r = start(&d, &error);
         if (r < 0)
                 log_error("ackgroup-client: %s", error.text[0] ? error.text : strerror(-r));
         else if (r == 0)
-                r = loop_run(bus.client.loop) == 0 ? 0 : -EIO;
-        client_bus_clear(&bus);
+                r = loop_run(d.client.loop) == 0 ? 0 : -EIO;
+        client_stop(&d.client);
+        client_bus_clear(&d.bus);
+        client_clear(&d.client);
         return r < 0 ? failure : EXIT_SUCCESS;
 }

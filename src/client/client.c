@@ -217,12 +217,17 @@ int client_start(Client *c, const ClientObserver *observer, Error *error)
         return 0;
 }
 
-void client_clear(Client *c)
+void client_stop(Client *c)
 {
         c->stopping = true;
-        c->resolver = resolver_free(c->resolver);
         transient_run(c);
         c->db = database_close(&c->database, c->db);
+}
+
+void client_clear(Client *c)
+{
+        client_stop(c);
+        c->resolver = resolver_free(c->resolver);
         bulk_clear(c);
         fanouts_clear(c);
         peers_clear(c);

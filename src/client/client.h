@@ -16,5 +16,8 @@
 
 /* `c->config` is filled in already. */
 int client_start(Client *c, const ClientObserver *observer, Error *error);
+/* Accepts nothing more, finishes what is on its way to the disk and closes the database. Everybody who waits
+ * for the disk has heard of it when this returns. */
+void client_stop(Client *c);
 void client_clear(Client *c);
 void client_reload(Client *c, const ClientConfig *fresh); /* copies what may change while the client runs */

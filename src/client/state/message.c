@@ -147,8 +147,10 @@ void message_release(Message *m)
         if (m->queued.on || m->link.peer || m->save.running || m->save.refused || m->fetching ||
                         m->pins > 0 || m->recent || m->bulk.program)
                 return;
-        if (m->announced)
+        if (m->announced) {
+                m->announced = false;
                 c->observer.message_removed(m, c->observer.userdata);
+        }
         message_free(m);
 }
 
