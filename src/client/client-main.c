@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
 #include <stdlib.h>
-#include <sysexits.h>
 #include <unistd.h>
 
-#include "base/log.h"
-#include "base/str-util.h"
 #include "client/bus/manager.h"
-#include "runtime/options.h"
+#include "daemon/program.h"
 
 typedef struct Config {
         ClientConfig client;
@@ -72,71 +70,78 @@ static const char help[] =
 
 static const Options options = {.help = help, .section = "Client", .table = &table, .options = rows};
 
-/* Where the client and its bus live, and what a reload reads again. */
+static int check(const void *userdata, Error *error)
+{
+        const Config *config = userdata;
+
+        return config->user && config->system
+                               ? error_set(error, -EINVAL, "--user and --system exclude each other")
+                               : 0;
+}
+
 typedef struct Daemon {
         Client client;
         ClientBus bus;
-        int argc;
-        char **argv;
 } Daemon;
 
-static int read_config(int argc, char **argv, Config *ret, Error *error)
+static void stop(void *root)
 {
-        *ret = (Config){};
-        client_config_init(&ret->client);
-        int r = options_read(&options, argc, argv, ret, error);
+        Daemon *d = root;
 
-        if (r == 0 && ret->user && ret->system)
-                r = error_set(error, -EINVAL, "--user and --system exclude each other");
-        return r;
+        client_stop(&d->client);
+        client_bus_clear(&d->bus);
+        client_clear(&d->client);
+        free(d);
 }
 
-/* SIGHUP: the files are read again. What cannot change while it runs stays. */
-static void on_reload(Client *c)
+static int start(void *userdata, void **ret_root, Loop **ret_loop, Error *error)
 {
-        Daemon *d = CONTAINER_OF(c, Daemon, client);
-        Error error = {};
-        Config fresh;
-
-        if (read_config(d->argc, d->argv, &fresh, &error) < 0)
-                log_error("Cannot reload, everything stays as it is: %s", error.text);
-        else {
-                client_reload(c, &fresh.client);
-                log_notice("Reloaded the configuration");
-        }
-        client_config_clear(&fresh.client);
-}
-
-static int start(Daemon *d, Error *error)
-{
-        const ClientObserver observer = client_bus_observer(&d->bus);
+        Config *config = userdata;
+        Daemon *d = calloc(1, sizeof *d);
         int r;
 
+        if (!d)
+                return -ENOMEM;
+        d->client.config = config->client;
+        config->client = (ClientConfig){};
+        d->bus.client = &d->client;
+        d->bus.system = config->system || (!config->user && geteuid() == 0);
+        const ClientObserver observer = client_bus_observer(&d->bus);
         r = client_start(&d->client, &observer, error);
-        return r < 0 ? r : client_bus_open(&d->bus, error);
+        if (r >= 0)
+                r = client_bus_open(&d->bus, error);
+        if (r < 0) {
+                stop(d);
+                return r;
+        }
+        *ret_root = d;
+        *ret_loop = d->client.loop;
+        return 0;
+}
+
+/* What cannot change while the client runs stays. */
+static int reload(void *root, void *fresh, Error *error)
+{
+        Daemon *d = root;
+
+        client_reload(&d->client, &((Config *) fresh)->client);
+        return 0;
 }
 
 int main(int argc, char **argv)
 {
-        Daemon d = {.argc = argc, .argv = argv};
-        Error error = {};
-        Config config;
-        int r, failure;
+        Config defaults = {};
+        const Program program = {
+                        .name = "ackgroup-client",
+                        .options = &options,
+                        .defaults = &defaults,
+                        .config_size = sizeof defaults,
+                        .check = check,
+                        .start = start,
+                        .reload = reload,
+                        .free = stop,
+        };
 
-        r = read_config(argc, argv, &config, &error);
-        failure = r < 0 ? EX_CONFIG : EXIT_FAILURE; /* the unit does not try the first again */
-        d.client.config = config.client;
-        d.client.on_reload = on_reload;
-        d.bus.client = &d.client;
-        d.bus.system = config.system || (!config.user && geteuid() == 0);
-        if (r == 0)
-                r = start(&d, &error);
-        if (r < 0)
-                log_error("ackgroup-client: %s", error.text[0] ? error.text : strerror(-r));
-        else if (r == 0)
-                r = loop_run(d.client.loop) == 0 ? 0 : -EIO;
-        client_stop(&d.client);
-        client_bus_clear(&d.bus);
-        client_clear(&d.client);
-        return r < 0 ? failure : EXIT_SUCCESS;
+        client_config_init(&defaults.client);
+        return program_run(&program, argc, argv);
 }

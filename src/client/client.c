@@ -159,19 +159,12 @@ static void on_stop(void *userdata)
         loop_exit(c->loop, 0);
 }
 
-static void on_reload(void *userdata)
-{
-        Client *c = userdata;
-
-        c->on_reload(c);
-}
-
 static int start_runtime(Client *c, Error *error)
 {
         int r;
 
         (void) gethostname(c->host, sizeof c->host - 1);
-        r = loop_new(on_stop, on_reload, c, &c->loop);
+        r = loop_new(on_stop, NULL, c, &c->loop);
         if (r < 0)
                 return error_set(error, r, "cannot start: %s", strerror(-r));
         r = http_client_new(c->loop, &c->http);
