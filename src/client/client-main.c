@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "client/bus/manager.h"
+#include "client/client.h"
 #include "daemon/program.h"
 
 typedef struct Config {

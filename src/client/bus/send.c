@@ -76,8 +76,7 @@ int bus_method_send_text(sd_bus_message *call, void *userdata, sd_bus_error *err
 /* One end of a socket pair goes to the caller. */
 int bus_method_open_stream(sd_bus_message *call, void *userdata, sd_bus_error *error_unused)
 {
-        BulkOptions options = {
-                        .submission.policy = POLICY_ALL_OPEN, .mode = "any", .settlements = true};
+        BulkOptions options = {.submission.policy = POLICY_ALL_OPEN, .mode = "any", .settlements = true};
         ClientBus *b = userdata;
         Error error = {};
         int pair[2], r;

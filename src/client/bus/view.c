@@ -22,7 +22,8 @@ const char *message_id(const Message *m, char buffer[static SD_ID128_UUID_STRING
 
 const char *message_problem(const Message *m)
 {
-        if (m->link.peer && m->record.state == DELIVERY_BOUND && m->link.peer->link.failures > 0 && m->link.peer->link.problem)
+        if (m->link.peer && m->record.state == DELIVERY_BOUND && m->link.peer->link.failures > 0 &&
+                        m->link.peer->link.problem)
                 return m->link.peer->link.problem;
         return m->record.error ?: "";
 }

@@ -253,7 +253,7 @@ struct Client {
         HttpClient *http;
         Address discovery_address;
         ClientObserver observer; /* bus/ */
-        sd_id128_t id; /* of this client, for good */
+        sd_id128_t id;           /* of this client, for good */
         char host[NAME_MAX_LENGTH + 1];
         bool stopping;
 
