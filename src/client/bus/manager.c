@@ -19,6 +19,7 @@
 #include "client/bus/subscribe.h"
 #include "client/bus/wait.h"
 #include "client/link/peers.h"
+#include "config.h"
 #include "runtime/log-control.h"
 
 static int get_string(sd_bus *bus, const char *path, const char *interface, const char *property,
