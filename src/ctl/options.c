@@ -185,7 +185,7 @@ static int check_bus(const Ctl *c)
         return 0;
 }
 
-int options_read(Ctl *c, int argc, char **argv, uint64_t *ret_seen, int *ret_argc, char ***ret_argv)
+int options_parse(Ctl *c, int argc, char **argv, uint64_t *ret_seen, int *ret_argc, char ***ret_argv)
 {
         struct option longs[_OPTION_MAX + 1];
         char letters[2 * _OPTION_MAX + 1];

@@ -87,12 +87,12 @@ extern const Option options_table[_OPTION_MAX]; /* indexed by OptionId, in the o
 
 /* Reads the options into *c. *ret_seen: a bit for each that was given; *ret_argc and *ret_argv: what is not
  * an option (argv is reordered). 0, or an exit code after telling what is wrong. */
-int options_read(Ctl *c, int argc, char **argv, uint64_t *ret_seen, int *ret_argc, char ***ret_argv);
+int options_parse(Ctl *c, int argc, char **argv, uint64_t *ret_seen, int *ret_argc, char ***ret_argv);
 
 /* The name of an option that was seen and that is not among `taken`, or NULL. */
 const char *options_find_excess(uint64_t seen, uint64_t taken);
 
-void options_clear(Ctl *c); /* frees what options_read() allocated */
+void options_clear(Ctl *c); /* frees what options_parse() allocated */
 
 /* Appends the options of a message, as the last argument of Send. With `stream_mode`, as that of OpenStream.
  * 0, a negative errno, or an exit code after telling what is wrong. */

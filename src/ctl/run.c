@@ -88,7 +88,7 @@ int ctl_run(Ctl *c, int argc, char **argv)
         uint64_t seen;
         int r;
 
-        r = options_read(c, argc, argv, &seen, &argc, &argv);
+        r = options_parse(c, argc, argv, &seen, &argc, &argv);
         if (r == 0)
                 r = dispatch(c, argc, argv, seen);
         /* A program that reads the result must learn that a part of it is missing. */
