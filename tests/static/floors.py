@@ -40,10 +40,3 @@ class Floors:
             return None if other in self.below.get(floor, ()) else f"{floor} may not use {other}"
         mine, its = self.rank(user), self.rank(used)
         return "upward" if mine is not None and its is not None and its < mine else None
-
-    def is_below(self, user, used):
-        """Whether a file stands on a lower floor, or on a lower line of the same floor."""
-        if user.split("/")[0] != used.split("/")[0]:
-            return self.upward(user, used) is None
-        mine, its = self.rank(user), self.rank(used)
-        return mine is not None and its is not None and mine < its
