@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/crash-point.h"
 
-#ifdef ACKGROUP_CRASH_POINTS
+#if ACKGROUP_CRASH_POINTS
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>

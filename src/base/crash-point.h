@@ -5,7 +5,9 @@
  * environment says ACKGROUP_CRASH_AT=NAME (or NAME:3, the third time) aborts there; otherwise this is
  * nothing at all. tests/crash visits every one. */
 
-#ifdef ACKGROUP_CRASH_POINTS
+#include "config.h"
+
+#if ACKGROUP_CRASH_POINTS
 void crash_point(const char *name);
 #else
 static inline void crash_point(const char *name)

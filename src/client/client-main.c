@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
 #include <stdlib.h>
-#include <sysexits.h>
 #include <unistd.h>
 
-#include "base/log.h"
-#include "base/str-util.h"
 #include "client/bus/manager.h"
-#include "runtime/options.h"
+#include "client/client.h"
+#include "daemon/program.h"
 
 typedef struct Config {
         ClientConfig client;
@@ -72,54 +71,78 @@ static const char help[] =
 
 static const Options options = {.help = help, .section = "Client", .table = &table, .options = rows};
 
-static int arg_count;
-static char **arg_values;
-
-static void set_defaults(Config *config)
+static int check(const void *userdata, Error *error)
 {
-        *config = (Config){};
-        client_config_init(&config->client);
+        const Config *config = userdata;
+
+        return config->user && config->system
+                               ? error_set(error, -EINVAL, "--user and --system exclude each other")
+                               : 0;
 }
 
-/* SIGHUP: the files are read again; what cannot change while it runs stays. */
-static void on_reload(Client *c)
-{
-        Error error = {};
-        Config fresh;
+typedef struct Daemon {
+        Client client;
+        ClientBus bus;
+} Daemon;
 
-        set_defaults(&fresh);
-        if (options_read(&options, arg_count, arg_values, &fresh, &error) < 0)
-                log_error("Cannot reload, everything stays as it is: %s", error.text);
-        else {
-                client_reload(c, &fresh.client);
-                log_notice("Reloaded the configuration");
+static void stop(void *root)
+{
+        Daemon *d = root;
+
+        client_stop(&d->client);
+        client_bus_clear(&d->bus);
+        client_clear(&d->client);
+        free(d);
+}
+
+static int start(void *userdata, void **ret_root, Loop **ret_loop, Error *error)
+{
+        Config *config = userdata;
+        Daemon *d = calloc(1, sizeof *d);
+        int r;
+
+        if (!d)
+                return -ENOMEM;
+        d->client.config = config->client;
+        config->client = (ClientConfig){};
+        d->bus.client = &d->client;
+        d->bus.system = config->system || (!config->user && geteuid() == 0);
+        const ClientObserver observer = client_bus_observer(&d->bus);
+        r = client_start(&d->client, &observer, error);
+        if (r >= 0)
+                r = client_bus_open(&d->bus, error);
+        if (r < 0) {
+                stop(d);
+                return r;
         }
-        client_config_clear(&fresh.client);
+        *ret_root = d;
+        *ret_loop = d->client.loop;
+        return 0;
+}
+
+/* What cannot change while the client runs stays. */
+static int reload(void *root, void *fresh, Error *error)
+{
+        Daemon *d = root;
+
+        client_reload(&d->client, &((Config *) fresh)->client);
+        return 0;
 }
 
 int main(int argc, char **argv)
 {
-        ClientBus bus = {};
-        Error error = {};
-        Config config;
+        Config defaults = {};
+        const Program program = {
+                        .name = "ackgroup-client",
+                        .options = &options,
+                        .defaults = &defaults,
+                        .config_size = sizeof defaults,
+                        .check = check,
+                        .start = start,
+                        .reload = reload,
+                        .free = stop,
+        };
 
-        arg_count = argc, arg_values = argv;
-        set_defaults(&config);
-        int r = options_read(&options, argc, argv, &config, &error);
-
-        if (r == 0 && config.user && config.system)
-                r = error_set(&error, -EINVAL, "--user and --system exclude each other");
-        int failure = r < 0 ? EX_CONFIG : EXIT_FAILURE; /* the unit does not try the first again */
-
-        bus.client.config = config.client;
-        bus.client.on_reload = on_reload;
-        bus.system = config.system || (!config.user && geteuid() == 0);
-        if (r == 0)
-                r = client_bus_start(&bus, &error);
-        if (r < 0)
-                log_error("ackgroup-client: %s", error.text[0] ? error.text : strerror(-r));
-        else if (r == 0)
-                r = loop_run(bus.client.loop) == 0 ? 0 : -EIO;
-        client_bus_clear(&bus);
-        return r < 0 ? failure : EXIT_SUCCESS;
+        client_config_init(&defaults.client);
+        return program_run(&program, argc, argv);
 }

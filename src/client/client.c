@@ -8,26 +8,20 @@
 
 #include "base/log.h"
 #include "base/str-util.h"
-#include "base/string-table.h"
 #include "client/engine/bind.h"
-#include "client/engine/deliver.h"
+#include "client/engine/dispatch.h"
 #include "client/engine/fanout.h"
-#include "client/engine/queue.h"
-#include "client/engine/save.h"
+#include "client/engine/members.h"
+#include "client/engine/pump.h"
 #include "client/intake/bulk.h"
 #include "client/intake/resolve.h"
 #include "client/intake/schedule.h"
+#include "client/link/peers.h"
 #include "client/link/window.h"
 #include "client/state/message.h"
+#include "client/state/queue.h"
 #include "client/state/transient.h"
 #include "daemon/paths.h"
-
-static const char *const discovery_state_names[_DISCOVERY_STATE_MAX] = {
-                [DISCOVERY_UNKNOWN] = "unknown",
-                [DISCOVERY_REACHABLE] = "reachable",
-                [DISCOVERY_UNREACHABLE] = "unreachable",
-};
-DEFINE_STRING_TABLE(discovery_state, DiscoveryState, discovery_state_names)
 
 static void load_client(
                 sd_id128_t id, uint64_t last_number, uint64_t n_open, uint64_t n_dead, void *userdata)
@@ -44,7 +38,7 @@ static void load_client(
 static int load_bound(OutboxRecord *record, void *userdata)
 {
         Client *c = userdata;
-        SendWindow *l = NULL;
+        SendWindow *w = NULL;
         Message *m;
         Peer *p;
         int r;
@@ -52,23 +46,16 @@ static int load_bound(OutboxRecord *record, void *userdata)
         record->duplicate = true;
         r = peer_get(c, record->receiver, &p);
         if (r >= 0 && !sd_id128_is_null(record->stream))
-                r = window_load(p, record->stream, &l);
-        if (r >= 0 && l)
-                r = window_load_open(l, record->sequence);
+                r = window_load(p, record->stream, &w);
+        if (r >= 0 && w)
+                r = window_load_open(w, record->sequence);
         if (r >= 0)
                 r = message_new(c, record, &m);
-        if (r < 0)
-                return r;
-        m->bind.window = l;
-        r = peer_bind(p, m);
-        if (r < 0)
-                return r;
-        if (m->queue->selector.mode == SELECTOR_KEY)
-                m->queue->owner = p;
-        if (m->record.state == DELIVERY_BOUND)
-                peer_ready(p, m);
-        message_announce(m);
-        return 0;
+        if (r >= 0)
+                r = bind_load(m, p, w);
+        if (r >= 0)
+                message_announce(m);
+        return r;
 }
 
 static int load_queued(const char *queue, uint64_t n, void *userdata)
@@ -82,7 +69,7 @@ static int load_queued(const char *queue, uint64_t n, void *userdata)
         return r;
 }
 
-static int load_whole(OutboxRecord *record, unsigned n_acked, unsigned n_failed, unsigned n_members,
+static int load_fanout(OutboxRecord *record, unsigned n_acked, unsigned n_failed, unsigned n_members,
                 void *userdata)
 {
         Message *m;
@@ -95,12 +82,12 @@ static int load_whole(OutboxRecord *record, unsigned n_acked, unsigned n_failed,
 
 static int load_stream(sd_id128_t stream, sd_id128_t receiver, void *userdata)
 {
-        SendWindow *l;
+        SendWindow *w;
         Peer *p;
         int r;
 
         r = peer_get(userdata, receiver, &p);
-        return r < 0 ? r : window_load(p, stream, &l);
+        return r < 0 ? r : window_load(p, stream, &w);
 }
 
 static int load_receiver(sd_id128_t id, const char *record, bool departed, void *userdata)
@@ -120,7 +107,7 @@ static void before_kick(void *userdata)
 static int start_store(Client *c, Error *error)
 {
         const OutboxLoad load = {
-                        load_client, load_bound, load_queued, load_whole, load_stream, load_receiver, c};
+                        load_client, load_bound, load_queued, load_fanout, load_stream, load_receiver, c};
         _cleanup_free_ char *path = NULL;
         int r;
 
@@ -132,7 +119,7 @@ static int start_store(Client *c, Error *error)
                 return r;
         r = outbox_load(c->db, &load);
         for (Peer *p = c->peers.by_id; p && r >= 0; p = p->hh.next)
-                r = windows_load_finish(p);
+                r = windows_loaded(p);
         if (r >= 0)
                 r = database_start(&c->database, c->loop, c->db, before_kick, c);
         if (r < 0)
@@ -159,11 +146,21 @@ static void on_stop(void *userdata)
         loop_exit(c->loop, 0);
 }
 
-static void on_reload(void *userdata)
+static void on_ended(Message *m, bool durable)
 {
-        Client *c = userdata;
+        bulk_ended(m);
+        if (durable)
+                fanout_ended(m);
+}
 
-        c->on_reload(c);
+/* Whom the floors below tell of what happens. */
+static void wire(Client *c, const ClientObserver *observer)
+{
+        c->observer = *observer;
+        c->link = dispatch_link_events;
+        c->saved = dispatch_saved;
+        c->ended = on_ended;
+        c->due.armed = USEC_INFINITY;
 }
 
 static int start_runtime(Client *c, Error *error)
@@ -171,18 +168,18 @@ static int start_runtime(Client *c, Error *error)
         int r;
 
         (void) gethostname(c->host, sizeof c->host - 1);
-        r = loop_new(on_stop, on_reload, c, &c->loop);
+        r = loop_new(on_stop, NULL, c, &c->loop);
         if (r < 0)
                 return error_set(error, r, "cannot start: %s", strerror(-r));
         r = http_client_new(c->loop, &c->http);
         if (r >= 0)
-                r = timer_init(&c->due.timer, c->loop, "due", deliver_on_due, c);
+                r = timer_init(&c->due.timer, c->loop, "due", dispatch_due, c);
         if (r >= 0)
-                r = timer_init(&c->windows.timer, c->loop, "settle", windows_on_timer, c);
+                r = windows_init(c);
         if (r >= 0)
-                r = timer_init(&c->save.timer, c->loop, "unsaved", saves_on_timer, c);
+                r = retries_init(&c->retries, c->loop);
         if (r >= 0)
-                r = timer_init(&c->schedule.timer, c->loop, "agenda", schedule_on_timer, c);
+                r = schedule_init(c);
         if (r >= 0)
                 r = resolver_new(c, &c->resolver);
         return r < 0 ? error_set(error, r, "cannot start: %s", strerror(-r)) : 0;
@@ -194,8 +191,7 @@ int client_start(Client *c, const ClientObserver *observer, Error *error)
         Peer *p, *next;
         int r;
 
-        c->observer = *observer;
-        c->due.armed = USEC_INFINITY;
+        wire(c, observer);
         r = find_discovery(c, error);
         if (r >= 0)
                 r = start_runtime(c, error);
@@ -206,8 +202,8 @@ int client_start(Client *c, const ClientObserver *observer, Error *error)
         if (c->messages.n_open > 0)
                 log_info("%" PRIu64 " messages are waiting from before", c->messages.n_open);
         HASH_ITER(hh, c->peers.by_id, p, next) {
-                deliver_loaded(p);
-                peer_pump(p);
+                dispatch_loaded(p);
+                pump(p);
         }
         for (q = c->queues.by_text; q; q = q->hh.next)
                 bind_queue(q);
@@ -217,14 +213,19 @@ int client_start(Client *c, const ClientObserver *observer, Error *error)
         return 0;
 }
 
-void client_clear(Client *c)
+void client_stop(Client *c)
 {
         c->stopping = true;
-        c->resolver = resolver_free(c->resolver);
         transient_run(c);
         c->db = database_close(&c->database, c->db);
+}
+
+void client_clear(Client *c)
+{
+        client_stop(c);
+        c->resolver = resolver_free(c->resolver);
         bulk_clear(c);
-        fanouts_clear(c);
+        members_clear(c);
         peers_clear(c);
         messages_clear(c);
         queues_clear(c);
@@ -232,7 +233,7 @@ void client_clear(Client *c)
         heap_clear(&c->due.heap);
         timer_clear(&c->due.timer);
         timer_clear(&c->windows.timer);
-        timer_clear(&c->save.timer);
+        retries_clear(&c->retries);
         timer_clear(&c->schedule.timer);
         http_client_free(c->http);
         loop_free(c->loop);

@@ -9,9 +9,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define PATIENCE_MS 10000
+#define REGISTER_TIMEOUT_MS 10000
 
-/* In the new process. */
+/* In the child process. */
 static void become_agent(int notify_fd)
 {
         char number[16];
@@ -35,8 +35,8 @@ pid_t agent_start(void)
                 become_agent(fds[1]);
         (void) close(fds[1]);
         ready.fd = fds[0];
-        if (pid > 0) /* it closes its end when it is registered, or when it ends */
-                (void) poll(&ready, 1, PATIENCE_MS);
+        if (pid > 0) /* the agent closes its end when it is registered, and when it exits */
+                (void) poll(&ready, 1, REGISTER_TIMEOUT_MS);
         (void) close(fds[0]);
         if (pid > 0 && waitpid(pid, &status, WNOHANG) == pid)
                 return -ENOENT;

@@ -7,21 +7,22 @@
 
 #include "base/str-util.h"
 #include "ctl/agent.h"
+#include "ctl/print.h"
 
 #define MAY                                                                                                 \
-        "root, the group ackgroup, and whom a polkit rule allows may do that (see ackctl(1), "              \
+        "only root, the group ackgroup, and users that a polkit rule allows may do that (see ackctl(1), "   \
         "AUTHORIZATION)"
 
-/* Error name (or what it begins with) → exit code and advice. */
+/* The name of an error, or with a dot at its end what the name begins with. */
 static const struct {
         const char *name;
         ExitCode code;
         const char *advice;
 } errors[] = {
                 {"org.ackgroup.Error.InvalidArgument", EXIT_USAGE, NULL},
-                {"org.ackgroup.Error.NoSuchReceiver", EXIT_NOT_FOUND, "\"ackctl list\" shows who is there"},
+                {"org.ackgroup.Error.NoSuchReceiver", EXIT_NOT_FOUND, "\"ackctl list\" shows the receivers"},
                 {"org.ackgroup.Error.AmbiguousReceiver", EXIT_NOT_FOUND,
-                                "\"ackctl list\" shows who is there"},
+                                "\"ackctl list\" shows the receivers"},
                 {"org.ackgroup.Error.NoSuchMessage", EXIT_NOT_FOUND, "\"ackctl messages\" shows them"},
                 {"org.ackgroup.Error.AmbiguousMessage", EXIT_NOT_FOUND, "\"ackctl messages\" shows them"},
                 {"org.ackgroup.Error.OutboxFull", EXIT_FAILED,
@@ -39,7 +40,7 @@ static const struct {
                 {SD_BUS_ERROR_DISCONNECTED, EXIT_NO_SERVICE, NULL},
 };
 
-static int bus_open(Ctl *c, bool session)
+static int open_bus(Ctl *c, bool session)
 {
         int r;
 
@@ -60,6 +61,7 @@ void bus_disconnect(Ctl *c)
         agent_stop(c->agent);
         c->agent = 0;
         c->bus = sd_bus_flush_close_unref(c->bus);
+        c->event = sd_event_unref(c->event);
 }
 
 bool bus_is_gone(const sd_bus_error *error)
@@ -77,22 +79,22 @@ bool bus_is_gone(const sd_bus_error *error)
         return false;
 }
 
-/* Somebody owns the name, or would be started by the first call. */
+/* A client runs, or the first call would start one. */
 static bool is_provided(Ctl *c)
 {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         int r = sd_bus_call_method(
                         c->bus, BUS_NAME, BUS_PATH, "org.freedesktop.DBus.Peer", "Ping", &error, NULL, NULL);
 
-        /* A unit that is masked or missing is none. */
+        /* systemd reports a unit that is masked or missing. */
         return r >= 0 || !(bus_is_gone(&error) || str_after_prefix(error.name, "org.freedesktop.systemd1."));
 }
 
-/* Of another host or a container: it says how far away the mistake is. */
+/* To the client on another host or in a container. An error says where to look. */
 static int connect_elsewhere(Ctl *c)
 {
         const char *name;
-        int r = bus_open(c, c->user);
+        int r = open_bus(c, c->user);
 
         if (r >= 0)
                 r = sd_bus_get_unique_name(c->bus, &name); /* waits until it is connected */
@@ -104,31 +106,34 @@ static int connect_elsewhere(Ctl *c)
                                          c->host, strerror(-r), c->host)
                        : ctl_fail(EXIT_NO_SERVICE,
                                          "cannot connect to the bus of container %s: %s; \"machinectl "
-                                         "list\" shows who is there",
+                                         "list\" shows the containers",
                                          c->machine, strerror(-r));
+}
+
+/* Where nobody provides the service on the system bus, but somebody does on the session bus: takes that. */
+static int try_session_bus(Ctl *c, int r)
+{
+        sd_bus *first = TAKE_PTR(c->bus);
+
+        if (open_bus(c, true) >= 0 && is_provided(c)) {
+                sd_bus_flush_close_unref(first);
+                return 0;
+        }
+        sd_bus_flush_close_unref(c->bus);
+        c->bus = first;
+        c->on_session_bus = false;
+        return r;
 }
 
 int bus_connect(Ctl *c)
 {
         bool elsewhere = c->host || c->machine, choose = !c->user && !c->system && !elsewhere;
-        int r = elsewhere ? connect_elsewhere(c) : bus_open(c, c->user), session;
+        int r = elsewhere ? connect_elsewhere(c) : open_bus(c, c->user);
 
         if (elsewhere && r != 0)
                 return r;
-
-        if (choose && (r < 0 || !is_provided(c))) {
-                sd_bus *first = TAKE_PTR(c->bus);
-
-                session = bus_open(c, true);
-                if (session >= 0 && is_provided(c))
-                        r = 0;
-                else {
-                        bus_disconnect(c);
-                        c->bus = TAKE_PTR(first);
-                        c->on_session_bus = false;
-                }
-                sd_bus_flush_close_unref(first);
-        }
+        if (choose && (r < 0 || !is_provided(c)))
+                r = try_session_bus(c, r);
         if (r < 0)
                 return ctl_fail(EXIT_NO_SERVICE, "cannot connect to the %s bus: %s",
                                 c->user ? "session" : "system", strerror(-r));
@@ -157,7 +162,7 @@ int bus_new_call(Ctl *c, sd_bus_message **ret, const char *method)
         return sd_bus_message_new_method_call(c->bus, ret, BUS_NAME, BUS_PATH, MANAGER_INTERFACE, method);
 }
 
-/* There is a person here who can be asked. */
+/* A person at this terminal can type a password. */
 static bool can_ask(Ctl *c)
 {
         if (c->no_ask_password || c->on_session_bus || c->host || c->machine || geteuid() == 0 ||
@@ -168,7 +173,7 @@ static bool can_ask(Ctl *c)
         return c->agent > 0;
 }
 
-/* The same call once more, in which polkit may ask. */
+/* Repeats the call, and lets polkit ask for a password. */
 static int call_interactively(Ctl *c, sd_bus_message *call, sd_bus_error *error, sd_bus_message **ret)
 {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *again = NULL;
@@ -184,7 +189,7 @@ static int call_interactively(Ctl *c, sd_bus_message *call, sd_bus_error *error,
         return r < 0 ? r : sd_bus_call(c->bus, again, UINT64_MAX, error, ret);
 }
 
-/* It was for all that is like it, not for what it was about. */
+/* Every call of this method would be denied, whatever its arguments are. */
 static bool is_denied(const sd_bus_error *error)
 {
         static const char *const names[] = {
@@ -230,6 +235,23 @@ int bus_call_word(Ctl *c, const char *method, const char *word, sd_bus_message *
         if (r >= 0)
                 r = sd_bus_message_append(call, "s", word);
         return bus_call(c, r, call, ret);
+}
+
+int bus_get_properties(Ctl *c, const char *path, const char *interface, sd_bus_message **ret)
+{
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL;
+        int r;
+
+        r = sd_bus_message_new_method_call(
+                        c->bus, &call, BUS_NAME, path, "org.freedesktop.DBus.Properties", "GetAll");
+        if (r >= 0)
+                r = sd_bus_message_append(call, "s", interface);
+        return bus_call(c, r, call, ret);
+}
+
+int bus_bad_answer(void)
+{
+        return ctl_fail(EXIT_FAILED, "the client's answer cannot be read");
 }
 
 static int subscribe(Ctl *c, sd_bus_message_handler_t on_answer)

@@ -6,7 +6,7 @@
 #include <sys/ioctl.h>
 #include <wchar.h>
 
-/* Moves *p behind a character; how many columns that takes. What the locale cannot read takes one. */
+/* Moves *p behind one character; returns its width. What the locale cannot read has width 1. */
 static size_t next_character(const char **p)
 {
         mbstate_t state = {};

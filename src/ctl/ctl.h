@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What was asked for on the command line, and what every verb shares. Messages to people go to standard
- * error, results to standard output. */
+/* What every part of ackctl shares: the options of the command line, the terminal, the connection to the
+ * bus. Results go to standard output; messages to people go to standard error. */
 
 #include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>
@@ -27,99 +27,26 @@ typedef enum JsonMode {
         _JSON_MODE_MAX,
 } JsonMode;
 
-typedef enum OptionId {
-        OPTION_FIRST = 256, /* beyond every letter */
-        OPTION_TO = OPTION_FIRST,
-        OPTION_ANY,
-        OPTION_QUORUM,
-        OPTION_KEY,
-        OPTION_FOLLOW_JOINS,
-        OPTION_ACK_TIMEOUT,
-        OPTION_BACKOFF,
-        OPTION_BACKOFF_MAX,
-        OPTION_MAX_ATTEMPTS,
-        OPTION_DEADLINE,
-        OPTION_IN,
-        OPTION_AT,
-        OPTION_PRIORITY,
-        OPTION_IDEMPOTENCY_KEY,
-        OPTION_DURABILITY,
-        OPTION_GROUP,
-        OPTION_LABEL,
-        OPTION_INCLUDE_PLAIN,
-        OPTION_FILE,
-        OPTION_LINES,
-        OPTION_NULL,
-        OPTION_NO_WAIT,
-        OPTION_TIMEOUT,
-        OPTION_STATE,
-        OPTION_LIMIT,
-        OPTION_ALL,
-        OPTION_JSON,
-        OPTION_NO_LEGEND,
-        OPTION_USER,
-        OPTION_SYSTEM,
-        OPTION_HOST,
-        OPTION_MACHINE,
-        OPTION_NO_ASK_PASSWORD,
-        OPTION_HELP,
-        OPTION_VERSION,
-        _OPTION_END,
-} OptionId;
-
 typedef struct Ctl {
-        /* where */
-        bool user, system;
+        /* The options, set by options.c. Texts point into argv, as they were typed; NULL: not given. */
+        bool user, system, no_ask_password, no_legend, help, version;
         const char *host, *machine;
-        bool no_ask_password;
-        /* how to show */
         JsonMode json;
-        bool no_legend;
-        bool out_is_terminal, out_colour, err_colour;
-        /* what */
-        const char *to, *group, *file;
-        const char *given[_OPTION_END - OPTION_FIRST]; /* what options of send were given, as words */
-        bool lines, null;
-        bool any, no_wait, include_plain, follow_joins, all;
+        const char *to, *group, *quorum, *key, *file;
+        const char *delay, *at, *deadline, *priority, *durability, *idempotency_key;
+        const char *ack_timeout, *backoff, *backoff_max, *max_attempts;
+        bool any, all, include_plain, follow_joins, lines, null, no_wait;
         char **labels, **states;
         uint64_t timeout_usec; /* 0: none */
-        unsigned limit;
+        unsigned limit;        /* 0: not given */
 
+        /* The terminal, set by main. */
+        bool out_is_terminal, err_is_terminal, out_colour, err_colour;
+
+        /* The connection, set by bus.c. */
         sd_bus *bus;
         sd_event *event;
         bool on_session_bus;
-        pid_t agent;   /* that asks for a password; not above 0: none */
-        bool hopeless; /* the last call failed as each that is like it would */
+        pid_t agent;   /* the process that asks for a password; 0 or less: none */
+        bool hopeless; /* the last call failed, and every call like it would fail too */
 } Ctl;
-
-typedef enum Style {
-        STYLE_NONE,
-        STYLE_GOOD,
-        STYLE_BAD,
-        STYLE_WARN,
-        STYLE_DIM,
-        STYLE_BOLD,
-        _STYLE_MAX,
-} Style;
-
-const char *style_begin(bool colour, Style style);
-const char *style_end(bool colour, Style style);
-
-/* One line to standard error, "ackctl: …"; returns `code`. */
-int ctl_fail(ExitCode code, const char *format, ...) _printf_(2, 3);
-
-/* The verbs; each returns an exit code. argv[0] is the verb. */
-int verb_list(Ctl *c, int argc, char **argv);
-int verb_send(Ctl *c, int argc, char **argv);
-int verb_messages(Ctl *c, int argc, char **argv);
-int verb_show(Ctl *c, int argc, char **argv);
-int verb_wait(Ctl *c, int argc, char **argv);
-int verb_cancel(Ctl *c, int argc, char **argv);
-int verb_trace(Ctl *c, int argc, char **argv);
-int verb_why(Ctl *c, int argc, char **argv);
-int verb_drain(Ctl *c, int argc, char **argv);
-int verb_resume(Ctl *c, int argc, char **argv);
-int verb_dead(Ctl *c, int argc, char **argv);
-int verb_monitor(Ctl *c, int argc, char **argv);
-int verb_status(Ctl *c, int argc, char **argv);
-int ctl_interactive(Ctl *c);

@@ -1,163 +1,44 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "ctl/follow.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 #include "base/str-util.h"
 #include "base/time-util.h"
 #include "ctl/bus.h"
-#include "ctl/columns.h"
-#include "ctl/messages.h"
-#include "ctl/table.h"
-#include "ctl/trace.h"
+#include "ctl/print.h"
+#include "ctl/query.h"
+#include "ctl/steps.h"
+#include "model/delivery.h"
 #include "model/selector.h"
 
 #define ASK_AGAIN_USEC (500 * USEC_PER_MSEC)
-#define QUIET_USEC                                                                                          \
-        (6 * USEC_PER_SEC) /* then a person wants to know why; longer than the usual ack timeout */
+/* After so long without an event, the reason is shown. Longer than the default ack timeout. */
+#define QUIET_USEC      (6 * USEC_PER_SEC)
+#define ERROR_SHOWN_MAX 512u /* bytes */
 
-typedef struct Follow {
+struct Follow {
         Ctl *c;
+        sd_bus_slot *events;
+
+        /* of the message that is waited for; cleared behind it */
         const char *id;
-        sd_bus_slot *events, *answer, *explanation;
+        bool several; /* it has several receivers: the replies are shown with their names */
+        Steps steps;
+        sd_bus_slot *answer, *explanation; /* calls under way */
         sd_event_source *timeout, *again, *interrupt, *quiet;
-        bool on_bar;    /* the line of the terminal holds one */
-        bool several;   /* receivers: their replies are told apart */
-        char *progress; /* that was shown last, and where */
-        char **working; /* receivers and attempts that were said to be at work */
-        bool away;
+        bool away; /* the client does not answer */
         bool done;
         int code;
-} Follow;
-
-static int ask(Follow *f);
+};
 
 static void finish(Follow *f, int code)
 {
         f->done = true;
         f->code = code;
-}
-
-/* One line: what, in colour, and the rest. */
-static void say(const Follow *f, const char *what, const char *format, ...) _printf_(3, 4);
-static void say(const Follow *f, const char *what, const char *format, ...)
-{
-        Style style = state_style(what);
-        char text[1024];
-        va_list ap;
-
-        if (f->c->json != JSON_OFF)
-                return;
-        va_start(ap, format);
-        (void) vsnprintf(text, sizeof text, format, ap);
-        va_end(ap);
-        fprintf(stderr, "%s%-12s%s  %s\n", style_begin(f->c->err_colour, style), what,
-                        style_end(f->c->err_colour, style), text);
-}
-
-/* "to 1@host, attempt 2: exit status 1": as far as it is known and worth a word. */
-static void say_event(const Follow *f, const char *event, const char *receiver, uint32_t attempt,
-                const char *detail)
-{
-        static const struct {
-                const char *event, *preposition;
-                bool over; /* an attempt is over: say which */
-        } words[] = {
-                        {"bound", "to ", false},
-                        {"sent", "to ", false},
-                        {"working", "at ", false},
-                        {"no-ack", "from ", true},
-                        {"failed", "at ", true},
-                        {"busy", "at ", false},
-                        {"disconnected", "from ", true},
-                        {"cancelling", "at ", false},
-                        {"giving-up", "at ", false},
-                        {"member-acked", "by ", false},
-                        {"member-rejected", "by ", true},
-                        {"member-cancelled", "at ", false},
-                        {"member-dead", "at ", true},
-        };
-        const char *preposition = "";
-        char number[32] = "";
-        bool over = false;
-
-        for (size_t i = 0; i < ELEMENTSOF(words); i++)
-                if (str_equal(event, words[i].event)) {
-                        preposition = words[i].preposition;
-                        over = words[i].over;
-                }
-        if (over || attempt > 1)
-                (void) snprintf(number, sizeof number, ", attempt %" PRIu32, attempt);
-        bool somewhere = !str_empty(receiver) && !str_empty(preposition);
-        say(f, event, "%s%s%s%s%s", somewhere ? preposition : "", somewhere ? receiver : "",
-                        somewhere ? number : "", somewhere && !str_empty(detail) ? ": " : "", detail);
-}
-
-#define BAR_WIDTH 30
-
-/* It is told again and again as a sign of life. */
-static bool is_new_progress(Follow *f, const char *receiver, const char *progress)
-{
-        char *now = str_format("%s %s", receiver, progress);
-
-        if (now && str_equal(now, f->progress)) {
-                free(now);
-                return false;
-        }
-        free(f->progress);
-        f->progress = now;
-        return true;
-}
-
-/* "40 copying": a bar on a terminal, a line elsewhere. */
-static void show_progress(Follow *f, const char *receiver, const char *progress)
-{
-        unsigned percent = (unsigned) MIN(strtoul(progress, NULL, 10), 100ul),
-                 full = percent * BAR_WIDTH / 100;
-        const char *text = progress + strspn(progress, "0123456789");
-        char bar[BAR_WIDTH + 1], line[1024];
-
-        if (f->c->json != JSON_OFF)
-                return;
-        if (!isatty(STDERR_FILENO)) {
-                if (!is_new_progress(f, receiver, progress))
-                        return;
-                say(f, "working", "at %s: %u %%%s", receiver, percent, text);
-                return;
-        }
-        memset(bar, ' ', BAR_WIDTH);
-        memset(bar, '#', full);
-        bar[BAR_WIDTH] = '\0';
-        (void) snprintf(line, sizeof line, "%-12s  [%s] %3u %%%s", "working", bar, percent, text);
-        fputs("\r\033[K", stderr);
-        /* A line that is longer cannot be written over. */
-        (void) columns_print(stderr, line, columns_of_terminal(STDERR_FILENO) - 1);
-        f->on_bar = true;
-        (void) fflush(stderr);
-}
-
-static void leave_bar(Follow *f)
-{
-        if (f->on_bar)
-                fputc('\n', stderr);
-        f->on_bar = false;
-}
-
-/* That it works is told once of each attempt at each receiver. */
-static bool is_news(Follow *f, const char *receiver, uint32_t attempt)
-{
-        _cleanup_free_ char *work = str_format("%s %" PRIu32, receiver, attempt);
-
-        for (char **known = f->working; known && *known; known++)
-                if (str_equal(*known, work))
-                        return false;
-        return work && strv_append(&f->working, work) >= 0;
 }
 
 static int on_explained(sd_bus_message *answer, void *userdata, sd_bus_error *error)
@@ -169,14 +50,13 @@ static int on_explained(sd_bus_message *answer, void *userdata, sd_bus_error *er
         if (sd_bus_message_is_method_error(answer, NULL) ||
                         sd_bus_message_read(answer, "ss", &why, &advice) < 0)
                 return 0;
-        leave_bar(f);
-        say(f, "waiting", "%s", why);
+        steps_end_bar(&f->steps);
+        steps_say(&f->steps, "waiting", "%s", why);
         if (!str_empty(advice))
-                say(f, "", "%s", advice);
+                steps_say(&f->steps, "", "%s", advice);
         return 0;
 }
 
-/* Nothing has been heard for a while. */
 static int on_quiet(sd_event_source *source, uint64_t usec, void *userdata)
 {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL;
@@ -193,7 +73,7 @@ static int on_quiet(sd_event_source *source, uint64_t usec, void *userdata)
         return 0;
 }
 
-static void hear(Follow *f)
+static void restart_quiet_timer(Follow *f)
 {
         if (!f->quiet)
                 return;
@@ -203,37 +83,24 @@ static void hear(Follow *f)
 
 static int on_event(sd_bus_message *signal, void *userdata, sd_bus_error *error)
 {
-        static const char *const ends[] = {"acked", "rejected", "cancelled", "dead"};
         const char *id, *event, *receiver, *detail;
         Follow *f = userdata;
         uint32_t attempt;
 
-        if (sd_bus_message_read(signal, "ssuss", &id, &event, &attempt, &receiver, &detail) < 0 ||
+        if (sd_bus_message_read(signal, "ssuss", &id, &event, &attempt, &receiver, &detail) < 0 || !f->id ||
                         !str_equal(id, f->id))
                 return 0;
-        hear(f);
-        for (size_t i = 0; i < ELEMENTSOF(ends); i++)
-                if (str_equal(event, ends[i]))
-                        return 0; /* the answer says it, with the reply */
-        if (str_equal(event, "working") && detail[0] >= '0' && detail[0] <= '9') {
-                _cleanup_free_ char *shown = str_printable(detail, strlen(detail), 512);
-                show_progress(f, receiver, shown ?: "0");
-                return 0;
-        }
-        leave_bar(f);
-        if (str_equal(event, "working") && !is_news(f, receiver, attempt))
-                return 0;
-        _cleanup_free_ char *printable = str_printable(detail, strlen(detail), 512);
-        say_event(f, event, receiver, attempt, str_equal(event, "accepted") ? id : printable ?: "");
+        restart_quiet_timer(f);
+        steps_event(&f->steps, id, event, attempt, receiver, detail);
         return 0;
 }
 
-/* Who reads JSON wants the id of what goes on without him, too. */
+/* With --json: also a message that is not done yet is printed, so that its id is known. */
 static void print_unfinished(Follow *f)
 {
         _cleanup_(cjsonp) cJSON *properties = NULL, *object = NULL;
 
-        if (f->c->json == JSON_OFF || message_get(f->c, f->id, &properties) != 0)
+        if (f->c->json == JSON_OFF || query_message(f->c, f->id, &properties) != 0)
                 return;
         object = cJSON_CreateObject();
         cJSON_AddStringToObject(object, "id", f->id);
@@ -245,27 +112,15 @@ static void print_unfinished(Follow *f)
         value_print(f->c, object);
 }
 
-static int on_time(sd_event_source *source, uint64_t usec, void *userdata)
+static int on_timeout(sd_event_source *source, uint64_t usec, void *userdata)
 {
         Follow *f = userdata;
         char text[DURATION_MAX];
 
-        leave_bar(f);
+        steps_end_bar(&f->steps);
         print_unfinished(f);
-        finish(f, ctl_fail(EXIT_TIMEOUT, "not done after %s; it is tried on: ackctl wait %.8s",
+        finish(f, ctl_fail(EXIT_TIMEOUT, "not done after %s; delivery goes on: ackctl wait %.8s",
                                   format_duration(text, f->c->timeout_usec), f->id));
-        return 0;
-}
-
-static int on_again(sd_event_source *source, uint64_t usec, void *userdata)
-{
-        Follow *f = userdata;
-        int r;
-
-        f->again = sd_event_source_disable_unref(f->again);
-        r = ask(f);
-        if (r < 0)
-                finish(f, ctl_fail(EXIT_NO_SERVICE, "the bus is gone: %s", strerror(-r)));
         return 0;
 }
 
@@ -273,21 +128,35 @@ static int on_interrupt(sd_event_source *source, const struct signalfd_siginfo *
 {
         Follow *f = userdata;
 
-        leave_bar(f);
-        finish(f, ctl_fail(EXIT_INTERRUPTED,
-                                  "not waiting any more; the message is tried on: ackctl wait %.8s", f->id));
+        steps_end_bar(&f->steps);
+        finish(f, ctl_fail(EXIT_INTERRUPTED, "interrupted; delivery goes on: ackctl wait %.8s", f->id));
         return 0;
 }
 
-/* What the client answers at the end of a message. */
+/* What Wait answers. It points into the answer. */
 typedef struct End {
         const char *state, *receiver, *problem;
         uint32_t attempts;
+        bool acked;
         const void *reply;
         size_t reply_size;
 } End;
 
-/* `replies`: as get_replies() has them, or NULL where the message was to one. */
+static int read_end(sd_bus_message *answer, End *ret)
+{
+        int r;
+
+        r = sd_bus_message_read(answer, "sus", &ret->state, &ret->attempts, &ret->receiver);
+        if (r >= 0)
+                r = sd_bus_message_read_array(answer, 'y', &ret->reply, &ret->reply_size);
+        if (r >= 0)
+                r = sd_bus_message_read(answer, "s", &ret->problem);
+        if (r >= 0)
+                ret->acked = delivery_state_from_string(ret->state) == DELIVERY_ACKED;
+        return r;
+}
+
+/* `replies` as from query_replies(); NULL for a message to one receiver. */
 static void print_json(const Follow *f, const End *end, cJSON *replies)
 {
         _cleanup_(cjsonp) cJSON *object = cJSON_CreateObject();
@@ -297,14 +166,14 @@ static void print_json(const Follow *f, const End *end, cJSON *replies)
         cJSON_AddNumberToObject(object, "attempts", end->attempts);
         cJSON_AddStringToObject(object, "receiver", end->receiver);
         cJSON_AddItemToObject(object, "reply", value_of_bytes(end->reply, end->reply_size));
-        /* What an attempt failed with does not matter to one that is acked. */
-        cJSON_AddStringToObject(object, "error", str_equal(end->state, "acked") ? "" : end->problem);
+        /* An acked message may still have the error of an earlier attempt; it does not matter. */
+        cJSON_AddStringToObject(object, "error", end->acked ? "" : end->problem);
         if (replies)
                 cJSON_AddItemReferenceToObject(object, "replies", replies);
         value_print(f->c, object);
 }
 
-/* As it is; `whole_line`: a newline where it has none. */
+/* Prints the bytes as they are. `whole_line`: adds a newline where the reply does not end with one. */
 static void print_reply(const char *reply, size_t n, bool whole_line)
 {
         (void) !fwrite(reply, 1, n, stdout);
@@ -312,16 +181,16 @@ static void print_reply(const char *reply, size_t n, bool whole_line)
                 putchar('\n');
 }
 
-static void print_end(const Follow *f, const End *end, const cJSON *replies)
+static void print_end(Follow *f, const End *end, const cJSON *replies)
 {
-        _cleanup_free_ char *problem = str_printable(end->problem, strlen(end->problem), 512);
+        _cleanup_free_ char *problem = str_printable(end->problem, strlen(end->problem), ERROR_SHOWN_MAX);
         const cJSON *r;
 
-        if (str_equal(end->state, "acked"))
-                say(f, end->state, "by %s, %" PRIu32 " attempt%s", end->receiver, end->attempts,
-                                end->attempts == 1 ? "" : "s");
+        if (end->acked)
+                steps_say(&f->steps, end->state, "by %s, %" PRIu32 " attempt%s", end->receiver,
+                                end->attempts, end->attempts == 1 ? "" : "s");
         else
-                say(f, end->state, "%s", str_empty(problem) ? f->id : problem);
+                steps_say(&f->steps, end->state, "%s", str_empty(problem) ? f->id : problem);
         print_reply(end->reply, end->reply_size, f->c->out_is_terminal);
         cJSON_ArrayForEach(r, replies) {
                 size_t n;
@@ -333,14 +202,7 @@ static void print_end(const Follow *f, const End *end, const cJSON *replies)
         (void) fflush(stdout);
 }
 
-static void wait_for_the_client(Follow *f)
-{
-        if (!f->away)
-                say(f, "waiting", "the client is away; its messages are on disk, asking again");
-        f->away = true;
-        (void) sd_event_add_time_relative(
-                        f->c->event, &f->again, CLOCK_BOOTTIME, ASK_AGAIN_USEC, 0, on_again, f);
-}
+static int on_again(sd_event_source *source, uint64_t usec, void *userdata);
 
 static int on_answer(sd_bus_message *answer, void *userdata, sd_bus_error *ignored)
 {
@@ -350,31 +212,31 @@ static int on_answer(sd_bus_message *answer, void *userdata, sd_bus_error *ignor
         End end = {};
 
         f->answer = sd_bus_slot_unref(f->answer);
-        leave_bar(f);
+        steps_end_bar(&f->steps);
         if (error && bus_is_gone(error)) {
-                wait_for_the_client(f);
+                if (!f->away)
+                        steps_say(&f->steps, "waiting",
+                                        "the client does not run; it has the message on disk; asking again");
+                f->away = true;
+                (void) sd_event_add_time_relative(
+                                f->c->event, &f->again, CLOCK_BOOTTIME, ASK_AGAIN_USEC, 0, on_again, f);
                 return 0;
         }
-        if (error) {
-                finish(f, bus_explain(error));
-                return 0;
-        }
-        if (sd_bus_message_read(answer, "sus", &end.state, &end.attempts, &end.receiver) < 0 ||
-                        sd_bus_message_read_array(answer, 'y', &end.reply, &end.reply_size) < 0 ||
-                        sd_bus_message_read(answer, "s", &end.problem) < 0) {
-                finish(f, ctl_fail(EXIT_FAILED, "the client's answer cannot be read"));
+        if (error || read_end(answer, &end) < 0) {
+                finish(f, error ? bus_explain(error) : bus_bad_answer());
                 return 0;
         }
         if (f->several)
-                (void) get_replies(f->c, f->id, &replies);
+                (void) query_replies(f->c, f->id, &replies);
         if (f->c->json != JSON_OFF)
                 print_json(f, &end, replies);
         else
                 print_end(f, &end, replies);
-        finish(f, str_equal(end.state, "acked") ? EXIT_OK : EXIT_NOT_ACKED);
+        finish(f, end.acked ? EXIT_OK : EXIT_NOT_ACKED);
         return 0;
 }
 
+/* Asks for the end of the message; the answer comes when it is there. 0, or negative errno. */
 static int ask(Follow *f)
 {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL;
@@ -388,49 +250,89 @@ static int ask(Follow *f)
         return r;
 }
 
-static Follow follow; /* of the one message that is looked at */
-
-int follow_prepare(Ctl *c)
+static int on_again(sd_event_source *source, uint64_t usec, void *userdata)
 {
+        Follow *f = userdata;
         int r;
 
-        if (follow.events)
-                return 0;
-        follow.c = c;
-        r = sd_bus_match_signal(c->bus, &follow.events, BUS_NAME, BUS_PATH, MANAGER_INTERFACE,
-                        "MessageEvent", on_event, &follow);
-        if (r >= 0)
-                r = bus_subscribe(c, NULL);
-        return r < 0 ? ctl_fail(EXIT_FAILED, "cannot listen to the client: %s", strerror(-r)) : 0;
+        f->again = sd_event_source_disable_unref(f->again);
+        r = ask(f);
+        if (r < 0)
+                finish(f, ctl_fail(EXIT_NO_SERVICE, "lost the connection to the bus: %s", strerror(-r)));
+        return 0;
 }
 
-int follow_message(Ctl *c, const char *id, const char *mode)
+int follow_new(Ctl *c, Follow **ret)
 {
-        Follow *f = &follow;
+        _cleanup_(follow_freep) Follow *f = calloc(1, sizeof *f);
         int r;
 
-        f->c = c, f->id = id, f->done = f->away = false;
-        f->several = selector_mode_is_whole(selector_mode_from_string(mode));
-        r = ask(f);
-        if (r >= 0 && c->timeout_usec > 0)
-                r = sd_event_add_time(c->event, &f->timeout, CLOCK_BOOTTIME,
-                                usec_add(now_usec(CLOCK_BOOTTIME), c->timeout_usec), 0, on_time, f);
+        if (!f)
+                return ctl_fail(EXIT_FAILED, "out of memory");
+        f->c = c;
+        f->steps.c = c;
+        r = sd_bus_match_signal(c->bus, &f->events, BUS_NAME, BUS_PATH, MANAGER_INTERFACE, "MessageEvent",
+                        on_event, f);
         if (r >= 0)
-                r = sd_event_add_signal(
-                                c->event, &f->interrupt, SIGINT | SD_EVENT_SIGNAL_PROCMASK, on_interrupt, f);
-        if (r >= 0 && c->json == JSON_OFF)
-                r = sd_event_add_time_relative(
-                                c->event, &f->quiet, CLOCK_BOOTTIME, QUIET_USEC, 0, on_quiet, f);
-        while (r >= 0 && !f->done)
-                r = sd_event_run(c->event, UINT64_MAX);
+                r = bus_subscribe(c, NULL);
+        if (r < 0)
+                return ctl_fail(EXIT_FAILED, "cannot listen to the client: %s", strerror(-r));
+        *ret = TAKE_PTR(f);
+        return 0;
+}
+
+/* Forgets the message that was waited for. */
+static void forget(Follow *f)
+{
         f->quiet = sd_event_source_disable_unref(f->quiet);
-        f->explanation = sd_bus_slot_unref(f->explanation);
-        f->answer = sd_bus_slot_unref(f->answer);
         f->timeout = sd_event_source_disable_unref(f->timeout);
         f->again = sd_event_source_disable_unref(f->again);
         f->interrupt = sd_event_source_disable_unref(f->interrupt);
-        f->working = strv_free(f->working);
-        free_clear(&f->progress);
+        f->explanation = sd_bus_slot_unref(f->explanation);
+        f->answer = sd_bus_slot_unref(f->answer);
+        steps_clear(&f->steps);
         f->id = NULL;
-        return r < 0 ? ctl_fail(EXIT_FAILED, "cannot wait: %s", strerror(-r)) : f->code;
+        f->done = f->away = false;
+}
+
+Follow *follow_free(Follow *f)
+{
+        if (!f)
+                return NULL;
+        forget(f);
+        sd_bus_slot_unref(f->events);
+        free(f);
+        return NULL;
+}
+
+static int add_timers(Follow *f)
+{
+        sd_event *event = f->c->event;
+        int r = 0;
+
+        if (f->c->timeout_usec > 0)
+                r = sd_event_add_time(event, &f->timeout, CLOCK_BOOTTIME,
+                                usec_add(now_usec(CLOCK_BOOTTIME), f->c->timeout_usec), 0, on_timeout, f);
+        if (r >= 0)
+                r = sd_event_add_signal(
+                                event, &f->interrupt, SIGINT | SD_EVENT_SIGNAL_PROCMASK, on_interrupt, f);
+        if (r >= 0 && f->c->json == JSON_OFF)
+                r = sd_event_add_time_relative(event, &f->quiet, CLOCK_BOOTTIME, QUIET_USEC, 0, on_quiet, f);
+        return r;
+}
+
+int follow_message(Follow *f, const char *id, const char *mode)
+{
+        int r, code;
+
+        f->id = id;
+        f->several = selector_mode_is_whole(selector_mode_from_string(mode));
+        r = ask(f);
+        if (r >= 0)
+                r = add_timers(f);
+        while (r >= 0 && !f->done)
+                r = sd_event_run(f->c->event, UINT64_MAX);
+        code = r < 0 ? ctl_fail(EXIT_FAILED, "cannot wait: %s", strerror(-r)) : f->code;
+        forget(f);
+        return code;
 }

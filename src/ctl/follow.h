@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Looks at a message until its end: each step on standard error as it happens, the reply on standard output.
- * The client may be restarted meanwhile; the message is on its disk, so it is asked again. */
+/* Waits for messages, one after the other. The steps go to standard error as they happen, the reply to
+ * standard output. The client may be restarted meanwhile: it has the message on its disk and is asked again.
+ */
 
 #include "ctl/ctl.h"
 
-/* From now on events are kept; before the message is sent, so that none is missed. Returns an exit code. */
-int follow_prepare(Ctl *c);
-/* To its end, to --timeout, or to Ctrl-C. `id` is whole: the client that said it has been there, and is
- * waited for when it goes away. Of a message to several, which `mode` says, each reply is shown. Returns an
- * exit code.
- */
-int follow_message(Ctl *c, const char *id, const char *mode);
+typedef struct Follow Follow;
+
+/* Subscribes to events; to be called before a message is sent, so that none of its events is missed. 0, or
+ * an exit code after telling why. */
+int follow_new(Ctl *c, Follow **ret);
+Follow *follow_free(Follow *f);
+DEFINE_CLEANUP(Follow *, follow_free)
+
+/* Waits for the end of the message, for --timeout, or for Ctrl-C. The client has just named the message:
+ * `id` is the whole id, `mode` its mode. Returns an exit code. */
+int follow_message(Follow *f, const char *id, const char *mode);

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "ctl/interactive.h"
+
 #include <stdio.h>
 #include <string.h>
 
 #include "base/parse-util.h"
 #include "base/str-util.h"
-#include "ctl/list.h"
+#include "ctl/print.h"
+#include "ctl/query.h"
 #include "ctl/send.h"
-#include "ctl/table.h"
 
 /* A line without its end; NULL at the end of the input. */
 static char *ask(const char *question)
@@ -37,16 +39,16 @@ static void show_receivers(const Ctl *c, const cJSON *receivers)
                 bool plain = cJSON_IsTrue(cJSON_GetObjectItem(r, "plain"));
 
                 printf("  %3u  %-24s  %-16s  %s%s%s%s\n", ++number, value_string(r, "name"),
-                                value_string(r, "group"), style_begin(c->out_colour, state_style(state)),
-                                state, style_end(c->out_colour, state_style(state)),
-                                plain ? ", bare text" : "");
+                                value_string(r, "group"), style_begin(c->out_colour, style_of_word(state)),
+                                state, style_end(c->out_colour, style_of_word(state)),
+                                plain ? ", plain text" : "");
         }
         if (n > 0)
                 printf("    a  any one of them\n");
         printf("    r  look again\n    q  leave\n\n");
 }
 
-/* What was chosen: a receiver's id, "" for any, or NULL: nothing that can be sent to. */
+/* What the person chose: the id of a receiver, "" for any, or NULL for neither. */
 static const char *choose(const cJSON *receivers, const char *answer)
 {
         unsigned n = (unsigned) cJSON_GetArraySize(receivers), number;
@@ -60,26 +62,44 @@ static const char *choose(const cJSON *receivers, const char *answer)
         return NULL;
 }
 
-int ctl_interactive(Ctl *c)
+/* Lets the person choose a receiver and type a message, and sends it. *ret_done: the person leaves. Returns
+ * an exit code; what went wrong with a message is no reason to leave. */
+static int send_one(Ctl *c, Follow **f, bool *ret_done)
 {
-        for (;;) {
-                _cleanup_(cjsonp) cJSON *receivers = NULL;
-                _cleanup_free_ char *answer = NULL, *text = NULL;
-                int r = list_receivers(c, &receivers);
+        _cleanup_(cjsonp) cJSON *receivers = NULL;
+        _cleanup_free_ char *answer = NULL, *text = NULL;
+        const char *target;
+        int r = query_receivers(c, &receivers);
 
-                if (r != 0)
-                        return r;
-                show_receivers(c, receivers);
-                answer = ask("Receiver: ");
-                if (!answer || str_equal(answer, "q"))
-                        return EXIT_OK;
-                const char *target = choose(receivers, answer);
-                if (!target)
-                        continue;
+        *ret_done = true;
+        if (r != 0)
+                return r;
+        show_receivers(c, receivers);
+        answer = ask("Receiver: ");
+        if (!answer || str_equal(answer, "q"))
+                return EXIT_OK;
+        target = choose(receivers, answer);
+        if (target) {
                 text = ask("Message: ");
                 if (!text)
                         return EXIT_OK;
-                /* What went wrong has been told, and the list comes again. */
-                (void) send_payload(c, str_empty(target) ? "any" : "to", target, text, strlen(text));
+                if (!*f)
+                        r = follow_new(c, f);
+                if (r == 0)
+                        (void) send_payload(
+                                        c, *f, str_empty(target) ? "any" : "to", target, text, strlen(text));
         }
+        *ret_done = false;
+        return EXIT_OK;
+}
+
+int ctl_interactive(Ctl *c)
+{
+        _cleanup_(follow_freep) Follow *f = NULL;
+        bool done = false;
+        int r = EXIT_OK;
+
+        while (!done)
+                r = send_one(c, &f, &done);
+        return r;
 }

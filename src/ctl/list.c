@@ -1,41 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <stdio.h>
-#include <string.h>
 
 #include "base/str-util.h"
 #include "ctl/bus.h"
-#include "ctl/list.h"
-#include "ctl/status.h"
+#include "ctl/query.h"
 #include "ctl/table.h"
-
-static int append_filter(const Ctl *c, sd_bus_message *call)
-{
-        int r;
-
-        r = sd_bus_message_open_container(call, 'a', "{sv}");
-        if (r >= 0 && c->group)
-                r = sd_bus_message_append(call, "{sv}", "group", "s", c->group);
-        for (char **s = c->labels; s && *s && r >= 0; s++)
-                r = sd_bus_message_append(call, "{sv}", "label", "as", 1, *s);
-        return r < 0 ? r : sd_bus_message_close_container(call);
-}
-
-int list_receivers(Ctl *c, cJSON **ret)
-{
-        static const char *const fields[] = {
-                        "id", "name", "group", "labels", "addresses", "state", "bound", "plain", NULL};
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL, *answer = NULL;
-        int r;
-
-        r = bus_new_call(c, &call, "ListReceivers");
-        if (r >= 0)
-                r = append_filter(c, call);
-        r = bus_call(c, r, call, &answer);
-        if (r != 0)
-                return r;
-        *ret = value_read_records(answer, fields);
-        return *ret ? 0 : ctl_fail(EXIT_FAILED, "the client's answer cannot be read");
-}
+#include "ctl/verb.h"
 
 int verb_list(Ctl *c, int argc, char **argv)
 {
@@ -50,10 +20,10 @@ int verb_list(Ctl *c, int argc, char **argv)
                         {},
         };
         _cleanup_(cjsonp) cJSON *receivers = NULL, *properties = NULL;
-        int r = list_receivers(c, &receivers);
+        int r = query_receivers(c, &receivers);
 
         if (r == 0 && c->json == JSON_OFF)
-                r = manager_get(c, &properties);
+                r = query_client(c, &properties);
         if (r != 0)
                 return r;
         if (str_equal(value_string(properties, "DiscoveryState"), "unreachable"))

@@ -1,7 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "ctl/value.h"
+#include <stddef.h>
 
-/* The properties of a message, whose id may be cut. 0, or an exit code after telling why. */
-int message_get(Ctl *c, const char *id, cJSON **ret);
+#include "ctl/ctl.h"
+
+/* Prints the table of messages, as many as --limit and --all say. Returns an exit code. */
+int messages_print(Ctl *c);
+
+/* Calls a method of the manager for each id, until the rest would fail in the same way. `ids` ends with
+ * NULL. *ret_done (may be NULL) counts the successful calls. Returns the last exit code that was not
+ * EXIT_OK. */
+int messages_call_each(Ctl *c, const char *method, const char *const *ids, unsigned *ret_done);

@@ -7,7 +7,9 @@
 #include "base/str-util.h"
 #include "base/time-util.h"
 #include "ctl/bus.h"
+#include "ctl/print.h"
 #include "ctl/table.h"
+#include "ctl/verb.h"
 
 static void print_event(const Ctl *c, const cJSON *event)
 {
@@ -17,7 +19,7 @@ static void print_event(const Ctl *c, const cJSON *event)
         _cleanup_free_ char *receiver = cell_format(c, cJSON_GetObjectItem(event, "receiver"), COLUMN_TEXT);
         const char *word = value_string(event, "event");
         double attempt = value_number(event, "attempt");
-        Style style = state_style(word);
+        Style style = style_of_word(word);
 
         printf("%s  %s  %s%-12s%s  %s", time ?: "", id ?: "", style_begin(c->out_colour, style), word,
                         style_end(c->out_colour, style), receiver ?: "");
@@ -75,10 +77,11 @@ static int on_receiver(sd_bus_message *signal, void *userdata, sd_bus_error *err
 
 static int on_bus_lost(sd_bus_message *signal, void *userdata, sd_bus_error *error)
 {
-        return sd_event_exit(((Ctl *) userdata)->event, ctl_fail(EXIT_NO_SERVICE, "the bus is gone"));
+        return sd_event_exit(((Ctl *) userdata)->event,
+                        ctl_fail(EXIT_NO_SERVICE, "lost the connection to the bus"));
 }
 
-/* Only a client that has been there is waited for when it is away. */
+/* Without a client at the start monitor ends; one that goes away later is waited for. */
 static int on_subscribed(sd_bus_message *answer, void *userdata, sd_bus_error *ignored)
 {
         const sd_bus_error *error = sd_bus_message_get_error(answer);
@@ -87,7 +90,7 @@ static int on_subscribed(sd_bus_message *answer, void *userdata, sd_bus_error *i
         if (error)
                 return sd_event_exit(c->event, bus_explain(error));
         if (c->json == JSON_OFF && !c->no_legend)
-                fputs("Watching; Ctrl-C ends it.\n", stderr);
+                fputs("Showing events; Ctrl-C ends it.\n", stderr);
         return 0;
 }
 
@@ -111,7 +114,7 @@ int verb_monitor(Ctl *c, int argc, char **argv)
                                 "org.freedesktop.DBus.Local", "Disconnected", on_bus_lost, c);
         if (r >= 0)
                 r = bus_subscribe(c, on_subscribed);
-        /* Without a handler the signal ends the loop: that is how one leaves. */
+        /* Without a handler the signal ends the loop, with EXIT_OK. */
         for (int s = SIGINT; r >= 0 && s != 0; s = s == SIGINT ? SIGTERM : 0)
                 r = sd_event_add_signal(
                                 c->event, NULL, s | SD_EVENT_SIGNAL_PROCMASK, NULL, (void *) EXIT_OK);

@@ -1,25 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <string.h>
-
-#include "ctl/bus.h"
-#include "ctl/status.h"
+#include "ctl/query.h"
 #include "ctl/table.h"
-
-int manager_get(Ctl *c, cJSON **ret)
-{
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL, *answer = NULL;
-        int r;
-
-        r = sd_bus_message_new_method_call(
-                        c->bus, &call, BUS_NAME, BUS_PATH, "org.freedesktop.DBus.Properties", "GetAll");
-        if (r >= 0)
-                r = sd_bus_message_append(call, "s", MANAGER_INTERFACE);
-        r = bus_call(c, r, call, &answer);
-        if (r != 0)
-                return r;
-        *ret = value_read(answer);
-        return *ret ? 0 : ctl_fail(EXIT_FAILED, "the client's answer cannot be read");
-}
+#include "ctl/verb.h"
 
 int verb_status(Ctl *c, int argc, char **argv)
 {
@@ -38,7 +20,7 @@ int verb_status(Ctl *c, int argc, char **argv)
                         {},
         };
         _cleanup_(cjsonp) cJSON *properties = NULL;
-        int r = manager_get(c, &properties);
+        int r = query_client(c, &properties);
 
         if (r != 0)
                 return r;

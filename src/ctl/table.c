@@ -9,43 +9,9 @@
 #include "base/str-util.h"
 #include "base/time-util.h"
 #include "ctl/columns.h"
+#include "ctl/print.h"
 
 #define GAP 2u
-
-Style state_style(const char *state)
-{
-        static const struct {
-                const char *state;
-                Style style;
-        } styles[] = {
-                        {"acked", STYLE_GOOD},
-                        {"connected", STYLE_GOOD},
-                        {"reachable", STYLE_GOOD},
-                        {"rejected", STYLE_BAD},
-                        {"dead", STYLE_BAD},
-                        {"unreachable", STYLE_BAD},
-                        {"member-acked", STYLE_GOOD},
-                        {"member-rejected", STYLE_BAD},
-                        {"member-dead", STYLE_BAD},
-                        {"conflict", STYLE_BAD},
-                        {"giving-up", STYLE_WARN},
-                        {"draining", STYLE_WARN},
-                        {"moved", STYLE_WARN},
-                        {"waiting", STYLE_WARN},
-                        {"no-ack", STYLE_WARN},
-                        {"failed", STYLE_WARN},
-                        {"busy", STYLE_WARN},
-                        {"disconnected", STYLE_WARN},
-                        {"cancelling", STYLE_WARN},
-                        {"cancelled", STYLE_WARN},
-                        {"idle", STYLE_DIM},
-        };
-
-        for (size_t i = 0; i < ELEMENTSOF(styles); i++)
-                if (str_equal(state, styles[i].state))
-                        return styles[i].style;
-        return STYLE_NONE;
-}
 
 static char *format_size(double bytes)
 {
@@ -102,17 +68,17 @@ char *cell_format(const Ctl *c, const cJSON *value, ColumnKind kind)
         case COLUMN_LIST:
                 return format_list(value);
         default:
-                /* What others wrote must not steer the terminal. */
+                /* Control characters of others must not reach the terminal. */
                 bytes = value_bytes(value, &n);
                 return n == 0 ? strdup("-") : str_printable(bytes, n, 4096);
         }
 }
 
-/* A column as it is shown. */
+/* A column that is shown. */
 typedef struct Shown {
         const Column *column;
-        size_t cell;           /* which of a row */
-        size_t longest, width; /* of all cells; of what is printed */
+        size_t cell;           /* its index in a row */
+        size_t longest, width; /* of the longest cell; as printed */
 } Shown;
 
 typedef struct Table {
@@ -159,7 +125,7 @@ static void leave_out(Table *t, unsigned turn)
         t->n_shown = n;
 }
 
-/* Takes what is too much from the columns that may be cut, the last one first. Whether that is enough. */
+/* Shrinks columns to the available width, beginning with the last. True when all fit. */
 static bool fit(Table *t, size_t available)
 {
         size_t total = 0;
@@ -180,7 +146,7 @@ static bool fit(Table *t, size_t available)
         return total <= available;
 }
 
-/* A narrow terminal goes without seconds and years first, then without what can be done without. */
+/* On a narrow terminal times lose seconds and year first, then whole columns are left out. */
 static void lay_out(Table *t, size_t available)
 {
         for (size_t i = 0; i < t->n_shown; i++)
@@ -199,7 +165,9 @@ static void print_cell(const Table *t, const Shown *s, const char *text, bool ti
         size_t own = MIN(columns_of(text), s->width);
         bool right = s->column->kind == COLUMN_NUMBER || s->column->kind == COLUMN_SIZE,
              last = s + 1 == t->shown + t->n_shown;
-        Style style = title ? STYLE_BOLD : s->column->kind == COLUMN_STATE ? state_style(text) : STYLE_NONE;
+        Style style = title                             ? STYLE_BOLD
+                      : s->column->kind == COLUMN_STATE ? style_of_word(text)
+                                                        : STYLE_NONE;
 
         if (right)
                 printf("%*s", (int) (s->width - own), "");
@@ -268,7 +236,7 @@ void lines_print(const Ctl *c, const cJSON *record, const Column *columns)
         for (const Column *column = columns; column->title; column++) {
                 const cJSON *value = cJSON_GetObjectItemCaseSensitive(record, column->field);
                 _cleanup_free_ char *text = cell_format(c, value, column->kind);
-                Style style = column->kind == COLUMN_STATE && text ? state_style(text) : STYLE_NONE;
+                Style style = column->kind == COLUMN_STATE && text ? style_of_word(text) : STYLE_NONE;
 
                 if (!text || (str_equal(text, "-") && !str_equal(cJSON_GetStringValue(value), "-")))
                         continue;

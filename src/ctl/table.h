@@ -9,7 +9,7 @@ typedef enum ColumnKind {
         COLUMN_TEXT,
         COLUMN_ID,     /* the first 8 digits on a terminal */
         COLUMN_STATE,  /* coloured */
-        COLUMN_NUMBER, /* to the right */
+        COLUMN_NUMBER, /* aligned to the right */
         COLUMN_SIZE,
         COLUMN_TIME, /* µs since 1970; "-" for 0 */
         COLUMN_LIST, /* an array, or an object as key=value; joined by commas */
@@ -19,18 +19,18 @@ typedef struct Column {
         const char *title;
         const char *field;
         ColumnKind kind;
-        size_t least;   /* cut to so much where the terminal is too narrow; 0: never cut */
-        unsigned leave; /* where that is not enough, left out in this order; 0: never */
+        size_t least;   /* on a narrow terminal the column shrinks to this; 0: never */
+        unsigned leave; /* if that is not enough, columns are left out in this order; 0: never */
 } Column;
 
 #define COLUMNS_MAX 12u
 
-/* `columns` ends with one without a title. `noun` is what the rows are, for the line of the legend. */
+/* `columns` ends with one without a title; at most COLUMNS_MAX. `noun` is the word for a row, in the
+ * singular. */
 void table_print(const Ctl *c, const cJSON *records, const Column *columns, const char *noun);
 
-/* One record, a line for each column; those without a value are passed over. Or as JSON. */
+/* One record, a line for each field; fields without a value are left out. Or as JSON. */
 void lines_print(const Ctl *c, const cJSON *record, const Column *columns);
 
 /* One cell as text, malloc'ed; NULL when out of memory. */
 char *cell_format(const Ctl *c, const cJSON *value, ColumnKind kind);
-Style state_style(const char *state);

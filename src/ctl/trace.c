@@ -1,67 +1,24 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "ctl/trace.h"
-
 #include <stdio.h>
-#include <string.h>
 
 #include "base/str-util.h"
 #include "base/time-util.h"
 #include "ctl/bus.h"
-#include "ctl/messages.h"
+#include "ctl/print.h"
+#include "ctl/query.h"
 #include "ctl/table.h"
+#include "ctl/verb.h"
+#include "model/delivery.h"
 #include "model/selector.h"
 
-static int get_records(Ctl *c, const char *method, const char *id, const char *const *fields, cJSON **ret)
-{
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *answer = NULL;
-        int r = bus_call_word(c, method, id, &answer);
-
-        if (r != 0)
-                return r;
-        *ret = value_read_records(answer, fields);
-        return *ret ? 0 : ctl_fail(EXIT_FAILED, "the client's answer cannot be read");
-}
-
-static int get_deliveries(Ctl *c, const char *id, cJSON **ret)
-{
-        static const char *const fields[] = {"receiver_id", "receiver", "state", "attempts", "sent",
-                        "settled", "next_retry", "error", "reply", NULL};
-
-        return get_records(c, "ListDeliveries", id, fields, ret);
-}
-
-int get_replies(Ctl *c, const char *id, cJSON **ret)
-{
-        _cleanup_(cjsonp) cJSON *deliveries = NULL;
-        int r = get_deliveries(c, id, &deliveries);
-        cJSON *d;
-
-        if (r != 0)
-                return r;
-        *ret = cJSON_CreateArray();
-        cJSON_ArrayForEach(d, deliveries) {
-                cJSON *reply = cJSON_DetachItemFromObjectCaseSensitive(d, "reply"),
-                      *replied = cJSON_CreateObject();
-
-                if (str_equal(cJSON_GetStringValue(reply), "")) {
-                        cJSON_Delete(reply);
-                        cJSON_Delete(replied);
-                        continue;
-                }
-                cJSON_AddStringToObject(replied, "receiver", value_string(d, "receiver"));
-                cJSON_AddItemToObject(replied, "reply", reply);
-                cJSON_AddItemToArray(*ret, replied);
-        }
-        return 0;
-}
-
-/* The attempts that are recorded, and the last one of each delivery, which stands in the delivery. */
+/* Adds the last attempt of a delivery: the client keeps it in the delivery, not in the list of attempts. */
 static void add_last(cJSON *attempts, const cJSON *delivery, unsigned member)
 {
-        const char *state = value_string(delivery, "state");
+        const char *word = value_string(delivery, "state");
         double sent = value_number(delivery, "sent"), settled = value_number(delivery, "settled");
+        int state = delivery_state_from_string(word);
 
-        if (sent == 0 || !(str_equal(state, "acked") || str_equal(state, "sent")))
+        if (sent == 0 || (state != DELIVERY_ACKED && state != DELIVERY_SENT))
                 return;
         cJSON *row = cJSON_CreateObject();
         cJSON_AddNumberToObject(row, "member", member);
@@ -69,7 +26,7 @@ static void add_last(cJSON *attempts, const cJSON *delivery, unsigned member)
         cJSON_AddNumberToObject(row, "attempt", value_number(delivery, "attempts"));
         cJSON_AddNumberToObject(row, "sent", sent);
         cJSON_AddNumberToObject(row, "ended", settled);
-        cJSON_AddStringToObject(row, "outcome", state);
+        cJSON_AddStringToObject(row, "outcome", word);
         cJSON_AddStringToObject(row, "detail", "");
         cJSON_AddItemToArray(attempts, row);
 }
@@ -108,38 +65,41 @@ static const Column delivery_columns[] = {
                 {},
 };
 
-static int trace(Ctl *c, const char *id)
+static void print_trace(Ctl *c, const char *id, cJSON *deliveries, cJSON *attempts)
 {
-        static const char *const fields[] = {
-                        "member", "receiver", "attempt", "sent", "ended", "outcome", "detail", NULL};
-        _cleanup_(cjsonp) cJSON *message = NULL, *attempts = NULL, *deliveries = NULL;
-        unsigned member;
-        const cJSON *d;
-        int r;
-
-        r = message_get(c, id, &message);
-        if (r == 0)
-                r = get_deliveries(c, id, &deliveries);
-        if (r == 0)
-                r = get_records(c, "ListAttempts", id, fields, &attempts);
-        if (r != 0)
-                return r;
-        /* The receivers of a message to several are members, from 1 on. */
-        member = selector_mode_is_whole(selector_mode_from_string(value_string(message, "Mode"))) ? 1 : 0;
-        cJSON_ArrayForEach(d, deliveries)
-                add_last(attempts, d, member++);
         if (c->json != JSON_OFF) {
                 _cleanup_(cjsonp) cJSON *both = cJSON_CreateObject();
-                cJSON_AddStringToObject(both, "id", value_string(message, "Id"));
-                cJSON_AddItemToObject(both, "deliveries", TAKE_PTR(deliveries));
-                cJSON_AddItemToObject(both, "attempts", TAKE_PTR(attempts));
+                cJSON_AddStringToObject(both, "id", id);
+                cJSON_AddItemReferenceToObject(both, "deliveries", deliveries);
+                cJSON_AddItemReferenceToObject(both, "attempts", attempts);
                 value_print(c, both);
-                return EXIT_OK;
+                return;
         }
         add_durations(attempts);
         table_print(c, attempts, attempt_columns, "attempt");
         putchar('\n');
         table_print(c, deliveries, delivery_columns, "receiver");
+}
+
+static int trace(Ctl *c, const char *id)
+{
+        _cleanup_(cjsonp) cJSON *message = NULL, *attempts = NULL, *deliveries = NULL;
+        unsigned member;
+        const cJSON *d;
+        int r;
+
+        r = query_message(c, id, &message);
+        if (r == 0)
+                r = query_deliveries(c, id, &deliveries);
+        if (r == 0)
+                r = query_attempts(c, id, &attempts);
+        if (r != 0)
+                return r;
+        /* The receivers of a message to several are numbered from 1. */
+        member = selector_mode_is_whole(selector_mode_from_string(value_string(message, "Mode"))) ? 1 : 0;
+        cJSON_ArrayForEach(d, deliveries)
+                add_last(attempts, d, member++);
+        print_trace(c, value_string(message, "Id"), deliveries, attempts);
         return EXIT_OK;
 }
 
@@ -151,11 +111,11 @@ static int why(Ctl *c, const char *id)
         int r = bus_call_word(c, "Explain", id, &answer);
 
         if (r == 0 && c->json != JSON_OFF)
-                r = message_get(c, id, &message);
+                r = query_message(c, id, &message);
         if (r != 0)
                 return r;
         if (sd_bus_message_read(answer, "ss", &text, &advice) < 0)
-                return ctl_fail(EXIT_FAILED, "the client's answer cannot be read");
+                return bus_bad_answer();
         if (c->json != JSON_OFF) {
                 _cleanup_(cjsonp) cJSON *object = cJSON_CreateObject();
                 cJSON_AddStringToObject(object, "id", value_string(message, "Id"));

@@ -142,7 +142,7 @@ double value_number(const cJSON *object, const char *field)
         return cJSON_IsNumber(item) ? item->valuedouble : 0;
 }
 
-/* cJSON writes some numbers of 16 digits with an exponent; those who read times want digits. */
+/* cJSON writes some numbers of 16 digits with an exponent. Times are such numbers; they get all digits. */
 static void write_out_integers(cJSON *value)
 {
         cJSON *child;

@@ -1,14 +1,32 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include <cjson/cJSON.h>
+/* The HTTP API (docs/HTTP_API.md): the table of routes, and what /v1 answers. */
 
-#include "discovery/discovery.h"
+#include "discovery/long-poll.h"
+#include "discovery/seed.h"
 
-int api_serve(Discovery *d, const Listener *listener, HttpServer **ret);
-void api_clear(Discovery *d);
+/* Answers to heartbeats: all are the same but for whether the receiver is draining, so each is made once. */
+typedef struct HeartbeatAnswers {
+        HttpAnswer *answers[2]; /* [1]: draining */
+        uint64_t lease_usec;    /* what they say, */
+        char lease_seconds[24]; /* and as text */
+} HeartbeatAnswers;
 
-/* For the seed API too. */
-void api_json(HttpExchange *x, unsigned status, cJSON *json); /* takes json; NULL: 503 */
-void api_error(HttpExchange *x, unsigned status, const char *code, const char *field, const char *message);
-bool api_may_register(Discovery *d, HttpExchange *x);
+typedef struct Api {
+        const DiscoveryConfig *config;
+        Groups *groups;
+        Leases *leases;
+        Lists *lists;
+        LongPolls *long_polls;
+        RandomPool random; /* ids and tokens */
+        HeartbeatAnswers heartbeat_answers;
+        Seed seed;
+} Api;
+
+/* All are lent; `a` must not move in memory afterwards. */
+void api_init(Api *a, const DiscoveryConfig *config, Leases *leases, LongPolls *long_polls);
+void api_clear(Api *a);
+
+/* What a server needs; `local`: it listens on a Unix socket. */
+HttpService api_service(Api *a, bool local);

@@ -2,16 +2,42 @@
 #include "discovery/discovery.h"
 
 #include <errno.h>
-#include <unistd.h>
 
-#include "base/log.h"
+#include "base/random.h"
 #include "base/str-util.h"
 #include "daemon/listening.h"
 #include "daemon/paths.h"
-#include "discovery/api.h"
-#include "discovery/leases.h"
-#include "discovery/save.h"
-#include "discovery/watch.h"
+
+static void on_changed(Group *g, void *userdata)
+{
+        Discovery *d = userdata;
+
+        lists_forget(&d->lists, g);
+        long_polls_wake(&d->long_polls, g);
+}
+
+/* In the order in which each part needs those before it. */
+static int start_parts(Discovery *d)
+{
+        uint64_t hash_seed;
+        sd_id128_t epoch;
+        int r;
+
+        r = random_uuid(NULL, epoch.bytes);
+        if (r >= 0)
+                r = random_bytes(&hash_seed, sizeof hash_seed);
+        if (r < 0)
+                return r;
+        groups_init(&d->groups, hash_seed, epoch, on_changed, d);
+        r = leases_init(&d->leases, d->config, d->loop, &d->groups, &d->save);
+        if (r >= 0)
+                r = save_init(&d->save, d->loop, d->db, &d->leases.index);
+        lists_init(&d->lists, &d->leases);
+        if (r >= 0)
+                r = long_polls_init(&d->long_polls, d->loop, &d->lists);
+        api_init(&d->api, d->config, &d->leases, &d->long_polls);
+        return r;
+}
 
 static int start_store(Discovery *d, Error *error)
 {
@@ -23,7 +49,10 @@ static int start_store(Discovery *d, Error *error)
                 r = registry_open(path, &d->db, error);
         if (r < 0)
                 return r;
-        r = book_load(d);
+        r = start_parts(d);
+        if (r < 0)
+                return error_set(error, r, "cannot start: %s", strerror(-r));
+        r = leases_load(&d->leases, d->db);
         if (r >= 0)
                 r = database_start(&d->database, d->loop, d->db, NULL, NULL);
         return r < 0 ? error_set(error, r, "cannot read %s: %s", path, strerror(-r)) : 0;
@@ -53,7 +82,10 @@ static int start_listening(Discovery *d, Error *error)
         if (!d->servers)
                 return -ENOMEM;
         for (size_t i = 0; i < d->listeners.n; i++) {
-                r = api_serve(d, d->listeners.listeners + i, d->servers + i);
+                const Listener *l = d->listeners.listeners + i;
+                HttpService service = api_service(&d->api, l->address.kind == ADDRESS_UNIX);
+
+                r = http_server_new(d->loop, l->fd, &service, d->servers + i);
                 if (r < 0)
                         return error_set(error, r, "cannot serve HTTP: %s", strerror(-r));
         }
@@ -72,23 +104,11 @@ static int start(Discovery *d, Error *error)
 {
         int r;
 
-        r = sd_id128_randomize(&d->epoch);
-        if (r >= 0 && getentropy(&d->seed, sizeof d->seed) < 0)
-                r = -errno;
-        if (r >= 0)
-                r = loop_new(on_stop, NULL, d, &d->loop);
-        if (r >= 0)
-                r = book_init(d);
-        if (r >= 0)
-                r = save_init(d);
-        if (r >= 0)
-                r = watch_init(d);
+        r = loop_new(on_stop, NULL, d, &d->loop);
         if (r < 0)
                 return error_set(error, r, "cannot start: %s", strerror(-r));
         r = start_store(d, error);
-        if (r >= 0)
-                r = start_listening(d, error);
-        return r;
+        return r < 0 ? r : start_listening(d, error);
 }
 
 int discovery_new(DiscoveryConfig *config, Discovery **ret, Error *error)
@@ -117,16 +137,18 @@ Discovery *discovery_free(Discovery *d)
 {
         if (!d)
                 return NULL;
-        watch_clear(d);
+        long_polls_clear(&d->long_polls);
         for (size_t i = 0; d->servers && i < d->listeners.n; i++)
                 http_server_free(d->servers[i]);
         free(d->servers);
         listeners_clear(&d->listeners);
-        save_all(d);
+        save_all(&d->save);
         d->db = database_close(&d->database, d->db);
-        save_clear(d);
-        book_clear(d);
-        api_clear(d);
+        save_clear(&d->save);
+        lists_clear(&d->lists);
+        leases_clear(&d->leases);
+        groups_clear(&d->groups);
+        api_clear(&d->api);
         loop_free(d->loop);
         free(d);
         return NULL;

@@ -7,15 +7,65 @@
 
 #include "base/parse-util.h"
 #include "base/str-util.h"
-#include "discovery/discovery.h"
-#include "discovery/list.h"
-#include "discovery/watch.h"
 
-#define EPOCH_LENGTH 12
-
-const char *group_name(const Group *g)
+void groups_init(Groups *gs, uint64_t hash_seed, sd_id128_t epoch, void (*changed)(Group *g, void *userdata),
+                void *userdata)
 {
-        return g->name;
+        char text[SD_ID128_STRING_MAX];
+
+        *gs = (Groups){.hash_seed = hash_seed, .changed = changed, .userdata = userdata};
+        (void) sd_id128_to_string(epoch, text);
+        memcpy(gs->epoch, text, sizeof gs->epoch - 1);
+}
+
+void groups_clear(Groups *gs)
+{
+        index_clear(&gs->by_name);
+}
+
+uint32_t group_hash(const Groups *gs, const char *name)
+{
+        return index_hash(gs->hash_seed, name, strlen(name));
+}
+
+Group *group_find(Groups *gs, const char *name)
+{
+        if (!name)
+                return &gs->all;
+        IndexItem *i = index_first(&gs->by_name, group_hash(gs, name));
+        while (i && !str_equal(CONTAINER_OF(i, Group, item)->name, name))
+                i = index_next(i);
+        return i ? CONTAINER_OF(i, Group, item) : NULL;
+}
+
+Group *group_get(Groups *gs, const char *name)
+{
+        Group *g = group_find(gs, name);
+
+        if (g || str_empty(name) || strlen(name) > NAME_MAX_LENGTH)
+                return g;
+        g = calloc(1, sizeof *g);
+        if (!g)
+                return NULL;
+        strcpy(g->name, name);
+        g->revision = gs->forgotten_revision;
+        if (index_add(&gs->by_name, &g->item, group_hash(gs, name)) < 0) {
+                free(g);
+                return NULL;
+        }
+        return g;
+}
+
+void group_release(Groups *gs, Group *g)
+{
+        if (group_is_all(g) || g->n_leases > 0 || g->long_polls)
+                return;
+        assert(!g->list.plain);
+        /* A group that comes back, or that somebody asks for meanwhile, must not have the revision of an
+         * earlier list. */
+        gs->forgotten_revision = MAX(gs->forgotten_revision, g->revision);
+        index_remove(&gs->by_name, &g->item);
+        free(g);
 }
 
 Lease *group_next(const Group *g, const Lease *l)
@@ -28,126 +78,54 @@ Lease *group_before(const Group *g, const Lease *l)
         if (!g->first || l == g->first)
                 return NULL;
         if (!l)
-                l = g->first; /* whose "previous" is the last */
+                l = g->first; /* its "previous" is the last */
         return group_is_all(g) ? l->prev : l->group_prev;
 }
 
-Group *group_find(Discovery *d, const char *name)
+void groups_link(Groups *gs, Lease *l)
 {
-        IndexItem *i = index_first(&d->groups, index_hash(d->seed, name, strlen(name)));
-
-        while (i && !str_equal(CONTAINER_OF(i, Group, item)->name, name))
-                i = index_next(i);
-        return i ? CONTAINER_OF(i, Group, item) : NULL;
+        DL_APPEND(gs->all.first, l);
+        gs->all.n_leases++;
+        DL_APPEND2(l->group->first, l, group_prev, group_next);
+        l->group->n_leases++;
 }
 
-Group *group_get(Discovery *d, const char *name)
+void groups_unlink(Groups *gs, Lease *l)
 {
-        Group *g = group_find(d, name);
-
-        if (g || str_empty(name) || strlen(name) > NAME_MAX_LENGTH)
-                return g;
-        g = calloc(1, sizeof *g);
-        if (!g)
-                return NULL;
-        strcpy(g->name, name);
-        g->revision = d->groups_floor;
-        if (index_add(&d->groups, &g->item, index_hash(d->seed, name, strlen(name))) < 0) {
-                free(g);
-                return NULL;
-        }
-        return g;
+        DL_DELETE(gs->all.first, l);
+        gs->all.n_leases--;
+        DL_DELETE2(l->group->first, l, group_prev, group_next);
+        l->group->n_leases--;
 }
 
-void group_release(Discovery *d, Group *g)
+uint64_t groups_next_revision(Groups *gs)
 {
-        if (group_is_all(g) || g->n_leases > 0 || g->waiters)
-                return;
-        list_forget(d, g);
-        /* When it comes back, or is asked for meanwhile, it has not the revision of an earlier list. */
-        d->groups_floor = MAX(d->groups_floor, g->revision);
-        index_remove(&d->groups, &g->item);
-        free(g);
+        return ++gs->revision;
 }
 
-void group_add(Discovery *d, Group *g, Lease *l)
+void group_touch(Groups *gs, Group *g)
 {
-        if (group_is_all(g))
-                DL_APPEND(g->first, l);
-        else
-                DL_APPEND2(g->first, l, group_prev, group_next);
-        g->n_leases++;
+        g->revision = gs->revision;
+        gs->changed(g, gs->userdata);
 }
 
-void group_take(Discovery *d, Group *g, Lease *l)
+void groups_announce(Groups *gs, Lease *l)
 {
-        if (group_is_all(g))
-                DL_DELETE(g->first, l);
-        else
-                DL_DELETE2(g->first, l, group_prev, group_next);
-        g->n_leases--;
+        l->revision = groups_next_revision(gs);
+        group_touch(gs, l->group);
+        group_touch(gs, &gs->all);
 }
 
-void group_touch(Discovery *d, Group *g, uint64_t revision)
+const char *group_revision(const Groups *gs, const Group *g, char buffer[static REVISION_MAX])
 {
-        g->revision = revision;
-        list_forget(d, g);
-        watch_changed(d, g);
-}
-
-Shared *shared_get(Discovery *d, const char *text)
-{
-        uint32_t hash = index_hash(d->seed, text, strlen(text));
-        IndexItem *i = index_first(&d->labels, hash);
-        Shared *s;
-
-        while (i && !str_equal(CONTAINER_OF(i, Shared, item)->text, text))
-                i = index_next(i);
-        if (i) {
-                s = CONTAINER_OF(i, Shared, item);
-                s->users++;
-                return s;
-        }
-        s = malloc(sizeof *s + strlen(text) + 1);
-        if (!s)
-                return NULL;
-        *s = (Shared){.users = 1};
-        strcpy(s->text, text);
-        if (index_add(&d->labels, &s->item, hash) < 0) {
-                free(s);
-                return NULL;
-        }
-        return s;
-}
-
-void shared_put(Discovery *d, Shared *s)
-{
-        if (!s || --s->users > 0)
-                return;
-        index_remove(&d->labels, &s->item);
-        free(s);
-}
-
-static const char *epoch(const Discovery *d, char buffer[static SD_ID128_STRING_MAX])
-{
-        (void) sd_id128_to_string(d->epoch, buffer);
-        buffer[EPOCH_LENGTH] = '\0';
+        (void) snprintf(buffer, REVISION_MAX, "%s-%" PRIu64, gs->epoch,
+                        g ? g->revision : gs->forgotten_revision);
         return buffer;
 }
 
-const char *group_revision(const Discovery *d, const Group *g, char buffer[static REVISION_MAX])
+int revision_parse(const Groups *gs, const char *text, uint64_t *ret)
 {
-        char text[SD_ID128_STRING_MAX];
+        const char *rest = str_after_prefix(text, gs->epoch);
 
-        (void) snprintf(buffer, REVISION_MAX, "%s-%" PRIu64, epoch(d, text),
-                        g ? g->revision : d->groups_floor);
-        return buffer;
-}
-
-int revision_parse(const Discovery *d, const char *text, uint64_t *ret)
-{
-        char start[SD_ID128_STRING_MAX];
-
-        const char *rest = str_after_prefix(text, epoch(d, start));
         return rest && rest[0] == '-' ? parse_u64(rest + 1, 0, UINT64_MAX, ret) : -EINVAL;
 }

@@ -1,54 +1,80 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* A group of receivers as lists and watches see it. All receivers together are one, too: the one without a
- * name. A revision is the number of the last change in it. */
+/* The leases of a group in the order of their last change, and the revision of the group: the number of the
+ * last change in it. All leases together are a group too, the one without a name. */
 
 #include <utlist.h>
 
 #include "discovery/lease.h"
-#include "http/http-server.h"
 
-typedef struct Discovery Discovery;
-typedef struct Waiter Waiter;
+typedef struct HttpAnswer HttpAnswer;
+typedef struct LongPoll LongPoll;
+
+/* The first page of a group's list as finished answers. Belongs to list: see there. */
+typedef struct CachedList {
+        HttpAnswer *plain, *gzip, *unchanged;
+        size_t limit, size;
+        Group *prev, *next; /* groups that have a cached list */
+} CachedList;
 
 struct Group {
         uint64_t revision;
         size_t n_leases;
-        Lease *first; /* the longest unchanged; linked by group_prev, for all by prev */
-        Waiter *waiters;
-        /* The first page of the list as it is, made when it was first asked for; see discovery-list. */
-        struct {
-                HttpAnswer *plain, *gzip, *unchanged;
-                size_t limit, size;
-        } list;
-        Group *cached_prev, *cached_next;
+        Lease *first;         /* the one unchanged for the longest time */
+        LongPoll *long_polls; /* set by long-poll */
+        CachedList list;      /* set by list; empty while the group has no lease, "all" excepted */
         IndexItem item;
         char name[NAME_MAX_LENGTH + 1]; /* "": all */
 };
 
-const char *group_name(const Group *g);
+typedef struct Groups {
+        uint64_t hash_seed;
+        Index by_name;
+        Group all;
+        uint64_t revision;           /* the number of the last change */
+        uint64_t forgotten_revision; /* the newest revision of a group that was freed */
+        char epoch[13];              /* of this start, in hexadecimal: revisions never repeat */
+        /* Called for every group whose list has changed, "all" included. */
+        void (*changed)(Group *g, void *userdata);
+        void *userdata;
+} Groups;
+
+/* `epoch`: random, another one for each start. */
+void groups_init(Groups *gs, uint64_t hash_seed, sd_id128_t epoch, void (*changed)(Group *g, void *userdata),
+                void *userdata);
+void groups_clear(Groups *gs); /* all other groups must be gone */
+
+uint32_t group_hash(const Groups *gs, const char *name); /* as in Group.item.hash */
+
+/* NULL as the name stands for all. */
+Group *group_find(Groups *gs, const char *name); /* NULL: it has no lease and no long poll */
+Group *group_get(Groups *gs, const char *name);  /* finds or makes it; NULL: out of memory, or no name */
+void group_release(Groups *gs, Group *g); /* frees it when it has no lease and no long poll; not "all" */
+
 static inline bool group_is_all(const Group *g)
 {
         return g->name[0] == '\0';
 }
-/* The one changed after it (NULL: the newest); the one before it (the newest before the first). */
+
+/* The one that changed after `l` (NULL: `l` is the newest), and before it (before NULL: the newest). */
 Lease *group_next(const Group *g, const Lease *l);
 Lease *group_before(const Group *g, const Lease *l);
 
-Group *group_find(Discovery *d, const char *name); /* NULL: nobody has asked for it or is in it */
-Group *group_get(Discovery *d, const char *name);  /* finds or makes it; NULL: out of memory, no name */
-void group_release(Discovery *d, Group *g);        /* frees it when nobody needs it */
-void group_add(Discovery *d, Group *g, Lease *l);  /* as the newest */
-void group_take(Discovery *d, Group *g, Lease *l); /* out of it */
-void group_touch(Discovery *d, Group *g, uint64_t revision); /* its list is another; watchers are told */
+/* Into its group and "all", as the newest; and out of both. They tell nobody. */
+void groups_link(Groups *gs, Lease *l);
+void groups_unlink(Groups *gs, Lease *l);
 
-/* Texts that leases share: finds or makes it, counted. NULL: out of memory. */
-Shared *shared_get(Discovery *d, const char *text);
-void shared_put(Discovery *d, Shared *s);
+/* Numbers the next change. Then each group that it concerns is touched: it gets the number as its revision,
+ * and `changed` is called. */
+uint64_t groups_next_revision(Groups *gs);
+void group_touch(Groups *gs, Group *g);
+/* All of that for a lease that was linked just now. */
+void groups_announce(Groups *gs, Lease *l);
 
 #define REVISION_MAX 64
-/* Of a group that is not there (NULL) too. Never repeats, restarts included. */
-const char *group_revision(const Discovery *d, const Group *g, char buffer[static REVISION_MAX]);
+/* As clients see it. NULL as the group: one that has no lease and no long poll. Never repeats, restarts
+ * included. */
+const char *group_revision(const Groups *gs, const Group *g, char buffer[static REVISION_MAX]);
 /* The number in a revision of this start of discovery; -EINVAL for any other text. */
-int revision_parse(const Discovery *d, const char *text, uint64_t *ret);
+int revision_parse(const Groups *gs, const char *text, uint64_t *ret);

@@ -5,7 +5,6 @@
 #include <stdio.h>
 
 #include "base/str-util.h"
-#include "discovery/group.h"
 #include "wire/receiver-json.h"
 
 static size_t size_of(size_t name, size_t addresses)
@@ -21,8 +20,8 @@ Lease *lease_new(Slab *slab, const ReceiverInfo *info)
 
         if (!l)
                 return NULL;
-        static_assert(NAME_MAX_LENGTH < UINT8_MAX, "where the addresses begin is a byte");
-        /* Not assigned as a whole: what pads the end of the structure is the texts'. */
+        static_assert(NAME_MAX_LENGTH < UINT8_MAX, "addresses_from is one byte");
+        /* The texts begin in the padding at the end of the structure, so it is not assigned as a whole. */
         memset(l, 0, offsetof(Lease, texts));
         l->id = info->id;
         l->instance = info->instance;
@@ -59,8 +58,7 @@ bool lease_equal(const Lease *a, const Lease *b)
                str_equal(lease_addresses(a), lease_addresses(b));
 }
 
-/* Keys and values are names, so nothing in the text is escaped, and quoted they cannot be found elsewhere.
- */
+/* Keys and values are names, so the text escapes nothing, and a quoted pair matches only itself. */
 bool lease_has_labels(const Lease *l, const Label *selectors, size_t n)
 {
         char pair[2 * NAME_MAX_LENGTH + 8];
@@ -87,9 +85,9 @@ static char *put_id(char *at, const char *field, sd_id128_t id)
         return put(at + SD_ID128_UUID_STRING_MAX - 1, "\",");
 }
 
-int lease_print(const Lease *l, Buffer *out)
+int lease_print(const Lease *l, const char *group, Buffer *out)
 {
-        const char *addresses = lease_addresses(l), *group = group_name(l->group);
+        const char *addresses = lease_addresses(l);
         size_t most = 256 + strlen(l->texts) + strlen(group) + strlen(addresses) + strlen(l->labels->text);
         char *start = (char *) buffer_reserve(out, most), *at = start;
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* One registered receiver in as little memory as a million of them allow: its texts behind it as they are
- * sent, what many have in common (group, labels) once for all. */
+/* One registered receiver, small enough that a million of them fit in memory: its own texts follow the
+ * structure, in the form in which they are sent; group and labels are shared with other leases. */
 
 #include <systemd/sd-id128.h>
 
@@ -10,45 +10,42 @@
 #include "base/hash-index.h"
 #include "base/heap.h"
 #include "base/slab.h"
+#include "discovery/interned-text.h"
 #include "model/receiver-info.h"
 
 typedef struct Group Group;
 typedef struct Lease Lease;
 
-/* A text that many leases share. */
-typedef struct Shared {
-        IndexItem item;
-        uint32_t users;
-        char text[];
-} Shared;
-
-/* What a heartbeat touches stands first, in a line or two of the processor's cache. */
+/* The fields that a heartbeat touches come first: they share one or two cache lines. */
 struct Lease {
         IndexItem id_item;
-        sd_id128_t id, token; /* token: null for one of the seed API */
+        sd_id128_t id, token; /* token: null for a receiver of the seed API */
         uint64_t renewed;     /* CLOCK_BOOTTIME */
-        HeapItem expiry;      /* when to look at it: heartbeats do not move it */
+        HeapItem expiry;      /* when to look whether it ended: a heartbeat does not move it */
         uint32_t lease_ms;    /* granted at the last renewal */
         bool plain, draining;
-        bool unsaved;           /* the registry has not been told */
-        uint8_t addresses_from; /* in texts */
+        bool unsaved;           /* waits to be written to the registry; set by save */
+        uint8_t addresses_from; /* where the addresses begin in texts */
         IndexItem name_item;
         sd_id128_t instance;
-        uint64_t revision;              /* of its last change */
+        uint64_t revision;              /* of its last change; set by group */
         uint64_t row;                   /* in the registry */
-        Lease *prev, *next;             /* in the order of their last change */
-        Lease *group_prev, *group_next; /* the same within the group */
+        Lease *prev, *next;             /* all leases in the order of their last change; set by group */
+        Lease *group_prev, *group_next; /* the same within its group */
         Group *group;
-        Shared *labels; /* {"zone":"a"} */
+        InternedText *labels; /* {"zone":"a"} */
         uint32_t capacity;
-        char texts[]; /* the name, and behind its end ["unix:/run/x.sock"] */
+        char texts[]; /* the name and its NUL, then ["unix:/run/x.sock"] */
 };
 
-/* Everything but group and labels, which are the caller's to set, and nothing linked. NULL: out of memory.
- */
+/* A lease that is linked nowhere. The caller sets group and labels. NULL: out of memory. */
 Lease *lease_new(Slab *slab, const ReceiverInfo *info);
 void lease_free(Slab *slab, Lease *l);
 
+static inline const char *lease_name(const Lease *l)
+{
+        return l->texts;
+}
 const char *lease_addresses(const Lease *l);
 uint64_t lease_due(const Lease *l); /* CLOCK_BOOTTIME */
 
@@ -56,5 +53,5 @@ uint64_t lease_due(const Lease *l); /* CLOCK_BOOTTIME */
 bool lease_equal(const Lease *a, const Lease *b);
 bool lease_has_labels(const Lease *l, const Label *selectors, size_t n);
 
-/* Its record in JSON, open at the end: the caller may add fields before it writes the "}". 0 or -ENOMEM. */
-int lease_print(const Lease *l, Buffer *out) _must_use_;
+/* Appends its record as JSON without the closing "}", so that the caller may add fields. 0 or -ENOMEM. */
+int lease_print(const Lease *l, const char *group, Buffer *out) _must_use_;

@@ -1,22 +1,46 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* All leases: what adds one, changes one, keeps one and ends one. */
+/* All leases: adds, changes, renews and ends them. The other modules are told from here: groups (and through
+ * them the lists and long polls), and the registry. */
 
-#include "discovery/discovery.h"
+#include "discovery/discovery-config.h"
+#include "discovery/group.h"
+#include "discovery/save.h"
+#include "discovery/tombstone.h"
 
-int book_init(Discovery *d);
-int book_load(Discovery *d); /* from the registry; each lease is fresh */
-void book_clear(Discovery *d);
+#define LEASES_MAX 2000000u
 
-Lease *book_find(Discovery *d, sd_id128_t id);
-Lease *book_find_name(Discovery *d, const char *name);
-/* Replaces the lease of its id. *ret is the lease; 0, 1 when nothing has changed, -ENOMEM or -ENOSPC. */
-int book_put(Discovery *d, const ReceiverInfo *info, sd_id128_t token, Lease **ret);
-void book_remove(Discovery *d, Lease *l);
-void book_drain(Discovery *d, Lease *l, bool drain);   /* clients shall send it nothing new */
-uint64_t book_due(const Discovery *d, const Lease *l); /* when it ends without a heartbeat; CLOCK_BOOTTIME */
-/* When its receiver itself spoke last; CLOCK_BOOTTIME, 0: not since our start. */
-uint64_t book_heard(const Discovery *d, const Lease *l);
-/* A heartbeat: costs the same however many there are. */
-void book_renew(Discovery *d, Lease *l);
+typedef struct Leases {
+        const DiscoveryConfig *config;
+        Loop *loop;
+        Groups *groups;
+        Save *save;
+        LeaseIndex index;
+        InternedTexts labels;
+        Tombstones tombstones;
+        Slab slab;
+        Heap expiry; /* each lease at a time when it cannot have ended yet, or ends just then */
+        Timer expiry_timer;
+        uint64_t fresh_until; /* no lease ends before; CLOCK_BOOTTIME */
+        uint64_t loaded;      /* when the registry was read; CLOCK_BOOTTIME */
+} Leases;
+
+/* All are lent; `groups` must be ready, `save` before the first change. 0 or negative errno. */
+int leases_init(Leases *ls, const DiscoveryConfig *config, Loop *loop, Groups *groups, Save *save);
+/* Reads the registry, before db_start(). Each lease begins a full new period. 0 or negative errno. */
+int leases_load(Leases *ls, Db *db);
+void leases_clear(Leases *ls); /* tells nobody; no list may be cached and no long poll may wait */
+
+/* Makes the lease of info->id, or replaces it. *ret is the lease. 0; 1: nothing has changed; -ENOMEM or
+ * -ENOSPC. Its id must not be null, and no other lease may have its name. */
+int leases_put(Leases *ls, const ReceiverInfo *info, sd_id128_t token, Lease **ret);
+void leases_remove(Leases *ls, Lease *l);
+void leases_drain(Leases *ls, Lease *l, bool drain); /* clients send it nothing new */
+/* A heartbeat: costs the same however many leases there are. */
+void leases_renew(Leases *ls, Lease *l);
+
+/* When it ends without a heartbeat; CLOCK_BOOTTIME. */
+uint64_t leases_due(const Leases *ls, const Lease *l);
+/* When its receiver last registered or sent a heartbeat; CLOCK_BOOTTIME. 0: not since our start. */
+uint64_t leases_heard(const Leases *ls, const Lease *l);

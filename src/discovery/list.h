@@ -1,25 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Lists of receivers as answers to GET /v1/receivers. A list without conditions is made once after each
- * change and given as often as it is asked for. */
+/* Answers to GET /v1/receivers. The first page of a list without label conditions is made once after each
+ * change, and every client that asks gets the same bytes. */
 
-#include "discovery/discovery.h"
+#include "discovery/leases.h"
+#include "discovery/list-query.h"
 
-#define LIST_MAX 10000u /* receivers in one answer */
+typedef struct Lists {
+        Groups *groups;
+        const Leases *leases;
+        Group *cached; /* groups with a cached list, the newest at the end */
+        size_t cached_size;
+} Lists;
 
-typedef struct ListQuery {
-        const char *group; /* NULL: all */
-        Label labels[LABELS_MAX];
-        size_t n_labels;
-        size_t limit;
-        const char *known;  /* the revision that the asker has, or NULL */
-        bool changes;       /* it wants what has changed since then */
-        const Lease *after; /* behind which its page begins, or NULL */
-        uint64_t wait_usec; /* how long it waits for another revision than `known` */
-} ListQuery;
+void lists_init(Lists *s, const Leases *leases); /* lent */
+void lists_clear(Lists *s);                      /* before leases_clear() */
 
-/* False after having answered with an error. */
-bool list_parse_query(Discovery *d, HttpExchange *x, ListQuery *ret);
-void list_answer(Discovery *d, HttpExchange *x, const ListQuery *q);
-void list_forget(Discovery *d, Group *g); /* it has changed */
+void lists_answer(Lists *s, HttpExchange *x, const ListQuery *q);
+void lists_forget(Lists *s, Group *g); /* the group has changed */

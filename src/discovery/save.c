@@ -5,182 +5,194 @@
 #include <stdlib.h>
 
 #include "base/log.h"
-#include "discovery/leases.h"
+#include "discovery/group.h"
 
 #define DELAY_USEC (100 * USEC_PER_MSEC)
 #define RETRY_USEC USEC_PER_SEC
 #define BATCH_MAX  4096u
 
-typedef struct Save {
-        RegistryBatch batch;
-        Discovery *discovery;
+typedef struct SaveBatch {
+        RegistryBatch registry;
+        Save *save;
         Buffer leases, removed; /* what it writes, in case that fails */
-} Save;
+} SaveBatch;
 
-static void arm(Discovery *d, uint64_t usec)
+static void arm(Save *s, uint64_t usec)
 {
-        if (!d->saving && !timer_is_armed(&d->save_timer))
-                (void) timer_arm_in(&d->save_timer, usec);
+        if (!s->running && !timer_is_armed(&s->timer))
+                (void) timer_arm_in(&s->timer, usec);
 }
 
-/* Out of memory: the registry is told with its next change. */
-void save_lease(Discovery *d, Lease *l)
+uint64_t save_new_row(Save *s)
+{
+        return ++s->last_row;
+}
+
+void save_row_is_used(Save *s, uint64_t row)
+{
+        s->last_row = MAX(s->last_row, row);
+}
+
+/* Without memory for its id, the lease is written after its next change. */
+void save_lease(Save *s, Lease *l)
 {
         if (!l->unsaved)
-                l->unsaved = buffer_append(&d->unsaved, &l->id, sizeof l->id) >= 0;
-        arm(d, DELAY_USEC);
+                l->unsaved = buffer_append(&s->unsaved, &l->id, sizeof l->id) >= 0;
+        arm(s, DELAY_USEC);
 }
 
-void save_removed(Discovery *d, const Lease *l)
+void save_removed(Save *s, const Lease *l)
 {
-        (void) !buffer_append(&d->removed, &l->row, sizeof l->row);
-        arm(d, DELAY_USEC);
+        (void) !buffer_append(&s->removed, &l->row, sizeof l->row);
+        arm(s, DELAY_USEC);
 }
 
-static void save_free(Save *s)
+static void batch_free(SaveBatch *b)
 {
-        registry_batch_clear(&s->batch);
-        buffer_clear(&s->leases);
-        buffer_clear(&s->removed);
-        free(s);
+        registry_batch_clear(&b->registry);
+        buffer_clear(&b->leases);
+        buffer_clear(&b->removed);
+        free(b);
 }
 
-static void give_back(Save *s)
+/* What it did not write must be written later. */
+static void give_back(SaveBatch *b)
 {
-        Discovery *d = s->discovery;
+        Save *s = b->save;
         sd_id128_t id;
 
-        (void) !buffer_append(&d->removed, buffer_peek(&s->removed), buffer_size(&s->removed));
-        for (; buffer_size(&s->leases) > 0; buffer_consume(&s->leases, sizeof id)) {
-                memcpy(&id, buffer_peek(&s->leases), sizeof id);
-                Lease *l = book_find(d, id);
+        (void) !buffer_append(&s->removed, buffer_peek(&b->removed), buffer_size(&b->removed));
+        for (; buffer_size(&b->leases) > 0; buffer_consume(&b->leases, sizeof id)) {
+                memcpy(&id, buffer_peek(&b->leases), sizeof id);
+                Lease *l = lease_index_find(s->index, id);
                 if (l)
-                        save_lease(d, l);
+                        save_lease(s, l);
         }
 }
 
-static bool is_empty(const Discovery *d)
+static size_t size_left(const Save *s)
 {
-        return buffer_size(&d->unsaved) == 0 && buffer_size(&d->removed) == 0;
+        return buffer_size(&s->unsaved) + buffer_size(&s->removed);
 }
 
 static void on_saved(DbOp *op, int r)
 {
-        Save *s = CONTAINER_OF(CONTAINER_OF(op, RegistryBatch, op), Save, batch);
-        Discovery *d = s->discovery;
+        SaveBatch *b = CONTAINER_OF(CONTAINER_OF(op, RegistryBatch, op), SaveBatch, registry);
+        Save *s = b->save;
 
-        d->saving = false;
+        s->running = false;
         if (r < 0) {
                 log_warning_errno(r, "Cannot write the registry, trying again");
-                arm(d, RETRY_USEC);
-                give_back(s);
-        } else if (!is_empty(d))
-                arm(d, DELAY_USEC);
+                arm(s, RETRY_USEC);
+                give_back(b);
+        } else if (size_left(s) > 0)
+                arm(s, DELAY_USEC);
         else {
-                /* They may have been many; they will not be so soon again. */
-                buffer_clear(&d->unsaved);
-                buffer_clear(&d->removed);
+                /* After a burst of changes the buffers are large; the next ones will hardly need that. */
+                buffer_clear(&s->unsaved);
+                buffer_clear(&s->removed);
         }
-        save_free(s);
+        batch_free(b);
 }
 
-static int fill_removed(Save *s)
+static int fill_removed(SaveBatch *b)
 {
-        Buffer *rows = &s->discovery->removed;
+        Buffer *rows = &b->save->removed;
         uint64_t row;
         int r = 0;
 
-        for (; buffer_size(rows) > 0 && s->batch.n < BATCH_MAX && r >= 0; buffer_consume(rows, sizeof row)) {
+        for (; buffer_size(rows) > 0 && b->registry.n < BATCH_MAX && r >= 0;
+                        buffer_consume(rows, sizeof row)) {
                 memcpy(&row, buffer_peek(rows), sizeof row);
-                r = registry_remove(&s->batch, row);
+                r = registry_remove(&b->registry, row);
                 if (r >= 0)
-                        r = buffer_append(&s->removed, &row, sizeof row);
+                        r = buffer_append(&b->removed, &row, sizeof row);
         }
         return r;
 }
 
-static int fill_lease(Save *s, Lease *l, Buffer *text)
+static int fill_lease(SaveBatch *b, Lease *l, Buffer *text)
 {
         int r;
 
         l->unsaved = false;
         buffer_consume(text, buffer_size(text));
-        r = lease_print(l, text);
+        r = lease_print(l, l->group->name, text);
         if (r >= 0)
                 r = buffer_append(text, "}", 1);
         if (r >= 0)
-                r = registry_put(&s->batch, l->row, l->id, l->token, (const char *) buffer_peek(text),
+                r = registry_put(&b->registry, l->row, l->id, l->token, (const char *) buffer_peek(text),
                                 buffer_size(text));
-        return r < 0 ? r : buffer_append(&s->leases, &l->id, sizeof l->id);
+        return r < 0 ? r : buffer_append(&b->leases, &l->id, sizeof l->id);
 }
 
-/* The rows that are gone first: an id may be back in a new row. */
-static int fill(Save *s)
+/* Removals go first: an id that left may be back in a new row. */
+static int fill(SaveBatch *b)
 {
-        Discovery *d = s->discovery;
-        Buffer text = {};
+        Buffer *ids = &b->save->unsaved, text = {};
         sd_id128_t id;
         int r;
 
-        r = fill_removed(s);
-        for (; buffer_size(&d->unsaved) > 0 && s->batch.n < BATCH_MAX && r >= 0;
-                        buffer_consume(&d->unsaved, sizeof id)) {
-                memcpy(&id, buffer_peek(&d->unsaved), sizeof id);
-                Lease *l = book_find(d, id);
+        r = fill_removed(b);
+        for (; buffer_size(ids) > 0 && b->registry.n < BATCH_MAX && r >= 0; buffer_consume(ids, sizeof id)) {
+                memcpy(&id, buffer_peek(ids), sizeof id);
+                Lease *l = lease_index_find(b->save->index, id);
                 if (l)
-                        r = fill_lease(s, l, &text);
+                        r = fill_lease(b, l, &text);
         }
         buffer_clear(&text);
         return r;
 }
 
-static void save_some(Discovery *d)
+static void submit_batch(Save *s)
 {
-        Save *s = calloc(1, sizeof *s);
+        SaveBatch *b = calloc(1, sizeof *b);
 
-        if (!s)
-                return arm(d, RETRY_USEC);
-        s->discovery = d;
-        registry_batch_init(&s->batch);
-        if (fill(s) < 0) {
-                arm(d, RETRY_USEC);
-                give_back(s);
-                save_free(s);
+        if (!b)
+                return arm(s, RETRY_USEC);
+        b->save = s;
+        registry_batch_init(&b->registry);
+        if (fill(b) < 0) {
+                arm(s, RETRY_USEC);
+                give_back(b);
+                batch_free(b);
                 return;
         }
-        s->batch.op.done = on_saved;
-        d->saving = true;
-        db_submit(d->db, &s->batch.op);
+        b->registry.op.done = on_saved;
+        s->running = true;
+        db_submit(s->db, &b->registry.op);
 }
 
 static void on_timer(void *userdata)
 {
-        Discovery *d = userdata;
+        Save *s = userdata;
 
-        if (!d->saving && !is_empty(d))
-                save_some(d);
+        if (!s->running && size_left(s) > 0)
+                submit_batch(s);
 }
 
-int save_init(Discovery *d)
+int save_init(Save *s, Loop *loop, Db *db, const LeaseIndex *index)
 {
-        return timer_init(&d->save_timer, d->loop, "registry", on_timer, d);
+        s->db = db;
+        s->index = index;
+        return timer_init(&s->timer, loop, "registry", on_timer, s);
 }
 
-void save_all(Discovery *d)
+void save_all(Save *s)
 {
         size_t before, after;
 
         do {
-                before = buffer_size(&d->unsaved) + buffer_size(&d->removed);
-                if (d->db && before > 0)
-                        save_some(d);
-                after = buffer_size(&d->unsaved) + buffer_size(&d->removed);
+                before = size_left(s);
+                if (before > 0)
+                        submit_batch(s);
+                after = size_left(s);
         } while (after > 0 && after < before);
 }
 
-void save_clear(Discovery *d)
+void save_clear(Save *s)
 {
-        timer_clear(&d->save_timer);
-        buffer_clear(&d->unsaved);
-        buffer_clear(&d->removed);
+        timer_clear(&s->timer);
+        buffer_clear(&s->unsaved);
+        buffer_clear(&s->removed);
 }

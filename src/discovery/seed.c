@@ -6,28 +6,13 @@
 
 #include "base/parse-util.h"
 #include "base/str-util.h"
-#include "discovery/api.h"
-#include "discovery/leases.h"
 #include "wire/receiver-json.h"
 
-static cJSON *parse(HttpExchange *x, JsonError *e)
+/* There are no tokens to protect, so TCP over loopback is good enough. Other TCP sockets exist only with
+ * AllowInsecure=; then the rule of /v1 counts. */
+static bool may_register(const Seed *s, HttpExchange *x)
 {
-        size_t size;
-        const char *body = http_body(x, &size);
-        cJSON *json;
-
-        if (json_parse(body, size, &json, e) < 0) {
-                api_error(x, 400, "malformed", NULL, e->error.text);
-                return NULL;
-        }
-        return json;
-}
-
-/* It knows no tokens, so it is taken over loopback too; there are only loopback sockets unless insecure ones
- * are allowed. */
-static bool may_register(Discovery *d, HttpExchange *x)
-{
-        return !d->config->allow_insecure || api_may_register(d, x);
+        return !s->config->allow_insecure || request_may_register(x, s->config->allow_tcp);
 }
 
 static cJSON *message(const char *text)
@@ -49,63 +34,79 @@ static int parse_port(const cJSON *json, uint64_t *ret, JsonError *e)
         return r >= 0 && *ret == 0 ? json_error_set(e, -EINVAL, "port", "\"port\" is missing") : r;
 }
 
-void seed_register(HttpExchange *x, void *userdata)
+static int make_info(Seed *s, const Address *address, ReceiverInfo *ret)
 {
-        Discovery *d = userdata;
+        ReceiverInfo info = {.plain = true, .capacity = 1};
+        char id[SD_ID128_UUID_STRING_MAX];
+        int r;
+
+        r = random_uuid(s->random, info.id.bytes);
+        if (r < 0)
+                return r;
+        info.name = str_format("plain-%s", sd_id128_to_uuid_string(info.id, id));
+        info.group = strdup("default");
+        info.addresses = calloc(1, sizeof *address);
+        if (info.addresses)
+                info.addresses[info.n_addresses++] = *address;
+        if (info.name && info.group && info.addresses) {
+                *ret = info;
+                return 0;
+        }
+        receiver_info_clear(&info);
+        return -ENOMEM;
+}
+
+void seed_register(Seed *s, HttpExchange *x)
+{
         JsonError e = {};
         const char *host = NULL;
         uint64_t port;
         char id[SD_ID128_UUID_STRING_MAX];
-        ReceiverInfo info = {.plain = true, .capacity = 1};
+        ReceiverInfo info;
         Lease *l;
 
-        if (!may_register(d, x))
+        if (!may_register(s, x))
                 return;
-        _cleanup_(cjson_deletep) cJSON *json = parse(x, &e);
+        _cleanup_(cjson_deletep) cJSON *json = request_json(x);
         if (!json)
                 return;
         if (json_get_string(json, "host", true, &host, &e) < 0 || parse_port(json, &port, &e) < 0)
-                return api_error(x, 400, "invalid", e.field, e.error.text);
+                return reply_error(x, 400, "invalid", e.field, e.error.text);
         Address address = {.kind = ADDRESS_TCP, .port = (uint16_t) port};
         if (str_empty(host) || strlen(host) >= sizeof address.host || strpbrk(host, "/ []"))
-                return api_error(x, 400, "invalid", "host", "\"host\" must be a host name or a number");
+                return reply_error(x, 400, "invalid", "host", "\"host\" must be a host name or a number");
         strcpy(address.host, host);
 
-        (void) sd_id128_randomize(&info.id);
-        (void) sd_id128_to_uuid_string(info.id, id);
-        info.name = str_format("plain-%s", id);
-        info.group = strdup("default");
-        info.addresses = calloc(1, sizeof address);
-        if (info.addresses)
-                info.addresses[info.n_addresses++] = address;
-        int r = info.name && info.group && info.addresses ? book_put(d, &info, SD_ID128_NULL, &l) : -ENOMEM;
-        receiver_info_clear(&info);
+        int r = make_info(s, &address, &info);
+        if (r >= 0) {
+                r = leases_put(s->leases, &info, SD_ID128_NULL, &l);
+                receiver_info_clear(&info);
+        }
         if (r < 0)
-                return api_error(x, 503, "limit", NULL, "no room for one more receiver");
+                return reply_error(x, 503, "limit", NULL, "no room for one more receiver");
         cJSON *answer = message("registered");
-        (void) cJSON_AddStringToObject(answer, "id", id);
-        api_json(x, 201, answer);
+        (void) cJSON_AddStringToObject(answer, "id", sd_id128_to_uuid_string(l->id, id));
+        reply_json(x, 201, answer);
 }
 
-void seed_heartbeat(HttpExchange *x, void *userdata)
+void seed_heartbeat(Seed *s, HttpExchange *x)
 {
-        Discovery *d = userdata;
         JsonError e = {};
         const char *text;
         sd_id128_t id;
 
-        if (!may_register(d, x))
+        if (!may_register(s, x))
                 return;
-        _cleanup_(cjson_deletep) cJSON *json = parse(x, &e);
+        _cleanup_(cjson_deletep) cJSON *json = request_json(x);
         if (!json)
                 return;
         if (json_get_string(json, "id", true, &text, &e) < 0)
-                return api_error(x, 400, "invalid", e.field, e.error.text);
-        Lease *l = sd_id128_from_string(text, &id) < 0 ? NULL : book_find(d, id);
+                return reply_error(x, 400, "invalid", e.field, e.error.text);
+        Lease *l = sd_id128_from_string(text, &id) < 0 ? NULL : lease_index_find(&s->leases->index, id);
         if (!l || !l->plain)
-                return api_json(x, 404, message("unknown receiver"));
-        book_renew(d, l);
-        api_json(x, 200, message("heartbeat received"));
+                return reply_json(x, 404, message("unknown receiver"));
+        leases_renew(s->leases, l);
+        reply_json(x, 200, message("heartbeat received"));
 }
 
 /* Its first TCP address; false when it has none. */
@@ -113,7 +114,7 @@ static bool find_tcp(const Lease *l, Address *ret)
 {
         char text[ADDRESS_STRING_MAX];
 
-        /* A quote that is part of a path has a backslash before it. */
+        /* A quote inside a path follows a backslash, so only an address begins after "[" or ",". */
         const char *start = strstr(lease_addresses(l), "\"tcp:");
         while (start && !strchr("[,", start[-1]))
                 start = strstr(start + 1, "\"tcp:");
@@ -125,7 +126,8 @@ static bool find_tcp(const Lease *l, Address *ret)
         return address_parse(text, ret, NULL) >= 0;
 }
 
-static int add(Buffer *out, const Lease *l, int64_t ahead)
+/* `ahead`: of CLOCK_REALTIME before CLOCK_BOOTTIME. */
+static int print_receiver(Buffer *out, const Lease *l, int64_t ahead)
 {
         char id[SD_ID128_UUID_STRING_MAX], text[ADDRESS_MAX_LENGTH + 160];
         Address a;
@@ -139,16 +141,15 @@ static int add(Buffer *out, const Lease *l, int64_t ahead)
         return buffer_append(out, text, (size_t) n);
 }
 
-void seed_list(HttpExchange *x, void *userdata)
+void seed_list(Seed *s, HttpExchange *x)
 {
         int64_t ahead = (int64_t) now_usec(CLOCK_REALTIME) - (int64_t) now_usec(CLOCK_BOOTTIME);
-        Discovery *d = userdata;
         Buffer out = {};
         int r;
 
         r = buffer_append(&out, "[", 1);
-        for (const Lease *l = d->all.first; l && r >= 0; l = l->next)
-                r = add(&out, l, ahead);
+        for (const Lease *l = s->leases->groups->all.first; l && r >= 0; l = l->next)
+                r = print_receiver(&out, l, ahead);
         if (r >= 0)
                 r = buffer_append(&out, "]", sizeof "]");
         if (r < 0)

@@ -1,8 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "discovery/discovery.h"
+/* The seed API: registration without tokens, for receivers that speak plain text. */
 
-void seed_register(HttpExchange *x, void *userdata);
-void seed_heartbeat(HttpExchange *x, void *userdata);
-void seed_list(HttpExchange *x, void *userdata);
+#include "base/random.h"
+#include "discovery/leases.h"
+#include "discovery/reply.h"
+
+typedef struct Seed {
+        const DiscoveryConfig *config;
+        Leases *leases;
+        RandomPool *random;
+} Seed;
+
+void seed_register(Seed *s, HttpExchange *x);
+void seed_heartbeat(Seed *s, HttpExchange *x);
+void seed_list(Seed *s, HttpExchange *x);

@@ -6,26 +6,25 @@
 #include <unistd.h>
 #include <uthash.h>
 
-#include "base/hash-index.h"
 #include "base/slab.h"
+#include "model/sequence-index.h"
 
 typedef struct StreamState StreamState;
 
 struct DedupEntry {
-        uint64_t sequence;
+        SequenceEntry by_sequence;
         StreamState *stream;
         void *work; /* while in progress */
         sd_id128_t message;
         uint32_t attempt;        /* of the outcome, or of the run in progress */
         uint32_t failed_attempt; /* what abandon() goes back to; 0: there was nothing */
         Outcome outcome;         /* 0 while in progress */
-        IndexItem by_sequence;
 };
 
 struct StreamState {
         sd_id128_t id; /* key */
         SequenceSet settled;
-        Index entries;
+        SequenceIndex entries;
         size_t in_progress;
         uint64_t conn; /* who spoke of it last */
         uint64_t used; /* when; 0: not since the index was made */
@@ -54,21 +53,26 @@ int dedup_index_new(size_t max_streams, uint64_t now, DedupIndex **ret)
         return 0;
 }
 
+static DedupEntry *entry_of(SequenceEntry *e)
+{
+        return e ? CONTAINER_OF(e, DedupEntry, by_sequence) : NULL;
+}
+
 static void drop_entry(DedupIndex *d, DedupEntry *e)
 {
-        index_remove(&e->stream->entries, &e->by_sequence);
+        sequence_index_remove(&e->stream->entries, &e->by_sequence);
         slab_free(&d->slab, e, sizeof *e);
         d->n_entries--;
 }
 
 static void drop_stream(DedupIndex *d, StreamState *s)
 {
-        IndexCursor cursor = {};
-        IndexItem *i;
+        SequenceCursor cursor = {};
+        DedupEntry *e;
 
-        while ((i = index_each(&s->entries, &cursor)))
-                drop_entry(d, CONTAINER_OF(i, DedupEntry, by_sequence));
-        index_clear(&s->entries);
+        while ((e = entry_of(sequence_index_each(&s->entries, &cursor))))
+                drop_entry(d, e);
+        sequence_index_clear(&s->entries);
         HASH_DEL(d->streams, s);
         if (d->last == s)
                 d->last = NULL;
@@ -99,21 +103,9 @@ static StreamState *find_stream(const DedupIndex *d, sd_id128_t id)
         return s;
 }
 
-static uint32_t hash(const DedupIndex *d, uint64_t sequence)
+static DedupEntry *find_entry(const StreamState *s, uint64_t sequence)
 {
-        return index_hash(d->seed, &sequence, sizeof sequence);
-}
-
-static DedupEntry *find_entry(const DedupIndex *d, const StreamState *s, uint64_t sequence)
-{
-        IndexItem *i = index_first(&s->entries, hash(d, sequence));
-
-        for (; i; i = index_next(i)) {
-                DedupEntry *e = CONTAINER_OF(i, DedupEntry, by_sequence);
-                if (e->sequence == sequence)
-                        return e;
-        }
-        return NULL;
+        return entry_of(sequence_index_find(&s->entries, sequence));
 }
 
 static StreamState *make_stream(DedupIndex *d, sd_id128_t id)
@@ -126,6 +118,7 @@ static StreamState *make_stream(DedupIndex *d, sd_id128_t id)
                         return NULL;
                 s->id = id;
                 sequence_set_init(&s->settled);
+                sequence_index_init(&s->entries, d->seed);
                 HASH_ADD(hh, d->streams, id, sizeof s->id, s);
         }
         d->last = s;
@@ -138,10 +131,9 @@ static DedupEntry *add_entry(DedupIndex *d, StreamState *s, uint64_t sequence, s
 
         if (!e)
                 return NULL;
-        e->sequence = sequence;
         e->stream = s;
         e->message = message;
-        if (index_add(&s->entries, &e->by_sequence, hash(d, sequence)) < 0) {
+        if (sequence_index_add(&s->entries, &e->by_sequence, sequence) < 0) {
                 slab_free(&d->slab, e, sizeof *e);
                 return NULL;
         }
@@ -196,7 +188,7 @@ DedupVerdict dedup_index_judge(const DedupIndex *d, sd_id128_t stream, uint64_t 
 
         /* In progress comes before settled: what runs is told to be running, whatever the sender believes.
          */
-        const DedupEntry *e = find_entry(d, s, sequence);
+        const DedupEntry *e = find_entry(s, sequence);
         if (e && !sd_id128_equal(e->message, message))
                 return DEDUP_CONFLICT;
         if (e && e->outcome == 0)
@@ -216,7 +208,7 @@ DedupVerdict dedup_index_judge(const DedupIndex *d, sd_id128_t stream, uint64_t 
 /* Nothing is known of it any more. */
 static void drop_empty(DedupIndex *d, StreamState *s)
 {
-        if (s->entries.n_items == 0 && s->settled.low == 1 && s->settled.n_ranges == 0)
+        if (sequence_index_count(&s->entries) == 0 && s->settled.low == 1 && s->settled.n_ranges == 0)
                 drop_stream(d, s);
 }
 
@@ -227,7 +219,7 @@ int dedup_index_begin(DedupIndex *d, sd_id128_t stream, uint64_t sequence, sd_id
         if (!s)
                 return -ENOMEM;
 
-        DedupEntry *e = find_entry(d, s, sequence);
+        DedupEntry *e = find_entry(s, sequence);
         if (!e)
                 e = add_entry(d, s, sequence, message);
         if (!e) {
@@ -246,7 +238,7 @@ int dedup_index_begin(DedupIndex *d, sd_id128_t stream, uint64_t sequence, sd_id
 void *dedup_index_work(const DedupIndex *d, sd_id128_t stream, uint64_t sequence)
 {
         const StreamState *s = find_stream(d, stream);
-        const DedupEntry *e = s ? find_entry(d, s, sequence) : NULL;
+        const DedupEntry *e = s ? find_entry(s, sequence) : NULL;
 
         return e && e->outcome == 0 ? e->work : NULL;
 }
@@ -261,7 +253,7 @@ void dedup_index_finish(DedupIndex *d, DedupEntry *e, Outcome outcome)
         e->stream->in_progress--;
         e->outcome = outcome;
         /* Settled meanwhile (the sender gave it up): nobody will ask again. */
-        if (sequence_set_contains(&e->stream->settled, e->sequence))
+        if (sequence_set_contains(&e->stream->settled, e->by_sequence.sequence))
                 drop_entry(d, e);
 }
 
@@ -270,7 +262,7 @@ void dedup_index_abandon(DedupIndex *d, DedupEntry *e)
         StreamState *s = e->stream;
 
         s->in_progress--;
-        if (e->failed_attempt > 0 && !sequence_set_contains(&s->settled, e->sequence)) {
+        if (e->failed_attempt > 0 && !sequence_set_contains(&s->settled, e->by_sequence.sequence)) {
                 e->attempt = e->failed_attempt;
                 e->outcome = OUTCOME_FAILED;
                 return;
@@ -279,30 +271,16 @@ void dedup_index_abandon(DedupIndex *d, DedupEntry *e)
         drop_empty(d, s);
 }
 
-/* What is in progress is dropped at its end. */
-static void drop_if_done(DedupIndex *d, DedupEntry *e)
-{
-        if (e && e->outcome != 0)
-                drop_entry(d, e);
-}
-
-/* Those of the stream that are settled from `from` on; below they are gone. One by one, or by a walk over
- * all that are there, whichever is shorter. */
+/* Those of the stream that are settled from `from` on; the ones below are gone. What is in progress is
+ * dropped at its end. */
 static void drop_settled(DedupIndex *d, StreamState *s, uint64_t from)
 {
-        IndexCursor cursor = {};
-        IndexItem *i;
+        SettledCursor cursor = settled_cursor(&s->entries, &s->settled, from);
+        DedupEntry *e;
 
-        if (sequence_set_count(&s->settled, from) < s->entries.n_buckets) {
-                while ((from = sequence_set_first(&s->settled, from)) < UINT64_MAX)
-                        drop_if_done(d, find_entry(d, s, from++));
-                return;
-        }
-        while ((i = index_each(&s->entries, &cursor))) {
-                DedupEntry *e = CONTAINER_OF(i, DedupEntry, by_sequence);
-                if (sequence_set_contains(&s->settled, e->sequence))
-                        drop_if_done(d, e);
-        }
+        while ((e = entry_of(settled_cursor_next(&cursor))))
+                if (e->outcome != 0)
+                        drop_entry(d, e);
 }
 
 int dedup_index_settle(
@@ -358,7 +336,7 @@ static StreamState *find_spare(DedupIndex *d, uint64_t now, DedupInUse in_use, v
         StreamState *silent = NULL;
 
         for (StreamState *s = d->streams; s; s = s->hh.next) {
-                const bool settled = s->entries.n_items == 0;
+                const bool settled = sequence_index_count(&s->entries) == 0;
 
                 if (s->in_progress > 0 || !(settled || is_silent(d, s, now)) ||
                                 in_use(s->id, s->conn, userdata))
@@ -377,7 +355,7 @@ int dedup_index_evict(DedupIndex *d, uint64_t now, DedupInUse in_use, void *user
 
         if (!s)
                 return -ENOENT;
-        const int n = (int) s->entries.n_items; /* a window of them at most */
+        const int n = (int) sequence_index_count(&s->entries); /* a window of them at most */
         *ret = s->id;
         drop_stream(d, s);
         return n;

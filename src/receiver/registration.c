@@ -2,7 +2,6 @@
 #include "receiver/registration.h"
 
 #include <errno.h>
-#include <sys/stat.h>
 
 #include "base/crash-point.h"
 #include "base/log.h"
@@ -269,7 +268,6 @@ static void accept_identity(Register *g, const Registered *registered)
 {
         Receiver *r = g->receiver;
         DedupIdentity *identity = &g->store.identity;
-        struct stat st = {};
 
         g->registered = true;
         g->failures = 0;
@@ -285,8 +283,7 @@ static void accept_identity(Register *g, const Registered *registered)
         *identity = (DedupIdentity){.id = registered->id, .instance = r->info.instance};
         strcpy(identity->token, registered->token);
         (void) sd_id128_get_boot(&identity->boot);
-        if (fstat(db_lock_fd(r->db), &st) >= 0)
-                identity->lock_device = st.st_dev, identity->lock_inode = st.st_ino;
+        (void) db_lock_identity(r->db, &identity->lock_device, &identity->lock_inode);
         if (identity_equal(identity, &r->identity))
                 serve(g);
         else
@@ -448,11 +445,11 @@ static void find_previous(Register *g)
 {
         const DedupIdentity *identity = &g->receiver->identity;
         sd_id128_t boot;
-        struct stat st;
+        uint64_t device, inode;
 
         if (sd_id128_get_boot(&boot) >= 0 && sd_id128_equal(boot, identity->boot) &&
-                        fstat(db_lock_fd(g->receiver->db), &st) >= 0 && st.st_dev == identity->lock_device &&
-                        st.st_ino == identity->lock_inode)
+                        db_lock_identity(g->receiver->db, &device, &inode) >= 0 &&
+                        device == identity->lock_device && inode == identity->lock_inode)
                 g->previous = identity->instance;
 }
 

@@ -11,6 +11,7 @@
 #include "base/fd-util.h"
 #include "base/parse-util.h"
 #include "base/str-util.h"
+#include "config.h"
 
 static int check_range(uint64_t value, const ConfItem *item)
 {

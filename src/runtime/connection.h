@@ -48,7 +48,8 @@ Buffer *connection_input(Connection *s);
 Buffer *connection_output(Connection *s); /* after appending: connection_flush() */
 void connection_flush(Connection *s);     /* arranges for the output to be written in this loop iteration */
 size_t connection_output_size(const Connection *s);
-/* Writes as much of the output as the kernel takes at once; calls nothing. For a loop that does not run again.
+/* Writes as much of the output as the kernel takes at once; calls nothing. For a loop that does not run
+ * again.
  */
 void connection_write_last(Connection *s);
 void connection_pause(Connection *s, bool paused);

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/str-util.h"
+#include "config.h"
 
 static const Option common[] = {
                 {"state-dir", "StateDirectory", OPTION_VALUE},

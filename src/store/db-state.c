@@ -3,31 +3,33 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/crash-point.h"
 #include "base/str-util.h"
+#include "store/disk.h"
+#include "store/sql.h"
 
-/* More would make the next flush a long one, and the memory for it large. */
-#ifdef ACKGROUP_CRASH_POINTS
-#define HOT_MAX 2u /* so that the steps of a flush are visited */
+/* Rows in the memtable: more would make the next flush long, and need much memory. */
+#if ACKGROUP_CRASH_POINTS
+#define MEMTABLE_MAX 2u /* so that tests/crash visits the steps of a flush */
 #else
-#define HOT_MAX 16384u
+#define MEMTABLE_MAX 16384u
 #endif
 
-/* One operation inside the batch's transaction; what it wrote is undone when it fails. */
+/* Runs one operation inside the batch's transaction. If it fails, what it wrote is undone. */
 static int run_one(DbState *s, DbOp *op)
 {
         int r;
 
-        r = db_step_done(db_statement(s->sql, "SAVEPOINT op"));
+        r = sql_run(sql_statement(s->sql, "SAVEPOINT op"));
         if (r < 0)
                 return r;
 
         int result = op->run(op, s->sql);
         if (result < 0)
-                (void) db_step_done(db_statement(s->sql, "ROLLBACK TO op"));
-        r = db_step_done(db_statement(s->sql, "RELEASE op"));
+                (void) sql_run(sql_statement(s->sql, "ROLLBACK TO op"));
+        r = sql_run(sql_statement(s->sql, "RELEASE op"));
         return result < 0 ? result : r;
 }
 
@@ -36,7 +38,7 @@ static int commit(DbState *s)
         int r;
 
         crash_point("before-commit");
-        r = db_step_done(db_statement(s->sql, "COMMIT"));
+        r = sql_run(sql_statement(s->sql, "COMMIT"));
         crash_point("behind-commit");
         return r;
 }
@@ -47,42 +49,42 @@ static bool is_behind(const DbState *s)
 }
 
 /* Inside a transaction: the tables get what only the redo log has. */
-static int flush_hot(DbState *s)
+static int flush_memtable(DbState *s)
 {
         sqlite3_stmt *st;
         int r;
 
         if (!is_behind(s))
                 return 0;
-        r = s->hot.flush(s->hot.hot, s->redo, s->sql);
+        r = s->memtable.flush(s->memtable.table, s->redo, s->sql);
         if (r < 0)
                 return r;
-        st = db_statement(s->sql, "UPDATE redo SET applied = ?");
+        st = sql_statement(s->sql, "UPDATE redo SET applied = ?");
         if (!st || sqlite3_bind_int64(st, 1, (sqlite3_int64) redo_number(s->redo)) != SQLITE_OK)
                 return -EIO;
-        return db_step_done(st);
+        return sql_run(st);
 }
 
-static void flushed(DbState *s)
+static void clear_memtable(DbState *s)
 {
         s->redo_failed = false;
         if (!is_behind(s))
                 return;
         crash_point("flushed-before-restart");
         s->applied = redo_number(s->redo);
-        s->hot.forget(s->hot.hot);
+        s->memtable.clear(s->memtable.table);
         redo_restart(s->redo);
 }
 
-/* SQLite itself rolls a transaction back on some errors (a full disk among them); then all of the batch is
+/* On some errors (a full disk is one) SQLite itself rolls the transaction back. Then the whole batch is
  * gone. */
 static int run_in_tables(DbState *s, DbOp *first)
 {
         int r;
 
-        r = db_step_done(db_statement(s->sql, "BEGIN IMMEDIATE"));
+        r = sql_run(sql_statement(s->sql, "BEGIN IMMEDIATE"));
         if (r >= 0)
-                r = flush_hot(s);
+                r = flush_memtable(s);
         for (DbOp *op = first; op && r >= 0; op = op->next) {
                 op->result = run_one(s, op);
                 if (sqlite3_get_autocommit(s->sql))
@@ -91,9 +93,9 @@ static int run_in_tables(DbState *s, DbOp *first)
         if (r >= 0)
                 r = commit(s);
         if (r < 0 && !sqlite3_get_autocommit(s->sql))
-                (void) db_step_done(db_statement(s->sql, "ROLLBACK"));
+                (void) sql_run(sql_statement(s->sql, "ROLLBACK"));
         if (r >= 0)
-                flushed(s);
+                clear_memtable(s);
         return r;
 }
 
@@ -107,8 +109,8 @@ static bool can_be_redone(const DbState *s, const DbOp *first)
         return true;
 }
 
-/* An operation that cannot be put down as a record fails alone; -ENOBUFS where only the tables know how. */
-static int put_block_together(DbState *s, DbOp *first)
+/* An operation fails alone if its record cannot be written. -ENOBUFS: the batch is for the tables. */
+static int build_block(DbState *s, DbOp *first)
 {
         Buffer *block = redo_begin(s->redo);
 
@@ -126,19 +128,20 @@ static int put_block_together(DbState *s, DbOp *first)
         return block ? 0 : -ENOMEM;
 }
 
-static int learn(void *userdata, const uint8_t *record, size_t size, uint32_t at)
+static int apply_record(void *userdata, const uint8_t *record, size_t size, uint32_t at)
 {
         DbState *s = userdata;
 
-        return size == 0 ? 0 : s->hot.learn(s->hot.hot, record, size, at);
+        /* The record of an operation that failed is empty. */
+        return size == 0 ? 0 : s->memtable.apply(s->memtable.table, record, size, at);
 }
 
-/* -ENOBUFS: it is for the tables. Then nothing was done. */
+/* -ENOBUFS: the batch is for the tables, and nothing was done. */
 static int run_in_redo(DbState *s, DbOp *first)
 {
         int r;
 
-        r = put_block_together(s, first);
+        r = build_block(s, first);
         if (r < 0)
                 return r;
         r = redo_commit(s->redo);
@@ -151,7 +154,7 @@ static int run_in_redo(DbState *s, DbOp *first)
                 s->redo_failed = r != -ENOBUFS;
                 return r;
         }
-        s->unlearnt = true;
+        s->apply_is_due = true;
         return 0;
 }
 
@@ -159,18 +162,18 @@ int db_state_run(DbState *s, DbOp *first)
 {
         int r = -ENOBUFS;
 
-        assert(!s->unlearnt);
+        assert(!s->apply_is_due);
         if (can_be_redone(s, first))
                 r = run_in_redo(s, first);
         return r == -ENOBUFS ? run_in_tables(s, first) : r;
 }
 
-void db_state_learn(DbState *s)
+void db_state_apply(DbState *s)
 {
-        /* It is on disk and will be known after a restart, so it must be known now. */
-        if (s->unlearnt && redo_walk(s->redo, learn, s) < 0)
+        /* The block is on disk, so a restart would find it: the memtable must not lack it. */
+        if (s->apply_is_due && redo_walk(s->redo, apply_record, s) < 0)
                 abort();
-        s->unlearnt = false;
+        s->apply_is_due = false;
 }
 
 int db_state_flush(DbState *s)
@@ -180,20 +183,26 @@ int db_state_flush(DbState *s)
 
 bool db_state_is_large(const DbState *s)
 {
-        return s->redo && s->hot.count(s->hot.hot) > HOT_MAX;
+        return s->redo && s->memtable.count(s->memtable.table) > MEMTABLE_MAX;
+}
+
+void db_state_checkpoint(DbState *s)
+{
+        (void) sqlite3_wal_checkpoint_v2(s->sql, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
 }
 
 void db_state_clear(DbState *s)
 {
-        s->redo = redo_free(s->redo);
-        if (s->hot.free)
-                s->hot.free(s->hot.hot);
-        s->hot = (DbHot){};
+        sql_close(s->sql);
+        redo_free(s->redo);
+        if (s->memtable.free)
+                s->memtable.free(s->memtable.table);
+        *s = (DbState){};
 }
 
 static int read_applied(DbState *s)
 {
-        sqlite3_stmt *st = db_statement(s->sql, "SELECT applied FROM redo");
+        sqlite3_stmt *st = sql_statement(s->sql, "SELECT applied FROM redo");
         int rc = st ? sqlite3_step(st) : SQLITE_ERROR;
 
         if (rc == SQLITE_ROW)
@@ -202,7 +211,6 @@ static int read_applied(DbState *s)
         return rc == SQLITE_ROW ? 0 : -EUCLEAN;
 }
 
-/* What a crash left in the log goes to the tables, before anybody reads them. */
 int db_state_open_redo(DbState *s, const char *path, Error *error)
 {
         _cleanup_free_ char *redo_path = str_format("%s.redo", path);
@@ -214,11 +222,12 @@ int db_state_open_redo(DbState *s, const char *path, Error *error)
         if (r < 0)
                 return error_set(error, r, "%s does not say what it has of its redo log", path);
         r = redo_open(redo_path, &s->redo);
+        /* Without room for a new log the tables are enough; one that is there may hold what they lack. */
+        if (r < 0 && !disk_exists(redo_path))
+                return 0;
         if (r < 0)
-                return access(redo_path, F_OK) < 0
-                                       ? 0
-                                       : error_set(error, r, "cannot open %s: %s", redo_path, strerror(-r));
-        r = redo_replay(s->redo, s->applied, learn, s);
+                return error_set(error, r, "cannot open %s: %s", redo_path, strerror(-r));
+        r = redo_replay(s->redo, s->applied, apply_record, s);
         if (r == -EPROTO)
                 return error_set(error, r,
                                 "%s was left by another version of this program: start and stop that one "

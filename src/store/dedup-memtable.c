@@ -1,336 +1,208 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The part of a receiver's outcomes that only the redo log has: for each stream where its outcomes stand,
- * and where it was said last what of it is settled. An outcome that is settled before the log is full never
- * reaches the tables. */
+#include "store/dedup-memtable.h"
 
 #include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
 #include <uthash.h>
 
-#include "base/bytes.h"
-#include "base/hash-index.h"
+#include "base/random.h"
 #include "base/slab.h"
-#include "store/dedup-tables.h"
-#include "store/redo.h"
+#include "model/sequence-index.h"
+#include "store/dedup-redo.h"
 
-typedef enum RecordType { RECORD_OUTCOME = 1, RECORD_PRUNE } RecordType;
-
-typedef struct HotOutcome {
-        uint64_t sequence;
+typedef struct OutcomeEntry {
+        SequenceEntry by_sequence;
         sd_id128_t message;
         uint32_t attempt, at; /* in the log */
         Outcome outcome;
-        IndexItem by_sequence;
-} HotOutcome;
+} OutcomeEntry;
 
-typedef struct HotStream {
+typedef struct StreamEntry {
         sd_id128_t id; /* key */
-        Index outcomes;
-        uint32_t prune_at; /* 0: not there */
-        uint64_t low;      /* as it was said there: what is below is not in `outcomes` */
+        SequenceIndex outcomes;
+        uint32_t prune_at; /* in the log; 0: no prune */
+        uint64_t low;      /* of that prune: no outcome below it is in `outcomes` */
         UT_hash_handle hh;
-} HotStream;
+} StreamEntry;
 
-typedef struct Hot {
+typedef struct DedupTable {
         Slab slab; /* of outcomes */
-        HotStream *streams;
-        HotStream *last; /* the next outcome is mostly of the same one */
+        StreamEntry *streams;
+        StreamEntry *last; /* the next record mostly is of the same one */
         size_t n_outcomes;
-        uint64_t seed; /* sequences are chosen by senders */
-} Hot;
+        uint64_t seed; /* senders choose sequences */
+} DedupTable;
 
-/* Records. */
-
-static sd_id128_t take_id(Reader *in)
+static StreamEntry *get_stream(DedupTable *t, sd_id128_t id)
 {
-        sd_id128_t id;
+        StreamEntry *s;
 
-        take_copy(in, id.bytes, sizeof id.bytes);
-        return id;
-}
-
-int dedup_redo_record(const DbOp *op, Buffer *out)
-{
-        const DedupRecordOp *o = CONTAINER_OF(op, DedupRecordOp, op);
-
-        if (!buffer_reserve(out, 64 + o->reply_size))
-                return -ENOMEM;
-        put_u8(out, RECORD_OUTCOME);
-        put_bytes(out, o->record.stream.bytes, sizeof o->record.stream);
-        put_u64(out, o->record.sequence);
-        put_bytes(out, o->record.message.bytes, sizeof o->record.message);
-        put_u32(out, o->record.attempt);
-        put_u8(out, (uint8_t) o->record.outcome);
-        put_bytes(out, o->reply, o->reply_size);
-        return 0;
-}
-
-int dedup_redo_prune(const DbOp *op, Buffer *out)
-{
-        const DedupPruneOp *o = CONTAINER_OF(op, DedupPruneOp, op);
-        const SequenceSet *set = o->settled;
-
-        if (!buffer_reserve(out, 64 + set->n_ranges * 16))
-                return -ENOMEM;
-        put_u8(out, RECORD_PRUNE);
-        put_bytes(out, o->stream.bytes, sizeof o->stream);
-        put_u64(out, set->low);
-        for (size_t i = 0; i < set->n_ranges; i++) {
-                put_u64(out, set->ranges[i].first);
-                put_u64(out, set->ranges[i].last);
-        }
-        return 0;
-}
-
-/* Behind type and stream. */
-static int take_set(Reader *in, SequenceSet *ret)
-{
-        int r = sequence_set_add_below(ret, take_u64(in));
-
-        while (in->left > 0 && !in->bad && r >= 0) {
-                uint64_t first = take_u64(in);
-                r = sequence_set_add(ret, first, take_u64(in));
-        }
-        return r < 0 ? r : in->bad ? -EUCLEAN : 0;
-}
-
-/* Learning. */
-
-static HotStream *get_stream(Hot *h, sd_id128_t id)
-{
-        HotStream *s;
-
-        if (h->last && sd_id128_equal(h->last->id, id))
-                return h->last;
-        HASH_FIND(hh, h->streams, &id, sizeof id, s);
+        if (t->last && sd_id128_equal(t->last->id, id))
+                return t->last;
+        HASH_FIND(hh, t->streams, &id, sizeof id, s);
         if (!s) {
                 s = calloc(1, sizeof *s);
                 if (!s)
                         return NULL;
                 s->id = id;
                 s->low = 1;
-                HASH_ADD(hh, h->streams, id, sizeof s->id, s);
+                sequence_index_init(&s->outcomes, t->seed);
+                HASH_ADD(hh, t->streams, id, sizeof s->id, s);
         }
-        h->last = s;
+        t->last = s;
         return s;
 }
 
-static uint32_t hash(const Hot *h, uint64_t sequence)
+static OutcomeEntry *entry_of(SequenceEntry *e)
 {
-        return index_hash(h->seed, &sequence, sizeof sequence);
+        return e ? CONTAINER_OF(e, OutcomeEntry, by_sequence) : NULL;
 }
 
-static HotOutcome *find(const Hot *h, const HotStream *s, uint64_t sequence)
+static int add(DedupTable *t, StreamEntry *s, const DedupRecord *record, uint32_t at)
 {
-        IndexItem *i = index_first(&s->outcomes, hash(h, sequence));
-
-        for (; i; i = index_next(i)) {
-                HotOutcome *o = CONTAINER_OF(i, HotOutcome, by_sequence);
-                if (o->sequence == sequence)
-                        return o;
-        }
-        return NULL;
-}
-
-static int add(Hot *h, HotStream *s, const HotOutcome *heard)
-{
-        HotOutcome *o = slab_new(&h->slab, sizeof *o);
+        OutcomeEntry *o = slab_new(&t->slab, sizeof *o);
 
         if (!o)
                 return -ENOMEM;
-        *o = *heard;
-        if (index_add(&s->outcomes, &o->by_sequence, hash(h, o->sequence)) < 0) {
-                slab_free(&h->slab, o, sizeof *o);
+        *o = (OutcomeEntry){.message = record->message,
+                        .attempt = record->attempt,
+                        .at = at,
+                        .outcome = record->outcome};
+        if (sequence_index_add(&s->outcomes, &o->by_sequence, record->sequence) < 0) {
+                slab_free(&t->slab, o, sizeof *o);
                 return -ENOMEM;
         }
-        h->n_outcomes++;
+        t->n_outcomes++;
         return 0;
 }
 
-static int learn_outcome(Hot *h, HotStream *s, Reader *in, uint32_t at)
+static int apply_outcome(DedupTable *t, StreamEntry *s, const DedupRecord *record, uint32_t at)
 {
-        HotOutcome *o, heard = {.at = at};
-
-        heard.sequence = take_u64(in);
-        heard.message = take_id(in);
-        heard.attempt = take_u32(in);
-        heard.outcome = (Outcome) take_u8(in);
-        if (in->bad)
-                return -EUCLEAN;
-        /* Settled before it was recorded: nobody will ask. */
-        if (heard.sequence < s->low)
+        /* Settled before it was recorded: nobody will ask for it. */
+        if (record->sequence < s->low)
                 return 0;
-        o = find(h, s, heard.sequence);
+        OutcomeEntry *o = entry_of(sequence_index_find(&s->outcomes, record->sequence));
         if (!o)
-                return add(h, s, &heard);
-        if (o->outcome == OUTCOME_FAILED && o->attempt < heard.attempt &&
-                        sd_id128_equal(o->message, heard.message)) {
-                o->attempt = heard.attempt;
-                o->outcome = heard.outcome;
+                return add(t, s, record, at);
+        if (o->outcome == OUTCOME_FAILED && o->attempt < record->attempt &&
+                        sd_id128_equal(o->message, record->message)) {
+                o->attempt = record->attempt;
+                o->outcome = record->outcome;
                 o->at = at;
         }
         return 0;
 }
 
-static void drop(Hot *h, HotStream *s, HotOutcome *o)
+static void drop(DedupTable *t, StreamEntry *s, OutcomeEntry *o)
 {
-        index_remove(&s->outcomes, &o->by_sequence);
-        slab_free(&h->slab, o, sizeof *o);
-        h->n_outcomes--;
+        sequence_index_remove(&s->outcomes, &o->by_sequence);
+        slab_free(&t->slab, o, sizeof *o);
+        t->n_outcomes--;
 }
 
-/* Those that are settled from `from` on; below they are gone. One by one, or by a walk over all that are
- * there, whichever is shorter. */
-static void drop_settled(Hot *h, HotStream *s, const SequenceSet *settled, uint64_t from)
+static void apply_prune(DedupTable *t, StreamEntry *s, const SequenceSet *settled, uint32_t at)
 {
-        IndexCursor cursor = {};
-        IndexItem *i;
+        SettledCursor cursor = settled_cursor(&s->outcomes, settled, s->low);
+        OutcomeEntry *o;
 
-        if (sequence_set_count(settled, from) < s->outcomes.n_buckets) {
-                for (; (from = sequence_set_first(settled, from)) < UINT64_MAX; from++) {
-                        HotOutcome *o = find(h, s, from);
-                        if (o)
-                                drop(h, s, o);
-                }
-                return;
-        }
-        while ((i = index_each(&s->outcomes, &cursor))) {
-                HotOutcome *o = CONTAINER_OF(i, HotOutcome, by_sequence);
-                if (sequence_set_contains(settled, o->sequence))
-                        drop(h, s, o);
-        }
+        while ((o = entry_of(settled_cursor_next(&cursor))))
+                drop(t, s, o);
+        s->prune_at = at;
+        s->low = settled->low;
 }
 
-static int learn_prune(Hot *h, HotStream *s, Reader *in, uint32_t at)
+static int apply(void *userdata, const uint8_t *data, size_t size, uint32_t at)
 {
-        SequenceSet set;
-        int r;
+        DedupTable *t = userdata;
+        DedupRedoRecord record;
+        int r = dedup_redo_take(data, size, &record);
 
-        sequence_set_init(&set);
-        r = take_set(in, &set);
-        if (r >= 0) {
-                drop_settled(h, s, &set, s->low);
-                s->prune_at = at;
-                s->low = set.low;
-        }
-        sequence_set_clear(&set);
-        return r;
-}
-
-static int learn(void *userdata, const uint8_t *record, size_t size, uint32_t at)
-{
-        Reader in = {record, size, false};
-        RecordType type = (RecordType) take_u8(&in);
-        Hot *h = userdata;
-        HotStream *s = get_stream(h, take_id(&in));
-
+        if (r < 0)
+                return r;
+        StreamEntry *s = get_stream(t, record.outcome.stream);
         if (!s)
-                return -ENOMEM;
-        if (type == RECORD_PRUNE)
-                return learn_prune(h, s, &in, at);
-        return type == RECORD_OUTCOME ? learn_outcome(h, s, &in, at) : -EUCLEAN;
-}
-
-/* Flushing. */
-
-static Reader reader_at(Redo *redo, uint32_t at)
-{
-        Reader in = {};
-
-        in.data = redo_at(redo, at, &in.left);
-        (void) take_u8(&in);
-        return in;
-}
-
-static int flush_prune(const HotStream *s, Redo *redo, sqlite3 *sql)
-{
-        Reader in = reader_at(redo, s->prune_at);
-        SequenceSet set;
-        int r;
-
-        sequence_set_init(&set);
-        (void) take_id(&in);
-        r = take_set(&in, &set);
-        if (r >= 0)
-                r = dedup_tables_prune(sql, s->id, &set);
-        sequence_set_clear(&set);
+                r = -ENOMEM;
+        else if (record.type == DEDUP_REDO_PRUNE)
+                apply_prune(t, s, &record.settled, at);
+        else
+                r = apply_outcome(t, s, &record.outcome, at);
+        sequence_set_clear(&record.settled);
         return r;
 }
 
-static int flush_outcome(const HotOutcome *o, Redo *redo, sqlite3 *sql)
+static int flush_record(Redo *redo, uint32_t at, sqlite3 *sql)
 {
-        Reader in = reader_at(redo, o->at);
-        DedupRecord record = {.stream = take_id(&in)};
+        DedupRedoRecord record;
+        size_t size;
+        const uint8_t *data = redo_at(redo, at, &size);
+        int r = dedup_redo_take(data, size, &record);
 
-        record.sequence = take_u64(&in);
-        record.message = take_id(&in);
-        record.attempt = take_u32(&in);
-        record.outcome = (Outcome) take_u8(&in);
-        Bytes reply = take_rest(&in);
-        return in.bad ? -EUCLEAN : dedup_tables_record(sql, &record, reply.data, reply.size);
-}
-
-static int flush_stream(const HotStream *s, Redo *redo, sqlite3 *sql)
-{
-        int r = s->prune_at > 0 ? flush_prune(s, redo, sql) : 0;
-        IndexCursor cursor = {};
-        const IndexItem *i;
-
-        while (r >= 0 && (i = index_each(&s->outcomes, &cursor)))
-                r = flush_outcome(CONTAINER_OF(i, HotOutcome, by_sequence), redo, sql);
+        if (r < 0)
+                return r;
+        if (record.type == DEDUP_REDO_PRUNE)
+                r = dedup_tables_prune(sql, record.outcome.stream, &record.settled);
+        else
+                r = dedup_tables_record(sql, &record.outcome, record.reply.data, record.reply.size);
+        sequence_set_clear(&record.settled);
         return r;
 }
 
 static int flush(void *userdata, Redo *redo, sqlite3 *sql)
 {
-        const Hot *h = userdata;
+        const DedupTable *t = userdata;
         int r = 0;
 
-        for (const HotStream *s = h->streams; s && r >= 0; s = s->hh.next)
-                r = flush_stream(s, redo, sql);
+        for (const StreamEntry *s = t->streams; s && r >= 0; s = s->hh.next) {
+                SequenceCursor cursor = {};
+                OutcomeEntry *o;
+
+                if (s->prune_at > 0)
+                        r = flush_record(redo, s->prune_at, sql);
+                while (r >= 0 && (o = entry_of(sequence_index_each(&s->outcomes, &cursor))))
+                        r = flush_record(redo, o->at, sql);
+        }
         return r;
 }
 
-static void forget(void *userdata)
+static void clear(void *userdata)
 {
-        Hot *h = userdata;
-        HotStream *s, *next_stream;
+        DedupTable *t = userdata;
+        StreamEntry *s, *next_stream;
 
-        h->last = NULL;
-        HASH_ITER(hh, h->streams, s, next_stream) {
-                IndexCursor cursor = {};
-                IndexItem *i;
+        t->last = NULL;
+        HASH_ITER(hh, t->streams, s, next_stream) {
+                SequenceCursor cursor = {};
+                OutcomeEntry *o;
 
-                while ((i = index_each(&s->outcomes, &cursor)))
-                        drop(h, s, CONTAINER_OF(i, HotOutcome, by_sequence));
-                index_clear(&s->outcomes);
-                HASH_DELETE(hh, h->streams, s);
+                while ((o = entry_of(sequence_index_each(&s->outcomes, &cursor))))
+                        drop(t, s, o);
+                sequence_index_clear(&s->outcomes);
+                HASH_DELETE(hh, t->streams, s);
                 free(s);
         }
 }
 
 static size_t count(const void *userdata)
 {
-        return ((const Hot *) userdata)->n_outcomes;
+        return ((const DedupTable *) userdata)->n_outcomes;
 }
 
-static void hot_free(void *userdata)
+static void table_free(void *userdata)
 {
-        Hot *h = userdata;
+        DedupTable *t = userdata;
 
-        forget(h);
-        slab_clear(&h->slab);
-        free(h);
+        clear(t);
+        slab_clear(&t->slab);
+        free(t);
 }
 
-int dedup_hot_new(DbHot *ret)
+int dedup_memtable_new(Memtable *ret)
 {
-        Hot *h = calloc(1, sizeof *h);
+        DedupTable *t = calloc(1, sizeof *t);
 
-        if (!h)
+        if (!t)
                 return -ENOMEM;
-        (void) !getentropy(&h->seed, sizeof h->seed);
-        *ret = (DbHot){learn, flush, forget, count, hot_free, h};
+        (void) random_bytes(&t->seed, sizeof t->seed);
+        *ret = (Memtable){apply, flush, clear, count, table_free, t};
         return 0;
 }

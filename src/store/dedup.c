@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "store/dedup.h"
 
-#include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "store/column.h"
-#include "store/dedup-tables.h"
+#include "store/dedup-memtable.h"
+#include "store/dedup-redo.h"
+#include "store/sql.h"
 
-/* Sequences are stored as SQLite's signed integers: 2^63 of them are as good as all. */
+/* Sequences are SQLite's signed integers: no stream reaches 2^63. */
 static const char *const migrations[] = {
                 "CREATE TABLE identity ("
                 "  one INTEGER PRIMARY KEY CHECK (one = 1),"
@@ -31,38 +32,10 @@ static const char *const migrations[] = {
 
 int dedup_open(const char *path, uint64_t lock_usec, Db **ret, Error *error)
 {
-        DbHot hot;
-        int r = dedup_hot_new(&hot);
+        Memtable memtable;
+        int r = dedup_memtable_new(&memtable);
 
-        return r < 0 ? r : db_open(path, migrations, lock_usec, &hot, ret, error);
-}
-
-/* The ranges of a set as pairs of big-endian numbers, as they also are on the wire. */
-static uint64_t *pack_ranges(const SequenceSet *set)
-{
-        uint64_t *packed = calloc(set->n_ranges + 1, 2 * sizeof *packed);
-
-        for (size_t i = 0; packed && i < set->n_ranges; i++) {
-                packed[2 * i] = htobe64(set->ranges[i].first);
-                packed[2 * i + 1] = htobe64(set->ranges[i].last);
-        }
-        return packed;
-}
-
-static int unpack_ranges(SequenceSet *set, const void *data, size_t n)
-{
-        uint64_t pair[2];
-        int r;
-
-        if (n % sizeof pair != 0)
-                return -EUCLEAN;
-        for (size_t at = 0; at < n; at += sizeof pair) {
-                memcpy(pair, (const char *) data + at, sizeof pair);
-                r = sequence_set_add(set, be64toh(pair[0]), be64toh(pair[1]));
-                if (r < 0)
-                        return r == -EINVAL ? -EUCLEAN : r;
-        }
-        return 0;
+        return r < 0 ? r : db_open(path, migrations, lock_usec, &memtable, ret, error);
 }
 
 static int load_stream(sqlite3_stmt *s, const DedupLoad *load)
@@ -76,7 +49,8 @@ static int load_stream(sqlite3_stmt *s, const DedupLoad *load)
         if (r >= 0)
                 r = sequence_set_add_below(&set, column_u64(s, 1));
         if (r >= 0)
-                r = unpack_ranges(&set, sqlite3_column_blob(s, 2), (size_t) sqlite3_column_bytes(s, 2));
+                r = dedup_tables_unpack(
+                                &set, sqlite3_column_blob(s, 2), (size_t) sqlite3_column_bytes(s, 2));
         if (r >= 0)
                 r = load->settled(stream, &set, load->userdata);
         sequence_set_clear(&set);
@@ -104,13 +78,13 @@ static int load_record(sqlite3_stmt *s, const DedupLoad *load)
 static int walk(sqlite3 *sql, const char *text, int (*row)(sqlite3_stmt *s, const DedupLoad *load),
                 const DedupLoad *load)
 {
-        sqlite3_stmt *s = db_statement(sql, text);
+        sqlite3_stmt *s = sql_statement(sql, text);
         int rc, r = 0;
 
         if (!s)
                 return -EIO;
         while (r >= 0 && (rc = sqlite3_step(s)) != SQLITE_DONE)
-                r = rc == SQLITE_ROW ? row(s, load) : db_error(sql, rc);
+                r = rc == SQLITE_ROW ? row(s, load) : sql_error(sql, rc);
         (void) sqlite3_reset(s);
         return r < 0 ? r : 0;
 }
@@ -130,7 +104,7 @@ int dedup_load(Db *db, const DedupLoad *load)
 int dedup_load_identity(Db *db, DedupIdentity *ret)
 {
         sqlite3 *sql = db_sql(db);
-        sqlite3_stmt *s = db_statement(
+        sqlite3_stmt *s = sql_statement(
                         sql, "SELECT id, instance, boot, lock_device, lock_inode, token FROM identity");
         DedupIdentity identity = {};
         int r;
@@ -139,7 +113,7 @@ int dedup_load_identity(Db *db, DedupIdentity *ret)
                 return -EIO;
         int rc = sqlite3_step(s);
         if (rc != SQLITE_ROW) {
-                r = rc == SQLITE_DONE ? -ENOENT : db_error(sql, rc);
+                r = rc == SQLITE_DONE ? -ENOENT : sql_error(sql, rc);
                 (void) sqlite3_reset(s);
                 return r;
         }
@@ -165,9 +139,9 @@ int dedup_load_identity(Db *db, DedupIdentity *ret)
 static int identity_run(DbOp *op, sqlite3 *sql)
 {
         const DedupIdentity *i = &CONTAINER_OF(op, DedupIdentityOp, op)->identity;
-        sqlite3_stmt *s = db_statement(sql, "INSERT OR REPLACE INTO identity (one, id, instance, boot, "
-                                            "lock_device, lock_inode, token)"
-                                            " VALUES (1, ?, ?, ?, ?, ?, ?)");
+        sqlite3_stmt *s = sql_statement(sql, "INSERT OR REPLACE INTO identity (one, id, instance, boot, "
+                                             "lock_device, lock_inode, token)"
+                                             " VALUES (1, ?, ?, ?, ?, ?, ?)");
 
         if (!s)
                 return -EIO;
@@ -177,35 +151,12 @@ static int identity_run(DbOp *op, sqlite3 *sql)
         bind_u64(s, 4, i->lock_device);
         bind_u64(s, 5, i->lock_inode);
         (void) sqlite3_bind_text(s, 6, i->token, -1, SQLITE_STATIC);
-        return db_step_done(s);
+        return sql_run(s);
 }
 
 void dedup_identity_op_init(DedupIdentityOp *o)
 {
         *o = (DedupIdentityOp){.op.run = identity_run};
-}
-
-int dedup_tables_record(sqlite3 *sql, const DedupRecord *record, const void *reply, size_t reply_size)
-{
-        /* The condition sees only a record that stands in the way: a failed one gives way to a later
-         * attempt. */
-        sqlite3_stmt *s = db_statement(sql,
-                        "INSERT INTO outcome (stream, sequence, message, attempt, outcome, reply) VALUES "
-                        "(?, ?, ?, ?, ?, ?)"
-                        " ON CONFLICT (stream, sequence) DO UPDATE SET"
-                        " attempt = excluded.attempt, outcome = excluded.outcome, reply = excluded.reply"
-                        " WHERE outcome.outcome = ? AND outcome.message = excluded.message"
-                        " AND outcome.attempt < excluded.attempt");
-        if (!s)
-                return -EIO;
-        bind_id(s, 1, record->stream);
-        bind_u64(s, 2, record->sequence);
-        bind_id(s, 3, record->message);
-        bind_u64(s, 4, record->attempt);
-        (void) sqlite3_bind_int(s, 5, (int) record->outcome);
-        bind_bytes(s, 6, reply, reply_size);
-        (void) sqlite3_bind_int(s, 7, OUTCOME_FAILED);
-        return db_step_done(s);
 }
 
 static int record_run(DbOp *op, sqlite3 *sql)
@@ -215,46 +166,16 @@ static int record_run(DbOp *op, sqlite3 *sql)
         return dedup_tables_record(sql, &o->record, o->reply, o->reply_size);
 }
 
+static int record_redo(const DbOp *op, Buffer *record)
+{
+        const DedupRecordOp *o = CONTAINER_OF(op, DedupRecordOp, op);
+
+        return dedup_redo_put_outcome(record, &o->record, o->reply, o->reply_size);
+}
+
 void dedup_record_op_init(DedupRecordOp *o)
 {
-        *o = (DedupRecordOp){.op = {.run = record_run, .redo = dedup_redo_record}};
-}
-
-static int delete_range(sqlite3 *sql, sd_id128_t stream, uint64_t first, uint64_t last)
-{
-        sqlite3_stmt *s = db_statement(
-                        sql, "DELETE FROM outcome WHERE stream = ? AND sequence BETWEEN ? AND ?");
-
-        if (!s)
-                return -EIO;
-        bind_id(s, 1, stream);
-        bind_u64(s, 2, first);
-        bind_u64(s, 3, MIN(last, (uint64_t) INT64_MAX));
-        return db_step_done(s);
-}
-
-int dedup_tables_prune(sqlite3 *sql, sd_id128_t stream, const SequenceSet *set)
-{
-        int r;
-
-        r = delete_range(sql, stream, 0, set->low - 1);
-        for (size_t i = 0; i < set->n_ranges && r >= 0; i++)
-                r = delete_range(sql, stream, set->ranges[i].first, set->ranges[i].last);
-        if (r < 0)
-                return r;
-
-        sqlite3_stmt *s = db_statement(
-                        sql, "INSERT OR REPLACE INTO stream (stream, low, ranges) VALUES (?, ?, ?)");
-        uint64_t *packed = pack_ranges(set);
-        if (s && packed) {
-                bind_id(s, 1, stream);
-                bind_u64(s, 2, MIN(set->low, (uint64_t) INT64_MAX));
-                bind_bytes(s, 3, packed, set->n_ranges * 2 * sizeof *packed);
-                r = db_step_done(s);
-        } else
-                r = s ? -ENOMEM : -EIO;
-        free(packed);
-        return r;
+        *o = (DedupRecordOp){.op = {.run = record_run, .redo = record_redo}};
 }
 
 static int prune_run(DbOp *op, sqlite3 *sql)
@@ -264,9 +185,16 @@ static int prune_run(DbOp *op, sqlite3 *sql)
         return dedup_tables_prune(sql, o->stream, o->settled);
 }
 
+static int prune_redo(const DbOp *op, Buffer *record)
+{
+        const DedupPruneOp *o = CONTAINER_OF(op, DedupPruneOp, op);
+
+        return dedup_redo_put_prune(record, o->stream, o->settled);
+}
+
 void dedup_prune_op_init(DedupPruneOp *o)
 {
-        *o = (DedupPruneOp){.op = {.run = prune_run, .redo = dedup_redo_prune}};
+        *o = (DedupPruneOp){.op = {.run = prune_run, .redo = prune_redo}};
 }
 
 static int forget_run(DbOp *op, sqlite3 *sql)
@@ -276,11 +204,11 @@ static int forget_run(DbOp *op, sqlite3 *sql)
         int r = 0;
 
         for (size_t i = 0; i < ELEMENTSOF(texts) && r >= 0; i++) {
-                sqlite3_stmt *s = db_statement(sql, texts[i]);
+                sqlite3_stmt *s = sql_statement(sql, texts[i]);
                 if (!s)
                         return -EIO;
                 bind_id(s, 1, CONTAINER_OF(op, DedupForgetOp, op)->stream);
-                r = db_step_done(s);
+                r = sql_run(s);
         }
         return r;
 }
@@ -293,7 +221,7 @@ void dedup_forget_op_init(DedupForgetOp *o)
 static int reply_run(DbOp *op, sqlite3 *sql)
 {
         DedupReplyOp *o = CONTAINER_OF(op, DedupReplyOp, op);
-        sqlite3_stmt *s = db_statement(sql, "SELECT reply FROM outcome WHERE stream = ? AND sequence = ?");
+        sqlite3_stmt *s = sql_statement(sql, "SELECT reply FROM outcome WHERE stream = ? AND sequence = ?");
         int r = 0;
 
         if (!s)
@@ -304,7 +232,7 @@ static int reply_run(DbOp *op, sqlite3 *sql)
         if (rc == SQLITE_ROW)
                 r = column_bytes(s, 0, &o->reply, &o->reply_size);
         else
-                r = rc == SQLITE_DONE ? -ENOENT : db_error(sql, rc);
+                r = rc == SQLITE_DONE ? -ENOENT : sql_error(sql, rc);
         (void) sqlite3_reset(s);
         return r;
 }
@@ -321,7 +249,7 @@ static int reset_run(DbOp *op, sqlite3 *sql)
         int r = 0;
 
         for (size_t i = 0; i < ELEMENTSOF(texts) && r >= 0; i++)
-                r = db_step_done(db_statement(sql, texts[i]));
+                r = sql_run_text(sql, texts[i]);
         return r;
 }
 

@@ -2,24 +2,22 @@
 #pragma once
 
 /* What a receiver keeps on disk: who it is, and the outcome of every message that its sender has not settled
- * yet. The receiver holds an index of it in memory, made at start by dedup_load(); replies stay here and are
- * fetched when a duplicate asks for one.
+ * yet. The receiver has an index of that in memory, which dedup_load() fills at start. Replies stay on disk
+ * and are read when a duplicate asks for one.
  *
- * Operations are for db_submit(). The caller fills the fields and `op.done`; what fields point to must live
- * until then. */
-
-#include <systemd/sd-id128.h>
+ * Operations are for db_submit(). The caller fills the fields and `op.done`; what the fields point to must
+ * stay unchanged until `done` is called. */
 
 #include "model/limits.h"
-#include "model/outcome.h"
-#include "model/sequence-set.h"
 #include "store/db.h"
+#include "store/dedup-tables.h"
 
 /* As db_open(). */
 int dedup_open(const char *path, uint64_t lock_usec, Db **ret, Error *error);
 
-/* Who the receiver is to discovery. `lock_*` and `boot` tell whether `instance` was started from this very
- * directory: a copy of it has another inode, and then nothing is claimed about the old instance. */
+/* Who the receiver is to discovery. `lock_*` and `boot` show whether `instance` was started from this very
+ * directory. A copy of the directory has another inode; the receiver then claims nothing about the old
+ * instance. */
 typedef struct DedupIdentity {
         sd_id128_t id;
         sd_id128_t instance;
@@ -28,16 +26,8 @@ typedef struct DedupIdentity {
         char token[65];
 } DedupIdentity;
 
-typedef struct DedupRecord {
-        sd_id128_t stream;
-        uint64_t sequence;
-        sd_id128_t message;
-        uint32_t attempt;
-        Outcome outcome;
-} DedupRecord;
-
-/* Before db_start(). Calls `settled` once for each stream that is known (the set is only lent), then
- * `record` for each outcome; a negative return ends the walk and is returned. */
+/* Before db_start(). Calls `settled` once for each known stream (the set is lent for the call), then
+ * `record` for each outcome. A negative return ends the walk and is returned. */
 typedef struct DedupLoad {
         int (*settled)(sd_id128_t stream, const SequenceSet *set, void *userdata);
         int (*record)(const DedupRecord *record, void *userdata);
@@ -45,7 +35,7 @@ typedef struct DedupLoad {
 } DedupLoad;
 int dedup_load(Db *db, const DedupLoad *load);
 
-/* Before db_start(). 0, or -ENOENT when the receiver has never registered. */
+/* Before db_start(). -ENOENT: the receiver has never registered. */
 int dedup_load_identity(Db *db, DedupIdentity *ret);
 
 typedef struct DedupIdentityOp {
@@ -54,8 +44,8 @@ typedef struct DedupIdentityOp {
 } DedupIdentityOp;
 void dedup_identity_op_init(DedupIdentityOp *o); /* replaces the identity */
 
-/* Records an outcome. A failed one gives way to that of a higher attempt of the same message; any other
- * stays, whatever comes: a final outcome is never replaced. */
+/* Records an outcome. A higher attempt of the same message replaces a failed outcome. Nothing replaces any
+ * other outcome. */
 typedef struct DedupRecordOp {
         DbOp op;
         DedupRecord record;
@@ -64,7 +54,7 @@ typedef struct DedupRecordOp {
 } DedupRecordOp;
 void dedup_record_op_init(DedupRecordOp *o);
 
-/* Removes the records that are settled and keeps the set itself. */
+/* Stores the set of what is settled, and removes the records in it. */
 typedef struct DedupPruneOp {
         DbOp op;
         sd_id128_t stream;
@@ -72,14 +62,14 @@ typedef struct DedupPruneOp {
 } DedupPruneOp;
 void dedup_prune_op_init(DedupPruneOp *o);
 
-/* Removes all that is known of a stream. */
+/* Removes everything about a stream. */
 typedef struct DedupForgetOp {
         DbOp op;
         sd_id128_t stream;
 } DedupForgetOp;
 void dedup_forget_op_init(DedupForgetOp *o);
 
-/* Fetches the reply of a record; -ENOENT when there is no such record any more. */
+/* Reads the reply of a record. -ENOENT: there is no such record any more. */
 typedef struct DedupReplyOp {
         DbOp op;
         sd_id128_t stream;
@@ -89,7 +79,7 @@ typedef struct DedupReplyOp {
 } DedupReplyOp;
 void dedup_reply_op_init(DedupReplyOp *o);
 
-/* Removes everything, the identity too: for a receiver that must become a new one. */
+/* Removes everything, even the identity: the receiver becomes a new one. */
 typedef struct DedupResetOp {
         DbOp op;
 } DedupResetOp;

@@ -5,12 +5,15 @@
 #include <string.h>
 
 #include "store/column.h"
+#include "store/outbox-states.h"
+#include "store/outbox-tables.h"
 #include "store/outbox.h"
+#include "store/sql.h"
 
 static int payload_run(DbOp *op, sqlite3 *sql)
 {
         OutboxPayloadOp *o = CONTAINER_OF(op, OutboxPayloadOp, op);
-        sqlite3_stmt *s = db_statement(sql, "SELECT payload FROM message WHERE number = ?");
+        sqlite3_stmt *s = sql_statement(sql, "SELECT payload FROM message WHERE number = ?");
         int r;
 
         if (!s)
@@ -20,7 +23,7 @@ static int payload_run(DbOp *op, sqlite3 *sql)
         if (rc == SQLITE_ROW && sqlite3_column_type(s, 0) != SQLITE_NULL)
                 r = column_bytes(s, 0, &o->payload, &o->size);
         else
-                r = rc == SQLITE_ROW || rc == SQLITE_DONE ? -ENOENT : db_error(sql, rc);
+                r = rc == SQLITE_ROW || rc == SQLITE_DONE ? -ENOENT : sql_error(sql, rc);
         (void) sqlite3_reset(s);
         return r;
 }
@@ -38,7 +41,7 @@ static int collect(OutboxFindOp *o, sqlite3 *sql, sqlite3_stmt *s)
 
         while (r >= 0 && n < o->limit && (rc = sqlite3_step(s)) != SQLITE_DONE) {
                 if (rc != SQLITE_ROW) {
-                        r = db_error(sql, rc);
+                        r = sql_error(sql, rc);
                         break;
                 }
                 OutboxRecord *records = reallocarray(o->records, o->n_records + 1, sizeof *records);
@@ -47,7 +50,7 @@ static int collect(OutboxFindOp *o, sqlite3 *sql, sqlite3_stmt *s)
                         break;
                 }
                 o->records = records;
-                r = outbox_read_record(s, records + o->n_records);
+                r = outbox_tables_read(s, records + o->n_records);
                 if (r >= 0)
                         o->n_records++, n++;
         }
@@ -70,7 +73,7 @@ static int find_newest(OutboxFindOp *o, sqlite3 *sql)
         for (int state = 0; state < _DELIVERY_STATE_MAX && r >= 0; state++) {
                 if (!(o->states & (1u << state)))
                         continue;
-                sqlite3_stmt *s = db_statement(sql, "SELECT " OUTBOX_FIELDS_WITH("NULL") OUTBOX_TABLES
+                sqlite3_stmt *s = sql_statement(sql, "SELECT " OUTBOX_FIELDS_WITH("NULL") OUTBOX_TABLES
                                 " WHERE d.state = ? AND d.message < ? AND d.member = 0"
                                 " ORDER BY d.message DESC LIMIT ?");
                 if (!s)
@@ -92,7 +95,7 @@ static int find_newest(OutboxFindOp *o, sqlite3 *sql)
 /* When the first row is to be looked at, behind those that were found. */
 static int find_next_wake(OutboxFindOp *o, sqlite3 *sql)
 {
-        sqlite3_stmt *s = db_statement(sql, "SELECT min(wake) FROM delivery WHERE wake > ?");
+        sqlite3_stmt *s = sql_statement(sql, "SELECT min(wake) FROM delivery WHERE wake > ?");
         int rc, r = 0;
 
         if (!s)
@@ -101,7 +104,7 @@ static int find_next_wake(OutboxFindOp *o, sqlite3 *sql)
         rc = sqlite3_step(s);
         o->next_usec = USEC_INFINITY;
         if (rc != SQLITE_ROW)
-                r = db_error(sql, rc);
+                r = sql_error(sql, rc);
         else if (sqlite3_column_type(s, 0) != SQLITE_NULL)
                 o->next_usec = column_u64(s, 0);
         (void) sqlite3_reset(s);
@@ -109,8 +112,8 @@ static int find_next_wake(OutboxFindOp *o, sqlite3 *sql)
 }
 
 static const char *const query_texts[] = {
-                [OUTBOX_QUEUE] = "SELECT " OUTBOX_COLUMNS
-                                 " WHERE d.state = 0 AND d.queue = ?1 AND (d.priority < ?2"
+                [OUTBOX_QUEUE] = "SELECT " OUTBOX_COLUMNS " WHERE d.state = " SQL_QUEUED
+                                 " AND d.queue = ?1 AND (d.priority < ?2"
                                  " OR (d.priority = ?2 AND d.message > ?3))"
                                  " ORDER BY d.priority DESC, d.message LIMIT ?4",
                 [OUTBOX_WAKE] = "SELECT " OUTBOX_COLUMNS
@@ -129,7 +132,7 @@ static int find_run(DbOp *op, sqlite3 *sql)
 
         if (o->query == OUTBOX_NEWEST)
                 return find_newest(o, sql);
-        sqlite3_stmt *s = db_statement(sql, query_texts[o->query]);
+        sqlite3_stmt *s = sql_statement(sql, query_texts[o->query]);
         if (!s)
                 return -EIO;
         switch (o->query) {
@@ -186,7 +189,7 @@ static int read_attempt(sqlite3_stmt *s, OutboxAttempt **ret)
 static int attempts_run(DbOp *op, sqlite3 *sql)
 {
         OutboxAttemptsOp *o = CONTAINER_OF(op, OutboxAttemptsOp, op);
-        sqlite3_stmt *s = db_statement(sql,
+        sqlite3_stmt *s = sql_statement(sql,
                         "SELECT member, attempt, sent, ended, receiver_name, outcome, detail"
                         " FROM attempt WHERE message = ? ORDER BY ended, member, n");
         OutboxAttempt **end = &o->attempts;
@@ -196,7 +199,7 @@ static int attempts_run(DbOp *op, sqlite3 *sql)
                 return -EIO;
         bind_u64(s, 1, o->number);
         while (r >= 0 && (rc = sqlite3_step(s)) != SQLITE_DONE) {
-                r = rc == SQLITE_ROW ? read_attempt(s, end) : db_error(sql, rc);
+                r = rc == SQLITE_ROW ? read_attempt(s, end) : sql_error(sql, rc);
                 if (r >= 0)
                         end = &(*end)->next;
         }

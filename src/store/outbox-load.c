@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
-#include <string.h>
 
-#include "base/cleanup.h"
+#include "base/random.h"
 #include "store/column.h"
+#include "store/outbox-memtable.h"
+#include "store/outbox-states.h"
 #include "store/outbox-tables.h"
+#include "store/outbox.h"
+#include "store/sql.h"
 
-/* A whole with how many of its members acked, how many failed, and how many there are. */
+/* A message to several: how many of its members acked, how many failed, how many there are. */
 #define MEMBERS(what)                                                                                       \
         "(SELECT count(*) FROM delivery e WHERE e.message = d.message AND e.member > 0" what ")"
+#define MEMBERS_ACKED  MEMBERS(" AND e.state = " SQL_ACKED)
+#define MEMBERS_FAILED MEMBERS(" AND e.state IN (" SQL_REJECTED ", " SQL_CANCELLED ", " SQL_DEAD ")")
 #define OUTBOX_WHOLE_COLUMNS                                                                                \
-        OUTBOX_FIELDS ", " MEMBERS(" AND e.state = 5") ", " MEMBERS(                                        \
-                        " AND e.state IN (6, 7, 8)") ", " MEMBERS("") OUTBOX_TABLES
+        OUTBOX_FIELDS ", " MEMBERS_ACKED ", " MEMBERS_FAILED ", " MEMBERS("") OUTBOX_TABLES
 
 #define LOCK_USEC (5 * USEC_PER_SEC)
 
@@ -36,7 +40,7 @@ static const char *const migrations[] = {
                 ") WITHOUT ROWID;"
                 "CREATE TABLE receiver (id BLOB PRIMARY KEY, record TEXT NOT NULL) WITHOUT ROWID",
 
-                /* -1: as the configuration says */
+                /* -1: POLICY_OPEN */
                 "ALTER TABLE message ADD COLUMN ack_timeout INTEGER NOT NULL DEFAULT -1;"
                 "ALTER TABLE message ADD COLUMN backoff INTEGER NOT NULL DEFAULT -1;"
                 "ALTER TABLE message ADD COLUMN backoff_max INTEGER NOT NULL DEFAULT -1;"
@@ -66,74 +70,23 @@ static const char *const migrations[] = {
 
 int outbox_open(const char *path, Db **ret, Error *error)
 {
-        DbHot hot;
-        int r = outbox_hot_new(&hot);
+        Memtable memtable;
+        int r = outbox_memtable_new(&memtable);
 
-        return r < 0 ? r : db_open(path, migrations, LOCK_USEC, &hot, ret, error);
+        return r < 0 ? r : db_open(path, migrations, LOCK_USEC, &memtable, ret, error);
 }
 
-int outbox_read_record(sqlite3_stmt *s, OutboxRecord *ret)
-{
-        OutboxRecord o = {
-                        .number = column_u64(s, 0),
-                        .size = column_u64(s, 4),
-                        .accepted_usec = column_u64(s, 5),
-                        .state = (DeliveryState) sqlite3_column_int(s, 6),
-                        .sequence = column_u64(s, 10),
-                        .attempts = (uint32_t) column_u64(s, 11),
-                        .duplicate = sqlite3_column_int(s, 12),
-                        .settled_usec = column_u64(s, 14),
-                        .member = (uint32_t) column_u64(s, 16),
-                        .sent_usec = column_u64(s, 17),
-                        .wake_usec = column_u64(s, 18),
-                        .policy =
-                                        {
-                                                        .ack_timeout_usec = column_u64(s, 19),
-                                                        .backoff_usec = column_u64(s, 20),
-                                                        .backoff_max_usec = column_u64(s, 21),
-                                                        .max_attempts = column_u64(s, 22),
-                                                        .start_usec = column_u64(s, 23),
-                                                        .deadline_usec = column_u64(s, 24),
-                                                        .priority = (unsigned) column_u64(s, 25),
-                                        },
-        };
-        _cleanup_free_ char *name = NULL;
-        int r;
-
-        if (o.state >= _DELIVERY_STATE_MAX || column_id(s, 1, &o.id) < 0 ||
-                        column_id(s, 7, &o.receiver) < 0 || column_id(s, 9, &o.stream) < 0)
-                return -EUCLEAN;
-        r = column_text(s, 8, &name);
-        if (r >= 0)
-                r = column_text(s, 2, &o.target);
-        if (r >= 0)
-                r = column_text(s, 3, &o.queue);
-        if (r >= 0)
-                r = column_text(s, 13, &o.error);
-        if (r >= 0)
-                r = column_bytes(s, 15, &o.reply, &o.reply_size);
-        if (r >= 0 && strlen(name) > NAME_MAX_LENGTH)
-                r = -EUCLEAN;
-        if (r < 0) {
-                outbox_record_clear(&o);
-                return r;
-        }
-        strcpy(o.receiver_name, name);
-        *ret = o;
-        return 0;
-}
-
-/* One SELECT, a function for each row. */
+/* Calls `row` for each row of a SELECT. */
 static int walk(Db *db, const char *text, int (*row)(sqlite3_stmt *s, const OutboxLoad *load),
                 const OutboxLoad *load)
 {
-        sqlite3_stmt *s = db_statement(db_sql(db), text);
+        sqlite3_stmt *s = sql_statement(db_sql(db), text);
         int rc, r = 0;
 
         if (!s)
                 return -EIO;
         while (r >= 0 && (rc = sqlite3_step(s)) != SQLITE_DONE)
-                r = rc == SQLITE_ROW ? row(s, load) : db_error(db_sql(db), rc);
+                r = rc == SQLITE_ROW ? row(s, load) : sql_error(db_sql(db), rc);
         (void) sqlite3_reset(s);
         return r < 0 ? r : 0;
 }
@@ -151,7 +104,7 @@ static int load_client(sqlite3_stmt *s, const OutboxLoad *load)
 static int load_bound(sqlite3_stmt *s, const OutboxLoad *load)
 {
         OutboxRecord record;
-        int r = outbox_read_record(s, &record);
+        int r = outbox_tables_read(s, &record);
 
         if (r < 0)
                 return r;
@@ -168,12 +121,13 @@ static int load_queued(sqlite3_stmt *s, const OutboxLoad *load)
 static int load_whole(sqlite3_stmt *s, const OutboxLoad *load)
 {
         OutboxRecord record;
-        int r = outbox_read_record(s, &record);
+        int r = outbox_tables_read(s, &record);
 
         if (r < 0)
                 return r;
-        r = load->whole(&record, (unsigned) column_u64(s, 26), (unsigned) column_u64(s, 27),
-                        (unsigned) column_u64(s, 28), load->userdata);
+        r = load->whole(&record, (unsigned) column_u64(s, OUTBOX_N_FIELDS),
+                        (unsigned) column_u64(s, OUTBOX_N_FIELDS + 1),
+                        (unsigned) column_u64(s, OUTBOX_N_FIELDS + 2), load->userdata);
         outbox_record_clear(&record);
         return r;
 }
@@ -199,46 +153,44 @@ static int load_receiver(sqlite3_stmt *s, const OutboxLoad *load)
 
 static int ensure_client(Db *db)
 {
-        sqlite3_stmt *s = db_statement(db_sql(db), "INSERT OR IGNORE INTO client (one, id) VALUES (1, ?)");
+        sqlite3_stmt *s = sql_statement(db_sql(db), "INSERT OR IGNORE INTO client (one, id) VALUES (1, ?)");
         sd_id128_t id;
-        int r = sd_id128_randomize(&id);
+        int r = random_uuid(NULL, id.bytes);
 
         if (r < 0)
                 return r;
         if (!s)
                 return -EIO;
         bind_id(s, 1, id);
-        return db_step_done(s);
+        return sql_run(s);
 }
 
 int outbox_load(Db *db, const OutboxLoad *load)
 {
-        /* 0 queued, 1 bound, 4 cancelling, 11 giving up; 10 a whole; 5 to 8 final. */
         static const struct {
                 const char *text;
                 int (*row)(sqlite3_stmt *s, const OutboxLoad *load);
         } walks[] = {
-                        {"SELECT id, (SELECT ifnull(max(number), 0) FROM message), (SELECT count(*) FROM "
-                         "delivery"
-                         " WHERE member = 0 AND state NOT IN (5, 6, 7, 8)), (SELECT count(*) FROM delivery"
-                         " WHERE member = 0 AND state IN (6, 8)) FROM client",
+                        {"SELECT id, (SELECT ifnull(max(number), 0) FROM message),"
+                         " (SELECT count(*) FROM delivery WHERE member = 0 AND state NOT IN (" SQL_FINAL
+                         ")),"
+                         " (SELECT count(*) FROM delivery WHERE member = 0 AND state IN (" SQL_DEAD_LETTER
+                         ")) FROM client",
                                         load_client},
-                        {"SELECT " OUTBOX_COLUMNS " WHERE d.state IN (1, 4, 11) AND d.receiver IS NOT NULL"
+                        {"SELECT " OUTBOX_COLUMNS " WHERE d.state IN (" SQL_BOUND ", " SQL_ENDING
+                         ") AND d.receiver IS NOT NULL"
                          " ORDER BY m.number",
                                         load_bound},
-                        {"SELECT queue, count(*) FROM delivery WHERE state = 0 GROUP BY queue", load_queued},
-                        {"SELECT " OUTBOX_WHOLE_COLUMNS
-                         " WHERE d.state IN (10, 4, 11) AND d.receiver IS NULL",
+                        {"SELECT queue, count(*) FROM delivery WHERE state = " SQL_QUEUED " GROUP BY queue",
+                                        load_queued},
+                        {"SELECT " OUTBOX_WHOLE_COLUMNS " WHERE d.state IN (" SQL_GATHERING ", " SQL_ENDING
+                         ") AND d.receiver IS NULL",
                                         load_whole},
                         {"SELECT stream, receiver FROM stream", load_stream},
                         {"SELECT id, record, departed FROM receiver", load_receiver},
         };
         int r;
 
-        static_assert(DELIVERY_QUEUED == 0 && DELIVERY_BOUND == 1 && DELIVERY_CANCELLING == 4 &&
-                                        DELIVERY_ACKED == 5 && DELIVERY_DEAD == 8 && DELIVERY_DELAYED == 9 &&
-                                        DELIVERY_GATHERING == 10 && DELIVERY_GIVING_UP == 11,
-                        "the queries above name states by number");
         r = ensure_client(db);
         for (size_t i = 0; i < ELEMENTSOF(walks) && r >= 0; i++)
                 r = walk(db, walks[i].text, walks[i].row, load);

@@ -2,96 +2,78 @@
 #include "store/redo.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <xxhash.h>
 
 #include "base/bytes.h"
 #include "base/cleanup.h"
 #include "base/crash-point.h"
-#include "base/fd-util.h"
 #include "base/time-util.h"
+#include "store/disk.h"
 
 #define SIZE_MIN      ((size_t) 1 << 20)
 #define SIZE_MAX_LOG  ((size_t) 64 << 20)
 #define SECTOR        512u
-#define SOON_USEC     (2 * USEC_PER_SEC) /* full within so long: too small */
+#define SOON_USEC     (2 * USEC_PER_SEC) /* a log that fills faster is too small */
 #define HEADER        24u /* magic, size of the records, checksum of number and records, number */
 #define RECORD_HEADER 4u  /* size */
 
-/* Of the file no more than this is held in memory by being read; the kernel maps so much around each place.
+/* Reading the map brings at most so much of the file into memory; the kernel maps so much around each place.
  */
 #define RESIDENT_MAX ((size_t) 1 << 20)
 #define AROUND       ((size_t) 64 << 10)
 
-#define BLOCK_KEPT ((size_t) 4 << 20) /* a larger one is given back when the next batch comes */
+#define BLOCK_KEPT ((size_t) 4 << 20) /* the memory of a larger block is freed when the next batch comes */
 
-#define VERSION_AT 3u /* in the magic */
+#define VERSION_AT 3u /* where in the magic */
 
 static const uint8_t magic[4] = {'A', 'G', 'R', 2};
 
 struct Redo {
-        int fd;
+        DiskFile *file;
         size_t size; /* of the file */
         const uint8_t *map;
         size_t at;       /* where the next block goes */
-        size_t last;     /* where the last one stands */
-        uint64_t number; /* of the last one */
-        Buffer block;    /* being put together */
-        size_t records;  /* their size in the block committed last */
-        size_t record;   /* where in it the record begins that is being appended */
+        size_t last;     /* where the last block begins */
+        uint64_t number; /* of the last block */
+        Buffer block;    /* the block that is being built */
+        size_t records;  /* size of the records in the last block */
+        size_t record;   /* where in `block` the record begins that is being appended */
         uint64_t since;  /* CLOCK_BOOTTIME of the last restart */
-        size_t resident; /* about so much of the map is in memory */
-        size_t around;   /* which part of it was read last */
+        size_t resident; /* about so many bytes of the map are in memory */
+        size_t around;   /* which part of the map was read last */
 };
-
-static int fill(int fd, size_t from, size_t to)
-{
-        static const uint8_t zeroes[65536];
-
-        for (size_t at = from; at < to; at += sizeof zeroes) {
-                ssize_t n = pwrite(fd, zeroes, sizeof zeroes, (off_t) at);
-                if (n != (ssize_t) sizeof zeroes)
-                        return n < 0 ? -errno : -ENOSPC;
-        }
-        return fsync(fd) < 0 ? -errno : 0;
-}
 
 static int map(Redo *r, size_t size)
 {
-        void *p = mmap(NULL, size, PROT_READ, MAP_SHARED, r->fd, 0);
+        int x = disk_map(r->file, size, &r->map);
 
-        if (p == MAP_FAILED)
-                return -errno;
-        if (r->map)
-                (void) munmap((void *) r->map, r->size);
-        r->map = p;
-        r->size = size;
-        return 0;
+        if (x >= 0)
+                r->size = size;
+        return x;
 }
 
 int redo_open(const char *path, Redo **ret)
 {
-        struct stat st;
+        uint64_t found;
         int x;
 
         _cleanup_(redo_freep) Redo *r = calloc(1, sizeof *r);
         if (!r)
                 return -ENOMEM;
-        r->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-        if (r->fd < 0 || fstat(r->fd, &st) < 0)
-                return -errno;
-        /* One that was cut off while it grew is filled up; a block never crosses into what was not there. */
-        size_t size = MAX((size_t) st.st_size / SIZE_MIN * SIZE_MIN, SIZE_MIN);
-        if ((size_t) st.st_size < size) {
-                x = fill(r->fd, 0, size);
+        x = disk_open(path, &r->file);
+        if (x >= 0)
+                x = disk_size(r->file, &found);
+        if (x < 0)
+                return x;
+        /* A crash while the file grew leaves an odd size. No block reaches into what was not there yet. */
+        size_t size = MAX((size_t) found / SIZE_MIN * SIZE_MIN, SIZE_MIN);
+        if (found < size) {
+                x = disk_fill(r->file, 0, size);
                 if (x >= 0)
-                        x = fsync_directory_of(path);
+                        x = disk_sync_directory(path);
                 if (x < 0) {
-                        (void) unlink(path);
+                        disk_remove(path);
                         return x;
                 }
         }
@@ -107,21 +89,19 @@ Redo *redo_free(Redo *r)
 {
         if (!r)
                 return NULL;
-        if (r->map)
-                (void) munmap((void *) r->map, r->size);
-        (void) close_clear(&r->fd);
+        disk_close(r->file);
         buffer_clear(&r->block);
         free(r);
         return NULL;
 }
 
-/* Before `size` bytes at `at` are read. What is dropped is read again where somebody still looks at it. */
+/* Called before `size` bytes at `at` are read. */
 static void will_read(Redo *r, size_t at, size_t size)
 {
         if (at / AROUND == r->around && size <= AROUND)
                 return;
         if (r->resident > RESIDENT_MAX) {
-                (void) madvise((void *) r->map, r->size, MADV_DONTNEED);
+                disk_release_pages(r->file);
                 r->resident = 0;
         }
         r->around = at / AROUND;
@@ -133,7 +113,7 @@ static uint64_t checksum(const uint8_t *numbered, size_t n)
         return XXH3_64bits(numbered, n);
 }
 
-/* The size of the records of the block at `at`, or 0 where there is none of that number. */
+/* The size of the records of the block at `at`; 0: there is no intact block of that number. */
 static size_t look(Redo *r, size_t at, uint64_t number)
 {
         if (at + HEADER > r->size || memcmp(r->map + at, magic, sizeof magic) != 0)
@@ -157,7 +137,7 @@ static size_t block_size(size_t records)
         return (HEADER + records + SECTOR - 1) / SECTOR * SECTOR;
 }
 
-/* `block` is what stands, or will stand, at `at`. */
+/* `block` is the copy in memory of the block at `at`. */
 static int walk(const uint8_t *block, size_t at, size_t size, RedoRecord record, void *userdata)
 {
         Reader in = {block + HEADER, size, false};
@@ -179,8 +159,8 @@ int redo_replay(Redo *r, uint64_t applied, RedoRecord record, void *userdata)
         int x;
 
         r->number = applied;
-        /* The first block tells where the tables were when it was written; it may be older than what they
-         * have now, when a crash came between their sync and the next block. */
+        /* The block at the front says what number to begin with. The tables may have it already: the crash
+         * then came after their sync and before the next block. */
         Reader in = {r->map + HEADER - 8, 8, false};
         uint64_t number = take_u64(&in);
         if (number > applied && is_of_another_version(r))
@@ -244,6 +224,7 @@ static void finish(Redo *r, size_t records)
 int redo_commit(Redo *r)
 {
         size_t n = buffer_size(&r->block), whole = block_size(n - HEADER);
+        int x;
 
         if (whole > r->size - r->at)
                 return -ENOBUFS;
@@ -255,18 +236,13 @@ int redo_commit(Redo *r)
         finish(r, n - HEADER);
         crash_point("before-redo-write");
         r->number++;
-        for (size_t done = 0; done < whole;) {
-                ssize_t k = pwrite(r->fd, r->block.data + r->block.start + done, whole - done,
-                                (off_t) (r->at + done));
-                if (k < 0 && errno == EINTR)
-                        continue;
-                if (k <= 0)
-                        return k < 0 ? -errno : -EIO;
-                done += (size_t) k;
-        }
+        x = disk_write(r->file, r->at, buffer_peek(&r->block), whole);
+        if (x < 0)
+                return x;
         crash_point("before-redo-sync");
-        if (fdatasync(r->fd) < 0)
-                return -errno;
+        x = disk_sync(r->file);
+        if (x < 0)
+                return x;
         crash_point("behind-redo-sync");
         r->last = r->at;
         r->records = n - HEADER;
@@ -297,8 +273,8 @@ static void grow(Redo *r)
 {
         size_t size = r->size * 2;
 
-        if (size > SIZE_MAX_LOG || fill(r->fd, r->size, size) < 0 || map(r, size) < 0)
-                (void) !ftruncate(r->fd, (off_t) r->size); /* then it stays as it is */
+        if (size > SIZE_MAX_LOG || disk_fill(r->file, r->size, size) < 0 || map(r, size) < 0)
+                (void) disk_truncate(r->file, r->size); /* then the log keeps its size */
 }
 
 void redo_restart(Redo *r)

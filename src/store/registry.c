@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "store/column.h"
+#include "store/sql.h"
 
 #define LOCK_USEC (5 * 1000000u)
 
@@ -35,7 +36,7 @@ int registry_load(Db *db,
                 int (*fn)(uint64_t row, sd_id128_t id, sd_id128_t token, const char *record, void *userdata),
                 void *userdata)
 {
-        sqlite3_stmt *s = db_statement(
+        sqlite3_stmt *s = sql_statement(
                         db_sql(db), "SELECT number, id, token, record FROM receiver ORDER BY number");
         int rc, r = 0;
 
@@ -49,14 +50,14 @@ int registry_load(Db *db,
                 r = fn(column_u64(s, 0), id, token, (const char *) sqlite3_column_text(s, 3), userdata);
         }
         if (r >= 0)
-                r = db_error(db_sql(db), rc);
+                r = sql_error(db_sql(db), rc);
         (void) sqlite3_reset(s);
         return r;
 }
 
 static int run_removals(const Buffer *removals, sqlite3 *sql)
 {
-        sqlite3_stmt *s = db_statement(sql, "DELETE FROM receiver WHERE number = ?1");
+        sqlite3_stmt *s = sql_statement(sql, "DELETE FROM receiver WHERE number = ?1");
         const uint8_t *at = buffer_peek(removals), *end = at + buffer_size(removals);
         uint64_t row;
         int r = s ? 0 : -EIO;
@@ -64,14 +65,14 @@ static int run_removals(const Buffer *removals, sqlite3 *sql)
         for (; r >= 0 && at < end; at += sizeof row) {
                 memcpy(&row, at, sizeof row);
                 bind_u64(s, 1, row);
-                r = db_step_done(s);
+                r = sql_run(s);
         }
         return r;
 }
 
 static int run_puts(const Buffer *puts, sqlite3 *sql)
 {
-        sqlite3_stmt *s = db_statement(
+        sqlite3_stmt *s = sql_statement(
                         sql, "REPLACE INTO receiver (number, id, token, record) VALUES (?1, ?2, ?3, ?4)");
         const uint8_t *at = buffer_peek(puts), *end = at + buffer_size(puts);
         int r = s ? 0 : -EIO;
@@ -84,7 +85,7 @@ static int run_puts(const Buffer *puts, sqlite3 *sql)
                 bind_id(s, 3, put.token);
                 (void) sqlite3_bind_text(
                                 s, 4, (const char *) at + sizeof put, (int) put.size, SQLITE_STATIC);
-                r = db_step_done(s);
+                r = sql_run(s);
         }
         return r;
 }

@@ -164,16 +164,16 @@ def test_messages_show_wait_cancel(discovery, receiver, client, ackctl):
 
 
 @pytest.mark.parametrize("words, code, text", [
-    (["frob"], 2, 'there is no "frob"'),
+    (["frob"], 2, 'there is no verb "frob"'),
     ([], 2, "Usage:"),
     (["send", "hello"], 2, "--to RECEIVER, --any"),
     (["send", "--to", "1", "--any", "hello"], 2, "--to RECEIVER, --any"),
     (["send", "--to", "1", "--group", "x", "hello"], 2, "go with a group"),
-    (["send", "--any", "two", "words"], 2, "quote a message"),
+    (["send", "--any", "two", "words"], 2, "in quotes"),
     (["send", "--any", "--label", "zone", "x"], 2, "zone"),
     (["send", "--any", "--timeout", "soon", "x"], 2, '"soon"'),
     (["send", "--any", "--file", "/nonexistent"], 1, "/nonexistent"),
-    (["list", "--limit", "3"], 2, "--limit means nothing to list"),
+    (["list", "--limit", "3"], 2, "list does not take --limit"),
     (["list", "--json=xml"], 2, '"xml"'),
     (["list", "--bogus"], 2, "bogus"),
     (["show"], 2, "show needs ID"),
@@ -187,7 +187,7 @@ def test_messages_show_wait_cancel(discovery, receiver, client, ackctl):
     (["messages", "--all", "--limit", "3"], 2, "exclude each other"),
     (["dead", "show", "--all", "123456"], 2, '"dead show ID…"'),
     (["--host", "h", "list"], 2, "--user"),
-    (["--limit", "3"], 2, "--limit means nothing without a verb"),
+    (["--limit", "3"], 2, "--limit needs a verb"),
 ])
 def test_mistakes_and_exit_codes(discovery, client, ackctl, words, code, text):
     client(discovery())

@@ -179,7 +179,7 @@ inline is_under_way(r, m)
         :: receiver[m] == r && (event != EV_ANSWER_FAILED && event != EV_ANSWER_BUSY || a == attempts[m]) -> \
                 take(m, event);                                                                         \
                 if                                                                                      \
-                :: event == EV_ANSWER_BUSY && state[m] == ST_BACKOFF && receiver[m] < R - 1 && !duplicate[m] && calls[m] <= 1 -> \
+                :: event == EV_ANSWER_BUSY && state[m] == ST_WAITING && receiver[m] < R - 1 && !duplicate[m] && calls[m] <= 1 -> \
                         sent_once[m] = false; take(m, EV_UNBIND)                                        \
                 :: else                                                                                 \
                 fi                                                                                      \
@@ -206,7 +206,7 @@ end:
         }
         /* Nobody is left there who could answer. */
         :: d_step {
-                gone[receiver[m]] && (state[m] == ST_BOUND || state[m] == ST_BACKOFF) -> take(m, EV_UNBIND)
+                gone[receiver[m]] && (state[m] == ST_BOUND || state[m] == ST_WAITING) -> take(m, EV_UNBIND)
         }
         od
 }
@@ -266,7 +266,7 @@ end:
                 fi;
                 under_way = false
         }
-        :: d_step { state[m] == ST_BACKOFF -> take(m, EV_DUE) }
+        :: d_step { state[m] == ST_WAITING -> take(m, EV_DUE) }
         od
 }
 

@@ -11,6 +11,7 @@
 
 #include "base/time-util.h"
 #include "store/db.h"
+#include "store/sql.h"
 
 static const char *const schema[] = {"CREATE TABLE t (a INTEGER PRIMARY KEY)", NULL};
 static const char *const newer_schema[] = {
@@ -33,12 +34,12 @@ static unsigned n_done;
 static int insert_run(DbOp *op, sqlite3 *sql)
 {
         Insert *i = CONTAINER_OF(op, Insert, op);
-        sqlite3_stmt *s = db_statement(sql, "INSERT INTO t (a) VALUES (?)");
+        sqlite3_stmt *s = sql_statement(sql, "INSERT INTO t (a) VALUES (?)");
 
         if (!s)
                 return -EIO;
         (void) sqlite3_bind_int(s, 1, abs(i->value));
-        int r = db_step_done(s);
+        int r = sql_run(s);
         return r < 0 ? r : i->value < 0 ? -ECANCELED : 0;
 }
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "client/bus/drain.h"
+
 #include <errno.h>
 
-#include "base/str-util.h"
-#include "client/bus/manager.h"
-#include "client/link/peers.h"
+#include "client/bus/reply.h"
+#include "client/intake/drain.h"
 
-static void on_drained(int status, const char *body, size_t size, const char *local_ip, const Error *error,
-                void *userdata)
+static void on_drained(int status, const char *problem, void *userdata)
 {
         sd_bus_message *call = userdata;
 
@@ -20,41 +20,28 @@ static void on_drained(int status, const char *body, size_t size, const char *lo
                                 " socket, or allow it by AllowTcpRegistration=",
                                 status);
         else
-                (void) bus_fail(call, "Discovery", "Discovery does not answer: %s", error->text);
+                (void) bus_fail(call, "Discovery", "Discovery does not answer: %s", problem);
         sd_bus_message_unref(call);
 }
 
-int bus_method_drain(sd_bus_message *call, void *userdata, sd_bus_error *bus_error)
+int bus_method_drain(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
         ClientBus *b = userdata;
-        Client *c = &b->client;
-        char id[SD_ID128_UUID_STRING_MAX];
-        const char *word;
+        const char *receiver;
         int drain, r;
-        Peer *p;
 
-        r = sd_bus_message_read(call, "sb", &word, &drain);
+        r = sd_bus_message_read(call, "sb", &receiver, &drain);
         if (r < 0)
                 return r;
-        r = peer_find_by_word(c, word, &p);
-        if (r < 0)
-                return bus_fail(call, r == -ENOTUNIQ ? "AmbiguousReceiver" : "NoSuchReceiver",
-                                r == -ENOTUNIQ ? "Several receivers are called \"%s\": use the whole name "
-                                                 "or the id"
-                                               : "No receiver \"%s\" is known",
-                                word);
-        _cleanup_free_ char *path =
-                        str_format("/v1/receivers/%s/draining", sd_id128_to_uuid_string(p->info.id, id));
-        if (!path)
-                return -ENOMEM;
-        HttpCall request = {
-                        .method = "PUT",
-                        .path = path,
-                        .body = drain ? "{\"draining\": true}" : "{\"draining\": false}",
-        };
-        r = http_client_request(c->http, &c->discovery_address, &request, on_drained,
-                        sd_bus_message_ref(call), NULL);
-        if (r < 0)
-                sd_bus_message_unref(call);
-        return r < 0 ? r : 1;
+        r = client_drain(b->client, receiver, drain, on_drained, sd_bus_message_ref(call));
+        if (r >= 0)
+                return 1;
+        sd_bus_message_unref(call);
+        if (r == -ENOTUNIQ)
+                return bus_fail(call, "AmbiguousReceiver",
+                                "Several receivers are called \"%s\": use the whole name or the id",
+                                receiver);
+        if (r == -ENOENT)
+                return bus_fail(call, "NoSuchReceiver", "No receiver \"%s\" is known", receiver);
+        return r;
 }

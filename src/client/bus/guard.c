@@ -1,31 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "client/bus/guard.h"
+
 #include <errno.h>
+#include <unistd.h>
 #include <utlist.h>
 
+#include "base/cleanup.h"
 #include "base/str-util.h"
-#include "client/bus/manager.h"
-
-/* Who may change something. On a bus of one user everybody may; on the system bus root, this service's own
- * user, and whom polkit says. Where polkit does not run, its own group too. Nothing here waits: a call is
- * kept until the bus and polkit have answered. */
+#include "client/bus/reply.h"
 
 #define POLKIT        "org.freedesktop.PolicyKit1"
-#define GUARDS_MAX    1024u /* calls that wait, in total and of one caller */
+#define GUARDS_MAX    1024u /* calls that wait, in total */
 #define OF_CALLER_MAX 64u
-
-static const struct {
-        const char *member;
-        const char *action;
-        sd_bus_message_handler_t method;
-} guarded[] = {
-                {"Send", "send", bus_method_send},
-                {"SendText", "send", bus_method_send_text},
-                {"OpenStream", "send", bus_method_open_stream},
-                {"Cancel", "manage", bus_method_cancel},
-                {"Retry", "manage", bus_method_retry},
-                {"Drain", "manage", bus_method_drain},
-                {"Purge", "purge", bus_method_purge},
-};
 
 struct Guard {
         ClientBus *bus;
@@ -39,8 +25,8 @@ struct Guard {
 
 static void guard_free(Guard *g)
 {
-        DL_DELETE(g->bus->guards, g);
-        g->bus->n_guards--;
+        DL_DELETE(g->bus->guard.waiting, g);
+        g->bus->guard.n_waiting--;
         sd_bus_slot_unref(g->slot);
         sd_bus_message_unref(g->call);
         free(g);
@@ -142,14 +128,14 @@ static int read_credentials(sd_bus_message *reply, uint32_t *ret_uid, bool *ret_
 /* Names of connections are never used twice while a bus lives. */
 static void trust(ClientBus *b, const char *sender)
 {
-        (void) str_replace(b->trusted + b->next_trusted, sender);
-        b->next_trusted = (b->next_trusted + 1) % TRUSTED_MAX;
+        (void) str_replace(b->guard.trusted + b->guard.next_trusted, sender);
+        b->guard.next_trusted = (b->guard.next_trusted + 1) % TRUSTED_MAX;
 }
 
 static bool is_trusted(const ClientBus *b, const char *sender)
 {
         for (size_t i = 0; i < TRUSTED_MAX; i++)
-                if (b->trusted[i] && str_equal(b->trusted[i], sender))
+                if (b->guard.trusted[i] && str_equal(b->guard.trusted[i], sender))
                         return true;
         return false;
 }
@@ -176,7 +162,7 @@ static unsigned count_of(const ClientBus *b, const char *sender)
 {
         unsigned n = 0;
 
-        for (const Guard *g = b->guards; g; g = g->next)
+        for (const Guard *g = b->guard.waiting; g; g = g->next)
                 n += str_equal(sd_bus_message_get_sender(g->call), sender);
         return n;
 }
@@ -189,15 +175,15 @@ int bus_guard(ClientBus *b, sd_bus_message *call, const char *action, sd_bus_mes
 
         if (!b->system || !sender || is_trusted(b, sender))
                 return method(call, b, NULL);
-        if (b->n_guards >= GUARDS_MAX || count_of(b, sender) >= OF_CALLER_MAX)
+        if (b->guard.n_waiting >= GUARDS_MAX || count_of(b, sender) >= OF_CALLER_MAX)
                 return sd_bus_reply_method_errorf(call, SD_BUS_ERROR_LIMITS_EXCEEDED,
                                 "Too many calls wait for an authorization");
         g = calloc(1, sizeof *g);
         if (!g)
                 return -ENOMEM;
         *g = (Guard){.bus = b, .call = sd_bus_message_ref(call), .action = action, .method = method};
-        DL_APPEND(b->guards, g);
-        b->n_guards++;
+        DL_APPEND(b->guard.waiting, g);
+        b->guard.n_waiting++;
         r = sd_bus_call_method_async(b->bus, &g->slot, "org.freedesktop.DBus", "/org/freedesktop/DBus",
                         "org.freedesktop.DBus", "GetConnectionCredentials", on_credentials, g, "s", sender);
         if (r < 0)
@@ -205,20 +191,12 @@ int bus_guard(ClientBus *b, sd_bus_message *call, const char *action, sd_bus_mes
         return r < 0 ? r : 1;
 }
 
-int bus_method_guarded(sd_bus_message *call, void *userdata, sd_bus_error *error)
+void bus_guard_clear(ClientBus *b)
 {
-        for (size_t i = 0; i < ELEMENTSOF(guarded); i++)
-                if (str_equal(sd_bus_message_get_member(call), guarded[i].member))
-                        return bus_guard(userdata, call, guarded[i].action, guarded[i].method);
-        return -EBADRQC;
-}
-
-void bus_guards_clear(ClientBus *b)
-{
-        while (b->guards) {
-                (void) bus_fail(b->guards->call, "Disconnected", "The client is ending");
-                guard_free(b->guards);
+        while (b->guard.waiting) {
+                (void) bus_fail(b->guard.waiting->call, "Disconnected", "The client is ending");
+                guard_free(b->guard.waiting);
         }
         for (size_t i = 0; i < TRUSTED_MAX; i++)
-                free(b->trusted[i]);
+                free(b->guard.trusted[i]);
 }

@@ -2,65 +2,31 @@
 #include "client/bus/manager.h"
 
 #include <errno.h>
-#include <stdarg.h>
-#include <utlist.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "base/str-util.h"
-#include "client/link/peers.h"
-#include "client/state/transient.h"
-#include "runtime/journal.h"
+#include "client/bus/attempts.h"
+#include "client/bus/dead.h"
+#include "client/bus/drain.h"
+#include "client/bus/guard.h"
+#include "client/bus/object.h"
+#include "client/bus/query.h"
+#include "client/bus/read.h"
+#include "client/bus/send.h"
+#include "client/bus/signals.h"
+#include "client/bus/subscribe.h"
+#include "client/bus/wait.h"
+#include "client/intake/resolve.h"
+#include "config.h"
 #include "runtime/log-control.h"
-
-int bus_fail(sd_bus_message *call, const char *name, const char *format, ...)
-{
-        _cleanup_free_ char *full = str_format("org.ackgroup.Error.%s", name);
-        char text[ERROR_MAX];
-        va_list ap;
-
-        va_start(ap, format);
-        (void) vsnprintf(text, sizeof text, format, ap);
-        va_end(ap);
-        return full ? sd_bus_reply_method_errorf(call, full, "%s", text) : -ENOMEM;
-}
-
-int bus_fail_look_up(sd_bus_message *call, const char *id, int r)
-{
-        switch (r) {
-        case -ENOENT:
-                return bus_fail(call, "NoSuchMessage", "No message \"%s\" is known", id);
-        case -ENOTUNIQ:
-                return bus_fail(call, "AmbiguousMessage",
-                                "Several messages begin with \"%s\": give more of the id", id);
-        case -EINVAL:
-                return bus_fail(call, "InvalidArgument",
-                                "\"%s\" is not a message id, nor at least 6 digits of one", id);
-        default:
-                return bus_fail(call, "Storage", "The outbox cannot be read: %s", strerror(-r));
-        }
-}
-
-int bus_read_words(sd_bus_message *call, int (*fn)(const char *word, void *userdata, Error *error),
-                void *userdata, Error *error)
-{
-        const char *word;
-        int r;
-
-        r = sd_bus_message_enter_container(call, 'v', "as");
-        if (r >= 0)
-                r = sd_bus_message_enter_container(call, 'a', "s");
-        while (r >= 0 && (r = sd_bus_message_read(call, "s", &word)) > 0)
-                r = fn(word, userdata, error);
-        if (r >= 0)
-                r = sd_bus_message_exit_container(call);
-        return r < 0 ? r : sd_bus_message_exit_container(call);
-}
 
 static int get_string(sd_bus *bus, const char *path, const char *interface, const char *property,
                 sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
         ClientBus *b = userdata;
-        Client *c = &b->client;
+        const Client *c = b->client;
         char id[SD_ID128_UUID_STRING_MAX];
         const struct {
                 const char *name, *value;
@@ -82,14 +48,14 @@ static int get_receivers(sd_bus *bus, const char *path, const char *interface, c
 {
         ClientBus *b = userdata;
 
-        return sd_bus_message_append(reply, "u", HASH_CNT(hh_name, b->client.peers.by_name));
+        return sd_bus_message_append(reply, "u", HASH_CNT(hh_name, b->client->peers.by_name));
 }
 
 static int get_number(sd_bus *bus, const char *path, const char *interface, const char *property,
                 sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
         ClientBus *b = userdata;
-        Client *c = &b->client;
+        const Client *c = b->client;
         const struct {
                 const char *name;
                 uint64_t value;
@@ -108,26 +74,60 @@ static int get_number(sd_bus *bus, const char *path, const char *interface, cons
         return -ENOENT;
 }
 
-/* Who may call what is polkit's matter (client-bus-guard), not that of sd-bus. */
+/* Methods that change something: which action of org.ackgroup.client1 their sender must be allowed to do. */
+static const struct {
+        const char *member;
+        const char *action;
+        sd_bus_message_handler_t method;
+} guarded_methods[] = {
+                {"Send", "send", bus_method_send},
+                {"SendText", "send", bus_method_send_text},
+                {"OpenStream", "send", bus_method_open_stream},
+                {"Cancel", "manage", bus_method_cancel},
+                {"Retry", "manage", bus_method_retry},
+                {"Drain", "manage", bus_method_drain},
+                {"Purge", "purge", bus_method_purge},
+};
+
+static int guarded(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+        const char *member = sd_bus_message_get_member(call);
+
+        for (size_t i = 0; i < ELEMENTSOF(guarded_methods); i++)
+                if (str_equal(member, guarded_methods[i].member))
+                        return bus_guard(userdata, call, guarded_methods[i].action,
+                                        guarded_methods[i].method);
+        return -EBADRQC;
+}
+
+/* sd-bus hands over the Message. The ClientBus is the userdata of the table. */
+static int message_cancel_guarded(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+        sd_bus_slot *table = sd_bus_get_current_slot(sd_bus_message_get_bus(call));
+
+        return bus_guard(sd_bus_slot_get_userdata(table), call, "manage", object_method_cancel);
+}
+
+/* sd-bus shall let everybody call: the guard decides. */
 #define METHOD(name, in, out, fn)                                                                           \
         SD_BUS_METHOD_WITH_ARGS(name, SD_BUS_ARGS in, SD_BUS_RESULT out, fn, SD_BUS_VTABLE_UNPRIVILEGED)
+/* Returns nothing. */
+#define COMMAND(name, in, fn)                                                                               \
+        SD_BUS_METHOD_WITH_ARGS(name, SD_BUS_ARGS in, SD_BUS_NO_RESULT, fn, SD_BUS_VTABLE_UNPRIVILEGED)
 
-static const sd_bus_vtable manager[] = {
+static const sd_bus_vtable manager_table[] = {
                 SD_BUS_VTABLE_START(0),
                 METHOD("Send", ("s", mode, "s", target, "ay", payload, "a{sv}", options),
-                                ("s", id, "o", message), bus_method_guarded),
+                                ("s", id, "o", message), guarded),
                 METHOD("SendText", ("s", mode, "s", target, "s", text, "a{sv}", options),
-                                ("s", id, "o", message), bus_method_guarded),
-                METHOD("OpenStream", ("a{sv}", options), ("h", socket), bus_method_guarded),
-                SD_BUS_METHOD_WITH_ARGS("Subscribe", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, bus_method_subscribe,
-                                SD_BUS_VTABLE_UNPRIVILEGED),
-                SD_BUS_METHOD_WITH_ARGS("Unsubscribe", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT,
-                                bus_method_unsubscribe, SD_BUS_VTABLE_UNPRIVILEGED),
+                                ("s", id, "o", message), guarded),
+                METHOD("OpenStream", ("a{sv}", options), ("h", socket), guarded),
+                SD_BUS_METHOD("Subscribe", NULL, NULL, bus_method_subscribe, SD_BUS_VTABLE_UNPRIVILEGED),
+                SD_BUS_METHOD("Unsubscribe", NULL, NULL, bus_method_unsubscribe, SD_BUS_VTABLE_UNPRIVILEGED),
                 METHOD("Wait", ("s", id, "t", timeout_usec),
                                 ("s", state, "u", attempts, "s", receiver, "ay", reply, "s", error),
                                 bus_method_wait),
-                SD_BUS_METHOD_WITH_ARGS("Cancel", SD_BUS_ARGS("s", id), SD_BUS_NO_RESULT, bus_method_guarded,
-                                SD_BUS_VTABLE_UNPRIVILEGED),
+                COMMAND("Cancel", ("s", id), guarded),
                 METHOD("GetMessage", ("s", id), ("o", message), bus_method_get_message),
                 METHOD("ListMessages", ("a{sv}", filter), ("a(sssssuttts)", messages, "s", next),
                                 bus_method_list_messages),
@@ -137,12 +137,9 @@ static const sd_bus_vtable manager[] = {
                                 bus_method_list_deliveries),
                 METHOD("ListAttempts", ("s", id), ("a(usuttss)", attempts), bus_method_list_attempts),
                 METHOD("Explain", ("s", id), ("s", why, "s", advice), bus_method_explain),
-                SD_BUS_METHOD_WITH_ARGS("Retry", SD_BUS_ARGS("s", id), SD_BUS_NO_RESULT, bus_method_guarded,
-                                SD_BUS_VTABLE_UNPRIVILEGED),
-                SD_BUS_METHOD_WITH_ARGS("Purge", SD_BUS_ARGS("s", id), SD_BUS_NO_RESULT, bus_method_guarded,
-                                SD_BUS_VTABLE_UNPRIVILEGED),
-                SD_BUS_METHOD_WITH_ARGS("Drain", SD_BUS_ARGS("s", receiver, "b", drain), SD_BUS_NO_RESULT,
-                                bus_method_guarded, SD_BUS_VTABLE_UNPRIVILEGED),
+                COMMAND("Retry", ("s", id), guarded),
+                COMMAND("Purge", ("s", id), guarded),
+                COMMAND("Drain", ("s", receiver, "b", drain), guarded),
                 SD_BUS_SIGNAL_WITH_ARGS("MessageEvent",
                                 SD_BUS_ARGS("s", id, "s", event, "u", attempt, "s", receiver, "s", detail),
                                 0),
@@ -162,234 +159,110 @@ static const sd_bus_vtable manager[] = {
                 SD_BUS_VTABLE_END,
 };
 
-static void on_added(Message *m, void *userdata)
-{
-        ClientBus *b = userdata;
-        char path[MESSAGE_PATH_MAX];
+#define CONST_PROPERTY(name, type, fn) SD_BUS_PROPERTY(name, type, fn, 0, SD_BUS_VTABLE_PROPERTY_CONST)
+#define CHANGING_PROPERTY(name, type, fn)                                                                   \
+        SD_BUS_PROPERTY(name, type, fn, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE)
 
-        if (bus_has_subscribers(b))
-                (void) sd_bus_emit_object_added(b->bus, message_path(m, path));
-}
-
-static void forget_dirty(ClientBus *b, Message *m)
-{
-        if (!m->bus.dirty)
-                return;
-        m->bus.dirty = false;
-        DL_DELETE2(b->dirty, m, bus.prev, bus.next);
-}
-
-static void on_removed(Message *m, void *userdata)
-{
-        ClientBus *b = userdata;
-        char path[MESSAGE_PATH_MAX];
-
-        forget_dirty(b, m);
-        m->announced = false;
-        if (bus_has_subscribers(b))
-                (void) sd_bus_emit_object_removed(b->bus, message_path(m, path));
-}
-
-static void on_message_changed(Message *m, void *userdata)
-{
-        ClientBus *b = userdata;
-
-        if (!m->bus.dirty && b->bus && bus_has_subscribers(b)) {
-                m->bus.dirty = true;
-                DL_APPEND2(b->dirty, m, bus.prev, bus.next);
-                loop_defer(b->client.loop, &b->flush);
-        }
-        bus_wait_check(b, m, false);
-}
-
-static void on_message_saved(Message *m, void *userdata)
-{
-        bus_wait_check(userdata, m, true);
-}
-
-/* One signal for all that happened to a message in this iteration. */
-static void on_flush(void *userdata)
-{
-        ClientBus *b = userdata;
-        char path[MESSAGE_PATH_MAX];
-
-        while (b->dirty) {
-                Message *m = b->dirty;
-
-                forget_dirty(b, m);
-                (void) sd_bus_emit_properties_changed(b->bus, message_path(m, path), MESSAGE_INTERFACE,
-                                "State", "Attempts", "Receiver", "ReceiverName", "LastError", "Progress",
-                                "NextRetry", "Settled", "Reply", "PossibleDuplicate", NULL);
-        }
-}
-
-static void log_event(const Message *m, const char *event, uint32_t attempt, const char *detail)
-{
-        static const struct {
-                const char *name;
-                JournalEvent event;
-        } events[] = {
-                        {"accepted", JOURNAL_ACCEPTED},
-                        {"sent", JOURNAL_SENT},
-                        {"no-ack", JOURNAL_NO_ACK},
-                        {"failed", JOURNAL_FAILED},
-                        {"busy", JOURNAL_BUSY},
-                        {"disconnected", JOURNAL_DISCONNECTED},
-                        {"queued", JOURNAL_MOVED},
-                        {"acked", JOURNAL_ACKED},
-                        {"member-acked", JOURNAL_ACKED},
-                        {"rejected", JOURNAL_REJECTED},
-                        {"member-rejected", JOURNAL_REJECTED},
-                        {"cancelled", JOURNAL_CANCELLED},
-                        {"member-cancelled", JOURNAL_CANCELLED},
-                        {"dead", JOURNAL_DEAD},
-                        {"member-dead", JOURNAL_DEAD},
-        };
-        char id[SD_ID128_UUID_STRING_MAX];
-        const char *receiver = message_receiver_name(m), *at = receiver[0] ? " at " : "";
-        const char *colon = detail[0] ? ": " : "";
-        const JournalFields fields = {id, receiver, NULL, NULL, detail, attempt};
-
-        for (size_t i = 0; i < ELEMENTSOF(events); i++)
-                if (str_equal(event, events[i].name)) {
-                        if (!journal_wants(events[i].event))
-                                return;
-                        (void) message_id(m, id);
-                        journal_event(events[i].event, &fields,
-                                        "Message %s: %s, attempt %" PRIu32 "%s%s%s%s", id, event, attempt,
-                                        at, receiver, colon, detail);
-                        return;
-                }
-        if (log_get_level() < LOG_DEBUG)
-                return;
-        (void) message_id(m, id);
-        log_debug("Message %s: %s, attempt %" PRIu32 "%s%s%s%s", id, event, attempt, at, receiver, colon,
-                        detail);
-}
-
-static void on_event(Message *m, const char *event, uint32_t attempt, const char *detail, void *userdata)
-{
-        ClientBus *b = userdata;
-        char id[SD_ID128_UUID_STRING_MAX];
-
-        log_event(m, event, attempt, detail);
-        if (bus_has_subscribers(b))
-                (void) sd_bus_emit_signal(b->bus, BUS_PATH, MANAGER_INTERFACE, "MessageEvent", "ssuss",
-                                message_id(m, id), event, attempt, message_receiver_name(m), detail);
-}
-
-static void on_receiver(const ReceiverInfo *info, bool listed, void *userdata)
-{
-        ClientBus *b = userdata;
-        char id[SD_ID128_UUID_STRING_MAX];
-
-        log_info("Receiver %s of group %s is %s", info->name, info->group, listed ? "there" : "gone");
-        if (b->bus)
-                (void) sd_bus_emit_signal(b->bus, BUS_PATH, MANAGER_INTERFACE,
-                                listed ? "ReceiverAdded" : "ReceiverRemoved", "sss",
-                                sd_id128_to_uuid_string(info->id, id), info->name, info->group);
-}
-
-/* The name is taken when it is known who is there, or that nobody can say: the call that activated this
- * service then finds its receiver. */
-static void on_changed(void *userdata)
-{
-        ClientBus *b = userdata;
-        Client *c = &b->client;
-        int r;
-
-        loop_notify_status(c->loop, "%u receivers, %" PRIu64 " messages waiting, discovery %s",
-                        HASH_CNT(hh_name, c->peers.by_name), c->messages.n_open,
-                        discovery_state_to_string(c->discovery_state));
-        if (!b->bus)
-                return;
-        if (b->named) {
-                (void) sd_bus_emit_properties_changed(b->bus, BUS_PATH, MANAGER_INTERFACE, "DiscoveryState",
-                                "Receivers", "OutboxLimit", "AckTimeoutUSec", NULL);
-                return;
-        }
-        if (c->discovery_state == DISCOVERY_UNKNOWN)
-                return;
-        r = sd_bus_request_name(b->bus, BUS_NAME, 0);
-        if (r < 0) {
-                log_error_errno(r, r == -EEXIST ? "Another client is running on this bus"
-                                                : "Cannot take the bus name " BUS_NAME);
-                loop_exit(c->loop, EXIT_FAILURE);
-                return;
-        }
-        b->named = true;
-        loop_notify_ready(c->loop);
-}
+static const sd_bus_vtable message_table[] = {
+                SD_BUS_VTABLE_START(0),
+                SD_BUS_METHOD("Cancel", NULL, NULL, message_cancel_guarded, SD_BUS_VTABLE_UNPRIVILEGED),
+                CONST_PROPERTY("Id", "s", object_get_string),
+                CONST_PROPERTY("Mode", "s", object_get_string),
+                CONST_PROPERTY("Target", "s", object_get_string),
+                CHANGING_PROPERTY("State", "s", object_get_string),
+                CHANGING_PROPERTY("Attempts", "u", object_get_attempts),
+                CHANGING_PROPERTY("Receiver", "s", object_get_string),
+                CHANGING_PROPERTY("ReceiverName", "s", object_get_string),
+                CHANGING_PROPERTY("LastError", "s", object_get_string),
+                CHANGING_PROPERTY("Progress", "s", object_get_string),
+                CONST_PROPERTY("Accepted", "t", object_get_number),
+                CHANGING_PROPERTY("NextRetry", "t", object_get_number),
+                CHANGING_PROPERTY("Settled", "t", object_get_number),
+                CHANGING_PROPERTY("Reply", "ay", object_get_reply),
+                CONST_PROPERTY("Size", "t", object_get_number),
+                CONST_PROPERTY("Start", "t", object_get_number),
+                CONST_PROPERTY("Deadline", "t", object_get_number),
+                CONST_PROPERTY("Priority", "u", object_get_priority),
+                CHANGING_PROPERTY("PossibleDuplicate", "b", object_get_duplicate),
+                SD_BUS_PROPERTY("Guarantee", "s", object_get_string, 0, 0),
+                SD_BUS_VTABLE_END,
+};
 
 static int on_bus_lost(sd_bus_message *signal, void *userdata, sd_bus_error *error)
 {
         ClientBus *b = userdata;
 
-        if (!b->client.stopping) {
+        if (!b->client->stopping) {
                 log_error("The bus is gone");
-                loop_exit(b->client.loop, EXIT_FAILURE);
+                loop_exit(b->client->loop, EXIT_FAILURE);
         }
         return 0;
 }
 
-static int open_bus(ClientBus *b)
+static int add_objects(ClientBus *b)
 {
-        sd_event *event = loop_event(b->client.loop);
         int r;
 
-        r = b->system ? sd_bus_open_system_with_description(&b->bus, "client")
-                      : sd_bus_open_user_with_description(&b->bus, "client");
-        if (r >= 0)
-                r = sd_bus_add_object_vtable(b->bus, NULL, BUS_PATH, MANAGER_INTERFACE, manager, b);
+        r = sd_bus_add_object_vtable(b->bus, NULL, BUS_PATH, MANAGER_INTERFACE, manager_table, b);
         if (r >= 0)
                 r = sd_bus_add_object_manager(b->bus, NULL, BUS_PATH);
         if (r >= 0)
-                r = bus_messages_add(b);
+                r = sd_bus_add_fallback_vtable(b->bus, NULL, MESSAGE_PATH, MESSAGE_INTERFACE, message_table,
+                                object_find, b);
         if (r >= 0)
-                r = bus_subscribers_init(b);
+                r = sd_bus_add_node_enumerator(b->bus, NULL, MESSAGE_PATH, object_enumerate, b);
         if (r >= 0)
                 r = log_control_add(b->bus, "ackgroup-client");
+        return r;
+}
+
+ClientObserver client_bus_observer(ClientBus *b)
+{
+        return bus_signals_observer(b);
+}
+
+int client_bus_attach(ClientBus *b, sd_bus *bus)
+{
+        int r;
+
+        b->bus = bus;
+        bus_signals_init(b);
+        r = bus_wait_init(b);
+        if (r >= 0)
+                r = add_objects(b);
+        if (r >= 0)
+                r = bus_subscribe_init(b);
         if (r >= 0)
                 r = sd_bus_match_signal(b->bus, NULL, "org.freedesktop.DBus.Local", NULL,
                                 "org.freedesktop.DBus.Local", "Disconnected", on_bus_lost, b);
         if (r >= 0)
-                r = sd_bus_attach_event(b->bus, event, SD_EVENT_PRIORITY_NORMAL);
+                r = sd_bus_attach_event(b->bus, loop_event(b->client->loop), SD_EVENT_PRIORITY_NORMAL);
         return r;
 }
 
-int client_bus_start(ClientBus *b, Error *error)
+int client_bus_open(ClientBus *b, Error *error)
 {
-        const ClientObserver observer = {on_added, on_removed, on_message_changed, on_event,
-                        on_message_saved, on_receiver, on_changed, b};
+        sd_bus *bus = NULL;
         int r;
 
-        b->flush = (LoopWork){.run = on_flush, .userdata = b};
-        r = client_start(&b->client, &observer, error);
-        if (r < 0)
-                return r;
-        r = bus_waits_init(b);
+        r = b->system ? sd_bus_open_system_with_description(&bus, "client")
+                      : sd_bus_open_user_with_description(&bus, "client");
         if (r >= 0)
-                r = open_bus(b);
-        if (r < 0)
-                return error_set(error, r, "cannot connect to the %s bus: %s", b->system ? "system" : "user",
-                                strerror(-r));
-        return 0;
+                r = client_bus_attach(b, bus);
+        return r < 0 ? error_set(error, r, "cannot connect to the %s bus: %s", b->system ? "system" : "user",
+                                       strerror(-r))
+                     : 0;
 }
 
 void client_bus_clear(ClientBus *b)
 {
-        /* What is on its way to the disk is still answered. */
-        b->client.stopping = true;
-        transient_run(&b->client);
-        b->client.db = database_close(&b->client.database, b->client.db);
-        bus_reads_clear(b);
-        bus_waits_clear(b);
-        bus_guards_clear(b);
-        if (b->bus)
-                (void) sd_bus_flush(b->bus);
-        sd_bus_track_unref(b->subscribers);
-        sd_bus_close_unref(b->bus);
-        b->bus = NULL;
-        loop_cancel(b->client.loop, &b->flush);
-        client_clear(&b->client);
+        if (!b->bus)
+                return;
+        bus_read_clear(b);
+        bus_wait_clear(b);
+        bus_guard_clear(b);
+        (void) sd_bus_flush(b->bus);
+        bus_subscribe_clear(b);
+        bus_signals_clear(b);
+        b->bus = sd_bus_close_unref(b->bus);
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "client/bus/options.h"
+
 #include <errno.h>
 #include <inttypes.h>
 
 #include "base/str-util.h"
-#include "client/bus/options.h"
+#include "client/bus/reply.h"
 
 static int add_label(const char *word, void *userdata, Error *error)
 {

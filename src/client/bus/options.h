@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What callers of Send and OpenStream say about messages: a{sv}, docs/DBUS_API.md. */
+/* The options of Send and OpenStream, an a{sv}; docs/DBUS_API.md says what they mean. */
 
-#include "client/bus/manager.h"
+#include <systemd/sd-bus.h>
+
 #include "client/intake/bulk.h"
 
-/* `stream`: those of OpenStream too. Strings point into the call. A wrong type or an unknown name is the
- * caller's mistake, named in `error`. */
+/* `stream`: OpenStream's own options too. Strings point into the call. -EINVAL with a sentence: an unknown
+ * option, or a wrong type or value. */
 int bus_read_send_options(sd_bus_message *call, bool stream, BulkOptions *ret, Error *error);
 int bus_read_mode(const char *mode, SelectorMode *ret, Error *error); /* 0, or -EINVAL with a sentence */

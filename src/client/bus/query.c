@@ -1,39 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "client/bus/query.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "base/cleanup.h"
 #include "base/parse-util.h"
 #include "base/str-util.h"
-#include "client/bus/manager.h"
-#include "client/link/peers.h"
+#include "client/bus/look-up.h"
+#include "client/bus/read.h"
+#include "client/bus/reply.h"
+#include "client/bus/view.h"
+#include "client/state/peer.h"
 
 #define LIST_DEFAULT 100u
 #define LIST_MAX     1000u
-
-/* Calls `take` for each entry of an a{sv}; it reads the variant. -ENOENT from it: there is no such key. */
-static int read_filter(sd_bus_message *call,
-                int (*take)(sd_bus_message *call, const char *key, void *userdata, Error *error),
-                void *userdata, Error *error)
-{
-        const char *key;
-        int r;
-
-        r = sd_bus_message_enter_container(call, 'a', "{sv}");
-        while (r >= 0 && (r = sd_bus_message_enter_container(call, 'e', "sv")) > 0) {
-                r = sd_bus_message_read(call, "s", &key);
-                if (r < 0)
-                        return r;
-                r = take(call, key, userdata, error);
-                if (r < 0 && error->text[0] == '\0')
-                        return error_set(error, -EINVAL, "Filter \"%s\" is %s", key,
-                                        r == -ENOENT ? "not known" : "of the wrong type");
-                if (r < 0)
-                        return -EINVAL;
-                r = sd_bus_message_exit_container(call);
-        }
-        return r < 0 ? r : sd_bus_message_exit_container(call);
-}
 
 static int add_label(const char *word, void *userdata, Error *error)
 {
@@ -93,9 +75,24 @@ static int append_receiver(sd_bus_message *reply, const Peer *p)
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-static int by_name(Peer *a, Peer *b)
+static int by_name(const void *a, const void *b)
 {
-        return strcmp(a->info.name, b->info.name);
+        return strcmp((*(const Peer *const *) a)->info.name, (*(const Peer *const *) b)->info.name);
+}
+
+/* Those that discovery lists and `s` selects, by name. NULL: there is no memory. */
+static const Peer **find_receivers(const Client *c, const Selector *s, size_t *ret_n)
+{
+        const Peer **peers = calloc(HASH_CNT(hh_name, c->peers.by_name) + 1, sizeof *peers);
+        size_t n = 0;
+
+        for (const Peer *p = peers ? c->peers.by_name : NULL; p; p = p->hh_name.next)
+                if (selector_matches(s, &p->info))
+                        peers[n++] = p;
+        if (peers)
+                qsort(peers, n, sizeof *peers, by_name);
+        *ret_n = n;
+        return peers;
 }
 
 int bus_method_list_receivers(sd_bus_message *call, void *userdata, sd_bus_error *bus_error)
@@ -104,25 +101,27 @@ int bus_method_list_receivers(sd_bus_message *call, void *userdata, sd_bus_error
         Selector selector = {.mode = SELECTOR_ANY, .plain = true};
         sd_bus_message *reply = NULL;
         Error error = {};
+        size_t n = 0;
         int r;
 
-        r = read_filter(call, take_receiver_filter, &selector, &error);
-        if (r >= 0)
-                r = sd_bus_message_new_method_return(call, &reply);
+        r = bus_read_filter(call, take_receiver_filter, &selector, &error);
+        if (r < 0) {
+                selector_clear(&selector);
+                return bus_fail_argument(call, r, &error);
+        }
+        _cleanup_free_ const Peer **peers = find_receivers(b->client, &selector, &n);
+        selector_clear(&selector);
+        if (!peers)
+                return -ENOMEM;
+        r = sd_bus_message_new_method_return(call, &reply);
         if (r >= 0)
                 r = sd_bus_message_open_container(reply, 'a', "(sssa{ss}assub)");
-        if (r >= 0)
-                HASH_SRT(hh_name, b->client.peers.by_name, by_name);
-        for (Peer *p = r >= 0 ? b->client.peers.by_name : NULL; p && r >= 0; p = p->hh_name.next)
-                if (selector_matches(&selector, &p->info))
-                        r = append_receiver(reply, p);
+        for (size_t i = 0; i < n && r >= 0; i++)
+                r = append_receiver(reply, peers[i]);
         if (r >= 0)
                 r = sd_bus_message_close_container(reply);
-        if (r >= 0)
-                r = sd_bus_send(b->bus, reply, NULL);
-        sd_bus_message_unref(reply);
-        selector_clear(&selector);
-        return r < 0 && error.text[0] ? bus_fail(call, "InvalidArgument", "%s", error.text) : r < 0 ? r : 1;
+        bus_send_reply(call, reply, r);
+        return 1;
 }
 
 typedef struct Listing {
@@ -132,6 +131,13 @@ typedef struct Listing {
         sd_bus_message *call;
         unsigned wanted; /* states, as they are now */
 } Listing;
+
+static void listing_free(Listing *l)
+{
+        outbox_records_free(l->find.records, l->find.n_records);
+        sd_bus_message_unref(l->call);
+        free(l);
+}
 
 static int add_state(const char *word, void *userdata, Error *error)
 {
@@ -168,20 +174,13 @@ static int take_message_filter(sd_bus_message *call, const char *key, void *user
         return r;
 }
 
-/* Disk says where a message stood when it was last written; memory knows better. */
+/* The disk says where a message stood when it was last written. Memory knows better. */
 static int append_message(sd_bus_message *reply, const Listing *l, const OutboxRecord *stored)
 {
-        const Message *m = message_find(&l->bus->client, stored->id);
+        const Message *m = message_find(l->bus->client, stored->id);
         const OutboxRecord *record = m ? &m->record : stored;
-        char id[SD_ID128_UUID_STRING_MAX];
 
-        if (!(l->wanted & (1u << record->state)))
-                return 0;
-        return sd_bus_message_append(reply, "(sssssuttts)", sd_id128_to_uuid_string(record->id, id),
-                        selector_mode_to_string(selector_text_mode(record->queue)), record->target,
-                        delivery_state_to_string(record->state), record->receiver_name, message_attempts(record),
-                        record->accepted_usec, record->settled_usec, record->size,
-                        m ? message_problem(m) : record->error ?: "");
+        return l->wanted & (1u << record->state) ? view_append_message(reply, record, m) : 0;
 }
 
 static void on_listed(DbOp *op, int r)
@@ -210,9 +209,7 @@ static void on_listed(DbOp *op, int r)
         else
                 (void) bus_fail(l->call, "Storage", "The outbox cannot be read: %s", strerror(-r));
         sd_bus_message_unref(reply);
-        sd_bus_message_unref(l->call);
-        outbox_records_free(l->find.records, n);
-        free(l);
+        listing_free(l);
 }
 
 int bus_method_list_messages(sd_bus_message *call, void *userdata, sd_bus_error *bus_error)
@@ -230,10 +227,10 @@ int bus_method_list_messages(sd_bus_message *call, void *userdata, sd_bus_error 
         outbox_find_op_init(&l->find, OUTBOX_NEWEST, LIST_DEFAULT);
         l->bus = userdata;
         l->find.number = UINT64_MAX;
-        r = read_filter(call, take_message_filter, l, &error);
+        r = bus_read_filter(call, take_message_filter, l, &error);
         if (r < 0) {
-                free(l);
-                return error.text[0] ? bus_fail(call, "InvalidArgument", "%s", error.text) : r;
+                listing_free(l);
+                return bus_fail_argument(call, r, &error);
         }
         if (l->wanted == 0)
                 l->wanted = (1u << _DELIVERY_STATE_MAX) - 1;
@@ -244,36 +241,18 @@ int bus_method_list_messages(sd_bus_message *call, void *userdata, sd_bus_error 
         r = bus_read(l->bus, &l->read, &l->find.op, call);
         if (r >= 0)
                 return 1;
-        sd_bus_message_unref(l->call);
-        free(l);
+        listing_free(l);
         return bus_fail_too_many(call, r);
 }
 
-static void on_found(Message *m, int r, void *userdata)
+static int get_message(ClientBus *b, Message *m, sd_bus_message *call)
 {
-        sd_bus_message *call = userdata;
         char path[MESSAGE_PATH_MAX];
-        const char *id = NULL;
 
-        if (r >= 0)
-                (void) sd_bus_reply_method_return(call, "o", message_path(m, path));
-        else {
-                (void) sd_bus_message_rewind(call, true);
-                (void) sd_bus_message_read(call, "s", &id);
-                (void) bus_fail_look_up(call, id ?: "", r);
-        }
-        sd_bus_message_unref(call);
+        return sd_bus_reply_method_return(call, "o", message_path(m, path));
 }
 
 int bus_method_get_message(sd_bus_message *call, void *userdata, sd_bus_error *bus_error)
 {
-        ClientBus *b = userdata;
-        const char *id;
-        int r;
-
-        r = sd_bus_message_read(call, "s", &id);
-        if (r < 0)
-                return r;
-        message_look_up(&b->client, id, on_found, sd_bus_message_ref(call));
-        return 1;
+        return bus_look_up(userdata, call, get_message);
 }

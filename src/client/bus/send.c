@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "client/bus/send.h"
+
 #include <errno.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/fd-util.h"
 #include "client/bus/options.h"
+#include "client/bus/reply.h"
+#include "client/bus/view.h"
 
 static void on_submitted(Message *m, int r, uint64_t number, void *userdata)
 {
@@ -26,7 +29,7 @@ static int submit(ClientBus *b, sd_bus_message *call, const Submission *s)
         Error error = {};
         int r;
 
-        r = client_submit(&b->client, s, on_submitted, sd_bus_message_ref(call), &error);
+        r = client_submit(b->client, s, on_submitted, sd_bus_message_ref(call), &error);
         if (r >= 0)
                 return 1;
         sd_bus_message_unref(call);
@@ -56,7 +59,7 @@ static int send_message(ClientBus *b, sd_bus_message *call, bool text)
         if (r >= 0)
                 r = bus_read_send_options(call, false, &options, &error);
         if (r < 0)
-                return error.text[0] ? bus_fail(call, "InvalidArgument", "%s", error.text) : r;
+                return bus_fail_argument(call, r, &error);
         return submit(b, call, s);
 }
 
@@ -70,7 +73,7 @@ int bus_method_send_text(sd_bus_message *call, void *userdata, sd_bus_error *err
         return send_message(userdata, call, true);
 }
 
-/* A socket pair: one end is the caller's. */
+/* One end of a socket pair goes to the caller. */
 int bus_method_open_stream(sd_bus_message *call, void *userdata, sd_bus_error *error_unused)
 {
         BulkOptions options = {.submission.policy = POLICY_ALL_OPEN, .mode = "any", .settlements = true};
@@ -85,11 +88,11 @@ int bus_method_open_stream(sd_bus_message *call, void *userdata, sd_bus_error *e
         if (r >= 0 && options.submission.idempotency_key)
                 r = error_set(&error, -EINVAL, "idempotency_key: comes with each message of a stream");
         if (r < 0)
-                return error.text[0] ? bus_fail(call, "InvalidArgument", "%s", error.text) : r;
+                return bus_fail_argument(call, r, &error);
         if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) < 0)
                 return -errno;
         _cleanup_close_ int theirs = pair[1];
-        r = bulk_open(&b->client, pair[0], &options, &error);
+        r = bulk_open(b->client, pair[0], &options, &error);
         if (r < 0) {
                 (void) close(pair[0]);
                 const char *name = r == -EMFILE ? "LimitExceeded" : submit_error_name(r);

@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "client/bus/wait.h"
+
 #include <errno.h>
 #include <utlist.h>
 
 #include "base/str-util.h"
-#include "client/bus/manager.h"
-#include "client/engine/deliver.h"
+#include "client/bus/reply.h"
+#include "client/engine/fanout.h"
+#include "client/intake/lookup.h"
+#include "client/state/message.h"
 
-/* Calls that wait for an end, in total and of one caller. Those that wait for the disk only are not counted:
- * they end by themselves. */
-#define WAITERS_MAX   4096u
+/* Calls that wait for an end. Those that wait for the disk only are not counted: they end by themselves. */
+#define WAITERS_MAX   4096u /* in total */
 #define OF_CALLER_MAX 1024u
 
-/* One call that is answered later. It ends with its message, its time, or its caller. */
 struct Waiter {
         ClientBus *bus;
         sd_bus_message *call;
@@ -26,9 +28,9 @@ struct Waiter {
 
 static void arm(ClientBus *b)
 {
-        HeapItem *first = heap_first(&b->deadlines);
+        HeapItem *first = heap_first(&b->wait.deadlines);
 
-        (void) timer_arm_at(&b->deadline_timer, first ? first->due : USEC_INFINITY);
+        (void) timer_arm_at(&b->wait.timer, first ? first->due : USEC_INFINITY);
 }
 
 static void waiter_free(Waiter *w)
@@ -41,13 +43,11 @@ static void waiter_free(Waiter *w)
                 DL_DELETE(head, w);
                 m->bus.waiters = head;
         }
-        heap_remove(&b->deadlines, &w->deadline);
+        heap_remove(&b->wait.deadlines, &w->deadline);
         sd_bus_track_unref(w->caller);
         sd_bus_message_unref(w->call);
-        if (!w->saved) {
-                DL_DELETE2(b->waiters, w, all_prev, all_next);
-                b->n_waiters--;
-        }
+        DL_DELETE2(b->wait.all, w, all_prev, all_next);
+        b->wait.n_counted -= !w->saved;
         free(w);
         if (m)
                 message_unpin(m);
@@ -57,7 +57,7 @@ static int on_caller_gone(sd_bus_track *track, void *userdata)
 {
         Waiter *w = userdata;
 
-        /* While it is looked up the answer goes nowhere, which does no harm. */
+        /* While its message is looked up the answer goes nowhere, which does no harm. */
         if (w->message)
                 waiter_free(w);
         return 0;
@@ -68,7 +68,7 @@ static void on_deadline(void *userdata)
         ClientBus *b = userdata;
         HeapItem *first;
 
-        while ((first = heap_first(&b->deadlines)) && first->due <= now_usec(CLOCK_BOOTTIME)) {
+        while ((first = heap_first(&b->wait.deadlines)) && first->due <= now_usec(CLOCK_BOOTTIME)) {
                 Waiter *w = CONTAINER_OF(first, Waiter, deadline);
                 (void) bus_fail(w->call, "Timeout", "Not done yet; it stays in the outbox and is tried on");
                 waiter_free(w);
@@ -76,24 +76,19 @@ static void on_deadline(void *userdata)
         arm(b);
 }
 
-static unsigned count_of(const ClientBus *b, const char *sender)
+static bool is_too_many(const ClientBus *b, const char *sender)
 {
-        const Waiter *w;
-        unsigned n = 0;
+        unsigned own = 0;
 
-        DL_FOREACH2(b->waiters, w, all_next)
-        n += str_equal(sd_bus_message_get_sender(w->call), sender);
-        return n;
+        for (const Waiter *w = b->wait.all; w; w = w->all_next)
+                own += !w->saved && str_equal(sd_bus_message_get_sender(w->call), sender);
+        return b->wait.n_counted >= WAITERS_MAX || own >= OF_CALLER_MAX;
 }
 
 static int waiter_new(ClientBus *b, sd_bus_message *call, uint64_t timeout_usec, bool saved, Waiter **ret)
 {
-        Waiter *w;
+        Waiter *w = calloc(1, sizeof *w);
 
-        if (!saved && (b->n_waiters >= WAITERS_MAX ||
-                                      count_of(b, sd_bus_message_get_sender(call)) >= OF_CALLER_MAX))
-                return -EUSERS;
-        w = calloc(1, sizeof *w);
         if (!w)
                 return -ENOMEM;
         w->bus = b;
@@ -101,10 +96,8 @@ static int waiter_new(ClientBus *b, sd_bus_message *call, uint64_t timeout_usec,
         w->saved = saved;
         w->timeout_usec = timeout_usec == 0 ? USEC_INFINITY : timeout_usec;
         heap_item_init(&w->deadline);
-        if (!saved) {
-                DL_APPEND2(b->waiters, w, all_prev, all_next);
-                b->n_waiters++;
-        }
+        DL_APPEND2(b->wait.all, w, all_prev, all_next);
+        b->wait.n_counted += !saved;
         if (sd_bus_message_get_sender(call) && sd_bus_track_new(b->bus, &w->caller, on_caller_gone, w) >= 0)
                 (void) sd_bus_track_add_sender(w->caller, call);
         *ret = w;
@@ -122,7 +115,8 @@ static void attach(Waiter *w, Message *m)
         m->bus.waiters = head;
         if (w->timeout_usec == USEC_INFINITY)
                 return;
-        (void) !heap_put(&b->deadlines, &w->deadline, usec_add(now_usec(CLOCK_BOOTTIME), w->timeout_usec));
+        (void) !heap_put(&b->wait.deadlines, &w->deadline,
+                        usec_add(now_usec(CLOCK_BOOTTIME), w->timeout_usec));
         arm(b);
 }
 
@@ -135,20 +129,18 @@ static void answer_end(Waiter *w)
         r = sd_bus_message_new_method_return(w->call, &reply);
         if (r >= 0)
                 r = sd_bus_message_append(reply, "sus", delivery_state_to_string(m->record.state),
-                                m->record.attempts, message_receiver_name(m));
+                                m->record.attempts, m->record.receiver_name);
         if (r >= 0)
                 r = sd_bus_message_append_array(reply, 'y', m->record.reply, m->record.reply_size);
         if (r >= 0)
                 r = sd_bus_message_append(reply, "s", m->record.error ?: "");
-        if (r >= 0)
-                (void) sd_bus_send(w->bus->bus, reply, NULL);
-        sd_bus_message_unref(reply);
+        bus_send_reply(w->call, reply, r);
 }
 
 void bus_wait_check(ClientBus *b, Message *m, bool saved)
 {
         Waiter *w, *next;
-        bool synced = !m->save.running && !m->save.again && !m->save.refused;
+        bool synced = message_is_synced(m);
         bool final = delivery_state_is_final(m->record.state) && synced;
 
         message_pin(m);
@@ -167,12 +159,9 @@ void bus_wait_check(ClientBus *b, Message *m, bool saved)
 static void on_wait_found(Message *m, int r, void *userdata)
 {
         Waiter *w = userdata;
-        const char *id = NULL;
 
         if (r < 0) {
-                (void) sd_bus_message_rewind(w->call, true);
-                (void) sd_bus_message_read(w->call, "s", &id);
-                (void) bus_fail_look_up(w->call, id ?: "", r);
+                (void) bus_fail_look_up(w->call, r);
                 waiter_free(w);
                 return;
         }
@@ -182,6 +171,7 @@ static void on_wait_found(Message *m, int r, void *userdata)
 
 int bus_method_wait(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
+        ClientBus *b = userdata;
         uint64_t timeout;
         const char *id;
         Waiter *w;
@@ -190,45 +180,30 @@ int bus_method_wait(sd_bus_message *call, void *userdata, sd_bus_error *error)
         r = sd_bus_message_read(call, "st", &id, &timeout);
         if (r < 0)
                 return r;
-        r = waiter_new(userdata, call, timeout, false, &w);
-        if (r < 0)
-                return bus_fail_too_many(call, r);
-        message_look_up(&w->bus->client, id, on_wait_found, w);
-        return 1;
-}
-
-static void cancel(Waiter *w, Message *m)
-{
-        attach(w, m);
-        if (deliver_cancel(m) >= 0)
-                return;
-        (void) bus_fail(w->call, "AlreadySettled", "The message is %s already",
-                        delivery_state_to_string(m->record.state));
-        waiter_free(w);
-}
-
-static void on_cancel_found(Message *m, int r, void *userdata)
-{
-        if (r < 0)
-                on_wait_found(NULL, r, userdata);
-        else
-                cancel(userdata, m);
-}
-
-int bus_method_cancel(sd_bus_message *call, void *userdata, sd_bus_error *error)
-{
-        const char *id;
-        Waiter *w;
-        int r;
-
-        r = sd_bus_message_read(call, "s", &id);
+        if (is_too_many(b, sd_bus_message_get_sender(call)))
+                return bus_fail_too_many(call, -EUSERS);
+        r = waiter_new(b, call, timeout, false, &w);
         if (r < 0)
                 return r;
-        r = waiter_new(userdata, call, 0, true, &w);
-        if (r < 0)
-                return bus_fail_too_many(call, r);
-        message_look_up(&w->bus->client, id, on_cancel_found, w);
+        message_look_up(b->client, id, on_wait_found, w);
         return 1;
+}
+
+static int wait_saved(ClientBus *b, Message *m, sd_bus_message *call, Waiter **ret)
+{
+        int r = waiter_new(b, call, 0, true, ret);
+
+        if (r >= 0)
+                attach(*ret, m);
+        return r;
+}
+
+int bus_wait_saved(ClientBus *b, Message *m, sd_bus_message *call)
+{
+        Waiter *w;
+        int r = wait_saved(b, m, call, &w);
+
+        return r < 0 ? r : 1;
 }
 
 int bus_wait_cancelled(ClientBus *b, Message *m, sd_bus_message *call)
@@ -236,46 +211,30 @@ int bus_wait_cancelled(ClientBus *b, Message *m, sd_bus_message *call)
         Waiter *w;
         int r;
 
-        r = waiter_new(b, call, 0, true, &w);
+        /* Before cancelling: what is in memory only is saved at once. */
+        r = wait_saved(b, m, call, &w);
         if (r < 0)
-                return bus_fail_too_many(call, r);
-        cancel(w, m);
-        return 1;
+                return r;
+        if (message_cancel(m) >= 0)
+                return 1;
+        r = bus_fail(call, "AlreadySettled", "The message is %s already",
+                        delivery_state_to_string(m->record.state));
+        waiter_free(w);
+        return r;
 }
 
-int bus_wait_saved(ClientBus *b, Message *m, sd_bus_message *call)
+int bus_wait_init(ClientBus *b)
 {
-        Waiter *w;
-        int r;
-
-        r = waiter_new(b, call, 0, true, &w);
-        if (r < 0)
-                return bus_fail_too_many(call, r);
-        attach(w, m);
-        return 1;
+        return timer_init(&b->wait.timer, b->client->loop, "wait", on_deadline, b);
 }
 
-int bus_waits_init(ClientBus *b)
+void bus_wait_clear(ClientBus *b)
 {
-        return timer_init(&b->deadline_timer, b->client.loop, "wait", on_deadline, b);
-}
-
-void bus_waits_clear(ClientBus *b)
-{
-        IndexCursor cursor = {};
-        IndexItem *i;
-
-        while ((i = index_each(&b->client.messages.index, &cursor))) {
-                Message *m = CONTAINER_OF(i, Message, by_key);
-                message_pin(m);
-                while (m->bus.waiters) {
-                        Waiter *w = m->bus.waiters;
-                        (void) bus_fail(w->call, "Disconnected",
-                                        "The client stops; the message stays in its outbox");
-                        waiter_free(w);
-                }
-                m->pins--; /* not released: the walk goes on over all of them */
+        while (b->wait.all) {
+                (void) bus_fail(b->wait.all->call, "Disconnected",
+                                "The client stops; the message stays in its outbox");
+                waiter_free(b->wait.all);
         }
-        heap_clear(&b->deadlines);
-        timer_clear(&b->deadline_timer);
+        heap_clear(&b->wait.deadlines);
+        timer_clear(&b->wait.timer);
 }

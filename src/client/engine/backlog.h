@@ -8,7 +8,7 @@
 
 void backlog_add(Queue *q, Message *m);       /* accepted just now, without a receiver */
 void backlog_give_back(Queue *q, Message *m); /* it has no receiver any more: to its old place */
-void backlog_take(Queue *q, Message *m);      /* it gets a receiver or has ended; wherever in the queue it is */
+void backlog_take(Queue *q, Message *m); /* it gets a receiver or has ended; wherever in the queue it is */
 
 /* Reads the next page when the front has become short and there is more on disk. `done` is called, from the
  * loop, when rows have come, and a second after the disk refused to read them. */

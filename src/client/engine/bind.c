@@ -221,7 +221,8 @@ static void bind_stuck(Peer *p)
         if (!p->sought || !p->listed)
                 return;
         p->sought = false;
-        DL_FOREACH_SAFE2(p->client->queues.stuck, q, next, stuck_next) {
+        DL_FOREACH_SAFE2(p->client->queues.stuck, q, next, stuck_next)
+        {
                 if (!selector_matches(&q->selector, &p->info))
                         continue;
                 if (window_current(p, &w) < 0 || !window_has_room(w)) {

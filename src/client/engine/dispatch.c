@@ -13,8 +13,8 @@
 #include "client/state/message.h"
 #include "client/state/peer.h"
 
-/* When this process was held up for so long (the machine was suspended), answers that came meanwhile are read
- * before anybody is charged for having said nothing. */
+/* When this process was held up for so long (the machine was suspended), answers that came meanwhile are
+ * read before anybody is charged for having said nothing. */
 #define HELD_UP_USEC    (200 * USEC_PER_MSEC)
 #define READ_FIRST_USEC (50 * USEC_PER_MSEC)
 

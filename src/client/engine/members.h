@@ -13,14 +13,15 @@ typedef struct MemberWalk {
         void (*end)(Message *m, size_t n);
 } MemberWalk;
 
-/* Reads the members of `m`, again and again where the disk refuses, then walks over them. `m` is pinned until
- * then. */
+/* Reads the members of `m`, again and again where the disk refuses, then walks over them. `m` is pinned
+ * until then. */
 void members_walk(Message *m, const MemberWalk *walk);
 
 /* Records of the members that the selector of `m` means. -ENOENT with a sentence when there are too few, or
  * nobody can say who is there; -EINVAL: too many; -ENOMEM. */
 int members_choose(Message *m, OutboxRecord **ret, size_t *ret_n, Error *error);
-/* `number`: of the member; 0 where the outbox shall find one. 0 or -ENOMEM; then `ret` may hold something. */
+/* `number`: of the member; 0 where the outbox shall find one. 0 or -ENOMEM; then `ret` may hold something.
+ */
 int member_make(const Message *m, const ReceiverInfo *info, size_t number, OutboxRecord *ret);
 /* The member is on disk; takes what the record holds. */
 void member_add(Message *m, OutboxRecord *record);

@@ -2,8 +2,8 @@
 #pragma once
 
 /* Writes how far a message got. One write of a message is on its way at a time; what changes meanwhile is
- * written behind it. What depends on the disk happens in Client.saved, when the write is synced: a binding may
- * be sent, an end may be told. What the disk refuses is tried again (state/retry). */
+ * written behind it. What depends on the disk happens in Client.saved, when the write is synced: a binding
+ * may be sent, an end may be told. What the disk refuses is tried again (state/retry). */
 
 #include "client/state/types.h"
 

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/str-util.h"
+#include "base/string-table.h"
 #include "client/engine/bind.h"
 #include "client/engine/dispatch.h"
 #include "client/engine/fanout.h"
@@ -28,6 +29,13 @@ struct Resolver {
         unsigned refused; /* requests in a row that discovery had no room for */
         bool poll;        /* so the next one does not wait there */
 };
+
+static const char *const discovery_state_names[_DISCOVERY_STATE_MAX] = {
+                [DISCOVERY_UNKNOWN] = "unknown",
+                [DISCOVERY_REACHABLE] = "reachable",
+                [DISCOVERY_UNREACHABLE] = "unreachable",
+};
+DEFINE_STRING_TABLE(discovery_state, DiscoveryState, discovery_state_names)
 
 static void ask(void *userdata);
 

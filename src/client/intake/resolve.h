@@ -6,6 +6,9 @@
 
 #include "client/state/types.h"
 
+const char *discovery_state_to_string(DiscoveryState value);
+int discovery_state_from_string(const char *word);
+
 int resolver_new(Client *c, Resolver **ret);
 Resolver *resolver_free(Resolver *r);
 void resolver_start(Resolver *r);

@@ -105,7 +105,7 @@ static void read_page(Client *c, uint64_t until_usec, uint64_t from_usec, uint64
         db_submit(c->db, &p->find.op);
 }
 
-void schedule_on_timer(void *userdata)
+static void on_timer(void *userdata)
 {
         Client *c = userdata;
         uint64_t now = now_usec(CLOCK_REALTIME);
@@ -120,8 +120,13 @@ void schedule_on_timer(void *userdata)
                 arm(c);
 }
 
+int schedule_init(Client *c)
+{
+        return timer_init(&c->schedule.timer, c->loop, "schedule", on_timer, c);
+}
+
 void schedule_start(Client *c)
 {
         c->schedule.next = 0;
-        schedule_on_timer(c);
+        on_timer(c);
 }

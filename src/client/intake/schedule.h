@@ -6,6 +6,6 @@
 
 #include "client/state/types.h"
 
-void schedule_start(Client *c);
+int schedule_init(Client *c);
+void schedule_start(Client *c);                    /* everything is loaded */
 void schedule_note(Client *c, uint64_t wake_usec); /* one more has a time (since the epoch; 0: none) */
-void schedule_on_timer(void *userdata);            /* Client */

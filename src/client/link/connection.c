@@ -308,7 +308,8 @@ void peer_write_cancel(Peer *p, Message *m)
                         .cancel = {m->record.stream, m->record.sequence, m->record.id},
         };
 
-        /* It is asked again by the timer, so questions must not pile up for a receiver that does not read. */
+        /* It is asked again by the timer, so questions must not pile up for a receiver that does not read.
+         */
         if (p->link.state != PEER_CONNECTED ||
                         connection_output_size(p->link.connection) >= CONNECTION_OUTPUT_MAX)
                 return;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The framed connection of a peer: connecting, greeting, frames in both directions. It tries the addresses in
- * their order, and believes nobody before WELCOME names the right receiver. What happens is told through
+/* The framed connection of a peer: connecting, greeting, frames in both directions. It tries the addresses
+ * in their order, and believes nobody before WELCOME names the right receiver. What happens is told through
  * LinkEvents; nothing here calls upward in any other way. */
 
 #include "client/state/types.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The receivers that this client knows: made, listed, forgotten. Each connects when there is something to say
- * to it. */
+/* The receivers that this client knows: made, listed, forgotten. Each connects when there is something to
+ * say to it. */
 
 #include "client/state/types.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Receivers that registered through the seed API: one connection for each message, its payload out, "ACK" in.
- * Nothing on the wire says which message is meant, so this is at-least-once. */
+/* Receivers that registered through the seed API: one connection for each message, its payload out, "ACK"
+ * in. Nothing on the wire says which message is meant, so this is at-least-once. */
 
 #include "client/state/types.h"
 

@@ -11,11 +11,12 @@
 int window_current(Peer *p, SendWindow **ret);
 /* It is on disk. If not, that is begun, and LinkEvents.room follows. */
 bool window_is_kept(SendWindow *w);
-bool window_has_room(SendWindow *w);  /* as far as the receiver grants it; else the peer is marked as full */
-uint64_t window_take(SendWindow *w);  /* the next sequence */
+bool window_has_room(SendWindow *w); /* as far as the receiver grants it; else the peer is marked as full */
+uint64_t window_take(SendWindow *w); /* the next sequence */
 void window_settle(SendWindow *w, uint64_t sequence); /* its end is on disk, or it was never used */
 
-/* At start: a stream that is known from disk, then what is open in it. Behind all of them windows_loaded(). */
+/* At start: a stream that is known from disk, then what is open in it. Behind all of them windows_loaded().
+ */
 int window_load(Peer *p, sd_id128_t stream, SendWindow **ret);
 int window_load_open(SendWindow *w, uint64_t sequence);
 int windows_loaded(Peer *p);

@@ -7,7 +7,8 @@
 #include "client/state/types.h"
 
 /* A step of the delivery: notes the attempt that it ends, if it ends one. */
-void attempts_note(Message *m, DeliveryState before, DeliveryEvent event, uint32_t attempt, const char *detail);
+void attempts_note(
+                Message *m, DeliveryState before, DeliveryEvent event, uint32_t attempt, const char *detail);
 
 /* For a save: takes what is not on disk yet; gives it back when it could not be written. */
 OutboxAttempt *attempts_take(Message *m);

@@ -153,11 +153,13 @@ void message_release(Message *m)
 {
         Client *c = m->client;
 
-        if (m->queued.on || m->link.peer || m->save.running || retry_is_waiting(&m->save.retry) || m->fetching ||
-                        m->pins > 0 || m->recent || m->bulk.program)
+        if (m->queued.on || m->link.peer || m->save.running || retry_is_waiting(&m->save.retry) ||
+                        m->fetching || m->pins > 0 || m->recent || m->bulk.program)
                 return;
-        if (m->announced)
+        if (m->announced) {
+                m->announced = false;
                 c->observer.message_removed(m, c->observer.userdata);
+        }
         message_free(m);
 }
 

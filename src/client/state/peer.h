@@ -8,7 +8,8 @@
 
 const char *peer_name(const Peer *p);
 Peer *peer_find(Client *c, sd_id128_t id);
-/* By id (a UUID) or name, also a name without its "@host"; the listed ones first. 0, -ENOENT, or -ENOTUNIQ. */
+/* By id (a UUID) or name, also a name without its "@host"; the listed ones first. 0, -ENOENT, or -ENOTUNIQ.
+ */
 int peer_find_by_word(Client *c, const char *word, Peer **ret);
 
 bool peer_may_be_chosen(const Peer *p); /* for a message that may go elsewhere */
@@ -24,9 +25,9 @@ int peer_bind(Peer *p, Message *m);                       /* 0 or -ENOMEM */
 void peer_unbind(Message *m);                             /* takes it out of every list of its peer */
 Message *peer_find_message(const Peer *p, sd_id128_t id); /* bound to it; or NULL */
 
-void peer_ready(Message *m);   /* it can be written: into the list, unless its payload is being read */
-void peer_unready(Message *m); /* out of the list, if it is there */
-void peer_reorder(Peer *p);    /* ready ones again in order of binding: nothing is written any more */
-void peer_sent(Message *m);    /* it is on the wire */
-void peer_answered(Message *m); /* it counts no more against the credit */
+void peer_ready(Message *m);       /* it can be written: into the list, unless its payload is being read */
+void peer_unready(Message *m);     /* out of the list, if it is there */
+void peer_reorder(Peer *p);        /* ready ones again in order of binding: nothing is written any more */
+void peer_sent(Message *m);        /* it is on the wire */
+void peer_answered(Message *m);    /* it counts no more against the credit */
 void peer_not_started(Message *m); /* the receiver says so about the only send there was */

@@ -12,7 +12,7 @@ static void on_timer(void *userdata)
         /* Not those that are refused again meanwhile. */
         for (unsigned n = r->n_items; n > 0 && r->items; n--) {
                 RetryItem *i = r->items;
-                void (*again)(RetryItem *i) = i->again;
+                void (*again)(RetryItem * i) = i->again;
 
                 retry_cancel(r, i);
                 again(i);

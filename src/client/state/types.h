@@ -93,10 +93,10 @@ struct Message {
 
         /* engine/save */
         struct {
-                bool running;            /* a write is on its way */
-                bool again;              /* and is out of date already */
-                RetryItem retry;         /* the disk refused it */
-                SendWindow *old_window;  /* of a binding that was given up, until that is on disk; or NULL */
+                bool running;           /* a write is on its way */
+                bool again;             /* and is out of date already */
+                RetryItem retry;        /* the disk refused it */
+                SendWindow *old_window; /* of a binding that was given up, until that is on disk; or NULL */
                 uint64_t old_sequence;
         } save;
 
@@ -121,8 +121,8 @@ struct Fanout {
         Message *message;
         unsigned need; /* acks of a quorum */
         unsigned n_members, n_acked, n_failed;
-        bool reading; /* engine/members: its members are being read */
-        bool held;    /* open, so it stays in memory */
+        bool reading;        /* engine/members: its members are being read */
+        bool held;           /* open, so it stays in memory */
         Fanout *prev, *next; /* of those that take in who joins */
 };
 
@@ -150,7 +150,7 @@ struct Queue {
         uint64_t n_stored; /* queued on disk behind the front */
         Position read_to;  /* everything up to here is in memory; what is stored lies behind */
         bool reading;
-        RetryItem retry; /* the next page could not be read */
+        RetryItem retry;           /* the next page could not be read */
         void (*on_read)(Queue *q); /* a page was read, or is to be read again */
 
         /* engine/bind */
@@ -227,11 +227,11 @@ struct Peer {
 
 /* What happens at a connection. Called from the loop, never from inside a call into link/. */
 typedef struct LinkEvents {
-        void (*up)(Peer *p);      /* it is connected */
-        void (*down)(Peer *p);    /* the connection ended, or no address could be reached */
+        void (*up)(Peer *p);   /* it is connected */
+        void (*down)(Peer *p); /* the connection ended, or no address could be reached */
         void (*answer)(Message *m, const AnswerFrame *a); /* to this binding and attempt */
-        void (*room)(Peer *p);    /* it can take more */
-        void (*leaving)(Peer *p); /* it said GOODBYE */
+        void (*room)(Peer *p);                            /* it can take more */
+        void (*leaving)(Peer *p);                         /* it said GOODBYE */
         void (*written)(Peer *p); /* all output, or the plain text message `p->plain`, is with the kernel */
         void (*idle)(Peer *p);    /* a pause after a failure is over */
 } LinkEvents;
@@ -258,7 +258,6 @@ struct Client {
         Loop *loop;
         Db *db;
         Database database; /* `db` on the loop */
-        void (*on_reload)(Client *c);
         HttpClient *http;
         Address discovery_address;
         ClientObserver observer; /* bus/ */
@@ -281,16 +280,16 @@ struct Client {
                 size_t n_recent;
                 /* engine/ and intake/ */
                 uint64_t last_number;
-                uint64_t n_open; /* accepted and not settled, on disk too */
-                uint64_t n_dead; /* rejected or dead, and kept until somebody decides */
+                uint64_t n_open;                /* accepted and not settled, on disk too */
+                uint64_t n_dead;                /* rejected or dead, and kept until somebody decides */
                 uint64_t n_settled, n_attempts; /* since the start */
         } messages;
 
         struct {
                 Queue *by_text, *by_receiver, *any; /* state/queue */
-                unsigned n_swept;     /* state/queue: at how many the next look for unused ones is due */
-                Queue *stuck;         /* engine/bind */
-                size_t n_unassigned;  /* engine/backlog: messages in memory that have no receiver yet */
+                unsigned n_swept;    /* state/queue: at how many the next look for unused ones is due */
+                Queue *stuck;        /* engine/bind */
+                size_t n_unassigned; /* engine/backlog: messages in memory that have no receiver yet */
         } queues;
 
         struct {
@@ -314,7 +313,7 @@ struct Client {
         } due;
 
         struct {
-                Fanout *following; /* engine/fanout: take in who joins */
+                Fanout *following;         /* engine/fanout: take in who joins */
                 struct MembersPage *pages; /* engine/members: reads that are not done */
         } fanouts;
 

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What became of one message, in detail. */
+
+#include "client/bus/bus.h"
+
+int bus_method_list_deliveries(sd_bus_message *call, void *userdata, sd_bus_error *error);
+int bus_method_list_attempts(sd_bus_message *call, void *userdata, sd_bus_error *error);
+int bus_method_explain(sd_bus_message *call, void *userdata, sd_bus_error *error);

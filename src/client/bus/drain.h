@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Maintenance of a receiver. */
+
+#include "client/bus/bus.h"
+
+int bus_method_drain(sd_bus_message *call, void *userdata, sd_bus_error *error);

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What the engine tells: goes to the journal, to subscribers as signals, and to calls that wait. */
+
+#include "client/bus/bus.h"
+
+ClientObserver bus_signals_observer(ClientBus *b);
+void bus_signals_init(ClientBus *b);
+void bus_signals_clear(ClientBus *b);

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "client/bus/view.h"
+
+#include <stdio.h>
+
+#include "base/str-util.h"
+#include "client/state/peer.h"
+
+const char *message_path(const Message *m, char buffer[static MESSAGE_PATH_MAX])
+{
+        char id[SD_ID128_STRING_MAX];
+
+        (void) snprintf(buffer, MESSAGE_PATH_MAX, "%s/%s", MESSAGE_PATH,
+                        sd_id128_to_string(m->record.id, id));
+        return buffer;
+}
+
+const char *message_id(const Message *m, char buffer[static SD_ID128_UUID_STRING_MAX])
+{
+        return sd_id128_to_uuid_string(m->record.id, buffer);
+}
+
+const char *message_problem(const Message *m)
+{
+        if (m->link.peer && m->record.state == DELIVERY_BOUND && m->link.peer->link.failures > 0 &&
+                        m->link.peer->link.problem)
+                return m->link.peer->link.problem;
+        return m->record.error ?: "";
+}
+
+uint32_t message_attempts(const OutboxRecord *record)
+{
+        return record->attempts + (record->state == DELIVERY_SENT);
+}
+
+uint64_t message_next_retry(const Message *m)
+{
+        uint64_t now = now_usec(CLOCK_BOOTTIME);
+
+        if (m->record.state != DELIVERY_BACKOFF || m->due.position == HEAP_NOT_IN)
+                return 0;
+        return now_usec(CLOCK_REALTIME) + (m->due.due > now ? m->due.due - now : 0);
+}
+
+int view_append_message(sd_bus_message *reply, const OutboxRecord *record, const Message *m)
+{
+        char id[SD_ID128_UUID_STRING_MAX];
+
+        return sd_bus_message_append(reply, "(sssssuttts)", sd_id128_to_uuid_string(record->id, id),
+                        selector_mode_to_string(selector_text_mode(record->queue)), record->target,
+                        delivery_state_to_string(record->state), record->receiver_name,
+                        message_attempts(record), record->accepted_usec, record->settled_usec, record->size,
+                        m ? message_problem(m) : record->error ?: "");
+}
+
+int view_append_delivery(sd_bus_message *reply, const OutboxRecord *record, const Message *m)
+{
+        const char *addressed = str_after_prefix(record->queue, "to/");
+        bool bound = !sd_id128_is_null(record->receiver);
+        char id[SD_ID128_UUID_STRING_MAX];
+        int r;
+
+        r = sd_bus_message_open_container(reply, 'r', "sssutttsay");
+        if (r >= 0)
+                r = sd_bus_message_append(reply, "sssuttts",
+                                bound ? sd_id128_to_uuid_string(record->receiver, id) : addressed ?: "",
+                                record->receiver_name, delivery_state_to_string(record->state),
+                                message_attempts(record), record->sent_usec, record->settled_usec,
+                                m ? message_next_retry(m) : 0, m ? message_problem(m) : record->error ?: "");
+        if (r >= 0)
+                r = sd_bus_message_append_array(reply, 'y', record->reply, record->reply_size);
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}

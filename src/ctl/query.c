@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "ctl/query.h"
+
+#include <stdlib.h>
+
+#include "base/str-util.h"
+#include "ctl/bus.h"
+
+#define PAGE_MAX 1000u /* messages in one answer */
+
+static int get_properties(Ctl *c, const char *path, const char *interface, cJSON **ret)
+{
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *answer = NULL;
+        int r = bus_get_properties(c, path, interface, &answer);
+
+        if (r != 0)
+                return r;
+        *ret = value_read(answer);
+        return *ret ? 0 : bus_bad_answer();
+}
+
+int query_client(Ctl *c, cJSON **ret)
+{
+        return get_properties(c, BUS_PATH, MANAGER_INTERFACE, ret);
+}
+
+int query_message(Ctl *c, const char *id, cJSON **ret)
+{
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *answer = NULL;
+        const char *path;
+        int r = bus_call_word(c, "GetMessage", id, &answer);
+
+        if (r != 0)
+                return r;
+        if (sd_bus_message_read(answer, "o", &path) < 0)
+                return bus_bad_answer();
+        return get_properties(c, path, MESSAGE_INTERFACE, ret);
+}
+
+static int append_selection(const Ctl *c, sd_bus_message *call)
+{
+        int r;
+
+        r = sd_bus_message_open_container(call, 'a', "{sv}");
+        if (r >= 0 && c->group)
+                r = sd_bus_message_append(call, "{sv}", "group", "s", c->group);
+        for (char **s = c->labels; s && *s && r >= 0; s++)
+                r = sd_bus_message_append(call, "{sv}", "label", "as", 1, *s);
+        return r < 0 ? r : sd_bus_message_close_container(call);
+}
+
+int query_receivers(Ctl *c, cJSON **ret)
+{
+        static const char *const fields[] = {
+                        "id", "name", "group", "labels", "addresses", "state", "bound", "plain", NULL};
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL, *answer = NULL;
+        int r;
+
+        r = bus_new_call(c, &call, "ListReceivers");
+        if (r >= 0)
+                r = append_selection(c, call);
+        r = bus_call(c, r, call, &answer);
+        if (r != 0)
+                return r;
+        *ret = value_read_records(answer, fields);
+        return *ret ? 0 : bus_bad_answer();
+}
+
+static int get_records(Ctl *c, const char *method, const char *id, const char *const *fields, cJSON **ret)
+{
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *answer = NULL;
+        int r = bus_call_word(c, method, id, &answer);
+
+        if (r != 0)
+                return r;
+        *ret = value_read_records(answer, fields);
+        return *ret ? 0 : bus_bad_answer();
+}
+
+int query_deliveries(Ctl *c, const char *id, cJSON **ret)
+{
+        static const char *const fields[] = {"receiver_id", "receiver", "state", "attempts", "sent",
+                        "settled", "next_retry", "error", "reply", NULL};
+
+        return get_records(c, "ListDeliveries", id, fields, ret);
+}
+
+int query_attempts(Ctl *c, const char *id, cJSON **ret)
+{
+        static const char *const fields[] = {
+                        "member", "receiver", "attempt", "sent", "ended", "outcome", "detail", NULL};
+
+        return get_records(c, "ListAttempts", id, fields, ret);
+}
+
+int query_replies(Ctl *c, const char *id, cJSON **ret)
+{
+        _cleanup_(cjsonp) cJSON *deliveries = NULL;
+        int r = query_deliveries(c, id, &deliveries);
+        cJSON *d;
+
+        if (r != 0)
+                return r;
+        *ret = cJSON_CreateArray();
+        cJSON_ArrayForEach(d, deliveries) {
+                cJSON *replied;
+
+                if (str_equal(cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(d, "reply")), ""))
+                        continue;
+                replied = cJSON_CreateObject();
+                cJSON_AddStringToObject(replied, "receiver", value_string(d, "receiver"));
+                cJSON_AddItemToObject(replied, "reply", cJSON_DetachItemFromObjectCaseSensitive(d, "reply"));
+                cJSON_AddItemToArray(*ret, replied);
+        }
+        return 0;
+}
+
+static int append_states(sd_bus_message *call, char **states)
+{
+        int r;
+
+        r = sd_bus_message_open_container(call, 'e', "sv");
+        if (r >= 0)
+                r = sd_bus_message_append(call, "s", "states");
+        if (r >= 0)
+                r = sd_bus_message_open_container(call, 'v', "as");
+        if (r >= 0)
+                r = sd_bus_message_append_strv(call, states);
+        if (r >= 0)
+                r = sd_bus_message_close_container(call);
+        return r < 0 ? r : sd_bus_message_close_container(call);
+}
+
+static int append_page(const Ctl *c, sd_bus_message *call, const char *after, unsigned limit)
+{
+        int r;
+
+        r = sd_bus_message_open_container(call, 'a', "{sv}");
+        if (r >= 0)
+                r = sd_bus_message_append(call, "{sv}{sv}", "limit", "u", limit, "after", "s", after);
+        if (r >= 0 && strv_length(c->states) > 0)
+                r = append_states(call, c->states);
+        return r < 0 ? r : sd_bus_message_close_container(call);
+}
+
+/* One page of messages. *ret_next is malloc'ed; "" when this is the last page. */
+static int get_page(Ctl *c, const char *after, unsigned limit, cJSON **ret, char **ret_next)
+{
+        static const char *const fields[] = {"id", "mode", "target", "state", "receiver", "attempts",
+                        "accepted", "settled", "size", "error", NULL};
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL, *answer = NULL;
+        const char *next;
+        int r;
+
+        r = bus_new_call(c, &call, "ListMessages");
+        if (r >= 0)
+                r = append_page(c, call, after, limit);
+        r = bus_call(c, r, call, &answer);
+        if (r != 0)
+                return r;
+        *ret = value_read_records(answer, fields);
+        if (!*ret || sd_bus_message_read(answer, "s", &next) < 0 || !(*ret_next = strdup(next)))
+                return bus_bad_answer();
+        return 0;
+}
+
+int query_messages(Ctl *c, unsigned wanted, cJSON **ret, bool *ret_more)
+{
+        _cleanup_(cjsonp) cJSON *all = cJSON_CreateArray();
+        _cleanup_free_ char *next = strdup("");
+
+        while (wanted > 0) {
+                _cleanup_(cjsonp) cJSON *page = NULL;
+                char *following = NULL;
+                int r = get_page(c, next ?: "", MIN(wanted, PAGE_MAX), &page, &following);
+
+                if (r != 0)
+                        return r;
+                free(next);
+                next = following;
+                wanted -= MIN(wanted, (unsigned) cJSON_GetArraySize(page));
+                for (cJSON *item; (item = cJSON_DetachItemFromArray(page, 0));)
+                        cJSON_AddItemToArray(all, item);
+                if (str_empty(next))
+                        break;
+        }
+        *ret_more = !str_empty(next);
+        *ret = TAKE_PTR(all);
+        return 0;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Counts what becomes of many lines, and shows it: a progress bar, a line for each failure, the totals. */
+
+#include <systemd/sd-id128.h>
+
+#include "ctl/bar.h"
+#include "ctl/ctl.h"
+#include "wire/frame.h"
+
+typedef struct Tally {
+        const Ctl *c;
+        bool several; /* each line has several receivers: their attempts are counted together, so retries
+                         cannot be */
+        uint64_t input_size, input_read; /* bytes; size 0: not known */
+        uint64_t started_usec;           /* CLOCK_BOOTTIME */
+
+        uint64_t submitted, accepted, refused, retried;
+        uint64_t ends[_SETTLEMENT_MAX];
+
+        uint64_t failures_told, shown_usec;
+        Bar bar;
+} Tally;
+
+/* Lines whose end is to come; with --no-wait those that are not accepted yet. */
+uint64_t tally_waiting(const Tally *t);
+uint64_t tally_settled(const Tally *t);
+
+/* Count, and show with --json or as a failure. `id` may be NULL: not known. */
+void tally_accepted(Tally *t, uint64_t line, sd_id128_t id);
+void tally_refused(Tally *t, uint64_t line, Bytes why);
+void tally_settlement(Tally *t, const SettlementFrame *f, const sd_id128_t *id);
+
+void tally_show_bar(Tally *t, uint64_t now_usec); /* on a terminal; often called, seldom drawn */
+void tally_hide_bar(Tally *t);                    /* before anything else is printed */
+void tally_show_totals(Tally *t, uint64_t now_usec);

@@ -1,0 +1,6 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "ctl/verb.h"
+
+extern const Verb verbs_table[]; /* ends with one without a name */

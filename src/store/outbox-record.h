@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* A delivery as the outbox keeps it, and the attempts that did not end well. */
+
+#include <systemd/sd-id128.h>
+
+#include "model/delivery.h"
+#include "model/limits.h"
+#include "model/policy.h"
+
+typedef struct OutboxRecord {
+        uint64_t number; /* order of acceptance, from 1 */
+        uint32_t member; /* 0: the message itself; else one receiver of a message to several */
+        sd_id128_t id;
+        char *target;           /* as the sender named it */
+        char *queue;            /* the selector as text */
+        uint64_t size;          /* bytes of payload */
+        uint64_t accepted_usec; /* since the epoch */
+        DeliveryState state;
+        sd_id128_t receiver; /* null: not bound */
+        char receiver_name[NAME_MAX_LENGTH + 1];
+        sd_id128_t stream; /* null: plain text */
+        uint64_t sequence;
+        uint32_t attempts;  /* that ended without an ack */
+        bool duplicate;     /* a receiver may have started it already */
+        char *error;        /* of the last attempt; NULL or "" */
+        uint64_t sent_usec; /* since the epoch: when it was last written to a receiver */
+        uint64_t settled_usec;
+        uint64_t wake_usec; /* since the epoch: start or deadline, whichever is next; 0: neither */
+        Policy policy;
+        void *reply;
+        size_t reply_size;
+} OutboxRecord;
+
+void outbox_record_clear(OutboxRecord *record); /* frees what it holds and zeroes it */
+void outbox_records_free(OutboxRecord *records, size_t n);
+
+/* One attempt that is over. */
+typedef struct OutboxAttempt OutboxAttempt;
+struct OutboxAttempt {
+        uint32_t member, attempt;
+        uint64_t sent_usec, ended_usec; /* since the epoch */
+        char receiver_name[NAME_MAX_LENGTH + 1];
+        char outcome[16]; /* failed, no-ack, busy, disconnected … */
+        char *detail;
+        OutboxAttempt *next;
+};
+OutboxAttempt *outbox_attempts_free(OutboxAttempt *first);

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "store/sql.h"
+
+#include <errno.h>
+
+#include "base/cleanup.h"
+#include "base/str-util.h"
+#include "store/disk.h"
+
+int sql_error(sqlite3 *sql, int rc)
+{
+        static const struct {
+                int code, error;
+        } table[] = {
+                        {SQLITE_FULL, ENOSPC},
+                        {SQLITE_NOMEM, ENOMEM},
+                        {SQLITE_CONSTRAINT, EEXIST},
+                        {SQLITE_BUSY, EBUSY},
+                        {SQLITE_LOCKED, EBUSY},
+                        {SQLITE_READONLY, EROFS},
+                        {SQLITE_PERM, EACCES},
+                        {SQLITE_CANTOPEN, ENOENT},
+                        {SQLITE_CORRUPT, EUCLEAN},
+                        {SQLITE_NOTADB, EUCLEAN},
+                        {SQLITE_TOOBIG, E2BIG},
+                        {SQLITE_MISUSE, EINVAL},
+        };
+
+        if (rc == SQLITE_OK || rc == SQLITE_DONE || rc == SQLITE_ROW)
+                return 0;
+        for (size_t i = 0; i < ELEMENTSOF(table); i++)
+                if (table[i].code == (rc & 0xFF))
+                        return -table[i].error;
+
+        int os = sql ? sqlite3_system_errno(sql) : 0;
+        return os > 0 ? -os : -EIO;
+}
+
+/* SQLite itself lists the statements of a database, so we search that list and keep none of our own. There
+ * are a few dozen: the search costs little beside running one. */
+sqlite3_stmt *sql_statement(sqlite3 *sql, const char *text)
+{
+        sqlite3_stmt *s = NULL;
+
+        while ((s = sqlite3_next_stmt(sql, s)))
+                if (str_equal(sqlite3_sql(s), text)) {
+                        (void) sqlite3_reset(s);
+                        (void) sqlite3_clear_bindings(s);
+                        return s;
+                }
+        if (sqlite3_prepare_v3(sql, text, -1, SQLITE_PREPARE_PERSISTENT, &s, NULL) != SQLITE_OK)
+                return NULL;
+        return s;
+}
+
+int sql_run(sqlite3_stmt *s)
+{
+        int rc;
+
+        if (!s)
+                return -EIO;
+        while ((rc = sqlite3_step(s)) == SQLITE_ROW)
+                ;
+
+        int r = sql_error(sqlite3_db_handle(s), rc);
+        (void) sqlite3_reset(s);
+        return r;
+}
+
+int sql_run_text(sqlite3 *sql, const char *text)
+{
+        return sql_run(sql_statement(sql, text));
+}
+
+static int execute(sqlite3 *sql, const char *script)
+{
+        return sql_error(sql, sqlite3_exec(sql, script, NULL, NULL, NULL));
+}
+
+static int user_version(sqlite3 *sql)
+{
+        sqlite3_stmt *s = NULL;
+        int version = -EIO;
+
+        if (sqlite3_prepare_v2(sql, "PRAGMA user_version", -1, &s, NULL) == SQLITE_OK &&
+                        sqlite3_step(s) == SQLITE_ROW)
+                version = sqlite3_column_int(s, 0);
+        (void) sqlite3_finalize(s);
+        return version;
+}
+
+static int migrate(sqlite3 *sql, const char *path, const char *const *migrations, Error *error)
+{
+        int version = user_version(sql), newest = 0, r;
+
+        while (migrations[newest])
+                newest++;
+        if (version < 0)
+                return error_set(error, -EUCLEAN, "%s is not a database: %s", path, sqlite3_errmsg(sql));
+        if (version > newest)
+                return error_set(error, -EPROTO, "%s is of version %d, this program knows up to %d", path,
+                                version, newest);
+
+        for (; version < newest; version++) {
+                _cleanup_free_ char *script = str_format("BEGIN EXCLUSIVE;%s;PRAGMA user_version=%d;COMMIT",
+                                migrations[version], version + 1);
+                if (!script)
+                        return -ENOMEM;
+                r = execute(sql, script);
+                if (r < 0)
+                        return error_set(error, r, "cannot bring %s to version %d: %s", path, version + 1,
+                                        sqlite3_errmsg(sql));
+        }
+        return 0;
+}
+
+/* SQLite would create the file with the mode that the umask leaves; it holds messages. */
+static int create(const char *path, Error *error)
+{
+        DiskFile *file = NULL;
+        int r = disk_open(path, &file);
+
+        disk_close(file);
+        return r < 0 ? error_set(error, r, "cannot open %s: %s", path, strerror(-r)) : 0;
+}
+
+static int open_database(const char *path, sqlite3 **ret, Error *error)
+{
+        /* EXCLUSIVE: no other process reads the database, so WAL needs no shared memory file. */
+        static const char pragmas[] = "PRAGMA locking_mode=EXCLUSIVE;"
+                                      "PRAGMA journal_mode=WAL;"
+                                      "PRAGMA synchronous=FULL;"
+                                      "PRAGMA foreign_keys=ON;"
+                                      "PRAGMA wal_autocheckpoint=1000";
+        const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+        int rc, r;
+
+        rc = sqlite3_open_v2(path, ret, flags, disk_vfs());
+        if (rc != SQLITE_OK)
+                return error_set(error, sql_error(*ret, rc), "cannot open %s: %s", path, sqlite3_errstr(rc));
+        r = execute(*ret, pragmas);
+        return r < 0 ? error_set(error, r, "cannot read %s: %s", path, sqlite3_errmsg(*ret)) : 0;
+}
+
+int sql_open(const char *path, const char *const *migrations, sqlite3 **ret, Error *error)
+{
+        sqlite3 *sql = NULL;
+        int r;
+
+        r = create(path, error);
+        if (r >= 0)
+                r = open_database(path, &sql, error);
+        if (r >= 0)
+                r = migrate(sql, path, migrations, error);
+        if (r < 0) {
+                sql_close(sql);
+                return r;
+        }
+        *ret = sql;
+        return 0;
+}
+
+void sql_close(sqlite3 *sql)
+{
+        sqlite3_stmt *s;
+
+        while (sql && (s = sqlite3_next_stmt(sql, NULL)))
+                (void) sqlite3_finalize(s);
+        (void) sqlite3_close(sql);
+}

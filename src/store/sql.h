@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Helpers around SQLite: opening, migrating, statements, errors. They know no table. */
+
+#include <sqlite3.h>
+
+#include "base/error.h"
+
+/* Opens the database at `path`; creates it with mode 0600 where it is missing. `migrations` are SQL scripts,
+ * NULL-terminated: script i brings user_version i to i + 1. -EPROTO: a newer program wrote the database. */
+int sql_open(const char *path, const char *const *migrations, sqlite3 **ret, Error *error);
+void sql_close(sqlite3 *sql); /* finalizes its statements too; NULL is fine */
+
+/* The statement of that text, prepared once per database and kept; reset and without bindings. It belongs to
+ * the database. NULL on failure; sqlite3_errmsg() has the cause. */
+sqlite3_stmt *sql_statement(sqlite3 *sql, const char *text);
+int sql_run(sqlite3_stmt *s); /* steps to the end; NULL gives -EIO; 0 or negative errno */
+int sql_run_text(sqlite3 *sql, const char *text); /* a statement without parameters */
+
+int sql_error(sqlite3 *sql, int rc); /* SQLite's code as a negative errno: -ENOSPC, -EIO, -ENOMEM … */
