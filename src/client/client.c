@@ -8,8 +8,10 @@
 
 #include "base/log.h"
 #include "base/str-util.h"
+#include "client/engine/backlog.h"
 #include "client/engine/bind.h"
 #include "client/engine/dispatch.h"
+#include "client/engine/due.h"
 #include "client/engine/fanout.h"
 #include "client/engine/members.h"
 #include "client/engine/pump.h"
@@ -65,7 +67,7 @@ static int load_queued(const char *queue, uint64_t n, void *userdata)
 
         r = queue_get(userdata, queue, &q);
         if (r >= 0)
-                q->n_stored = n;
+                backlog_load(q, n);
         return r;
 }
 
@@ -160,7 +162,6 @@ static void wire(Client *c, const ClientObserver *observer)
         c->link = dispatch_link_events;
         c->saved = dispatch_saved;
         c->ended = on_ended;
-        c->due.armed = USEC_INFINITY;
 }
 
 static int start_runtime(Client *c, Error *error)
@@ -173,7 +174,7 @@ static int start_runtime(Client *c, Error *error)
                 return error_set(error, r, "cannot start: %s", strerror(-r));
         r = http_client_new(c->loop, &c->http);
         if (r >= 0)
-                r = timer_init(&c->due.timer, c->loop, "due", dispatch_due, c);
+                r = due_init(c, dispatch_due);
         if (r >= 0)
                 r = windows_init(c);
         if (r >= 0)

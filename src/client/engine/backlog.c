@@ -66,6 +66,11 @@ static void shorten(Queue *q)
         message_release(last);
 }
 
+void backlog_load(Queue *q, uint64_t n)
+{
+        q->n_stored = n;
+}
+
 void backlog_add(Queue *q, Message *m)
 {
         Position own = position_of(&m->record);

@@ -6,6 +6,7 @@
 
 #include "client/state/types.h"
 
+void backlog_load(Queue *q, uint64_t n);      /* at start: so many are on disk */
 void backlog_add(Queue *q, Message *m);       /* accepted just now, without a receiver */
 void backlog_give_back(Queue *q, Message *m); /* it has no receiver any more: to its old place */
 void backlog_take(Queue *q, Message *m); /* it gets a receiver or has ended; wherever in the queue it is */

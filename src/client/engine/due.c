@@ -1,6 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "client/engine/due.h"
 
+int due_init(Client *c, void (*on_time)(void *userdata))
+{
+        c->due.armed = USEC_INFINITY;
+        return timer_init(&c->due.timer, c->loop, "due", on_time, c);
+}
+
 void due_arm(Message *m, uint64_t usec)
 {
         Client *c = m->client;

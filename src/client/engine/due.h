@@ -6,5 +6,7 @@
 
 #include "client/state/types.h"
 
+/* `on_time` is called, with the client, when the first time of all has come. */
+int due_init(Client *c, void (*on_time)(void *userdata));
 void due_arm(Message *m, uint64_t usec); /* from now; replaces the time that it had */
 void due_disarm(Message *m);

@@ -105,10 +105,9 @@ int resolver_load(Client *c, sd_id128_t id, const char *record, bool departed)
                 return r;
         }
         /* Until discovery says otherwise. */
-        if (departed) {
-                receiver_info_clear(&p->info);
-                p->info = info;
-        } else
+        if (departed)
+                peer_describe(p, &info);
+        else
                 (void) list_peer(p, &info);
         return 0;
 }

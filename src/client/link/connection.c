@@ -14,7 +14,7 @@
 
 #define ANSWER_BODY_MAX (REPLY_MAX + 1024u)
 
-static int try_address(Peer *p);
+static int try_address(Peer *p, size_t address);
 
 static void leave_connected(Peer *p)
 {
@@ -28,7 +28,6 @@ static void leave_connected(Peer *p)
 void peer_disconnect(Peer *p)
 {
         p->link.connection = connection_free(p->link.connection);
-        p->plain = NULL;
         timer_disarm(&p->timer);
         loop_cancel(p->client->loop, &p->link.down);
         leave_connected(p);
@@ -43,10 +42,15 @@ void peer_connection_failed(Peer *p)
         (void) timer_arm_in(&p->timer, backoff_delay(&BACKOFF_CONNECT, p->link.failures, random));
 }
 
-static void on_ended(Connection *s, int error, void *userdata)
+void peer_reset_failures(Peer *p)
 {
-        Peer *p = userdata;
-        bool was_connected = p->link.state == PEER_CONNECTED, back_at_once = p->link.restarting;
+        p->link.failures = 0;
+        p->link.missed = false;
+        timer_disarm(&p->timer);
+}
+
+void peer_set_problem(Peer *p, int error, const char *closed)
+{
         char text[ADDRESS_STRING_MAX];
 
         free(p->link.problem);
@@ -54,12 +58,34 @@ static void on_ended(Connection *s, int error, void *userdata)
                         p->link.address < p->info.n_addresses
                                         ? address_format(p->info.addresses + p->link.address, text)
                                         : "no address",
-                        error < 0 ? strerror(-error) : "closed by the receiver");
+                        error < 0 ? strerror(-error) : closed);
+}
+
+int peer_open(Peer *p, size_t address, const ConnectionCallbacks *callbacks)
+{
+        uint64_t timeout = p->client->config.policy.ack_timeout_usec;
+        int r;
+
+        p->link.address = address;
+        r = connection_open(p->client->loop, p->info.addresses + address, timeout, callbacks, p,
+                        &p->link.connection);
+        if (r < 0)
+                return r;
+        p->link.state = PEER_CONNECTING;
+        (void) timer_arm_in(&p->timer, timeout);
+        return 0;
+}
+
+static void on_ended(Connection *s, int error, void *userdata)
+{
+        Peer *p = userdata;
+        bool was_connected = p->link.state == PEER_CONNECTED, back_at_once = p->link.restarting;
+
+        peer_set_problem(p, error, "closed by the receiver");
         log_debug("Connection to %s ended: %s", peer_name(p), p->link.problem ?: "");
         peer_disconnect(p);
         if (!was_connected) {
-                p->link.address++;
-                if (try_address(p) < 0)
+                if (try_address(p, p->link.address + 1) < 0)
                         p->client->link.down(p);
                 return;
         }
@@ -82,10 +108,8 @@ static int on_welcome(Peer *p, const WelcomeFrame *w, Error *error)
 
         if (!sd_id128_equal(w->receiver, p->info.id) || p->link.state != PEER_CONNECTING)
                 return error_set(error, -EPROTO, "another receiver, or WELCOME twice");
-        timer_disarm(&p->timer);
+        peer_reset_failures(p);
         p->link.state = PEER_CONNECTED;
-        p->link.failures = 0;
-        p->link.missed = false;
         p->link.credit = w->credit;
         p->link.window = MAX(w->window, 1u);
         p->link.max_payload = w->max_payload;
@@ -204,21 +228,13 @@ static const ConnectionCallbacks callbacks = {
 };
 
 /* The next address that can be tried. -EHOSTUNREACH: there is none, and a pause begins. */
-static int try_address(Peer *p)
+static int try_address(Peer *p, size_t address)
 {
-        uint64_t timeout = p->client->config.policy.ack_timeout_usec;
-
-        for (; p->link.address < p->info.n_addresses; p->link.address++) {
-                const Address *a = p->info.addresses + p->link.address;
-
-                if (!connection_is_possible(a))
-                        continue;
-                if (connection_open(p->client->loop, a, timeout, &callbacks, p, &p->link.connection) < 0)
-                        continue;
-                p->link.state = PEER_CONNECTING;
-                (void) timer_arm_in(&p->timer, timeout);
-                return 0;
-        }
+        for (; address < p->info.n_addresses; address++)
+                if (connection_is_possible(p->info.addresses + address) &&
+                                peer_open(p, address, &callbacks) >= 0)
+                        return 0;
+        p->link.address = address;
         p->link.state = PEER_IDLE;
         p->link.missed = true;
         peer_connection_failed(p);
@@ -244,8 +260,7 @@ void peer_connect(Peer *p)
 {
         if (p->link.state != PEER_IDLE || timer_is_armed(&p->timer))
                 return;
-        p->link.address = 0;
-        if (try_address(p) < 0)
+        if (try_address(p, 0) < 0)
                 loop_defer(p->client->loop, &p->link.down);
 }
 

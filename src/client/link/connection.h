@@ -15,6 +15,10 @@ void peer_link_init(Peer *p);
 void peer_connect(Peer *p);
 void peer_disconnect(Peer *p);        /* without an event */
 void peer_connection_failed(Peer *p); /* starts the pause; LinkEvents.idle comes at its end */
+void peer_reset_failures(Peer *p);    /* ends the pause */
+void peer_set_problem(Peer *p, int error, const char *closed); /* `closed`: what error 0 means */
+/* Opens the connection to one of its addresses. 0 or negative errno. */
+int peer_open(Peer *p, size_t address, const ConnectionCallbacks *callbacks);
 void peer_connection_timeout(Peer *p);
 
 bool peer_has_room(const Peer *p); /* as far as its credit and its output buffer allow */

@@ -53,6 +53,13 @@ static void forget_name(Peer *p)
         p->listed = false;
 }
 
+void peer_describe(Peer *p, ReceiverInfo *info)
+{
+        receiver_info_clear(&p->info);
+        p->info = *info;
+        *info = (ReceiverInfo){};
+}
+
 unsigned peer_list(Peer *p, ReceiverInfo *info)
 {
         Client *c = p->client;
@@ -61,9 +68,7 @@ unsigned peer_list(Peer *p, ReceiverInfo *info)
                            (receiver_info_equal(&p->info, info) ? 0 : PEER_CHANGED);
 
         forget_name(p);
-        receiver_info_clear(&p->info);
-        p->info = *info;
-        *info = (ReceiverInfo){};
+        peer_describe(p, info);
         /* Discovery never lists two of one name; if it did, the later one is found by its name. */
         HASH_FIND(hh_name, c->peers.by_name, p->info.name, strlen(p->info.name), other);
         if (other)
@@ -71,12 +76,9 @@ unsigned peer_list(Peer *p, ReceiverInfo *info)
         p->listed = true;
         p->sought = p->sought || changes;
         HASH_ADD_KEYPTR(hh_name, c->peers.by_name, p->info.name, strlen(p->info.name), p);
-        if (changes && p->link.state == PEER_IDLE) {
-                /* It came back, maybe elsewhere: what failed before says nothing any more. */
-                p->link.failures = 0;
-                p->link.missed = false;
-                timer_disarm(&p->timer);
-        }
+        /* It came back, maybe elsewhere: what failed before says nothing any more. */
+        if (changes && p->link.state == PEER_IDLE)
+                peer_reset_failures(p);
         return changes;
 }
 

@@ -8,6 +8,8 @@
 
 int peer_get(Client *c, sd_id128_t id, Peer **ret); /* finds or makes it; 0 or negative errno */
 
+void peer_describe(Peer *p, ReceiverInfo *info); /* what is known of it; takes what `info` holds */
+
 /* What peer_list() changed. */
 typedef enum PeerChange {
         PEER_CAME = 1 << 0,    /* it was not listed before */

@@ -19,15 +19,20 @@ static void answer(Message *m, Outcome outcome, const char *text)
         m->client->link.answer(m, &a);
 }
 
+static void disconnect(Peer *p)
+{
+        p->plain = NULL;
+        peer_disconnect(p);
+}
+
 static void on_connected(Connection *s, void *userdata)
 {
         Peer *p = userdata;
         Message *m = p->plain;
 
-        timer_disarm(&p->timer);
-        p->link.failures = 0;
+        peer_reset_failures(p);
         if (buffer_append(connection_output(s), m->payload, m->record.size) < 0) {
-                peer_disconnect(p);
+                disconnect(p);
                 peer_connection_failed(p);
                 return;
         }
@@ -45,28 +50,25 @@ static void on_readable(Connection *s, void *userdata)
         if (buffer_size(connection_input(s)) < STRLEN(ACK))
                 return;
         bool acked = memcmp(buffer_peek(connection_input(s)), ACK, STRLEN(ACK)) == 0;
-        peer_disconnect(p);
+        disconnect(p);
         answer(m, acked ? OUTCOME_ACKED : OUTCOME_FAILED,
                         acked ? "" : "the receiver answered something else than ACK");
         p->client->link.room(p);
 }
 
-static int open_address(Peer *p, Message *m);
+static int open_address(Peer *p, Message *m, size_t address);
 
 static void on_ended(Connection *s, int error, void *userdata)
 {
         Peer *p = userdata;
         Message *m = p->plain;
-        char text[ADDRESS_STRING_MAX];
 
-        free(p->link.problem);
-        p->link.problem = str_format("%s: %s", address_format(p->info.addresses + p->link.address, text),
-                        error < 0 ? strerror(-error) : "closed without ACK");
-        peer_disconnect(p);
+        peer_set_problem(p, error, "closed without ACK");
+        disconnect(p);
         if (m->record.state == DELIVERY_SENT)
                 answer(m, OUTCOME_FAILED, p->link.problem ?: "");
-        else if (++p->link.address < p->info.n_addresses)
-                (void) open_address(p, m);
+        else if (p->link.address + 1 < p->info.n_addresses)
+                (void) open_address(p, m, p->link.address + 1);
         else {
                 peer_connection_failed(p);
                 p->client->link.down(p);
@@ -84,28 +86,22 @@ static const ConnectionCallbacks callbacks = {
                 .ended = on_ended,
 };
 
-static int open_address(Peer *p, Message *m)
+static int open_address(Peer *p, Message *m, size_t address)
 {
-        uint64_t timeout = p->client->config.policy.ack_timeout_usec;
-        int r;
+        int r = peer_open(p, address, &callbacks);
 
-        r = connection_open(p->client->loop, p->info.addresses + p->link.address, timeout, &callbacks, p,
-                        &p->link.connection);
-        if (r < 0) {
+        if (r < 0)
                 peer_connection_failed(p);
-                return r;
-        }
-        p->plain = m;
-        p->link.state = PEER_CONNECTING;
-        (void) timer_arm_in(&p->timer, timeout);
-        return 0;
+        else
+                p->plain = m;
+        return r;
 }
 
 bool plain_is_free(Peer *p)
 {
         /* An attempt that timed out still has its connection: it is given up for the next one. */
         if (p->plain && !timer_is_armed(&p->timer) && p->plain->record.state != DELIVERY_SENT)
-                peer_disconnect(p);
+                disconnect(p);
         return !p->link.connection && !timer_is_armed(&p->timer) && p->info.n_addresses > 0;
 }
 
@@ -113,12 +109,11 @@ int plain_write(Peer *p, Message *m)
 {
         if (!m->payload && m->record.size > 0)
                 return -ENODATA;
-        p->link.address = 0;
-        return open_address(p, m);
+        return open_address(p, m, 0);
 }
 
 void plain_release(Message *m)
 {
         if (m->link.peer->plain == m)
-                peer_disconnect(m->link.peer);
+                disconnect(m->link.peer);
 }

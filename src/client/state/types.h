@@ -44,7 +44,8 @@ typedef enum DiscoveryState {
  * front of their queue, among the newest, or looked at. The others are on disk only. */
 struct Message {
         Client *client;
-        OutboxRecord record; /* engine/; the states "sent" and "backoff" exist in memory only */
+        OutboxRecord record; /* engine/, state/attempts, state/message; the states "sent" and "backoff" exist
+                                in memory only */
 
         /* state/message */
         IndexItem by_key;
@@ -93,7 +94,7 @@ struct Message {
 
         /* engine/save */
         struct {
-                bool running;           /* a write is on its way */
+                bool running;           /* intake/submit too: a write is on its way */
                 bool again;             /* and is out of date already */
                 RetryItem retry;        /* the disk refused it */
                 SendWindow *old_window; /* of a binding that was given up, until that is on disk; or NULL */
@@ -118,8 +119,8 @@ struct Message {
 /* A message to several receivers has a message for the whole (member 0), which people see, and a delivery
  * for each member. engine/fanout writes it. */
 struct Fanout {
-        Message *message;
-        unsigned need; /* acks of a quorum */
+        Message *message; /* state/message */
+        unsigned need;    /* state/message, engine/fanout: acks of a quorum */
         unsigned n_members, n_acked, n_failed;
         bool reading;        /* engine/members: its members are being read */
         bool held;           /* open, so it stays in memory */
@@ -148,13 +149,14 @@ struct Queue {
         Message *queued; /* the front, oldest first */
         size_t n_queued;
         uint64_t n_stored; /* queued on disk behind the front */
-        Position read_to;  /* everything up to here is in memory; what is stored lies behind */
+        Position read_to;  /* state/queue too: everything up to here is in memory; what is stored lies behind
+                            */
         bool reading;
         RetryItem retry;           /* the next page could not be read */
         void (*on_read)(Queue *q); /* a page was read, or is to be read again */
 
         /* engine/bind */
-        Peer *owner; /* of mode key: who gets its messages while there are any */
+        Peer *owner; /* link/peers too: of mode key: who gets its messages while there are any */
         bool stuck;  /* of mode key: in the list of those that nobody was found for */
         Queue *stuck_prev, *stuck_next;
 };
@@ -252,19 +254,20 @@ typedef struct ClientObserver {
         void *userdata;
 } ClientObserver;
 
-/* The root object. The first block is written by client.c, unless it says otherwise. */
+/* The root object. */
 struct Client {
+        /* client.c */
         ClientConfig config;
         Loop *loop;
         Db *db;
         Database database; /* `db` on the loop */
         HttpClient *http;
         Address discovery_address;
-        ClientObserver observer; /* bus/ */
+        ClientObserver observer;
         LinkEvents link;
-        /* engine/save: a write of the message is synced. `state`: as it is on disk now. */
+        /* A write of the message is synced (engine/save). `state`: as it is on disk now. */
         void (*saved)(Message *m, DeliveryState state, bool was_binding);
-        /* engine/deliver: the message is at its end. Not `durable`: acked, and that is not on disk yet. */
+        /* The message is at its end (engine/deliver). Not `durable`: acked, and that is not on disk yet. */
         void (*ended)(Message *m, bool durable);
         sd_id128_t id; /* of this client, for good */
         char host[NAME_MAX_LENGTH + 1];
@@ -278,7 +281,8 @@ struct Client {
                 Index index;     /* state/message: in memory, by id and member */
                 Message *recent; /* state/message: the newest of them, oldest first */
                 size_t n_recent;
-                /* engine/ and intake/ */
+
+                /* engine/, intake/, client.c */
                 uint64_t last_number;
                 uint64_t n_open;                /* accepted and not settled, on disk too */
                 uint64_t n_dead;                /* rejected or dead, and kept until somebody decides */
@@ -288,7 +292,7 @@ struct Client {
         struct {
                 Queue *by_text, *by_receiver, *any; /* state/queue */
                 unsigned n_swept;    /* state/queue: at how many the next look for unused ones is due */
-                Queue *stuck;        /* engine/bind */
+                Queue *stuck;        /* engine/bind, state/queue */
                 size_t n_unassigned; /* engine/backlog: messages in memory that have no receiver yet */
         } queues;
 
@@ -304,7 +308,7 @@ struct Client {
                 Timer timer; /* announces settlements */
         } windows;
 
-        /* engine/deliver, engine/dispatch: ack timeouts and next attempts */
+        /* engine/due, engine/dispatch: ack timeouts and next attempts */
         struct {
                 Heap heap;
                 Timer timer;
@@ -313,7 +317,7 @@ struct Client {
         } due;
 
         struct {
-                Fanout *following;         /* engine/fanout: take in who joins */
+                Fanout *following;         /* engine/fanout, state/message: take in who joins */
                 struct MembersPage *pages; /* engine/members: reads that are not done */
         } fanouts;
 
