@@ -21,6 +21,7 @@
 #include "client/state/message.h"
 #include "client/state/transient.h"
 #include "daemon/paths.h"
+#include "runtime/notify.h"
 
 static const char *const discovery_state_names[_DISCOVERY_STATE_MAX] = {
                 [DISCOVERY_UNKNOWN] = "unknown",
@@ -155,7 +156,7 @@ static void on_stop(void *userdata)
 
         c->stopping = true;
         windows_announce_last(c);
-        loop_notify_stopping(c->loop);
+        notify_stopping();
         loop_exit(c->loop, 0);
 }
 
@@ -164,10 +165,12 @@ static int start_runtime(Client *c, Error *error)
         int r;
 
         (void) gethostname(c->host, sizeof c->host - 1);
-        r = loop_new(on_stop, NULL, c, &c->loop);
+        r = loop_new(on_stop, c, &c->loop);
         if (r < 0)
                 return error_set(error, r, "cannot start: %s", strerror(-r));
-        r = http_client_new(c->loop, &c->http);
+        r = service_start(&c->service, c->loop, database_is_alive, &c->database);
+        if (r >= 0)
+                r = http_client_new(c->loop, &c->http);
         if (r >= 0)
                 r = timer_init(&c->due.timer, c->loop, "due", deliver_on_due, c);
         if (r >= 0)
@@ -232,6 +235,7 @@ void client_clear(Client *c)
         timer_clear(&c->windows.timer);
         timer_clear(&c->save.timer);
         timer_clear(&c->schedule.timer);
+        service_stop(&c->service);
         http_client_free(c->http);
         loop_free(c->loop);
         client_config_clear(&c->config);

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The database on the loop: finished operations are dispatched as soon as the loop sees them, submitted
- * operations go to the writer thread at the end of each iteration, and the watchdog is fed only while the
- * disk answers. */
+/* The database on the loop: finished operations are dispatched as soon as the loop sees them, and submitted
+ * operations go to the writer thread at the end of each iteration. */
 
 #include "runtime/watch.h"
 #include "store/db.h"
@@ -18,9 +17,13 @@ typedef struct Database {
 
 /* Starts the writer thread of `db`, which must be open. Must not move in memory afterwards. `before_kick` is
  * called at the end of each iteration, before the operations that it may submit go to the thread; it may be
- * NULL. 0 or negative errno. Uses loop_set_post() and loop_set_alive_check(). */
+ * NULL. 0 or negative errno. Uses loop_set_post(). */
 int database_start(Database *d, Loop *loop, Db *db, void (*before_kick)(void *userdata), void *userdata);
 
 /* Stops to watch, then closes `db`, which lets the thread finish and calls every `done` that is left. Safe
  * when database_start() was not called or failed, and for NULL. Returns NULL. */
 Db *database_close(Database *d, Db *db);
+
+/* For service_start(); `database` is a Database, started or zeroed. False: the disk has not answered for so
+ * long that only a new start helps. */
+bool database_is_alive(void *database);

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "base/log.h"
+#include "base/random.h"
 #include "base/str-util.h"
 #include "receiver/receiver.h"
 #include "runtime/connection.h"
@@ -343,7 +344,7 @@ static void on_drained(Connection *s, void *userdata)
         Conn *c = userdata;
 
         if (c->state == CONN_ENDING)
-                (void) shutdown(connection_fd(s), SHUT_WR);
+                connection_shutdown(s);
         else {
                 connection_pause(s, false);
                 read_frames(c);
@@ -395,11 +396,11 @@ int conn_accept(Receiver *r, int fd)
 static bool ack_is_withheld(const Receiver *r, sd_id128_t message)
 {
         char id[SD_ID128_UUID_STRING_MAX];
-        sd_id128_t random;
+        uint64_t random;
 
-        if (r->failure_probability <= 0 || sd_id128_randomize(&random) < 0)
+        if (r->failure_probability <= 0 || random_bytes(&random, sizeof random) < 0)
                 return false;
-        if ((double) (random.qwords[0] >> 11) * 0x1p-53 >= r->failure_probability)
+        if ((double) (random >> 11) * 0x1p-53 >= r->failure_probability)
                 return false;
         (void) sd_id128_to_uuid_string(message, id);
         journal_event(JOURNAL_ACK_WITHHELD, &(JournalFields){.message = id, .receiver = r->info.name},

@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include <uthash.h>
 
+#include "base/random-pool.h"
 #include "base/slab.h"
 #include "model/sequence-index.h"
 
@@ -46,7 +47,7 @@ int dedup_index_new(size_t max_streams, uint64_t now, DedupIndex **ret)
         DedupIndex *d = calloc(1, sizeof *d);
         if (!d)
                 return -ENOMEM;
-        (void) !getentropy(&d->seed, sizeof d->seed);
+        d->seed = random_u64();
         d->max_streams = max_streams;
         d->made = now;
         *ret = d;

@@ -6,6 +6,7 @@
 
 #include "base/crash-point.h"
 #include "base/log.h"
+#include "base/random-pool.h"
 #include "base/str-util.h"
 #include "receiver/handler.h"
 #include "receiver/receiver.h"
@@ -335,7 +336,7 @@ bool job_text(Receiver *r, const Sender *sender, Bytes text)
 {
         MessageFrame m = {.attempt = 1, .payload = text, .flags = MESSAGE_POSSIBLE_DUPLICATE};
 
-        if (!have_room(r) || sd_id128_randomize(&m.message) < 0 || !job_new(r, sender, &m))
+        if (!have_room(r) || random_uuid(NULL, m.message.bytes) < 0 || !job_new(r, sender, &m))
                 return false;
         log_arrival(r, sender, &m, DEDUP_RUN);
         jobs_run_next(r);

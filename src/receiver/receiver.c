@@ -9,10 +9,14 @@
 
 #include "base/fd-util.h"
 #include "base/log.h"
+#include "base/random-pool.h"
 #include "base/str-util.h"
 #include "model/name.h"
 #include "receiver/handler.h"
 #include "runtime/conf.h"
+#include "runtime/connection.h"
+#include "runtime/loop-event.h"
+#include "runtime/notify.h"
 
 /* A predecessor that is still stopping holds the lock; longer than it may need unless told otherwise. */
 #define LOCK_PATIENCE_USEC (40 * USEC_PER_SEC)
@@ -73,7 +77,7 @@ static int describe(Receiver *r, Error *error)
         if (x >= 0)
                 x = find_labels(r, error);
         if (x >= 0)
-                x = sd_id128_randomize(&r->info.instance);
+                x = random_uuid(NULL, r->info.instance.bytes);
         if (x >= 0 && strv_length(r->advertise) > ADDRESSES_MAX)
                 x = error_set(error, -EINVAL, "at most %u addresses can be advertised", ADDRESSES_MAX);
         for (char **s = r->advertise; s && *s && x >= 0; s++)
@@ -194,17 +198,19 @@ static void refuse_connection(int fd)
 
         if (frame_encode(&b, &(Frame){.type = FRAME_ERROR,
                                              .text = {(const uint8_t *) text, strlen(text)}}) >= 0)
-                (void) !send(fd, buffer_peek(&b), buffer_size(&b), MSG_DONTWAIT | MSG_NOSIGNAL);
+                connection_refuse(fd, buffer_peek(&b), buffer_size(&b));
+        else
+                (void) close(fd);
         buffer_clear(&b);
-        (void) close(fd);
 }
 
 static int on_connection(sd_event_source *source, int listener, uint32_t revents, void *userdata)
 {
         Receiver *r = userdata;
-        int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int fd = listener_accept(&(Listener){.fd = listener});
 
         if (fd < 0) {
+                errno = -fd;
                 /* No descriptor is free: the end of a connection frees one and takes this up again. */
                 if ((errno == EMFILE || errno == ENFILE) && r->conns.n > 0) {
                         log_warning("Out of file descriptors: new connections must wait");
@@ -340,9 +346,9 @@ void receiver_stop(void *userdata)
         Receiver *r = userdata;
 
         r->stopping = true;
-        loop_notify_stopping(r->loop);
-        loop_extend(r->loop, true);
-        loop_notify_status(r->loop, "Finishing what runs");
+        notify_stopping();
+        service_extend(&r->service, true);
+        notify_status("Finishing what runs");
         receiver_accept(r, false);
         (void) timer_arm_in(&r->stop_timer, r->stop_timeout_usec);
         jobs_drop_queued(r);
@@ -416,7 +422,9 @@ int receiver_start(Receiver *r, Error *error)
                 x = open_store(r, error);
         if (x < 0)
                 return x;
-        x = loop_new(receiver_stop, on_reload, r, &r->loop);
+        x = loop_new(receiver_stop, r, &r->loop);
+        if (x >= 0)
+                x = service_start(&r->service, r->loop, is_alive, r);
         if (x >= 0)
                 x = timer_init(&r->stop_timer, r->loop, "stop", on_stop_time, r);
         conns_init(r);
@@ -426,7 +434,7 @@ int receiver_start(Receiver *r, Error *error)
                 x = start_store(r);
         if (x < 0)
                 return error_set(error, x, "cannot start: %s", strerror(-x));
-        loop_set_alive_check(r->loop, is_alive, r);
+        loop_set_reload(r->loop, on_reload, r);
         x = start_listening(r, error);
         if (x >= 0)
                 x = register_new(r, &r->registration, error);
@@ -495,6 +503,7 @@ void receiver_clear(Receiver *r)
         (void) close_clear(&r->warden_pidfd);
         warden_stop(&r->warden);
         timer_clear(&r->stop_timer);
+        service_stop(&r->service);
         unit_job_free(r->unit_job);
         handler_clear(r);
         receiver_info_clear(&r->info);

@@ -15,6 +15,8 @@
  * An answer is found its connection by number: a job outlives the connection that asked for it, and the
  * connection that asked last gets the answer. */
 
+#include <systemd/sd-event.h>
+
 #include "model/receiver-info.h"
 #include "receiver/conn.h"
 #include "receiver/dedup.h"
@@ -24,6 +26,7 @@
 #include "receiver/warden.h"
 #include "runtime/listen.h"
 #include "runtime/loop.h"
+#include "runtime/service.h"
 #include "runtime/unit-job.h"
 
 #define CONCURRENCY_MAX 1000u
@@ -40,6 +43,7 @@ struct Receiver {
         void (*on_reload)(Receiver *r);
 
         Loop *loop;
+        Service service;
         Db *db;
         sd_event_source *db_source;
         Warden warden;

@@ -5,11 +5,13 @@
 
 #include "base/crash-point.h"
 #include "base/log.h"
+#include "base/random-pool.h"
 #include "base/str-util.h"
 #include "http/http-client.h"
 #include "model/backoff.h"
 #include "receiver/receiver.h"
 #include "runtime/journal.h"
+#include "runtime/notify.h"
 #include "wire/registration-json.h"
 
 #define LEAVE_TIMEOUT_USEC (2 * USEC_PER_SEC)
@@ -63,16 +65,13 @@ static Backoff backoff_within_lease(const Register *g)
 static void try_later(Register *g, void (*next)(Register *g), const char *why)
 {
         const Backoff b = backoff_within_lease(g);
-        sd_id128_t random = {};
 
-        (void) sd_id128_randomize(&random);
         if (!g->complaint || !str_equal(g->complaint, why)) {
                 log_warning("%s; trying again until it works", why);
                 (void) str_replace(&g->complaint, why);
         }
-        loop_notify_status(g->receiver->loop, "%s: %s", g->registered ? "Serving" : "Waiting for discovery",
-                        why);
-        later(g, backoff_delay(&b, ++g->failures, random.qwords[0]), next);
+        notify_status("%s: %s", g->registered ? "Serving" : "Waiting for discovery", why);
+        later(g, backoff_delay(&b, ++g->failures, random_u64()), next);
 }
 
 static void unreachable(Register *g, void (*next)(Register *g), const char *why)
@@ -226,14 +225,14 @@ static void serve(Register *g)
         Receiver *r = g->receiver;
 
         if (!r->stopping)
-                loop_extend(r->loop, false);
+                service_extend(&r->service, false);
         (void) sd_id128_to_uuid_string(r->info.id, id);
         journal_event(JOURNAL_REGISTERED, &(JournalFields){.receiver = r->info.name, .group = r->info.group},
                         "Registered as %s (%s) at %s", r->info.name, id,
                         address_format(r->info.addresses, where));
-        loop_notify_status(r->loop, "Serving as %s (%s)", r->info.name, id);
+        notify_status("Serving as %s (%s)", r->info.name, id);
         receiver_accept(r, true);
-        loop_notify_ready(r->loop);
+        notify_ready();
         later(g, g->lease_usec / 3, heartbeat);
 }
 
@@ -312,7 +311,7 @@ static void on_status(int status, const char *body, size_t size, const char *loc
         log_warning("This receiver's id is alive at another instance: waiting one lease of %s for that to "
                     "end",
                         format_duration(lease, g->lease_usec));
-        loop_notify_status(g->receiver->loop, "Waiting for discovery: our id is alive at another instance");
+        notify_status("Waiting for discovery: our id is alive at another instance");
         later(g, usec_add(g->lease_usec, DISPUTE_MARGIN_USEC), register_begin);
 }
 
@@ -476,8 +475,8 @@ int register_new(Receiver *r, Register **ret, Error *error)
         if (x < 0)
                 return x;
         find_previous(g);
-        loop_extend(r->loop, true); /* while we wait for discovery */
-        loop_notify_status(r->loop, "Waiting for discovery at %s", address_format(&g->server, where));
+        service_extend(&r->service, true); /* while we wait for discovery */
+        notify_status("Waiting for discovery at %s", address_format(&g->server, where));
         return 0;
 }
 

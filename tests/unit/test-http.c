@@ -110,7 +110,7 @@ static void check_server(const char *address_text)
         Loop *loop = NULL;
         Address address;
 
-        assert_int_equal(loop_new(NULL, NULL, NULL, &loop), 0);
+        assert_int_equal(loop_new(NULL, NULL, &loop), 0);
         assert_int_equal(address_parse(address_text, &address, NULL), 0);
         assert_int_equal(listeners_bind(&set, &address, 0600, NULL), 0);
         address = set.listeners[0].address;
@@ -196,7 +196,7 @@ static void test_unanswered_lookup(void **state)
         Address address;
 
         assert_int_equal(pipe(unanswered), 0);
-        assert_int_equal(loop_new(NULL, NULL, NULL, &loop), 0);
+        assert_int_equal(loop_new(NULL, NULL, &loop), 0);
         assert_int_equal(http_client_new(loop, &client), 0);
         assert_int_equal(address_parse_url("http://unanswered.example:7480", &address, NULL), 0);
         assert_int_equal(http_client_request(client, &address, &get, on_done, &cancelled, &request), 0);
@@ -253,7 +253,7 @@ static void test_unanswered_connection(void **state)
         (void) snprintf(text, sizeof text, "tcp:127.0.0.1:%u", ntohs(deaf.sin_port));
         assert_int_equal(address_parse(text, &address, NULL), 0);
         assert_int_equal(pipe(told), 0);
-        assert_int_equal(loop_new(NULL, NULL, NULL, &loop), 0);
+        assert_int_equal(loop_new(NULL, NULL, &loop), 0);
         assert_int_equal(http_client_new(loop, &client), 0);
         assert_int_equal(http_client_request(client, &address, &call, on_done, &a, NULL), 0);
         while (!a.done && a.status++ < 5)

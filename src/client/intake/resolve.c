@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/random-pool.h"
 #include "base/str-util.h"
 #include "client/engine/bind.h"
 #include "client/engine/deliver.h"
@@ -165,9 +166,8 @@ static void take_page(Resolver *v, ReceiverList *list)
 
 static void ask_later(Resolver *v, unsigned failures)
 {
-        uint64_t random = 0;
+        uint64_t random = random_u64();
 
-        (void) !getentropy(&random, sizeof random);
         (void) timer_arm_in(&v->timer, backoff_delay(&BACKOFF_CONNECT, failures, random));
 }
 

@@ -214,16 +214,6 @@ static int resolve_times(const Client *c, const Submission *s, Policy *ret, Erro
         return 0;
 }
 
-static int make_id(Client *c, sd_id128_t *ret)
-{
-        int r = random_pool_take(&c->random, ret->bytes, sizeof ret->bytes);
-
-        /* A UUID of version 4. */
-        ret->bytes[6] = (ret->bytes[6] & 0x0f) | 0x40;
-        ret->bytes[8] = (ret->bytes[8] & 0x3f) | 0x80;
-        return r;
-}
-
 /* Takes over `queue`. */
 static int make_message(Client *c, const Submission *s, char *queue, const Policy *policy, Message **ret)
 {
@@ -241,7 +231,7 @@ static int make_message(Client *c, const Submission *s, char *queue, const Polic
         int r = str_replace(&record.target, s->target);
 
         if (r >= 0)
-                r = make_id(c, &record.id);
+                r = random_uuid(&c->random, record.id.bytes);
         if (r >= 0)
                 r = message_new(c, &record, ret);
         if (r < 0) {

@@ -54,7 +54,7 @@ int peer_get(Client *c, sd_id128_t id, Peer **ret)
                 p->info.id = id;
                 p->link.window = STREAM_WINDOW;
                 p->link.max_payload = PAYLOAD_MAX;
-                r = sd_id128_randomize(&p->stream_id);
+                r = random_uuid(&c->random, p->stream_id.bytes);
                 if (r >= 0)
                         r = timer_init(&p->timer, c->loop, "peer", peer_on_timer, p);
                 if (r < 0) {

@@ -98,7 +98,7 @@ int window_current(Peer *p, SendWindow **ret)
         int r = window_load(p, p->stream_id, ret);
         sd_id128_t fresh;
 
-        if (r >= 0 && is_held_up(*ret) && sd_id128_randomize(&fresh) >= 0) {
+        if (r >= 0 && is_held_up(*ret) && random_uuid(NULL, fresh.bytes) >= 0) {
                 (*ret)->next_sequence = 0;
                 p->stream_id = fresh;
                 r = window_load(p, fresh, ret);
@@ -225,10 +225,7 @@ void windows_announce_last(Client *c)
         DL_FOREACH2(c->peers.connected, p, link.next)
         {
                 windows_announce(p, false);
-                const Buffer *out = connection_output(p->link.connection);
-                if (buffer_size(out) > 0)
-                        (void) !send(connection_fd(p->link.connection), buffer_peek(out), buffer_size(out),
-                                        MSG_DONTWAIT | MSG_NOSIGNAL);
+                connection_write_now(p->link.connection);
         }
 }
 
