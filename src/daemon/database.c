@@ -52,3 +52,11 @@ Db *database_close(Database *d, Db *db)
         *d = (Database){};
         return db_close(db);
 }
+
+void database_mark(Db *db, sd_id128_t *ret_boot, uint64_t *ret_lock_device, uint64_t *ret_lock_inode)
+{
+        *ret_boot = SD_ID128_NULL;
+        *ret_lock_device = *ret_lock_inode = 0;
+        (void) sd_id128_get_boot(ret_boot);
+        (void) db_lock_identity(db, ret_lock_device, ret_lock_inode);
+}

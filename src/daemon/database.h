@@ -4,6 +4,8 @@
 /* The database on the loop: finished operations are dispatched as soon as the loop sees them, and submitted
  * operations go to the writer thread at the end of each iteration. */
 
+#include <systemd/sd-id128.h>
+
 #include "runtime/watch.h"
 #include "store/db.h"
 
@@ -27,3 +29,7 @@ Db *database_close(Database *d, Db *db);
 /* For service_start(); `database` is a Database, started or zeroed. False: the disk has not answered for so
  * long that only a new start helps. */
 bool database_is_alive(void *database);
+
+/* What tells one holder of the state directory from another: the boot of this host, and the lock file, which
+ * a copy of the directory does not share. Null and 0 where they cannot be read. */
+void database_mark(Db *db, sd_id128_t *ret_boot, uint64_t *ret_lock_device, uint64_t *ret_lock_inode);
