@@ -441,17 +441,20 @@ int http_server_new(Loop *loop, int fd, const HttpService *service, HttpServer *
         return 0;
 }
 
-/* MHD aborts the process when it is stopped with a suspended connection. */
+/* MHD aborts the process when it is stopped with a suspended connection. While it runs to resume those that
+ * there are, further requests may come and be suspended. */
 HttpServer *http_server_free(HttpServer *s)
 {
         if (!s)
                 return NULL;
-        while (s->suspended) {
-                s->suspended->status = 503;
-                refuse(s->suspended);
-        }
-        if (s->daemon)
-                (void) MHD_run(s->daemon);
+        do {
+                while (s->suspended) {
+                        s->suspended->status = 503;
+                        refuse(s->suspended);
+                }
+                if (s->daemon)
+                        (void) MHD_run(s->daemon);
+        } while (s->suspended);
         loop_cancel(s->loop, &s->again);
         watch_stop(&s->watch);
         timer_clear(&s->timer);
