@@ -12,6 +12,8 @@
 #include "base/str-util.h"
 #include "http/http-server.h"
 #include "runtime/connection.h"
+#include "runtime/loop-event.h"
+#include "runtime/watch.h"
 #include "wire/frame.h"
 
 #define POLKIT "org.freedesktop.PolicyKit1.Authority"
@@ -71,7 +73,7 @@ static int listen_at(const Fixture *f, const char *name)
 struct FakeReceiver {
         Fixture *fixture;
         int fd;
-        sd_event_source *source;
+        Watch watch;
         Connection *connection;
 };
 
@@ -157,16 +159,15 @@ static void on_ended(Connection *c, int error, void *userdata)
         v->connection = connection_free(v->connection);
 }
 
-static int on_connection(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+static void on_connection(uint32_t events, void *userdata)
 {
         static const ConnectionCallbacks callbacks = {.readable = on_readable, .ended = on_ended};
         FakeReceiver *v = userdata;
-        int r = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        int r = accept4(v->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
         assert_true(r >= 0);
         v->connection = connection_free(v->connection);
         assert_true(connection_new(v->fixture->client.loop, r, &callbacks, v, &v->connection) >= 0);
-        return 0;
 }
 
 static FakeReceiver *receiver_new(Fixture *f)
@@ -176,8 +177,7 @@ static FakeReceiver *receiver_new(Fixture *f)
         assert_non_null(v);
         v->fixture = f;
         v->fd = listen_at(f, "r.sock");
-        assert_true(sd_event_add_io(loop_event(f->client.loop), &v->source, v->fd, EPOLLIN, on_connection,
-                                    v) >= 0);
+        assert_true(watch_start(&v->watch, f->client.loop, v->fd, EPOLLIN, on_connection, v) >= 0);
         return v;
 }
 
@@ -185,7 +185,7 @@ static void receiver_free(FakeReceiver *v)
 {
         if (!v)
                 return;
-        sd_event_source_disable_unref(v->source);
+        watch_stop(&v->watch);
         (void) close(v->fd);
         connection_free(v->connection);
         free(v);
