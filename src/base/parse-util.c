@@ -180,7 +180,7 @@ int parse_timestamp(const char *s, uint64_t *ret_usec)
 {
         static const char *const formats[] = {"%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S",
                         "%Y-%m-%dT%H:%M", "%H:%M:%S", "%H:%M"};
-        time_t now = time(NULL);
+        time_t now = (time_t) (now_usec(CLOCK_REALTIME) / USEC_PER_SEC);
         uint64_t seconds;
 
         if (s[0] == '@') {

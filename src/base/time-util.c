@@ -4,14 +4,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-uint64_t now_usec(clockid_t clock)
-{
-        struct timespec ts;
-
-        (void) clock_gettime(clock, &ts);
-        return (uint64_t) ts.tv_sec * USEC_PER_SEC + (uint64_t) ts.tv_nsec / 1000;
-}
-
 const char *format_duration(char buffer[static DURATION_MAX], uint64_t usec)
 {
         static const struct {

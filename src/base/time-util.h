@@ -1,16 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include <time.h>
-
-#include "base/macro.h"
+#include "base/clock.h"
 
 #define USEC_PER_SEC  ((uint64_t) 1000000)
 #define USEC_PER_MSEC ((uint64_t) 1000)
 #define USEC_INFINITY UINT64_MAX
-
-/* Microseconds of CLOCK_BOOTTIME (durations, timers) or CLOCK_REALTIME (instants shown to people). */
-uint64_t now_usec(clockid_t clock);
 
 /* a + b, where infinity stays infinity. */
 static inline uint64_t usec_add(uint64_t a, uint64_t b)

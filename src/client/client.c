@@ -24,6 +24,7 @@
 #include "client/state/queue.h"
 #include "client/state/transient.h"
 #include "daemon/paths.h"
+#include "runtime/notify.h"
 
 static void load_client(
                 sd_id128_t id, uint64_t last_number, uint64_t n_open, uint64_t n_dead, void *userdata)
@@ -144,7 +145,7 @@ static void on_stop(void *userdata)
 
         c->stopping = true;
         windows_announce_last(c);
-        loop_notify_stopping(c->loop);
+        notify_stopping();
         loop_exit(c->loop, 0);
 }
 
@@ -169,10 +170,12 @@ static int start_runtime(Client *c, Error *error)
         int r;
 
         (void) gethostname(c->host, sizeof c->host - 1);
-        r = loop_new(on_stop, NULL, c, &c->loop);
+        r = loop_new(on_stop, c, &c->loop);
         if (r < 0)
                 return error_set(error, r, "cannot start: %s", strerror(-r));
-        r = http_client_new(c->loop, &c->http);
+        r = service_start(&c->service, c->loop, database_is_alive, &c->database);
+        if (r >= 0)
+                r = http_client_new(c->loop, &c->http);
         if (r >= 0)
                 r = due_init(c, dispatch_due);
         if (r >= 0)
@@ -236,6 +239,7 @@ void client_clear(Client *c)
         timer_clear(&c->windows.timer);
         retries_clear(&c->retries);
         timer_clear(&c->schedule.timer);
+        service_stop(&c->service);
         http_client_free(c->http);
         loop_free(c->loop);
         client_config_clear(&c->config);

@@ -19,13 +19,26 @@ static void become_agent(int notify_fd)
         (void) snprintf(number, sizeof number, "%d", notify_fd);
         (void) fcntl(notify_fd, F_SETFD, 0);
         (void) execlp("pkttyagent", "pkttyagent", "--notify-fd", number, "--fallback", (char *) NULL);
+        (void) !write(notify_fd, "", 1); /* there is no such program */
         _exit(127);
+}
+
+/* 0 when the agent is registered, or takes too long for that; -ENOENT when it ended. */
+static int wait_until_registered(pid_t pid, int fd)
+{
+        struct pollfd ready = {.fd = fd, .events = POLLIN};
+        char missing;
+        int status;
+
+        /* The agent closes its end when it is registered, and when it exits. */
+        if (poll(&ready, 1, REGISTER_TIMEOUT_MS) <= 0)
+                return 0;
+        return waitpid(pid, &status, read(fd, &missing, 1) == 1 ? 0 : WNOHANG) == pid ? -ENOENT : 0;
 }
 
 pid_t agent_start(void)
 {
-        struct pollfd ready = {.events = POLLIN};
-        int fds[2], status;
+        int fds[2], r = 0;
         pid_t pid;
 
         if (pipe2(fds, O_CLOEXEC) < 0)
@@ -33,14 +46,13 @@ pid_t agent_start(void)
         pid = fork();
         if (pid == 0)
                 become_agent(fds[1]);
+        if (pid < 0)
+                r = -errno;
         (void) close(fds[1]);
-        ready.fd = fds[0];
-        if (pid > 0) /* the agent closes its end when it is registered, and when it exits */
-                (void) poll(&ready, 1, REGISTER_TIMEOUT_MS);
+        if (pid > 0)
+                r = wait_until_registered(pid, fds[0]);
         (void) close(fds[0]);
-        if (pid > 0 && waitpid(pid, &status, WNOHANG) == pid)
-                return -ENOENT;
-        return pid < 0 ? -errno : pid;
+        return r < 0 ? r : pid;
 }
 
 void agent_stop(pid_t pid)

@@ -22,11 +22,11 @@ static void on_finished(uint32_t events, void *userdata)
         db_dispatch(d->db);
 }
 
-static bool is_alive(void *userdata)
+bool database_is_alive(void *userdata)
 {
         Database *d = userdata;
 
-        return db_is_alive(d->db, DISK_PATIENCE_USEC);
+        return !d->db || db_is_alive(d->db, DISK_PATIENCE_USEC);
 }
 
 int database_start(Database *d, Loop *loop, Db *db, void (*before_kick)(void *userdata), void *userdata)
@@ -40,7 +40,6 @@ int database_start(Database *d, Loop *loop, Db *db, void (*before_kick)(void *us
         if (r < 0)
                 return r;
         loop_set_post(loop, on_post, d);
-        loop_set_alive_check(loop, is_alive, d);
         return 0;
 }
 
@@ -49,8 +48,15 @@ Db *database_close(Database *d, Db *db)
         if (watch_is_started(&d->watch)) {
                 watch_stop(&d->watch);
                 loop_set_post(d->loop, NULL, NULL);
-                loop_set_alive_check(d->loop, NULL, NULL);
         }
         *d = (Database){};
         return db_close(db);
+}
+
+void database_mark(Db *db, sd_id128_t *ret_boot, uint64_t *ret_lock_device, uint64_t *ret_lock_inode)
+{
+        *ret_boot = SD_ID128_NULL;
+        *ret_lock_device = *ret_lock_inode = 0;
+        (void) sd_id128_get_boot(ret_boot);
+        (void) db_lock_identity(db, ret_lock_device, ret_lock_inode);
 }

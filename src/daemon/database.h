@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The database on the loop: finished operations are dispatched as soon as the loop sees them, submitted
- * operations go to the writer thread at the end of each iteration, and the watchdog is fed only while the
- * disk answers. */
+/* The database on the loop: finished operations are dispatched as soon as the loop sees them, and submitted
+ * operations go to the writer thread at the end of each iteration. */
+
+#include <systemd/sd-id128.h>
 
 #include "runtime/watch.h"
 #include "store/db.h"
@@ -18,9 +19,17 @@ typedef struct Database {
 
 /* Starts the writer thread of `db`, which must be open. Must not move in memory afterwards. `before_kick` is
  * called at the end of each iteration, before the operations that it may submit go to the thread; it may be
- * NULL. 0 or negative errno. Uses loop_set_post() and loop_set_alive_check(). */
+ * NULL. 0 or negative errno. Uses loop_set_post(). */
 int database_start(Database *d, Loop *loop, Db *db, void (*before_kick)(void *userdata), void *userdata);
 
 /* Stops to watch, then closes `db`, which lets the thread finish and calls every `done` that is left. Safe
  * when database_start() was not called or failed, and for NULL. Returns NULL. */
 Db *database_close(Database *d, Db *db);
+
+/* For service_start(); `database` is a Database, started or zeroed. False: the disk has not answered for so
+ * long that only a new start helps. */
+bool database_is_alive(void *database);
+
+/* What tells one holder of the state directory from another: the boot of this host, and the lock file, which
+ * a copy of the directory does not share. Null and 0 where they cannot be read. */
+void database_mark(Db *db, sd_id128_t *ret_boot, uint64_t *ret_lock_device, uint64_t *ret_lock_inode);

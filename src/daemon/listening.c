@@ -22,17 +22,19 @@ static int bind_all(ListenerSet *set, const ListenSpec *spec, char *const *addre
 
 int listening_open(ListenerSet *set, const ListenSpec *spec, Error *error)
 {
-        char *const *addresses = spec->addresses && spec->addresses[0] ? spec->addresses : spec->defaults;
+        const bool given = spec->addresses && spec->addresses[0];
         char text[ADDRESS_STRING_MAX];
         int r;
 
         r = listeners_inherit(set, error);
         if (r < 0)
                 return r;
-        if (r == 0) {
-                if (!addresses || !addresses[0])
+        if (given && (r == 0 || spec->also))
+                r = bind_all(set, spec, spec->addresses, error);
+        else if (r == 0) {
+                if (!spec->defaults || !spec->defaults[0])
                         return error_set(error, -ENXIO, "cannot find the runtime directory: give Listen=");
-                r = bind_all(set, spec, addresses, error);
+                r = bind_all(set, spec, spec->defaults, error);
         }
         if (r >= 0)
                 r = listeners_check_security(set, spec->allow_insecure, error);

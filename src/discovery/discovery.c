@@ -3,10 +3,11 @@
 
 #include <errno.h>
 
-#include "base/random.h"
+#include "base/random-pool.h"
 #include "base/str-util.h"
 #include "daemon/listening.h"
 #include "daemon/paths.h"
+#include "runtime/notify.h"
 
 static void on_changed(Group *g, void *userdata)
 {
@@ -96,7 +97,7 @@ static void on_stop(void *userdata)
 {
         Discovery *d = userdata;
 
-        loop_notify_stopping(d->loop);
+        notify_stopping();
         loop_exit(d->loop, 0);
 }
 
@@ -104,7 +105,9 @@ static int start(Discovery *d, Error *error)
 {
         int r;
 
-        r = loop_new(on_stop, NULL, d, &d->loop);
+        r = loop_new(on_stop, d, &d->loop);
+        if (r >= 0)
+                r = service_start(&d->service, d->loop, database_is_alive, &d->database);
         if (r < 0)
                 return error_set(error, r, "cannot start: %s", strerror(-r));
         r = start_store(d, error);
@@ -122,7 +125,7 @@ int discovery_new(DiscoveryConfig *config, Discovery **ret, Error *error)
         r = start(d, error);
         if (r < 0)
                 return r;
-        loop_notify_ready(d->loop);
+        notify_ready();
         *ret = TAKE_PTR(d);
         return 0;
 }
@@ -149,6 +152,7 @@ Discovery *discovery_free(Discovery *d)
         leases_clear(&d->leases);
         groups_clear(&d->groups);
         api_clear(&d->api);
+        service_stop(&d->service);
         loop_free(d->loop);
         free(d);
         return NULL;

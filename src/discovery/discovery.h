@@ -14,10 +14,12 @@
 #include "daemon/database.h"
 #include "discovery/api.h"
 #include "runtime/listen.h"
+#include "runtime/service.h"
 
 typedef struct Discovery {
         DiscoveryConfig *config; /* lent */
         Loop *loop;
+        Service service;
         Db *db;
         Database database;
         ListenerSet listeners;

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/str-util.h"
 #include "runtime/journal.h"
+#include "runtime/notify.h"
 #include "wire/receiver-json.h"
 
 /* To read a million takes some seconds: systemd gets a sign of life for each step. */
@@ -246,7 +247,7 @@ static int on_stored(uint64_t row, sd_id128_t id, sd_id128_t token, const char *
 
         save_row_is_used(ls->save, row);
         if (ls->groups->all.n_leases % LOAD_STEP == 0)
-                loop_notify_extend(ls->loop, LOAD_STEP_USEC);
+                notify_extend(LOAD_STEP_USEC);
         r = receiver_json_from_text(record, &info);
         if (r < 0) {
                 log_warning_errno(r, "Cannot read a stored receiver, leaving it out");
@@ -271,7 +272,6 @@ int leases_init(Leases *ls, const DiscoveryConfig *config, Loop *loop, Groups *g
 
         *ls = (Leases){
                         .config = config,
-                        .loop = loop,
                         .groups = groups,
                         .save = save,
                         .index.hash_seed = groups->hash_seed,

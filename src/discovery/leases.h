@@ -13,7 +13,6 @@
 
 typedef struct Leases {
         const DiscoveryConfig *config;
-        Loop *loop;
         Groups *groups;
         Save *save;
         LeaseIndex index;

@@ -3,7 +3,7 @@
 
 /* The seed API: registration without tokens, for receivers that speak plain text. */
 
-#include "base/random.h"
+#include "base/random-pool.h"
 #include "discovery/leases.h"
 #include "discovery/reply.h"
 

@@ -11,6 +11,7 @@
 #include "base/fd-util.h"
 #include "base/str-util.h"
 #include "runtime/timer.h"
+#include "runtime/watch.h"
 
 #define BODY_DEFAULT_MAX     ((size_t) 16 << 20)
 #define TIMEOUT_DEFAULT_USEC (10 * USEC_PER_SEC)
@@ -36,14 +37,15 @@ struct HttpClient {
         HttpRequest *requests;
 };
 
-/* A socket of curl's, watched through a descriptor of our own: curl closes one that never got connected
- * before it says so, and what a process that is being forked still holds open would stay in the loop for
- * ever. */
-typedef struct Watch {
+/* One of curl's sockets. It is watched through a descriptor of our own: curl closes a socket that never got
+ * connected before it says so, and as long as a process that is being forked still holds it open, it would
+ * stay in the loop. */
+typedef struct Socket {
         HttpClient *client;
         curl_socket_t fd; /* curl's */
-        sd_event_source *source;
-} Watch;
+        int own;
+        Watch watch;
+} Socket;
 
 static HttpRequest *request_free(HttpRequest *q)
 {
@@ -160,19 +162,18 @@ static void act(HttpClient *c, curl_socket_t fd, int events)
         }
 }
 
-static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+static void on_ready(uint32_t ready, void *userdata)
 {
-        const Watch *w = userdata;
+        const Socket *k = userdata;
         int events = 0;
 
-        if (revents & (EPOLLIN | EPOLLHUP))
+        if (ready & (EPOLLIN | EPOLLHUP))
                 events |= CURL_CSELECT_IN;
-        if (revents & EPOLLOUT)
+        if (ready & EPOLLOUT)
                 events |= CURL_CSELECT_OUT;
-        if (revents & EPOLLERR)
+        if (ready & EPOLLERR)
                 events |= CURL_CSELECT_ERR;
-        act(w->client, w->fd, events);
-        return 0;
+        act(k->client, k->fd, events);
 }
 
 static void on_timer(void *userdata)
@@ -180,27 +181,28 @@ static void on_timer(void *userdata)
         act(userdata, CURL_SOCKET_TIMEOUT, 0);
 }
 
-static void watch_free(Watch *w)
+static Socket *socket_free(Socket *k)
 {
-        sd_event_source_disable_unref(w->source);
-        free(w);
+        if (!k)
+                return NULL;
+        watch_stop(&k->watch);
+        (void) close_clear(&k->own);
+        free(k);
+        return NULL;
 }
 
-static Watch *watch_new(HttpClient *c, curl_socket_t fd, uint32_t events)
+static Socket *socket_new(HttpClient *c, curl_socket_t fd, uint32_t events)
 {
-        Watch *w = calloc(1, sizeof *w);
-        int own = w ? fcntl(fd, F_DUPFD_CLOEXEC, 3) : -1;
+        Socket *k = calloc(1, sizeof *k);
 
-        if (own < 0 || sd_event_add_io(loop_event(c->loop), &w->source, own, events, on_io, w) < 0) {
-                (void) close_clear(&own);
-                free(w);
+        if (!k)
                 return NULL;
-        }
-        (void) sd_event_source_set_io_fd_own(w->source, true);
-        (void) sd_event_source_set_description(w->source, "http-client");
-        w->client = c;
-        w->fd = fd;
-        return w;
+        k->client = c;
+        k->fd = fd;
+        k->own = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+        if (k->own < 0 || watch_start(&k->watch, c->loop, k->own, events, on_ready, k) < 0)
+                return socket_free(k);
+        return k;
 }
 
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *userdata, void *socket_data)
@@ -212,20 +214,21 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *userdata, voi
                         [CURL_POLL_INOUT] = EPOLLIN | EPOLLOUT,
         };
         HttpClient *c = userdata;
-        Watch *w = socket_data;
+        Socket *k = socket_data;
 
         if (what == CURL_POLL_REMOVE) {
-                if (w)
-                        watch_free(w);
+                socket_free(k);
                 (void) curl_multi_assign(c->multi, fd, NULL);
                 return 0;
         }
-        if (w)
-                return sd_event_source_set_io_events(w->source, masks[what]) < 0 ? -1 : 0;
-        w = watch_new(c, fd, masks[what]);
-        if (!w)
+        if (k) {
+                watch_change(&k->watch, masks[what]);
+                return 0;
+        }
+        k = socket_new(c, fd, masks[what]);
+        if (!k)
                 return -1;
-        (void) curl_multi_assign(c->multi, fd, w);
+        (void) curl_multi_assign(c->multi, fd, k);
         return 0;
 }
 

@@ -14,6 +14,7 @@
 #include "base/buffer.h"
 #include "base/str-util.h"
 #include "runtime/timer.h"
+#include "runtime/watch.h"
 
 #define CONNECTIONS_MAX    4096u
 #define CONNECTION_MEMORY  (8u << 10) /* of the line and the headers; cleared for each request */
@@ -37,7 +38,9 @@ struct HttpExchange {
 
 struct HttpServer {
         struct MHD_Daemon *daemon;
-        sd_event_source *io, *kick;
+        Loop *loop;
+        Watch watch;
+        LoopWork again; /* lets MHD go on with what it has not finished */
         Timer timer;
         HttpService service;
         HttpExchange *suspended, *idle;
@@ -51,34 +54,23 @@ static void log_nothing(void *userdata, const char *format, va_list ap)
 
 /* Lets MHD work off what is ready, then asks when it wants to be called again: leftover work shows only
  * there. */
-static void pump(HttpServer *s)
+static void pump(void *userdata)
 {
+        HttpServer *s = userdata;
         MHD_UNSIGNED_LONG_LONG ms;
 
         (void) MHD_run(s->daemon);
         if (MHD_get_timeout(s->daemon, &ms) == MHD_NO)
                 timer_disarm(&s->timer);
         else if (ms == 0)
-                (void) sd_event_source_set_enabled(s->kick, SD_EVENT_ONESHOT);
+                loop_defer(s->loop, &s->again);
         else if (!timer_is_armed(&s->timer))
                 /* Only connections that are idle for too long need it, and what is due first stays first: it
                  * is not set for each request. */
                 (void) timer_arm_in(&s->timer, ms * USEC_PER_MSEC);
 }
 
-static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata)
-{
-        pump(userdata);
-        return 0;
-}
-
-static int on_kick(sd_event_source *source, void *userdata)
-{
-        pump(userdata);
-        return 0;
-}
-
-static void on_timer(void *userdata)
+static void on_ready(uint32_t events, void *userdata)
 {
         pump(userdata);
 }
@@ -198,7 +190,7 @@ HttpAnswer *http_answer_free(HttpAnswer *a)
         return NULL;
 }
 
-/* MHD 0.9.75 does not see a resumed connection by itself: the kick runs it. */
+/* MHD 0.9.75 does not see by itself that a connection was resumed; it must be run again. */
 static void give(HttpExchange *x, unsigned status, struct MHD_Response *response)
 {
         assert(!x->replied);
@@ -209,7 +201,7 @@ static void give(HttpExchange *x, unsigned status, struct MHD_Response *response
                 x->suspended = false;
                 DL_DELETE(x->server->suspended, x);
                 MHD_resume_connection(x->connection);
-                (void) sd_event_source_set_enabled(x->server->kick, SD_EVENT_ONESHOT);
+                loop_defer(x->server->loop, &x->server->again);
         }
 }
 
@@ -416,7 +408,9 @@ int http_server_new(Loop *loop, int fd, const HttpService *service, HttpServer *
         _cleanup_(http_server_freep) HttpServer *s = calloc(1, sizeof *s);
         if (!s)
                 return -ENOMEM;
+        s->loop = loop;
         s->service = *service;
+        s->again = (LoopWork){.run = pump, .userdata = s};
 
         /* MHD owns its copy; the caller's stays open. */
         int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
@@ -436,13 +430,10 @@ int http_server_new(Loop *loop, int fd, const HttpService *service, HttpServer *
                 return -EIO;
 
         int epoll = MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
-        r = sd_event_add_io(loop_event(loop), &s->io, epoll, EPOLLIN, on_io, s);
+        r = watch_start(&s->watch, loop, epoll, EPOLLIN, on_ready, s);
         if (r < 0)
                 return r;
-        r = sd_event_add_defer(loop_event(loop), &s->kick, on_kick, s);
-        if (r < 0)
-                return r;
-        r = timer_init(&s->timer, loop, "http-server", on_timer, s);
+        r = timer_init(&s->timer, loop, "http-server", pump, s);
         if (r < 0)
                 return r;
         pump(s);
@@ -450,19 +441,22 @@ int http_server_new(Loop *loop, int fd, const HttpService *service, HttpServer *
         return 0;
 }
 
-/* MHD aborts the process when it is stopped with a suspended connection. */
+/* MHD aborts the process when it is stopped with a suspended connection. While it runs to resume those that
+ * there are, further requests may come and be suspended. */
 HttpServer *http_server_free(HttpServer *s)
 {
         if (!s)
                 return NULL;
-        while (s->suspended) {
-                s->suspended->status = 503;
-                refuse(s->suspended);
-        }
-        if (s->daemon)
-                (void) MHD_run(s->daemon);
-        sd_event_source_disable_unref(s->io);
-        sd_event_source_disable_unref(s->kick);
+        do {
+                while (s->suspended) {
+                        s->suspended->status = 503;
+                        refuse(s->suspended);
+                }
+                if (s->daemon)
+                        (void) MHD_run(s->daemon);
+        } while (s->suspended);
+        loop_cancel(s->loop, &s->again);
+        watch_stop(&s->watch);
         timer_clear(&s->timer);
         if (s->daemon)
                 MHD_stop_daemon(s->daemon);

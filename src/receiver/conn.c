@@ -4,55 +4,55 @@
 #include <errno.h>
 
 #include "base/log.h"
+#include "base/random.h"
 #include "base/str-util.h"
-#include "receiver/receiver.h"
 #include "runtime/connection.h"
 #include "runtime/journal.h"
 
 #define HELLO_TIMEOUT_USEC (10 * USEC_PER_SEC)
 #define TEXT_SILENCE_USEC  (50 * USEC_PER_MSEC)
-/* What was said last shall arrive: the peer may read so long before the connection is closed. */
+/* The peer has so much time to read the last output before the connection is closed. */
 #define LINGER_USEC (2 * USEC_PER_SEC)
-/* A peer that does not read its answers is not read either. */
+/* With so much unread output, the peer's frames are not read either. */
 #define OUTPUT_PAUSE ((size_t) 1 << 20)
-/* More than the answers to all that one sender may have open in a stream: nobody who reads has so much
- * before him. What was answered is recorded, and told again to who comes back. */
+/* More than the answers to all messages that may be open in one stream: a peer that reads never has so much
+ * unread. Its connection ends; the outcomes are recorded, and it gets them when it asks again. */
 #define OUTPUT_MAX ((size_t) 128 << 20)
 
 typedef enum ConnState {
         CONN_NEW,          /* nothing has come */
         CONN_HELLO,        /* frames; HELLO has not come */
         CONN_OPEN,         /* frames */
-        CONN_TEXT,         /* bare text that has not ended */
-        CONN_TEXT_WORKING, /* its handler is queued or running */
-        CONN_ENDING,       /* nothing is read any more; closed when the output is out and the peer closes */
+        CONN_TEXT,         /* plain text that has not ended */
+        CONN_TEXT_WORKING, /* plain text that is queued or running */
+        CONN_ENDING,       /* input is dropped; closed when the output is sent and the peer closes */
 } ConnState;
 
 struct Conn {
-        Receiver *receiver;
+        Conns *conns;
         uint64_t id;
-        Connection *stream;
+        Connection *connection;
         ConnState state;
-        Timer timer; /* HELLO, the silence behind a text, or the last patience */
-        size_t need; /* bytes from which on it pays to look for a frame */
+        Timer timer; /* waits for HELLO, for the end of a text, or for the end of the connection */
+        size_t need; /* frame_decode() needs so many bytes before it can say more */
         uint32_t credit;
-        bool parted; /* no MESSAGE comes any more: it answered GOODBYE */
+        bool goodbye_received; /* no MESSAGE comes any more */
         sd_id128_t sender;
         char *sender_name;
         UT_hash_handle hh;
 };
 
-static Conn *find(const Receiver *r, uint64_t id)
+static Conn *find(const Conns *cs, uint64_t id)
 {
         Conn *c;
 
-        HASH_FIND(hh, r->conns.by_id, &id, sizeof id, c);
+        HASH_FIND(hh, cs->by_id, &id, sizeof id, c);
         return c;
 }
 
-void conns_share(Receiver *r)
+void conns_share(Conns *cs)
 {
-        loop_defer(r->loop, &r->conns.share);
+        loop_defer(cs->loop, &cs->share);
 }
 
 static void leave_open(Conn *c)
@@ -60,8 +60,8 @@ static void leave_open(Conn *c)
         if (c->state != CONN_OPEN)
                 return;
         c->credit = 0;
-        c->receiver->conns.n_open--;
-        conns_share(c->receiver);
+        c->conns->n_open--;
+        conns_share(c->conns);
 }
 
 static Conn *conn_free(Conn *c)
@@ -69,53 +69,51 @@ static Conn *conn_free(Conn *c)
         if (!c)
                 return NULL;
         leave_open(c);
-        HASH_DEL(c->receiver->conns.by_id, c);
-        c->receiver->conns.n--;
+        HASH_DEL(c->conns->by_id, c);
+        c->conns->n--;
         timer_clear(&c->timer);
-        connection_free(c->stream);
+        connection_free(c->connection);
         free(c->sender_name);
         free(c);
         return NULL;
 }
 
-/* For the callbacks of the loop: what waits for a connection to go may go on. */
+/* For callbacks of the loop: other work may wait for a connection to go. */
 static void conn_gone(Conn *c)
 {
-        Receiver *r = c->receiver;
+        Conns *cs = c->conns;
 
         conn_free(c);
-        if (!r->stopping)
-                receiver_accept(r, true);
-        receiver_progress(r);
+        loop_defer(cs->loop, cs->idle_check);
 }
 
-/* No callback frees the connection while its frames are being read: from here on nothing of it is read, and
- * the loop closes it when what was said is out. */
+/* Does not free the connection, since its frames may be in the middle of being read. From here on its input
+ * is dropped, and the loop closes it when the output is sent. */
 static void conn_end(Conn *c)
 {
         if (c->state == CONN_ENDING)
                 return;
         leave_open(c);
         c->state = CONN_ENDING;
-        connection_pause(c->stream, false);
-        (void) timer_arm_in(&c->timer, connection_output_size(c->stream) > 0 ? LINGER_USEC : 0);
+        connection_pause(c->connection, false);
+        (void) timer_arm_in(&c->timer, connection_output_size(c->connection) > 0 ? LINGER_USEC : 0);
 }
 
 static void conn_send(Conn *c, const Frame *f)
 {
         if (c->state == CONN_ENDING)
                 return;
-        if (frame_encode(connection_output(c->stream), f) < 0) {
+        if (frame_encode(connection_output(c->connection), f) < 0) {
                 log_error("Cannot write a frame: out of memory");
                 conn_end(c);
                 return;
         }
-        if (connection_output_size(c->stream) > OUTPUT_MAX) {
+        if (connection_output_size(c->connection) > OUTPUT_MAX) {
                 log_warning("A sender does not read its answers: ending its connection");
                 conn_end(c);
                 return;
         }
-        connection_flush(c->stream);
+        connection_flush(c->connection);
 }
 
 static void conn_refuse(Conn *c, const char *text)
@@ -126,24 +124,24 @@ static void conn_refuse(Conn *c, const char *text)
 
 /* Credit. */
 
-static unsigned share_of(const Receiver *r, size_t i)
+static unsigned share_of(const Conns *cs, size_t i)
 {
-        size_t n = r->conns.n_open;
+        unsigned capacity = config_capacity(cs->config), n = (unsigned) cs->n_open;
 
-        return receiver_capacity(r) / (unsigned) n + (i < receiver_capacity(r) % n);
+        return capacity / n + (i < capacity % n);
 }
 
-/* Equal shares, the rest to the oldest. What a sender has out beyond a smaller share is taken as it comes,
- * as long as the queue has room. */
+/* Equal shares; the oldest connections get what is left over. Messages that are on their way beyond a
+ * smaller share are taken as they come, as long as the queue has room. */
 static void on_share(void *userdata)
 {
-        Receiver *r = userdata;
+        Conns *cs = userdata;
         size_t i = 0;
 
-        for (Conn *c = r->conns.by_id; c; c = c->hh.next) {
+        for (Conn *c = cs->by_id; c; c = c->hh.next) {
                 if (c->state != CONN_OPEN)
                         continue;
-                unsigned credit = share_of(r, i++);
+                unsigned credit = share_of(cs, i++);
                 if (credit == c->credit)
                         continue;
                 c->credit = credit;
@@ -151,47 +149,55 @@ static void on_share(void *userdata)
         }
 }
 
-/* What a newcomer gets at once is what nobody else was promised; its share follows. */
-static uint32_t first_credit(const Receiver *r)
+/* A new connection gets what is granted to no other one; its share follows by CREDIT. */
+static uint32_t first_credit(const Conns *cs)
 {
-        uint64_t granted = 0;
+        uint64_t capacity = config_capacity(cs->config), granted = 0;
 
-        for (const Conn *c = r->conns.by_id; c; c = c->hh.next)
+        for (const Conn *c = cs->by_id; c; c = c->hh.next)
                 granted += c->credit;
-        uint64_t free_credit = receiver_capacity(r) > granted ? receiver_capacity(r) - granted : 0;
-        return (uint32_t) MIN(free_credit, (uint64_t) share_of(r, r->conns.n_open));
+        return (uint32_t) MIN(
+                        capacity > granted ? capacity - granted : 0, (uint64_t) share_of(cs, cs->n_open));
 }
 
-/* Frames in. Each takes a frame whose bytes are only lent. 0, or negative with the reason. */
+/* Frames in. The bytes of a frame are lent for the call. 0, or negative errno with the reason. */
+
+static void welcome(Conn *c)
+{
+        const Conns *cs = c->conns;
+        const ReceiverInfo *info = cs->info;
+
+        conn_send(c, &(Frame){.type = FRAME_WELCOME,
+                                     .welcome = {.receiver = info->id,
+                                                     .instance = info->instance,
+                                                     .credit = c->credit,
+                                                     .window = STREAM_WINDOW,
+                                                     .max_payload = (uint32_t) cs->config->max_payload,
+                                                     .name = {(const uint8_t *) info->name,
+                                                                     strlen(info->name)}}});
+}
 
 static int on_hello(Conn *c, const Frame *f, Error *error)
 {
         char ours[SD_ID128_UUID_STRING_MAX];
-        Receiver *r = c->receiver;
+        Conns *cs = c->conns;
 
-        if (r->disputed || sd_id128_is_null(r->info.id))
+        if (!condition_permits(cs->condition, MAY_GREET))
                 return error_set(error, -EAGAIN, "this receiver has no id of its own yet");
-        if (!sd_id128_equal(f->hello.receiver, r->info.id))
+        if (!sd_id128_equal(f->hello.receiver, cs->info->id))
                 return error_set(error, -EPERM, "this receiver is %s",
-                                sd_id128_to_uuid_string(r->info.id, ours));
+                                sd_id128_to_uuid_string(cs->info->id, ours));
         c->sender = f->hello.sender;
         c->sender_name = str_printable(f->hello.name.data, f->hello.name.size, f->hello.name.size);
         if (!c->sender_name)
                 return -ENOMEM;
         timer_disarm(&c->timer);
         c->state = CONN_OPEN;
-        r->conns.n_open++;
-        c->credit = first_credit(r);
-        conn_send(c, &(Frame){.type = FRAME_WELCOME,
-                                     .welcome = {.receiver = r->info.id,
-                                                     .instance = r->info.instance,
-                                                     .credit = c->credit,
-                                                     .window = STREAM_WINDOW,
-                                                     .max_payload = (uint32_t) r->max_payload,
-                                                     .name = {(const uint8_t *) r->info.name,
-                                                                     strlen(r->info.name)}}});
+        cs->n_open++;
+        c->credit = first_credit(cs);
+        welcome(c);
         log_debug("Sender %s is connected", c->sender_name);
-        conns_share(r);
+        conns_share(cs);
         return 0;
 }
 
@@ -204,19 +210,21 @@ static int on_message(Conn *c, const Frame *f, Error *error)
 {
         Sender sender = sender_of(c);
 
-        return job_message(c->receiver, &sender, &f->message, error);
+        return c->conns->events.message(&sender, &f->message, error, c->conns->userdata);
 }
 
 static int on_cancel(Conn *c, const Frame *f, Error *error)
 {
         Sender sender = sender_of(c);
 
-        return job_cancel(c->receiver, &sender, &f->cancel, error);
+        return c->conns->events.cancel(&sender, &f->cancel, error, c->conns->userdata);
 }
 
 static int on_settled(Conn *c, const Frame *f, Error *error)
 {
-        return settle(c->receiver, c->id, &f->settled, error);
+        Sender sender = sender_of(c);
+
+        return c->conns->events.settled(&sender, &f->settled, error, c->conns->userdata);
 }
 
 static int on_ping(Conn *c, const Frame *f, Error *error)
@@ -227,8 +235,8 @@ static int on_ping(Conn *c, const Frame *f, Error *error)
 
 static int on_goodbye(Conn *c, const Frame *f, Error *error)
 {
-        c->parted = true;
-        receiver_progress(c->receiver);
+        c->goodbye_received = true;
+        loop_defer(c->conns->loop, c->conns->idle_check);
         return 0;
 }
 
@@ -236,7 +244,7 @@ static const struct {
         FrameType type;
         ConnState state;
         int (*fn)(Conn *c, const Frame *f, Error *error);
-} handlers[] = {
+} frame_handlers[] = {
                 {FRAME_HELLO, CONN_HELLO, on_hello},
                 {FRAME_MESSAGE, CONN_OPEN, on_message},
                 {FRAME_CANCEL, CONN_OPEN, on_cancel},
@@ -247,22 +255,22 @@ static const struct {
 
 static int on_frame(Conn *c, const Frame *f, Error *error)
 {
-        for (size_t i = 0; i < ELEMENTSOF(handlers); i++)
-                if (handlers[i].type == f->type && handlers[i].state == c->state)
-                        return handlers[i].fn(c, f, error);
+        for (size_t i = 0; i < ELEMENTSOF(frame_handlers); i++)
+                if (frame_handlers[i].type == f->type && frame_handlers[i].state == c->state)
+                        return frame_handlers[i].fn(c, f, error);
         return error_set(error, -EPROTO, "a frame of type %02x has no place here", f->type);
 }
 
 static void read_frames(Conn *c)
 {
-        size_t body_max = c->receiver->max_payload + ATTRIBUTES_MAX + 128;
-        Buffer *in = connection_input(c->stream);
+        size_t body_max = c->conns->config->max_payload + ATTRIBUTES_MAX + 128;
+        Buffer *in = connection_input(c->connection);
         Error error = {};
         Frame f;
 
         while ((c->state == CONN_HELLO || c->state == CONN_OPEN) && buffer_size(in) >= MAX(c->need, 1u)) {
-                if (connection_output_size(c->stream) > OUTPUT_PAUSE) {
-                        connection_pause(c->stream, true);
+                if (connection_output_size(c->connection) > OUTPUT_PAUSE) {
+                        connection_pause(c->connection, true);
                         return;
                 }
                 c->need = 0;
@@ -279,16 +287,16 @@ static void read_frames(Conn *c)
         }
 }
 
-/* Bare text. */
+/* Plain text. */
 
 static void text_complete(Conn *c)
 {
         Sender sender = {.conn = c->id, .name = "a sender of bare text"};
-        Buffer *in = connection_input(c->stream);
+        Buffer *in = connection_input(c->connection);
 
         timer_disarm(&c->timer);
         c->state = CONN_TEXT_WORKING;
-        if (job_text(c->receiver, &sender, (Bytes){buffer_peek(in), buffer_size(in)}))
+        if (c->conns->events.text(&sender, (Bytes){buffer_peek(in), buffer_size(in)}, c->conns->userdata))
                 buffer_consume(in, buffer_size(in));
         else
                 conn_end(c);
@@ -296,7 +304,7 @@ static void text_complete(Conn *c)
 
 static void read_text(Conn *c)
 {
-        if (buffer_size(connection_input(c->stream)) <= c->receiver->max_payload)
+        if (buffer_size(connection_input(c->connection)) <= c->conns->config->max_payload)
                 (void) timer_arm_in(&c->timer, TEXT_SILENCE_USEC);
         else
                 conn_end(c);
@@ -309,7 +317,7 @@ static void on_readable(Connection *s, void *userdata)
 
         if (c->state == CONN_NEW) {
                 bool framed = *buffer_peek(in) == FRAME_MAGIC_FIRST;
-                if (!framed && !c->receiver->plain_text)
+                if (!framed && !c->conns->config->plain_text)
                         conn_refuse(c, "this receiver takes frames only, no bare text");
                 else
                         c->state = framed ? CONN_HELLO : CONN_TEXT;
@@ -343,12 +351,12 @@ static void on_drained(Connection *s, void *userdata)
         Conn *c = userdata;
 
         if (c->state == CONN_ENDING)
-                (void) shutdown(connection_fd(s), SHUT_WR);
+                connection_shutdown(s);
         else {
                 connection_pause(s, false);
                 read_frames(c);
         }
-        receiver_progress(c->receiver);
+        loop_defer(c->conns->loop, c->conns->idle_check);
 }
 
 static void on_timer(void *userdata)
@@ -363,7 +371,7 @@ static void on_timer(void *userdata)
                 conn_refuse(c, "no HELLO came");
 }
 
-int conn_accept(Receiver *r, int fd)
+int conn_accept(Conns *cs, int fd)
 {
         static const ConnectionCallbacks callbacks = {
                         .readable = on_readable,
@@ -371,89 +379,90 @@ int conn_accept(Receiver *r, int fd)
                         .ended = on_ended,
                         .drained = on_drained,
         };
-        int x;
+        int r;
 
         Conn *c = calloc(1, sizeof *c);
         if (!c)
                 return -ENOMEM;
-        c->receiver = r;
-        c->id = ++r->conns.last_id;
-        x = timer_init(&c->timer, r->loop, "connection", on_timer, c);
-        if (x >= 0)
-                x = timer_arm_in(&c->timer, HELLO_TIMEOUT_USEC);
-        if (x >= 0)
-                x = connection_new(r->loop, fd, &callbacks, c, &c->stream);
-        HASH_ADD(hh, r->conns.by_id, id, sizeof c->id, c);
-        r->conns.n++;
-        if (x < 0)
+        c->conns = cs;
+        c->id = ++cs->last_id;
+        r = timer_init(&c->timer, cs->loop, "connection", on_timer, c);
+        if (r >= 0)
+                r = timer_arm_in(&c->timer, HELLO_TIMEOUT_USEC);
+        if (r >= 0)
+                r = connection_new(cs->loop, fd, &callbacks, c, &c->connection);
+        HASH_ADD(hh, cs->by_id, id, sizeof c->id, c);
+        cs->n++;
+        if (r < 0)
                 conn_free(c);
-        return x;
+        return r;
 }
 
 /* Answers out. */
 
-static bool ack_is_withheld(const Receiver *r, sd_id128_t message)
+/* FailureProbability=: shows retries on purpose. */
+static bool ack_is_withheld(const Conns *cs, sd_id128_t message)
 {
         char id[SD_ID128_UUID_STRING_MAX];
-        sd_id128_t random;
+        uint64_t random;
 
-        if (r->failure_probability <= 0 || sd_id128_randomize(&random) < 0)
+        if (cs->config->failure_probability <= 0 || random_bytes(&random, sizeof random) < 0)
                 return false;
-        if ((double) (random.qwords[0] >> 11) * 0x1p-53 >= r->failure_probability)
+        if ((double) (random >> 11) * 0x1p-53 >= cs->config->failure_probability)
                 return false;
         (void) sd_id128_to_uuid_string(message, id);
-        journal_event(JOURNAL_ACK_WITHHELD, &(JournalFields){.message = id, .receiver = r->info.name},
+        journal_event(JOURNAL_ACK_WITHHELD, &(JournalFields){.message = id, .receiver = cs->info->name},
                         "Message %s: ack withheld on purpose", id);
         return true;
 }
 
-void conn_answer(Receiver *r, uint64_t conn, const AnswerFrame *answer)
+void conn_answer(Conns *cs, uint64_t conn, const AnswerFrame *answer)
 {
-        Conn *c = find(r, conn);
+        Conn *c = find(cs, conn);
 
         if (!c || c->state != CONN_OPEN)
                 return;
-        /* Said again soon; for who does not read it must not pile up. */
-        if (answer->outcome == OUTCOME_WORKING && connection_output_size(c->stream) > OUTPUT_PAUSE)
+        /* "Working" comes again soon. For a peer that does not read it must not pile up. */
+        if (answer->outcome == OUTCOME_WORKING && connection_output_size(c->connection) > OUTPUT_PAUSE)
                 return;
-        if (answer->outcome == OUTCOME_ACKED && ack_is_withheld(r, answer->message))
+        if (answer->outcome == OUTCOME_ACKED && ack_is_withheld(cs, answer->message))
                 return;
         conn_send(c, &(Frame){.type = FRAME_ANSWER, .answer = *answer});
 }
 
-void conn_pruned(Receiver *r, uint64_t conn, sd_id128_t stream)
+void conn_pruned(Conns *cs, uint64_t conn, sd_id128_t stream)
 {
-        Conn *c = find(r, conn);
+        Conn *c = find(cs, conn);
 
         if (c && c->state == CONN_OPEN)
                 conn_send(c, &(Frame){.type = FRAME_PRUNED, .stream = stream});
 }
 
-void conn_text_done(Receiver *r, uint64_t conn, bool acked)
+void conn_text_done(Conns *cs, uint64_t conn, bool acked)
 {
-        Conn *c = find(r, conn);
+        Conn *c = find(cs, conn);
 
         if (!c || c->state != CONN_TEXT_WORKING)
                 return;
-        if (acked && !ack_is_withheld(r, SD_ID128_NULL)) {
-                (void) !buffer_append(connection_output(c->stream), "ACK", STRLEN("ACK"));
-                connection_flush(c->stream);
+        if (acked && !ack_is_withheld(cs, SD_ID128_NULL)) {
+                (void) !buffer_append(connection_output(c->connection), "ACK", STRLEN("ACK"));
+                connection_flush(c->connection);
         }
         conn_end(c);
 }
 
-bool conn_is_open(const Receiver *r, uint64_t conn)
+bool conn_is_open(const Conns *cs, uint64_t conn)
 {
-        const Conn *c = find(r, conn);
+        const Conn *c = find(cs, conn);
 
         return c && c->state == CONN_OPEN;
 }
 
-void conns_goodbye(Receiver *r, GoodbyeReason reason, bool end)
+void conns_goodbye(Conns *cs, GoodbyeReason reason, bool end)
 {
         Conn *c, *next;
 
-        HASH_ITER(hh, r->conns.by_id, c, next) {
+        HASH_ITER(hh, cs->by_id, c, next) {
                 if (c->state == CONN_OPEN)
                         conn_send(c, &(Frame){.type = FRAME_GOODBYE, .reason = reason});
                 if (end || (c->state != CONN_OPEN && c->state != CONN_TEXT_WORKING))
@@ -461,24 +470,26 @@ void conns_goodbye(Receiver *r, GoodbyeReason reason, bool end)
         }
 }
 
-bool conns_are_parted(const Receiver *r)
+bool conns_have_parted(const Conns *cs)
 {
-        for (const Conn *c = r->conns.by_id; c; c = c->hh.next)
-                if (connection_output_size(c->stream) > 0 || (c->state == CONN_OPEN && !c->parted))
+        for (const Conn *c = cs->by_id; c; c = c->hh.next)
+                if (connection_output_size(c->connection) > 0 ||
+                                (c->state == CONN_OPEN && !c->goodbye_received))
                         return false;
         return true;
 }
 
-void conns_init(Receiver *r)
+void conns_init(Conns *cs)
 {
-        r->conns.share = (LoopWork){.run = on_share, .userdata = r};
+        cs->share = (LoopWork){.run = on_share, .userdata = cs};
 }
 
-void conns_clear(Receiver *r)
+void conns_clear(Conns *cs)
 {
         Conn *c, *next;
 
-        HASH_ITER(hh, r->conns.by_id, c, next)
+        HASH_ITER(hh, cs->by_id, c, next)
                 conn_free(c);
-        loop_cancel(r->loop, &r->conns.share);
+        if (cs->loop)
+                loop_cancel(cs->loop, &cs->share);
 }

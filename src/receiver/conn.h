@@ -1,47 +1,67 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Connections of senders. A first byte that begins a frame makes one a connection of frames, whose first
- * must be HELLO; any other makes it one message as bare text, where that is switched on.
+/* Connections of senders: frames and plain text in, answers and credit out. The first byte decides: one that
+ * begins a frame makes it a connection of frames, and the first frame must be HELLO; any other byte makes it
+ * one message as plain text, where that is switched on.
  *
- * Connections are spoken of by number outside of here: one that has ended meanwhile just gets nothing. */
+ * Other modules know a connection by its number. If it has ended meanwhile, what they send is dropped: a job
+ * outlives the connection that asked for it. */
 
 #include <uthash.h>
 
+#include "model/receiver-info.h"
+#include "receiver/configuration.h"
+#include "receiver/phase.h"
 #include "runtime/loop.h"
 #include "runtime/timer.h"
 #include "wire/frame.h"
 
-typedef struct Receiver Receiver;
 typedef struct Conn Conn;
-
-typedef struct Conns {
-        Conn *by_id;
-        uint64_t last_id;
-        size_t n;
-        size_t n_open;  /* behind HELLO */
-        LoopWork share; /* deals out credit anew, once per loop iteration */
-} Conns;
 
 /* Who sent a message. */
 typedef struct Sender {
         uint64_t conn;
-        sd_id128_t id;    /* null for bare text */
+        sd_id128_t id;    /* null for plain text */
         const char *name; /* printable */
 } Sender;
 
-void conns_init(Receiver *r);
-void conns_clear(Receiver *r);
+/* What comes in. Frames and texts are lent for the call. A negative return breaks the protocol: the
+ * connection ends with `error`. */
+typedef struct ConnEvents {
+        int (*message)(const Sender *sender, const MessageFrame *f, Error *error, void *userdata);
+        int (*cancel)(const Sender *sender, const CancelFrame *f, Error *error, void *userdata);
+        int (*settled)(const Sender *sender, const SettledFrame *f, Error *error, void *userdata);
+        bool (*text)(const Sender *sender, Bytes text, void *userdata); /* false: no room */
+} ConnEvents;
 
-int conn_accept(Receiver *r, int fd); /* takes the descriptor on success */
+typedef struct Conns {
+        /* Set by the root before conns_init(). */
+        Loop *loop;
+        const ReceiverConfig *config;
+        const ReceiverInfo *info;
+        const Condition *condition;
+        LoopWork *idle_check; /* deferred when a connection or its output has gone */
+        ConnEvents events;
+        void *userdata; /* of the events */
 
-void conn_answer(Receiver *r, uint64_t conn, const AnswerFrame *answer);
-void conn_pruned(Receiver *r, uint64_t conn, sd_id128_t stream);
-void conn_text_done(Receiver *r, uint64_t conn, bool acked); /* the end of a message of bare text */
+        Conn *by_id; /* the oldest first */
+        uint64_t last_id;
+        size_t n;
+        size_t n_open;  /* of these, behind HELLO */
+        LoopWork share; /* deals out credit anew, once per loop iteration */
+} Conns;
 
-bool conn_is_open(const Receiver *r, uint64_t conn);
-void conns_goodbye(Receiver *r, GoodbyeReason reason, bool end);
-void conns_share(Receiver *r); /* deals out credit anew: there is another number of places or of connections
-                                */
-bool conns_are_parted(
-                const Receiver *r); /* what was said is out, and behind GOODBYE nothing comes any more */
+void conns_init(Conns *c);
+void conns_clear(Conns *c); /* before the loop goes */
+
+int conn_accept(Conns *c, int fd); /* 0, and takes over the descriptor; or negative errno */
+
+void conn_answer(Conns *c, uint64_t conn, const AnswerFrame *answer);
+void conn_pruned(Conns *c, uint64_t conn, sd_id128_t stream);
+void conn_text_done(Conns *c, uint64_t conn, bool acked); /* the one message of the connection has ended */
+
+bool conn_is_open(const Conns *c, uint64_t conn);
+void conns_goodbye(Conns *c, GoodbyeReason reason, bool end); /* `end`: all connections end behind it */
+void conns_share(Conns *c);             /* the number of places or of connections has changed */
+bool conns_have_parted(const Conns *c); /* all output is sent, and every sender has answered GOODBYE */

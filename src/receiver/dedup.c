@@ -3,9 +3,9 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
 #include <uthash.h>
 
+#include "base/random-pool.h"
 #include "base/slab.h"
 #include "model/sequence-index.h"
 
@@ -26,7 +26,7 @@ struct StreamState {
         SequenceSet settled;
         SequenceIndex entries;
         size_t in_progress;
-        uint64_t conn; /* who spoke of it last */
+        uint64_t conn; /* the connection that used it last */
         uint64_t used; /* when; 0: not since the index was made */
         UT_hash_handle hh;
 };
@@ -34,7 +34,7 @@ struct StreamState {
 struct DedupIndex {
         Slab slab; /* of entries */
         StreamState *streams;
-        StreamState *last; /* that was made or used: the next message is mostly of the same one */
+        StreamState *last; /* the last one that was made: the next message mostly belongs to it */
         size_t max_streams;
         size_t n_entries;
         uint64_t made;
@@ -46,7 +46,7 @@ int dedup_index_new(size_t max_streams, uint64_t now, DedupIndex **ret)
         DedupIndex *d = calloc(1, sizeof *d);
         if (!d)
                 return -ENOMEM;
-        (void) !getentropy(&d->seed, sizeof d->seed);
+        d->seed = random_u64();
         d->max_streams = max_streams;
         d->made = now;
         *ret = d;
@@ -80,15 +80,26 @@ static void drop_stream(DedupIndex *d, StreamState *s)
         free(s);
 }
 
-DedupIndex *dedup_index_free(DedupIndex *d)
+static void drop_all(DedupIndex *d)
 {
         StreamState *s, *next;
 
-        if (!d)
-                return NULL;
         HASH_ITER(hh, d->streams, s, next)
                 drop_stream(d, s);
         slab_clear(&d->slab);
+}
+
+void dedup_index_clear(DedupIndex *d, uint64_t now)
+{
+        drop_all(d);
+        d->made = now;
+}
+
+DedupIndex *dedup_index_free(DedupIndex *d)
+{
+        if (!d)
+                return NULL;
+        drop_all(d);
         free(d);
         return NULL;
 }
@@ -154,7 +165,7 @@ static int load_record(const DedupRecord *record, void *userdata)
 
         if (!s)
                 return -ENOMEM;
-        /* Its sender settled it before it was recorded. */
+        /* Its sender announced it as settled before it was recorded. */
         if (sequence_set_contains(&s->settled, record->sequence))
                 return 0;
         DedupEntry *e = add_entry(userdata, s, record->sequence, record->message);
@@ -186,8 +197,8 @@ DedupVerdict dedup_index_judge(const DedupIndex *d, sd_id128_t stream, uint64_t 
                 return sequence > STREAM_WINDOW ? DEDUP_OUT_OF_WINDOW : DEDUP_RUN;
         }
 
-        /* In progress comes before settled: what runs is told to be running, whatever the sender believes.
-         */
+        /* In progress comes before settled: the answer to a message that runs is "working", whatever the
+         * sender announced. */
         const DedupEntry *e = find_entry(s, sequence);
         if (e && !sd_id128_equal(e->message, message))
                 return DEDUP_CONFLICT;
@@ -205,7 +216,7 @@ DedupVerdict dedup_index_judge(const DedupIndex *d, sd_id128_t stream, uint64_t 
         return DEDUP_RECORDED;
 }
 
-/* Nothing is known of it any more. */
+/* Drops a stream of which nothing is known any more. */
 static void drop_empty(DedupIndex *d, StreamState *s)
 {
         if (sequence_index_count(&s->entries) == 0 && s->settled.low == 1 && s->settled.n_ranges == 0)
@@ -252,7 +263,7 @@ void dedup_index_finish(DedupIndex *d, DedupEntry *e, Outcome outcome)
 {
         e->stream->in_progress--;
         e->outcome = outcome;
-        /* Settled meanwhile (the sender gave it up): nobody will ask again. */
+        /* Its sender gave it up meanwhile: nobody will ask again. */
         if (sequence_set_contains(&e->stream->settled, e->by_sequence.sequence))
                 drop_entry(d, e);
 }
@@ -271,8 +282,8 @@ void dedup_index_abandon(DedupIndex *d, DedupEntry *e)
         drop_empty(d, s);
 }
 
-/* Those of the stream that are settled from `from` on; the ones below are gone. What is in progress is
- * dropped at its end. */
+/* Drops the settled entries of the stream from `from` on; those below are gone already. A message in
+ * progress is dropped when it ends. */
 static void drop_settled(DedupIndex *d, StreamState *s, uint64_t from)
 {
         SettledCursor cursor = settled_cursor(&s->entries, &s->settled, from);

@@ -10,12 +10,11 @@
 #include "base/log.h"
 #include "base/parse-util.h"
 #include "base/str-util.h"
-#include "receiver/receiver.h"
 #include "receiver/working.h"
 
 #define LOGGED_MAX 1000u /* bytes of a message that the built-in handler shows */
 
-/* What systemd says to us and to nobody else. */
+/* Variables that systemd or the receiver sets for the receiver alone. */
 static const char *const private_variables[] = {
                 "NOTIFY_SOCKET=",
                 "WATCHDOG_PID=",
@@ -34,33 +33,46 @@ static bool is_private(const char *variable)
         return false;
 }
 
-int handler_init(Receiver *r, Error *error)
+static int copy_environment(char ***ret)
 {
-        int x;
-
-        if (!r->command || !r->command[0])
-                return 0;
-        x = child_find_program(r->command[0], &r->program);
-        if (x < 0)
-                return error_set(error, x, "cannot run the handler %s: %s", r->command[0], strerror(-x));
         for (char **e = environ; *e; e++)
-                if (!is_private(*e) && strv_append(&r->environment, *e) < 0)
+                if (!is_private(*e) && strv_append(ret, *e) < 0)
                         return -ENOMEM;
         return 0;
 }
 
-void handler_clear(Receiver *r)
+int handler_load(Handler *h, char *const *command, Error *error)
 {
-        free_clear(&r->program);
-        r->environment = strv_free(r->environment);
+        _cleanup_(strv_freep) char **environment = NULL;
+        _cleanup_free_ char *program = NULL;
+        int r = 0;
+
+        if (command && command[0]) {
+                r = child_find_program(command[0], &program);
+                if (r < 0)
+                        return error_set(
+                                        error, r, "cannot run the handler %s: %s", command[0], strerror(-r));
+                r = copy_environment(&environment);
+                if (r < 0)
+                        return r;
+        }
+        handler_clear(h);
+        h->program = TAKE_PTR(program);
+        h->environment = TAKE_PTR(environment);
+        return 0;
 }
 
-/* The environment of one run: ours, and what is known of the message. */
-static char **make_environment(const Job *job)
+void handler_clear(Handler *h)
+{
+        free_clear(&h->program);
+        h->environment = strv_free(h->environment);
+}
+
+/* The environment of one run: ours, and the facts of the message. */
+static char **make_environment(const Handler *h, const Job *job)
 {
         char id[SD_ID128_UUID_STRING_MAX], *variables[10];
-        const Receiver *r = job->receiver;
-        char **e = strv_copy(r->environment);
+        char **e = strv_copy(h->environment);
         size_t n = 0;
 
         variables[n++] = str_format("ACKGROUP_MESSAGE=%s", sd_id128_to_uuid_string(job->message, id));
@@ -69,8 +81,8 @@ static char **make_environment(const Job *job)
         variables[n++] = str_format("ACKGROUP_STREAM=%s", sd_id128_to_uuid_string(job->key.stream, id));
         variables[n++] = str_format("ACKGROUP_SEQUENCE=%llu", (unsigned long long) job->key.sequence);
         variables[n++] = str_format("ACKGROUP_ATTEMPT=%u", job->attempt);
-        variables[n++] = str_format("ACKGROUP_RECEIVER=%s", sd_id128_to_uuid_string(r->info.id, id));
-        variables[n++] = str_format("ACKGROUP_RECEIVER_NAME=%s", r->info.name);
+        variables[n++] = str_format("ACKGROUP_RECEIVER=%s", sd_id128_to_uuid_string(h->info->id, id));
+        variables[n++] = str_format("ACKGROUP_RECEIVER_NAME=%s", h->info->name);
         variables[n++] = str_format("ACKGROUP_REPORT_FD=%d", CHILD_REPORT_FD);
         if (job->flags & MESSAGE_POSSIBLE_DUPLICATE)
                 variables[n++] = str_format("ACKGROUP_POSSIBLE_DUPLICATE=1");
@@ -87,15 +99,10 @@ static int before_exec(pid_t group, void *userdata)
 {
         const Job *job = userdata;
 
-        return warden_begin(&job->receiver->warden, group);
+        return warden_begin(job->handler->warden, group);
 }
 
-static void finish(Job *job, Outcome outcome, char *why)
-{
-        job_finish(job, outcome, (uint8_t *) why, why ? strlen(why) : 0);
-}
-
-/* Those of sysexits.h that no other try will change. */
+/* Statuses of sysexits.h for which another attempt would fail as well. */
 static bool means_rejected(int status)
 {
         static const int statuses[] = {EX_DATAERR, EX_NOUSER, EX_NOHOST, EX_PROTOCOL, EX_NOPERM};
@@ -123,7 +130,7 @@ static void report_progress(Job *job, const char *rest)
         working_progress(job);
 }
 
-/* What a handler says on its descriptor for reports. */
+/* One line that a handler writes to its descriptor for reports. */
 static void on_report(const char *line, void *userdata)
 {
         Job *job = userdata;
@@ -143,11 +150,11 @@ static void on_report(const char *line, void *userdata)
 
 static char *describe(const Job *job, const ChildResult *result)
 {
-        const Receiver *r = job->receiver;
         char limit[DURATION_MAX];
 
         if (result->timed_out)
-                return str_format("time limit of %s", format_duration(limit, r->handler_timeout_usec));
+                return str_format("time limit of %s",
+                                format_duration(limit, job->handler->config->handler_timeout_usec));
         if (job->reason)
                 return strdup(job->reason);
         if (WIFSIGNALED(result->status))
@@ -155,71 +162,73 @@ static char *describe(const Job *job, const ChildResult *result)
         return str_format("handler exited with status %d", WEXITSTATUS(result->status));
 }
 
+static HandlerEnd judge(const Job *job, const ChildResult *result)
+{
+        const bool killed = WIFSIGNALED(result->status) && WTERMSIG(result->status) == SIGKILL;
+        const int status = WIFEXITED(result->status) ? WEXITSTATUS(result->status) : -1;
+
+        if (job->abandoned && killed)
+                return HANDLER_ABANDONED;
+        if (job->cancelled && killed)
+                return HANDLER_CANCELLED;
+        if (status == 0)
+                return HANDLER_ACKED;
+        return means_rejected(status) ? HANDLER_REJECTED : HANDLER_FAILED;
+}
+
 static void on_done(pid_t group, const ChildResult *result, void *userdata)
 {
-        bool killed = WIFSIGNALED(result->status) && WTERMSIG(result->status) == SIGKILL;
         Job *job = userdata;
-        Receiver *r = job->receiver;
+        Handler *h = job->handler;
+        HandlerEnd end = judge(job, result);
+        uint8_t *data = NULL;
+        size_t size = 0;
 
         job->child = NULL;
-        warden_end(&r->warden, group);
-        if (job->abandoned && killed)
-                job_abandon(job);
-        else if (job->cancelled && killed)
-                job_finish(job, OUTCOME_CANCELLED, NULL, 0);
-        else if (WIFEXITED(result->status) && WEXITSTATUS(result->status) == 0) {
-                uint8_t *reply = result->output_size > 0 ? malloc(result->output_size) : NULL;
-                if (reply)
-                        memcpy(reply, result->output, result->output_size);
-                job_finish(job, OUTCOME_ACKED, reply, reply ? result->output_size : 0);
-        } else if (WIFEXITED(result->status) && means_rejected(WEXITSTATUS(result->status)))
-                finish(job, OUTCOME_REJECTED, describe(job, result));
-        else
-                finish(job, OUTCOME_FAILED, describe(job, result));
-        jobs_run_next(r);
-}
-
-static void log_message(Job *job)
-{
-        if (log_get_level() >= LOG_INFO) {
-                _cleanup_free_ char *text = str_printable(job->payload, job->payload_size, LOGGED_MAX);
-
-                log_info("%s says: %s", job->sender_name, text ?: "");
+        warden_end(h->warden, group);
+        if (end == HANDLER_ACKED && result->output_size > 0) {
+                data = malloc(result->output_size);
+                if (data)
+                        memcpy(data, result->output, size = result->output_size);
+        } else if (end == HANDLER_REJECTED || end == HANDLER_FAILED) {
+                data = (uint8_t *) describe(job, result);
+                size = data ? strlen((char *) data) : 0;
         }
-        job_finish(job, OUTCOME_ACKED, NULL, 0);
+        h->done(job, end, data, size, h->userdata);
 }
 
-void handler_run(Job *job)
+static void log_message(const Job *job)
 {
-        Receiver *r = job->receiver;
-
-        if (!r->program) {
-                log_message(job);
+        if (log_get_level() < LOG_INFO)
                 return;
+        _cleanup_free_ char *text = str_printable(job->payload, job->payload_size, LOGGED_MAX);
+        log_info("%s says: %s", job->sender_name, text ?: "");
+}
+
+int handler_run(Handler *h, Job *job)
+{
+        if (!h->program) {
+                log_message(job);
+                return 1;
         }
-        char **environment = make_environment(job);
+        _cleanup_(strv_freep) char **environment = make_environment(h, job);
         ChildSpec spec = {
-                        .path = r->program,
-                        .arguments = r->command,
+                        .path = h->program,
+                        .arguments = h->config->command,
                         .environment = environment,
                         .input = job->payload,
                         .input_size = job->payload_size,
                         .output_max = REPLY_MAX,
-                        .timeout_usec = r->handler_timeout_usec,
+                        .timeout_usec = h->config->handler_timeout_usec,
                         .report = on_report,
                         .before_exec = before_exec,
         };
-        int x = environment ? child_spawn(r->loop, &spec, on_done, job, &job->child) : -ENOMEM;
 
-        strv_free(environment);
-        if (x >= 0) {
-                r->jobs.cannot_run = false;
-                return;
-        }
-        /* Out of something; said once, and when it was better meanwhile again. */
-        if (!r->jobs.cannot_run)
-                log_warning("Cannot run the handler: %s; messages are refused until it can", strerror(-x));
-        r->jobs.cannot_run = true;
-        job_answer(job, OUTCOME_BUSY);
-        job_abandon(job);
+        job->handler = h;
+        int r = environment ? child_spawn(h->loop, &spec, on_done, job, &job->child) : -ENOMEM;
+        /* Out of memory, processes or descriptors: logged once, and again after it has worked meanwhile. */
+        if (r < 0 && !h->cannot_run)
+                log_warning("Cannot run the handler: %s; messages are refused until it can", strerror(-r));
+        h->cannot_run = r < 0;
+        return r < 0 ? r : 0;
 }

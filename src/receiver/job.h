@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Messages on their way: queued, running, being recorded. A message that the memory of outcomes does not
- * know becomes a job; at most concurrency plus queue of them are there at once. A job ends when its outcome
- * is synced, and only then is it answered. Bare text has no identity: its jobs record nothing. */
+/* Jobs: messages that are queued, running or being recorded. At most concurrency plus queue of them exist at
+ * once. A job ends when its outcome is synced, and only then is it answered (a message in memory only is
+ * answered before). Plain text has no identity: nothing is recorded of its jobs.
+ *
+ * This file knows how a job changes its state; the module intake decides when. */
 
 #include "base/slab.h"
 #include "receiver/conn.h"
@@ -21,75 +23,93 @@ typedef struct JobKey {
         uint64_t sequence;
 } JobKey;
 
+typedef struct Jobs Jobs;
 typedef struct Job Job;
 struct Job {
-        Receiver *receiver;
+        Jobs *jobs;
         JobState state;
         JobKey key;
-        DedupEntry *entry; /* NULL: bare text */
+        DedupEntry *entry; /* NULL: plain text */
         sd_id128_t message;
         uint32_t attempt; /* the highest that was asked for */
         uint32_t flags;
-        uint64_t conn; /* who asked last */
+        uint64_t conn; /* who asked last, and gets the answer */
         sd_id128_t sender;
-        const char *sender_name; /* behind the payload, in one block with it */
+        const char *sender_name; /* stands behind the payload, in the same block */
         uint8_t *payload;
         size_t payload_size;
 
+        /* Written by handler. */
+        struct Handler *handler;
         Child *child;
-        bool cancelled; /* killed since its sender wants it so */
-        bool abandoned; /* killed since we end: as if it had not been started */
+        char *progress; /* the last report, such as "40 copying"; NULL: none */
+        char *reason;   /* why it will fail or be rejected, as the handler reports; NULL: not reported */
+        uint64_t retry_usec; /* a failed one is not to come again before */
 
-        char *progress;        /* "40 copying", as the handler said last; NULL: nothing */
-        char *reason;          /* why it will fail or be rejected, as the handler said */
-        uint64_t retry_usec;   /* a failed one is not to come again before */
+        bool cancelled; /* killed because its sender cancelled it */
+        bool abandoned; /* killed because the receiver ends: as if it had not been started */
+
+        /* Written by working. */
         uint64_t told_usec;    /* when progress was told last */
-        uint64_t working_usec; /* its sender wants to hear so often that it is being worked on */
-        uint64_t working_due;  /* the next time */
+        uint64_t working_usec; /* the interval of "working" for this sender */
+        uint64_t working_due;  /* when it is sent next */
 
         Outcome outcome;
         uint8_t *data; /* reply, or why not */
         size_t data_size;
+
+        /* Written by record. */
+        struct Recorder *recorder;
         DedupRecordOp record;
         bool recording;  /* the record is on its way to the disk */
-        bool told;       /* of a message in memory only: its sender has the answer already */
         bool unrecorded; /* the disk has refused it; it is tried again */
+
+        bool told; /* a message in memory only: its sender has the answer before the record is synced */
 
         Job *prev, *next; /* in `queued` or `active` */
 };
 
-typedef struct Jobs {
+struct Jobs {
+        /* Set by the root. */
+        Loop *loop;
+        const ReceiverConfig *config;
+        const Condition *condition;
+        Conns *conns;
+        DedupIndex *index;
+        LoopWork *idle_check; /* deferred when a job ends */
+
         Slab slab; /* of jobs and their payloads */
         Job *queued, *active;
         size_t n;         /* all of them */
         size_t n_running; /* handlers */
-        bool cannot_run;  /* the last that was tried could not be begun */
-        size_t n_told;    /* whose record is on its way, and whose sender has its answer already */
-        size_t n_replies; /* recorded replies being fetched */
-        Timer working;
-        uint64_t working_at; /* what it is armed for */
-        Timer record_again;
-} Jobs;
+        size_t n_told;    /* jobs with `told`; they do not count against the capacity */
+};
 
-int jobs_init(Receiver *r);
-void jobs_clear(Receiver *r); /* after the database is closed */
+void jobs_clear(Jobs *j); /* after the database is closed; nothing is answered */
 
-/* Frames. A negative return breaks the protocol: the connection ends with `error`. */
-int job_message(Receiver *r, const Sender *sender, const MessageFrame *m, Error *error);
-int job_cancel(Receiver *r, const Sender *sender, const CancelFrame *f, Error *error);
-bool job_text(Receiver *r, const Sender *sender, Bytes text); /* false: no room */
+/* Appends a job to the queue. It has no identity. NULL when out of memory. */
+Job *job_new(Jobs *j, const Sender *sender, const MessageFrame *m);
+/* The same, with an entry in the index of outcomes. The message must have been judged DEDUP_RUN. */
+Job *job_begin(Jobs *j, const Sender *sender, const MessageFrame *m);
 
+/* From here on the answer goes to this connection. */
+void job_asked_by(Job *job, uint64_t conn);
 void job_set_told(Job *job, bool told);
 
-/* From the handler: it ended. Takes the data (malloc'ed). The caller then calls jobs_run_next(). */
-void job_finish(Job *job, Outcome outcome, uint8_t *data, size_t size);
-/* For receiver-record: answers who asked last; ends the job. */
+/* Answers who asked last: the outcome, "working" with the progress, or busy. */
 void job_answer(const Job *job, Outcome outcome);
+
+/* Sets the outcome of a job that is queued or running; it is JOB_RECORDING from here on. Takes over `data`
+ * (malloc'ed). */
+void job_set_outcome(Job *job, Outcome outcome, uint8_t *data, size_t size);
+
 void job_free(Job *job);
+void job_abandon(Job *job); /* frees it as if it had not been begun; the sender of plain text is told */
 
-void job_abandon(Job *job);
-void jobs_run_next(Receiver *r);
+size_t jobs_taken(const Jobs *j);   /* places in use */
+bool jobs_have_room(const Jobs *j); /* for a new message */
+Job *jobs_start_next(Jobs *j);      /* the first of the queue, now JOB_RUNNING; NULL: none may run now */
+void jobs_kill(Jobs *j);            /* kills what runs, and abandons it: nothing is recorded of it */
 
-void jobs_drop_queued(Receiver *r); /* answered busy: not started, ask elsewhere */
-void jobs_kill(Receiver *r);        /* what runs is killed and nothing is recorded of it */
-bool jobs_are_idle(const Receiver *r);
+/* A delay for a sender that is answered busy. */
+#define BUSY_DELAY_MS 100

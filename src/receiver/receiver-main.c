@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "base/log.h"
-#include "base/str-util.h"
-#include "receiver/receiver.h"
-#include "runtime/options.h"
 #include <errno.h>
 #include <sysexits.h>
 
+#include "base/str-util.h"
+#include "daemon/program.h"
+#include "receiver/receiver.h"
+
 #define BOUNDED(key, type, field, low, high)                                                                \
         {                                                                                                   \
-                "Receiver", key, type, offsetof(Receiver, field), low, high                                 \
+                "Receiver", key, type, offsetof(ReceiverConfig, field), low, high                           \
         }
 #define ITEM(key, type, field) BOUNDED(key, type, field, 0, 0)
 
@@ -72,9 +72,9 @@ static const char help[] =
                 "  --concurrency N             handlers that run at once (1)\n"
                 "  --queue N                   messages that may wait for one (64)\n"
                 "  --failure-probability P     withhold so many acks on purpose, to see retries\n"
-                "  --plain-text[=BOOL]         take bare text too, which may run twice\n"
+                "  --plain-text[=BOOL]         take plain text too, which may run twice\n"
                 "  --handler-timeout SEC       a handler is killed after this (1h)\n"
-                "  --stop-timeout SEC          and so long after a stop, if it still runs (25s)\n"
+                "  --stop-timeout SEC          after a stop it is killed after this (25s)\n"
                 "  --max-payload BYTES         largest message (1M)\n"
                 "  --allow-insecure            listen beyond loopback without TLS\n"
                 "\n"
@@ -86,9 +86,9 @@ static const char help[] =
 
 static char *instance_file(const void *object)
 {
-        const Receiver *r = object;
+        const ReceiverConfig *c = object;
 
-        return r->instance ? str_format("receiver@%s.conf", r->instance) : NULL;
+        return c->instance ? str_format("receiver@%s.conf", c->instance) : NULL;
 }
 
 static const Options options = {
@@ -100,58 +100,47 @@ static const Options options = {
                 .words = "Exec",
 };
 
-static int arg_count;
-static char **arg_values;
+static const ReceiverConfig defaults = {
+                .concurrency = 1,
+                .queue = 64,
+                .handler_timeout_usec = 3600 * USEC_PER_SEC,
+                .stop_timeout_usec = 25 * USEC_PER_SEC,
+                .max_payload = PAYLOAD_DEFAULT_MAX,
+};
 
-static void set_defaults(Receiver *r)
+static int start(void *config, void **ret_root, Loop **ret_loop, Error *error)
 {
-        *r = (Receiver){
-                        .concurrency = 1,
-                        .queue = 64,
-                        .handler_timeout_usec = 3600 * USEC_PER_SEC,
-                        .stop_timeout_usec = 25 * USEC_PER_SEC,
-                        .max_payload = PAYLOAD_DEFAULT_MAX,
-                        .warden_pidfd = -1,
-        };
+        Receiver *r;
+        int x = receiver_new(config, &r, error);
+
+        if (x < 0)
+                return x == -EPERM ? EX_CONFIG : x; /* AllowInsecure= */
+        *ret_root = r;
+        *ret_loop = r->loop;
+        return 0;
 }
 
-/* SIGHUP: the files are read again; what cannot change while it runs stays. */
-static void on_reload(Receiver *r)
+static int reload(void *root, void *fresh, Error *error)
 {
-        Error error = {};
-        Receiver fresh;
+        return receiver_reload(root, fresh, error);
+}
 
-        set_defaults(&fresh);
-        if (options_read(&options, arg_count, arg_values, &fresh, &error) < 0 ||
-                        receiver_reload(r, &fresh, &error) < 0)
-                log_error("Cannot reload, everything stays as it is: %s", error.text);
-        else
-                log_notice("Reloaded the configuration");
-        receiver_config_clear(&fresh);
+static void stop(void *root)
+{
+        receiver_free(root);
 }
 
 int main(int argc, char **argv)
 {
-        Error error = {};
-        Receiver r;
+        const Program program = {
+                        .name = "ackgroup-receiver",
+                        .options = &options,
+                        .defaults = &defaults,
+                        .config_size = sizeof defaults,
+                        .start = start,
+                        .reload = reload,
+                        .free = stop,
+        };
 
-        arg_count = argc, arg_values = argv;
-        set_defaults(&r);
-        r.on_reload = on_reload;
-        int x = options_read(&options, argc, argv, &r, &error);
-
-        int failure = x < 0 ? EX_CONFIG : EXIT_FAILURE; /* the unit does not try the first again */
-
-        if (x == 0)
-                x = receiver_start(&r, &error);
-        if (x == -EPERM) /* AllowInsecure= */
-                failure = EX_CONFIG;
-        if (x < 0)
-                log_error("ackgroup-receiver: %s", error.text[0] ? error.text : strerror(-x));
-        else if (x == 0)
-                x = loop_run(r.loop);
-        else
-                x = 0;
-        receiver_clear(&r);
-        return x != 0 ? failure : EXIT_SUCCESS;
+        return program_run(&program, argc, argv);
 }

@@ -2,502 +2,385 @@
 #include "receiver/receiver.h"
 
 #include <errno.h>
-#include <limits.h>
-#include <sys/epoll.h>
-#include <sys/pidfd.h>
-#include <unistd.h>
 
-#include "base/fd-util.h"
 #include "base/log.h"
 #include "base/str-util.h"
-#include "model/name.h"
-#include "receiver/handler.h"
-#include "runtime/conf.h"
+#include "daemon/listening.h"
+#include "daemon/paths.h"
+#include "receiver/self.h"
 
-/* A predecessor that is still stopping holds the lock; longer than it may need unless told otherwise. */
+/* How long to wait for the lock: the instance before this one may still be stopping. */
 #define LOCK_PATIENCE_USEC (40 * USEC_PER_SEC)
-/* A disk that has hung for so long will not come back by waiting: let systemd start us again. */
-#define DISK_PATIENCE_USEC (30 * USEC_PER_SEC)
-/* What runs when we shall stop may go on for StopTimeoutSec=, and then the rest for so much longer. */
-#define STOP_GRACE_USEC (5 * USEC_PER_SEC)
-#define STOP_FLUSH_USEC (2 * USEC_PER_SEC)
 
 static const char *instance_of(const Receiver *r)
 {
-        return r->instance ?: "default";
+        return r->config->instance ?: "default";
 }
 
-/* Who we say that we are. */
+/* What connections bring. */
 
-static int find_name(Receiver *r, Error *error)
+static int on_message(const Sender *sender, const MessageFrame *f, Error *error, void *userdata)
 {
-        char host[HOST_NAME_MAX + 1] = "";
-
-        if (!r->name) {
-                (void) gethostname(host, sizeof host - 1);
-                r->name = r->instance ? str_format("%s@%s", r->instance, host)
-                                      : str_format("%d@%s", (int) getpid(), host);
-        }
-        if (!r->name || str_replace(&r->info.name, r->name) < 0 ||
-                        str_replace(&r->info.group, r->group ?: "default") < 0)
-                return -ENOMEM;
-        if (!name_is_valid(r->info.name))
-                return error_set(error, -EINVAL,
-                                "\"%s\" cannot be a name: give another by Name=", r->info.name);
-        if (!name_is_valid(r->info.group))
-                return error_set(error, -EINVAL, "Group=%s is not a name", r->info.group);
-        return 0;
+        return intake_message(&((Receiver *) userdata)->intake, sender, f, error);
 }
 
-static int find_labels(Receiver *r, Error *error)
+static int on_cancel(const Sender *sender, const CancelFrame *f, Error *error, void *userdata)
 {
-        size_t n = strv_length(r->labels);
-        int x = 0;
-
-        if (n > LABELS_MAX)
-                return error_set(error, -EINVAL, "at most %u labels", LABELS_MAX);
-        r->info.labels = calloc(LABELS_MAX, sizeof *r->info.labels);
-        if (!r->info.labels)
-                return -ENOMEM;
-        for (size_t i = 0; i < n && x >= 0; i++)
-                x = label_parse(r->labels[i], r->info.labels + r->info.n_labels++, error);
-        return x;
+        return intake_cancel(&((Receiver *) userdata)->intake, sender, f, error);
 }
 
-static int describe(Receiver *r, Error *error)
+static int on_settled(const Sender *sender, const SettledFrame *f, Error *error, void *userdata)
 {
-        Address a;
-        int x;
-
-        x = find_name(r, error);
-        if (x >= 0)
-                x = find_labels(r, error);
-        if (x >= 0)
-                x = sd_id128_randomize(&r->info.instance);
-        if (x >= 0 && strv_length(r->advertise) > ADDRESSES_MAX)
-                x = error_set(error, -EINVAL, "at most %u addresses can be advertised", ADDRESSES_MAX);
-        for (char **s = r->advertise; s && *s && x >= 0; s++)
-                x = address_parse(*s, &a, error);
-        r->info.capacity = receiver_capacity(r);
-        if (x >= 0 && !r->discovery) {
-                _cleanup_free_ char *directory = NULL;
-                x = conf_runtime_directory(&directory);
-                if (x < 0)
-                        return error_set(error, x, "cannot find the runtime directory: give Discovery=");
-                r->discovery = str_format("unix:%s/discovery.sock", directory);
-                x = r->discovery ? 0 : -ENOMEM;
-        }
-        return x;
+        return settle_announced(&((Receiver *) userdata)->settles, sender, f, error);
 }
 
-/* State. */
-
-static void on_rest(void *userdata)
+static bool on_text(const Sender *sender, Bytes text, void *userdata)
 {
-        db_kick(((Receiver *) userdata)->db);
+        return intake_text(&((Receiver *) userdata)->intake, sender, text);
 }
 
-static int on_db(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+/* Becoming a new receiver: what runs is killed, all state is removed, and discovery gives another id. */
+
+static void on_disowned(void *userdata)
 {
         Receiver *r = userdata;
 
-        db_dispatch(r->db);
-        return 0;
+        r->condition.id = ID_RENEWING;
+        conns_goodbye(&r->conns, GOODBYE_STOPPING, true);
+        intake_drop_queued(&r->intake);
+        jobs_kill(&r->jobs);
+        loop_defer(r->loop, &r->idle_check);
 }
-
-static bool is_alive(void *userdata)
-{
-        Receiver *r = userdata;
-
-        return db_is_alive(r->db, DISK_PATIENCE_USEC);
-}
-
-static int find_state_directory(Receiver *r, Error *error)
-{
-        _cleanup_free_ char *role = str_format("receiver/%s", instance_of(r));
-        int x;
-
-        if (!role)
-                return -ENOMEM;
-        if (r->state_directory)
-                x = mkdir_parents(r->state_directory, 0700);
-        else
-                x = conf_state_directory(role, &r->state_directory);
-        if (x < 0)
-                return error_set(error, x, "cannot make the state directory %s: %s",
-                                r->state_directory ?: "", strerror(-x));
-        return 0;
-}
-
-/* Takes the lock, and with the warden sees to it that the lock is held for as long as a handler of ours can
- * live. Nothing has been started yet: the warden is forked from a process with one thread. */
-static int open_store(Receiver *r, Error *error)
-{
-        _cleanup_free_ char *path = NULL;
-        int x;
-
-        x = find_state_directory(r, error);
-        if (x < 0)
-                return x;
-        path = str_format("%s/receiver.db", r->state_directory);
-        if (!path)
-                return -ENOMEM;
-        x = dedup_open(path, LOCK_PATIENCE_USEC, &r->db, error);
-        if (x < 0)
-                return x;
-        x = warden_start(db_lock_fd(r->db), &r->warden);
-        if (x < 0)
-                return error_set(error, x, "cannot start the warden of the handlers: %s", strerror(-x));
-        x = dedup_load_identity(r->db, &r->identity);
-        if (x >= 0 || x == -ENOENT)
-                x = dedup_index_new(RECEIVER_STREAMS_MAX, now_usec(CLOCK_MONOTONIC), &r->index);
-        if (x >= 0)
-                x = dedup_index_load(r->index, r->db);
-        r->info.id = r->identity.id;
-        return x < 0 ? error_set(error, x, "cannot read %s: %s", path, strerror(-x)) : 0;
-}
-
-/* Without it handlers could outlive us unseen. */
-static int on_warden(sd_event_source *source, int fd, uint32_t revents, void *userdata)
-{
-        Receiver *r = userdata;
-
-        log_error("The warden of the handlers has died: ending");
-        (void) sd_event_source_set_enabled(source, SD_EVENT_OFF);
-        loop_exit(r->loop, EXIT_FAILURE);
-        return 0;
-}
-
-static int start_store(Receiver *r)
-{
-        int x;
-
-        x = db_start(r->db);
-        if (x >= 0)
-                x = sd_event_add_io(loop_event(r->loop), &r->db_source, db_fd(r->db), EPOLLIN, on_db, r);
-        if (x < 0)
-                return x;
-        loop_set_post(r->loop, on_rest, r);
-        r->warden_pidfd = pidfd_open(r->warden.pid, 0);
-        if (r->warden_pidfd < 0)
-                return -errno;
-        return sd_event_add_io(
-                        loop_event(r->loop), &r->warden_source, r->warden_pidfd, EPOLLIN, on_warden, r);
-}
-
-/* Listening. */
-
-static void refuse_connection(int fd)
-{
-        static const char text[] = "this receiver has too many connections";
-        Buffer b = {};
-
-        if (frame_encode(&b, &(Frame){.type = FRAME_ERROR,
-                                             .text = {(const uint8_t *) text, strlen(text)}}) >= 0)
-                (void) !send(fd, buffer_peek(&b), buffer_size(&b), MSG_DONTWAIT | MSG_NOSIGNAL);
-        buffer_clear(&b);
-        (void) close(fd);
-}
-
-static int on_connection(sd_event_source *source, int listener, uint32_t revents, void *userdata)
-{
-        Receiver *r = userdata;
-        int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-
-        if (fd < 0) {
-                /* No descriptor is free: the end of a connection frees one and takes this up again. */
-                if ((errno == EMFILE || errno == ENFILE) && r->conns.n > 0) {
-                        log_warning("Out of file descriptors: new connections must wait");
-                        receiver_accept(r, false);
-                }
-                return 0;
-        }
-        if (r->conns.n >= CONNECTIONS_DEFAULT_MAX)
-                refuse_connection(fd);
-        else if (conn_accept(r, fd) < 0)
-                (void) close(fd);
-        return 0;
-}
-
-void receiver_accept(Receiver *r, bool on)
-{
-        on = on && !r->stopping && !sd_id128_is_null(r->identity.id);
-        for (size_t i = 0; r->accepting && i < r->listeners.n; i++)
-                (void) sd_event_source_set_enabled(r->accepting[i], on ? SD_EVENT_ON : SD_EVENT_OFF);
-}
-
-static int bind_default(Receiver *r)
-{
-        _cleanup_free_ char *directory = NULL, *address = NULL;
-        int x = conf_runtime_directory(&directory);
-
-        if (x < 0)
-                return x;
-        address = str_format("unix:%s/receiver/%s.sock", directory, instance_of(r));
-        return address ? strv_append(&r->listen, address) : -ENOMEM;
-}
-
-static int start_listening(Receiver *r, Error *error)
-{
-        char text[ADDRESS_STRING_MAX];
-        Address address;
-        int x;
-
-        x = listeners_inherit(&r->listeners, error);
-        if (x == 0 && strv_length(r->listen) == 0 && bind_default(r) < 0)
-                return error_set(error, -ENXIO, "cannot find the runtime directory: give Listen=");
-        for (char **s = r->listen; s && *s && x >= 0; s++) {
-                x = address_parse(*s, &address, error);
-                if (x >= 0)
-                        x = listeners_bind(&r->listeners, &address, 0660, error);
-        }
-        if (x >= 0)
-                x = listeners_check_security(&r->listeners, r->allow_insecure, error);
-        if (x < 0)
-                return x;
-        r->accepting = calloc(r->listeners.n, sizeof *r->accepting);
-        for (size_t i = 0; r->accepting && i < r->listeners.n; i++) {
-                const Listener *l = r->listeners.listeners + i;
-
-                x = sd_event_add_io(loop_event(r->loop), r->accepting + i, l->fd, EPOLLIN, on_connection, r);
-                if (x < 0)
-                        return error_set(error, x, "cannot listen: %s", strerror(-x));
-                log_info("Listening on %s", address_format(&l->address, text));
-        }
-        return r->accepting ? 0 : -ENOMEM;
-}
-
-/* Stopping: no new message is begun, what runs is finished, recorded and answered, and then we leave. */
-
-static void on_left(Receiver *r)
-{
-        loop_exit(r->loop, 0);
-}
-
-static void leave(Receiver *r)
-{
-        r->left = true;
-        (void) timer_arm_in(&r->stop_timer, STOP_GRACE_USEC);
-        if (r->restarting)
-                on_left(r);
-        else
-                register_leave(r->registration, on_left);
-}
-
-static void lose_patience(Receiver *r)
-{
-        if (r->jobs.n_running > 0)
-                log_warning("A handler has not finished in time: it is killed, and its message comes again");
-        else
-                log_warning("An outcome has not been written or read in time: it gets a little more");
-        r->impatient = true;
-        jobs_kill(r);
-        (void) timer_arm_in(&r->stop_timer, STOP_GRACE_USEC);
-}
-
-static void on_stop_time(void *userdata)
-{
-        Receiver *r = userdata;
-
-        if (r->left)
-                loop_exit(r->loop, 0);
-        else if (jobs_are_idle(r)) /* somebody does not read its answer, or says none */
-                leave(r);
-        else if (!r->impatient)
-                lose_patience(r);
-        else {
-                log_warning("Ending all the same: what was not answered comes again");
-                loop_exit(r->loop, 0);
-        }
-}
-
-/* Nothing is left to do: what was answered shall reach the kernel, and of what is still on its way here its
- * sender shall know that it was not begun. Then discovery is told. */
-static void stop_idle(Receiver *r)
-{
-        if (r->left || !r->told)
-                return;
-        if (conns_are_parted(r))
-                leave(r);
-        else if (!r->flushing) {
-                r->flushing = true;
-                (void) timer_arm_in(&r->stop_timer, STOP_FLUSH_USEC);
-        }
-}
-
-static void on_unit_job(bool restarting, void *userdata)
-{
-        Receiver *r = userdata;
-
-        r->restarting = restarting;
-        r->told = true;
-        conns_goodbye(r, restarting ? GOODBYE_RESTARTING : GOODBYE_STOPPING, false);
-        receiver_progress(r);
-}
-
-void receiver_stop(void *userdata)
-{
-        Receiver *r = userdata;
-
-        r->stopping = true;
-        loop_notify_stopping(r->loop);
-        loop_extend(r->loop, true);
-        loop_notify_status(r->loop, "Finishing what runs");
-        receiver_accept(r, false);
-        (void) timer_arm_in(&r->stop_timer, r->stop_timeout_usec);
-        jobs_drop_queued(r);
-        if (unit_job_ask(r->loop, on_unit_job, r, &r->unit_job) < 0)
-                on_unit_job(false, r);
-}
-
-/* Becoming new. */
 
 static void on_reset(DbOp *op, int result)
 {
         Receiver *r = CONTAINER_OF(op, Receiver, reset.op);
-        DedupIndex *empty = NULL;
 
-        r->reset.op.run = NULL;
-        if (result >= 0)
-                result = dedup_index_new(RECEIVER_STREAMS_MAX, now_usec(CLOCK_MONOTONIC), &empty);
+        r->resetting = false;
         if (result < 0) {
                 (void) log_error_errno(result, "Cannot forget the state of another receiver");
                 loop_exit(r->loop, EXIT_FAILURE);
                 return;
         }
-        dedup_index_free(r->index);
-        r->index = empty;
-        r->identity = (DedupIdentity){};
-        r->info.id = SD_ID128_NULL;
-        r->renewing = false;
-        if (!r->stopping)
-                register_begin(r->registration);
+        dedup_index_clear(r->index, now_usec(CLOCK_MONOTONIC));
+        registration_forget(&r->registration);
+        if (!condition_is_stopping(&r->condition))
+                registration_begin(&r->registration);
 }
 
-void receiver_become_new(Receiver *r)
+static void reset(Receiver *r)
 {
-        r->renewing = true;
-        receiver_accept(r, false);
-        conns_goodbye(r, GOODBYE_STOPPING, true);
-        jobs_drop_queued(r);
-        jobs_kill(r);
-        receiver_progress(r);
+        r->resetting = true;
+        dedup_reset_op_init(&r->reset);
+        r->reset.op.done = on_reset;
+        db_submit(r->db, &r->reset.op);
 }
 
-void receiver_progress(Receiver *r)
-{
-        if (!jobs_are_idle(r))
-                return;
-        if (r->renewing && !r->reset.op.run) {
-                dedup_reset_op_init(&r->reset);
-                r->reset.op.done = on_reset;
-                db_submit(r->db, &r->reset.op);
-        }
-        if (r->stopping)
-                stop_idle(r);
-}
-
-static void on_reload(void *userdata)
+static void check_idle(void *userdata)
 {
         Receiver *r = userdata;
 
-        r->on_reload(r);
+        acceptor_update(&r->acceptor);
+        if (!intake_is_idle(&r->intake))
+                return;
+        if (r->condition.id == ID_RENEWING && !r->resetting)
+                reset(r);
+        stop_on_idle(&r->stop);
 }
 
-int receiver_start(Receiver *r, Error *error)
+static void on_stop(void *userdata)
+{
+        stop_begin(&((Receiver *) userdata)->stop);
+}
+
+static void on_left(void *userdata)
+{
+        stop_finish(&((Receiver *) userdata)->stop);
+}
+
+/* Start. */
+
+static void wire_conns(Receiver *r)
+{
+        r->conns = (Conns){
+                        .loop = r->loop,
+                        .config = r->config,
+                        .info = &r->info,
+                        .condition = &r->condition,
+                        .idle_check = &r->idle_check,
+                        .events = {on_message, on_cancel, on_settled, on_text},
+                        .userdata = r,
+        };
+        r->acceptor.loop = r->loop;
+        r->acceptor.conns = &r->conns;
+        r->acceptor.condition = &r->condition;
+}
+
+static void wire_jobs(Receiver *r)
+{
+        r->jobs = (Jobs){
+                        .loop = r->loop,
+                        .config = r->config,
+                        .condition = &r->condition,
+                        .conns = &r->conns,
+                        .index = r->index,
+                        .idle_check = &r->idle_check,
+        };
+        r->handler.loop = r->loop;
+        r->handler.config = r->config;
+        r->handler.info = &r->info;
+        r->handler.warden = &r->warden;
+        r->handler.done = intake_on_handler_end;
+        r->handler.userdata = &r->intake;
+        r->working = (Working){.loop = r->loop, .jobs = &r->jobs};
+}
+
+static void wire_store(Receiver *r)
+{
+        r->recorder = (Recorder){
+                        .loop = r->loop,
+                        .db = r->db,
+                        .jobs = &r->jobs,
+                        .index = r->index,
+                        .info = &r->info,
+                        .done = intake_on_recorded,
+                        .userdata = &r->intake,
+        };
+        r->replies = (Replies){
+                        .loop = r->loop,
+                        .db = r->db,
+                        .conns = &r->conns,
+                        .idle_check = &r->idle_check,
+        };
+        r->settles = (Settles){
+                        .loop = r->loop,
+                        .db = r->db,
+                        .index = r->index,
+                        .conns = &r->conns,
+                        .condition = &r->condition,
+        };
+}
+
+static void wire_top(Receiver *r)
+{
+        r->intake = (Intake){
+                        .loop = r->loop,
+                        .config = r->config,
+                        .info = &r->info,
+                        .conns = &r->conns,
+                        .index = r->index,
+                        .jobs = &r->jobs,
+                        .handler = &r->handler,
+                        .recorder = &r->recorder,
+                        .replies = &r->replies,
+                        .settles = &r->settles,
+                        .working = &r->working,
+        };
+        r->registration.loop = r->loop;
+        r->registration.service = &r->service;
+        r->registration.db = r->db;
+        r->registration.config = r->config;
+        r->registration.listeners = &r->acceptor.listeners;
+        r->registration.info = &r->info;
+        r->registration.condition = &r->condition;
+        r->registration.idle_check = &r->idle_check;
+        r->registration.events = (RegistrationEvents){on_disowned, on_left};
+        r->registration.userdata = r;
+        r->stop = (Stop){
+                        .loop = r->loop,
+                        .service = &r->service,
+                        .config = r->config,
+                        .condition = &r->condition,
+                        .conns = &r->conns,
+                        .intake = &r->intake,
+                        .registration = &r->registration,
+                        .idle_check = &r->idle_check,
+        };
+}
+
+static int find_discovery(Receiver *r, Error *error)
+{
+        _cleanup_free_ char *near = NULL;
+
+        if (!r->config->discovery) {
+                int x = paths_socket(DISCOVERY_SOCKET, &near);
+                if (x < 0)
+                        return error_set(error, x, "cannot find the runtime directory: give Discovery=");
+        }
+        return address_parse_url(r->config->discovery ?: near, &r->registration.server, error);
+}
+
+/* Takes the lock. The warden sees to it that the lock is held for as long as a handler can live; it is
+ * forked while the process has one thread. */
+static int open_store(Receiver *r, Error *error)
+{
+        _cleanup_free_ char *role = str_format("receiver/%s", instance_of(r)), *path = NULL;
+        DedupIdentity *here = &r->registration.here;
+        int x;
+
+        if (!role)
+                return -ENOMEM;
+        x = paths_state_file(r->config->state_directory, role, "receiver.db", &path, error);
+        if (x >= 0)
+                x = dedup_open(path, LOCK_PATIENCE_USEC, &r->db, error);
+        if (x < 0)
+                return x;
+        x = warden_start(db_lock_fd(r->db), &r->warden);
+        if (x < 0)
+                return error_set(error, x, "cannot start the warden of the handlers: %s", strerror(-x));
+        here->instance = r->info.instance;
+        database_mark(r->db, &here->boot, &here->lock_device, &here->lock_inode);
+        x = dedup_load_identity(r->db, &r->registration.identity);
+        if (x >= 0 || x == -ENOENT)
+                x = dedup_index_new(RECEIVER_STREAMS_MAX, now_usec(CLOCK_MONOTONIC), &r->index);
+        if (x >= 0)
+                x = dedup_index_load(r->index, r->db);
+        return x < 0 ? error_set(error, x, "cannot read %s: %s", path, strerror(-x)) : 0;
+}
+
+/* Without the warden, handlers could outlive us unseen. */
+static void on_warden(uint32_t events, void *userdata)
+{
+        Receiver *r = userdata;
+
+        log_error("The warden of the handlers has died: ending");
+        watch_pause(&r->warden_watch, true);
+        loop_exit(r->loop, EXIT_FAILURE);
+}
+
+static int start_parts(Receiver *r)
 {
         int x;
 
-        r->warden_pidfd = -1;
-        x = describe(r, error);
+        x = loop_new(on_stop, r, &r->loop);
+        if (x < 0)
+                return x;
+        wire_conns(r);
+        wire_jobs(r);
+        wire_store(r);
+        wire_top(r);
+        conns_init(&r->conns);
+        x = working_init(&r->working);
         if (x >= 0)
-                x = handler_init(r, error);
+                x = recorder_init(&r->recorder);
+        if (x >= 0)
+                x = stop_init(&r->stop);
+        if (x >= 0)
+                x = service_start(&r->service, r->loop, database_is_alive, &r->database);
+        if (x >= 0)
+                x = database_start(&r->database, r->loop, r->db, NULL, NULL);
+        if (x >= 0)
+                x = watch_start(&r->warden_watch, r->loop, r->warden.pidfd, EPOLLIN, on_warden, r);
+        return x;
+}
+
+static int start_listening(Receiver *r, Error *error)
+{
+        _cleanup_free_ char *name = str_format("receiver/%s.sock", instance_of(r)), *near = NULL;
+        char *defaults[] = {NULL, NULL};
+        ListenSpec spec = {
+                        .addresses = r->config->listen,
+                        .defaults = defaults,
+                        .parse = address_parse,
+                        .also = true,
+                        .allow_insecure = r->config->allow_insecure,
+        };
+
+        if (name && paths_socket(name, &near) >= 0)
+                defaults[0] = near;
+        int x = listening_open(&r->acceptor.listeners, &spec, error);
+        if (x < 0)
+                return x;
+        x = acceptor_start(&r->acceptor);
+        return x < 0 ? error_set(error, x, "cannot listen: %s", strerror(-x)) : 0;
+}
+
+static int start(Receiver *r, Error *error)
+{
+        int x;
+
+        x = self_describe(&r->info, r->config, error);
+        if (x >= 0)
+                x = find_discovery(r, error);
+        if (x >= 0)
+                x = handler_load(&r->handler, r->config->command, error);
         if (x >= 0)
                 x = open_store(r, error);
         if (x < 0)
                 return x;
-        x = loop_new(receiver_stop, on_reload, r, &r->loop);
-        if (x >= 0)
-                x = timer_init(&r->stop_timer, r->loop, "stop", on_stop_time, r);
-        conns_init(r);
-        if (x >= 0)
-                x = jobs_init(r);
-        if (x >= 0)
-                x = start_store(r);
+        x = start_parts(r);
         if (x < 0)
                 return error_set(error, x, "cannot start: %s", strerror(-x));
-        loop_set_alive_check(r->loop, is_alive, r);
-        x = start_listening(r, error);
+        x = registration_init(&r->registration);
         if (x >= 0)
-                x = register_new(r, &r->registration, error);
+                x = start_listening(r, error);
         if (x < 0)
                 return x;
-        receiver_accept(r, true);
-        register_begin(r->registration);
+        registration_begin(&r->registration);
         return 0;
 }
 
-int receiver_reload(Receiver *r, Receiver *fresh, Error *error)
+int receiver_new(ReceiverConfig *config, Receiver **ret, Error *error)
 {
-        int x = handler_init(fresh, error);
+        int x;
 
-        if (x < 0) {
-                handler_clear(fresh);
+        _cleanup_(receiver_freep) Receiver *r = calloc(1, sizeof *r);
+        if (!r)
+                return -ENOMEM;
+        r->config = config;
+        r->idle_check = (LoopWork){.run = check_idle, .userdata = r};
+        x = start(r, error);
+        if (x < 0)
                 return x;
-        }
-        handler_clear(r);
-        r->program = TAKE_PTR(fresh->program);
-        r->environment = TAKE_PTR(fresh->environment);
-        strv_free(r->command);
-        r->command = TAKE_PTR(fresh->command);
-        r->concurrency = fresh->concurrency;
-        r->queue = fresh->queue;
-        r->failure_probability = fresh->failure_probability;
-        r->plain_text = fresh->plain_text;
-        r->handler_timeout_usec = fresh->handler_timeout_usec;
-        r->stop_timeout_usec = fresh->stop_timeout_usec;
-        r->max_payload = fresh->max_payload;
-        conns_share(r);
-        jobs_run_next(r);
-        register_renew(r->registration);
+        *ret = TAKE_PTR(r);
         return 0;
 }
 
-void receiver_config_clear(Receiver *r)
+int receiver_reload(Receiver *r, ReceiverConfig *fresh, Error *error)
 {
-        free(r->instance);
-        free(r->name);
-        free(r->group);
-        free(r->discovery);
-        free(r->state_directory);
-        free(r->log_level);
-        strv_free(r->labels);
-        strv_free(r->listen);
-        strv_free(r->advertise);
-        strv_free(r->command);
+        ReceiverConfig *c = r->config;
+        int x;
+
+        x = handler_load(&r->handler, fresh->command, error);
+        if (x < 0)
+                return x;
+        strv_free(c->command);
+        c->command = TAKE_PTR(fresh->command);
+        c->concurrency = fresh->concurrency;
+        c->queue = fresh->queue;
+        c->failure_probability = fresh->failure_probability;
+        c->plain_text = fresh->plain_text;
+        c->handler_timeout_usec = fresh->handler_timeout_usec;
+        c->stop_timeout_usec = fresh->stop_timeout_usec;
+        c->max_payload = fresh->max_payload;
+        conns_share(&r->conns);
+        intake_run_next(&r->intake);
+        registration_refresh(&r->registration);
+        return 0;
 }
 
-void receiver_clear(Receiver *r)
+Receiver *receiver_free(Receiver *r)
 {
-        r->stopping = r->left = true;
-        for (size_t i = 0; r->accepting && i < r->listeners.n; i++)
-                sd_event_source_disable_unref(r->accepting[i]);
-        free(r->accepting);
-        listeners_clear(&r->listeners);
-        sd_event_source_disable_unref(r->db_source);
-        db_close(r->db);
-        jobs_clear(r);
-        settles_clear(r);
-        conns_clear(r);
-        register_free(r->registration);
+        if (!r)
+                return NULL;
+        r->condition.phase = PHASE_LEAVING; /* nothing is begun by what the database still finishes */
+        acceptor_clear(&r->acceptor);
+        r->db = database_close(&r->database, r->db);
+        jobs_clear(&r->jobs);
+        settles_clear(&r->settles);
+        conns_clear(&r->conns);
+        registration_clear(&r->registration);
+        recorder_clear(&r->recorder);
+        working_clear(&r->working);
+        stop_clear(&r->stop);
         dedup_index_free(r->index);
-        sd_event_source_disable_unref(r->warden_source);
-        (void) close_clear(&r->warden_pidfd);
+        watch_stop(&r->warden_watch);
         warden_stop(&r->warden);
-        timer_clear(&r->stop_timer);
-        unit_job_free(r->unit_job);
-        handler_clear(r);
+        service_stop(&r->service);
+        handler_clear(&r->handler);
         receiver_info_clear(&r->info);
+        loop_cancel(r->loop, &r->idle_check);
         loop_free(r->loop);
-        receiver_config_clear(r);
+        free(r);
+        return NULL;
 }

@@ -1,11 +1,27 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The outcome of a job on its way to the disk. It is answered when it is synced; while the disk refuses it,
- * it is tried again, and the job is still being worked on: its handler has run and shall not run again. */
+/* Records the outcomes of jobs. A job is answered when its record is synced. While the disk refuses the
+ * record, it is tried again, and the job stays in progress: its handler has run and must not run again. */
 
 #include "receiver/job.h"
 
-void record_outcome(Job *job);        /* then the job ends */
-void record_log(const Job *job);      /* tells the journal */
-void record_on_timer(void *userdata); /* Receiver */
+typedef struct Recorder {
+        /* Set by the root before recorder_init(). */
+        Loop *loop;
+        Db *db;
+        Jobs *jobs;
+        DedupIndex *index;
+        const ReceiverInfo *info;
+        void (*done)(sd_id128_t stream,
+                        void *userdata); /* a job of the stream is recorded, answered, freed */
+        void *userdata;
+
+        Timer again;
+} Recorder;
+
+int recorder_init(Recorder *r);
+void recorder_clear(Recorder *r);
+
+void record_outcome(Recorder *r, Job *job);
+void record_log(const Recorder *r, const Job *job); /* the outcome, to the journal */

@@ -1,23 +1,70 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Who the receiver is to discovery: it registers, keeps its lease, comes back with its id after a restart of
- * either side, and leaves. What makes it that receiver (id, token) is synced before it says that it is
- * ready.
+/* The receiver at discovery: it registers, keeps its lease, returns with its id after a restart of either
+ * side, and leaves. Its identity (id and token) is synced before it says that it is ready.
  *
- * Discovery out of reach is never a reason to stop serving. An id that is alive at another instance is: this
- * may be a copied state directory, so after one lease, in which a dead holder would have gone, the receiver
- * forgets everything and becomes a new one. */
+ * While discovery cannot be reached, the receiver goes on serving. When its id is alive at another instance,
+ * its state directory may be a copy. So it waits one lease, after which a dead holder would have gone; if
+ * the other instance still lives, all state is removed and the receiver becomes a new one. */
 
 #include "base/error.h"
+#include "http/http-client.h"
+#include "model/receiver-info.h"
+#include "receiver/configuration.h"
+#include "receiver/phase.h"
+#include "runtime/listen.h"
+#include "runtime/service.h"
+#include "runtime/timer.h"
+#include "store/dedup.h"
 
-typedef struct Receiver Receiver;
-typedef struct Register Register;
+typedef struct RegistrationEvents {
+        void (*disowned)(void *userdata); /* the id is another's: become a new receiver */
+        void (*left)(void *userdata);     /* registration_leave() has ended */
+} RegistrationEvents;
 
-int register_new(Receiver *r, Register **ret, Error *error);
-Register *register_free(Register *g); /* after the database is closed */
+typedef struct Registration Registration;
+struct Registration {
+        /* Set by the root before registration_init(). */
+        Loop *loop;
+        Service *service;
+        Db *db;
+        const ReceiverConfig *config;
+        const ListenerSet *listeners;
+        Address server; /* of discovery */
+        ReceiverInfo *info;
+        Condition *condition;
+        LoopWork *idle_check; /* deferred when connections may be permitted */
+        /* This process and its state directory: instance, boot, lock. Discovery may be told that the holder
+         * of our id is dead only by who holds the very lock that it held, in the same boot; a copy of the
+         * directory has another lock file. */
+        DedupIdentity here;
+        RegistrationEvents events;
+        void *userdata; /* of the events */
 
-void register_begin(Register *g);
-void register_renew(Register *g); /* something that discovery lists may have changed */
-/* Tells discovery that we go, for a moment at most; then `left` is called, from here or from the loop. */
-void register_leave(Register *g, void (*left)(Receiver *r));
+        DedupIdentity identity; /* as on disk, loaded by the root; id null: never registered */
+        HttpClient *http;
+        HttpRequest *request; /* one at most */
+        Timer timer;
+        void (*next)(Registration *g); /* what the timer begins */
+        unsigned failures;             /* in a row */
+        char *complaint;               /* the last one that was logged */
+        uint64_t lease_usec;
+        uint64_t asked;      /* when the last registration was sent; CLOCK_BOOTTIME */
+        sd_id128_t previous; /* the instance that we have replaced for certain; null: none */
+        uint64_t dispute;    /* since when our id is another's; 0: it is not */
+        char *local_ip;      /* by which discovery is reached; "" over a Unix socket, NULL: not known yet */
+        bool registered;
+        DedupIdentityOp store;
+};
+
+int registration_init(Registration *g);
+void registration_clear(Registration *g); /* after the database is closed */
+
+void registration_begin(Registration *g);
+/* The capacity may have changed: tells discovery with a heartbeat at once. */
+void registration_refresh(Registration *g);
+/* Tells discovery that the receiver leaves, then calls events.left, from here or from the loop. */
+void registration_leave(Registration *g);
+/* All state has been removed: the receiver has no id any more. */
+void registration_forget(Registration *g);

@@ -5,48 +5,47 @@
 
 #include "base/crash-point.h"
 #include "base/log.h"
-#include "receiver/receiver.h"
 
 struct Settle {
-        Receiver *receiver;
+        Settles *settles;
         sd_id128_t stream; /* key */
-        SequenceSet set;   /* the copy that is being written; the index's own goes on changing */
+        SequenceSet set;   /* the copy that is being written, while that of the index changes */
         DedupPruneOp prune;
         DedupForgetOp forget;
-        bool writing; /* one of the two is under way */
-        bool again;   /* more was announced meanwhile */
+        bool writing; /* one of the two is with the database */
+        bool again;   /* something was announced since the last write began */
         bool closed;
         uint64_t conn; /* who waits for PRUNED */
         UT_hash_handle hh;
 };
 
-static Settle *find(const Receiver *r, sd_id128_t stream)
+static Settle *find(const Settles *all, sd_id128_t stream)
 {
         Settle *s;
 
-        HASH_FIND(hh, r->settles.by_stream, &stream, sizeof stream, s);
+        HASH_FIND(hh, all->by_stream, &stream, sizeof stream, s);
         return s;
 }
 
-static Settle *make(Receiver *r, sd_id128_t stream)
+static Settle *make(Settles *all, sd_id128_t stream)
 {
-        Settle *s = find(r, stream);
+        Settle *s = find(all, stream);
 
-        if (s || HASH_COUNT(r->settles.by_stream) >= RECEIVER_STREAMS_MAX)
+        if (s || HASH_COUNT(all->by_stream) >= RECEIVER_STREAMS_MAX)
                 return s;
         s = calloc(1, sizeof *s);
         if (!s)
                 return NULL;
-        s->receiver = r;
+        s->settles = all;
         s->stream = stream;
         sequence_set_init(&s->set);
-        HASH_ADD(hh, r->settles.by_stream, stream, sizeof s->stream, s);
+        HASH_ADD(hh, all->by_stream, stream, sizeof s->stream, s);
         return s;
 }
 
 static void settle_free(Settle *s)
 {
-        HASH_DEL(s->receiver->settles.by_stream, s);
+        HASH_DEL(s->settles->by_stream, s);
         sequence_set_clear(&s->set);
         free(s);
 }
@@ -81,7 +80,7 @@ static void on_forgotten(DbOp *op, int result)
                 (void) log_error_errno(result, "Cannot forget a closed stream");
         else {
                 crash_point("forgotten-before-telling");
-                conn_pruned(s->receiver, s->conn, s->stream);
+                conn_pruned(s->settles->conns, s->conn, s->stream);
         }
         s->writing = s->closed = false;
         next_step(s);
@@ -89,51 +88,52 @@ static void on_forgotten(DbOp *op, int result)
 
 static bool forget(Settle *s)
 {
-        Receiver *r = s->receiver;
+        Settles *all = s->settles;
 
-        if (dedup_index_forget(r->index, s->stream) < 0)
+        if (dedup_index_forget(all->index, s->stream) < 0)
                 return false;
-        if (!dedup_index_is_full(r->index))
-                r->settles.full = false;
+        if (!dedup_index_is_full(all->index))
+                all->full = false;
         dedup_forget_op_init(&s->forget);
         s->forget.op.done = on_forgotten;
         s->forget.stream = s->stream;
         s->writing = true;
         s->again = false;
-        db_submit(r->db, &s->forget.op);
+        db_submit(all->db, &s->forget.op);
         return true;
 }
 
 static int prune(Settle *s)
 {
-        Receiver *r = s->receiver;
+        Settles *all = s->settles;
         SequenceSet nothing = {.low = 1};
         const SequenceSet *merged;
-        int x;
+        int r;
 
         s->again = false;
-        x = dedup_index_settle(r->index, &nothing, s->stream, &merged);
-        if (x >= 0)
-                x = merge(merged, &s->set);
-        if (x < 0)
-                return x;
+        r = dedup_index_settle(all->index, &nothing, s->stream, &merged);
+        if (r >= 0)
+                r = merge(merged, &s->set);
+        if (r < 0)
+                return r;
         dedup_prune_op_init(&s->prune);
         s->prune.op.done = on_pruned;
         s->prune.stream = s->stream;
         s->prune.settled = &s->set;
         s->writing = true;
-        db_submit_lazily(r->db, &s->prune.op);
+        db_submit_lazily(all->db, &s->prune.op);
         return 0;
 }
 
-/* Writes what there is to write; what cannot be written is announced again by its sender. */
+/* Begins the next write, or frees `s` when there is none. What cannot be written is announced again by its
+ * sender. */
 static void next_step(Settle *s)
 {
         if (s->writing)
                 return;
         if (s->closed && (forget(s) || !s->again))
                 return;
-        if (s->again && !s->receiver->renewing && prune(s) >= 0)
+        if (s->again && condition_permits(s->settles->condition, MAY_PRUNE) && prune(s) >= 0)
                 return;
         if (!s->closed)
                 settle_free(s);
@@ -152,9 +152,9 @@ static int read_set(const SettledFrame *f, SequenceSet *ret, Error *error)
 
 static bool is_in_use(sd_id128_t stream, uint64_t conn, void *userdata)
 {
-        const Receiver *r = userdata;
+        const Settles *all = userdata;
 
-        return conn_is_open(r, conn) || find(r, stream);
+        return conn_is_open(all->conns, conn) || find(all, stream);
 }
 
 static void on_evicted(DbOp *op, int result)
@@ -164,83 +164,91 @@ static void on_evicted(DbOp *op, int result)
         free(CONTAINER_OF(op, DedupForgetOp, op));
 }
 
-static void complain(Receiver *r)
+static void complain(Settles *all)
 {
-        if (!r->settles.full)
+        if (!all->full)
                 log_warning("New senders are answered busy: of all %u streams that are remembered the "
                             "senders are connected, or were heard within a day and have not settled them",
                                 RECEIVER_STREAMS_MAX);
-        r->settles.full = true;
+        all->full = true;
 }
 
-bool settles_make_room(Receiver *r)
+bool settles_make_room(Settles *all)
 {
         DedupForgetOp *o = calloc(1, sizeof *o);
         sd_id128_t stream;
 
         if (!o)
                 return false;
-        int n = dedup_index_evict(r->index, loop_now(r->loop, CLOCK_MONOTONIC), is_in_use, r, &stream);
+        int n = dedup_index_evict(all->index, loop_now(all->loop, CLOCK_MONOTONIC), is_in_use, all, &stream);
         if (n < 0) {
                 free(o);
-                complain(r);
+                complain(all);
                 return false;
         }
         if (n > 0)
                 log_notice("Outcomes of %d messages are forgotten to make room for a new sender: theirs "
                            "has been silent for a day. Should it come back, they may run again",
                                 n);
-        r->settles.full = false;
+        all->full = false;
         dedup_forget_op_init(o);
         o->op.done = on_evicted;
         o->stream = stream;
-        db_submit(r->db, &o->op);
+        db_submit(all->db, &o->op);
         return true;
 }
 
-int settle(Receiver *r, uint64_t conn, const SettledFrame *f, Error *error)
+/* Of a closed stream nothing needs to be remembered, known or not. */
+static int merge_announced(Settles *all, const SettledFrame *f, Error *error)
 {
+        const bool closed = f->flags & SETTLED_CLOSED;
         const SequenceSet *merged;
         SequenceSet set;
-        int x;
+        int r;
 
         sequence_set_init(&set);
-        x = read_set(f, &set, error);
-        bool closed = f->flags & SETTLED_CLOSED;
-        /* Of a closed stream nothing needs to be remembered, known or not. */
-        if (x >= 0 && !closed)
-                x = dedup_index_settle(r->index, &set, f->stream, &merged);
-        if (x == -ENOSPC && settles_make_room(r))
-                x = dedup_index_settle(r->index, &set, f->stream, &merged);
-        dedup_index_used(r->index, f->stream, conn, loop_now(r->loop, CLOCK_MONOTONIC));
+        r = read_set(f, &set, error);
+        if (r >= 0 && !closed)
+                r = dedup_index_settle(all->index, &set, f->stream, &merged);
+        if (r == -ENOSPC && settles_make_room(all))
+                r = dedup_index_settle(all->index, &set, f->stream, &merged);
         sequence_set_clear(&set);
-        if (x == -EPROTO)
-                return error_set(error, x, "more is open in the stream than its window");
+        return r;
+}
 
-        Settle *s = x >= 0 ? make(r, f->stream) : NULL;
+int settle_announced(Settles *all, const Sender *sender, const SettledFrame *f, Error *error)
+{
+        const bool closed = f->flags & SETTLED_CLOSED;
+        int r = merge_announced(all, f, error);
+
+        dedup_index_used(all->index, f->stream, sender->conn, loop_now(all->loop, CLOCK_MONOTONIC));
+        if (r == -EPROTO)
+                return error_set(error, r, "more is open in the stream than its window");
+
+        Settle *s = r >= 0 ? make(all, f->stream) : NULL;
         if (!s) {
                 log_debug("No room to settle a stream now");
                 return 0;
         }
         s->again |= !closed;
         s->closed |= closed;
-        s->conn = conn;
+        s->conn = sender->conn;
         next_step(s);
         return 0;
 }
 
-void settles_stream_idle(Receiver *r, sd_id128_t stream)
+void settles_job_ended(Settles *all, sd_id128_t stream)
 {
-        Settle *s = find(r, stream);
+        Settle *s = find(all, stream);
 
         if (s && s->closed)
                 next_step(s);
 }
 
-void settles_clear(Receiver *r)
+void settles_clear(Settles *all)
 {
         Settle *s, *next;
 
-        HASH_ITER(hh, r->settles.by_stream, s, next)
+        HASH_ITER(hh, all->by_stream, s, next)
                 settle_free(s);
 }

@@ -1,28 +1,35 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What senders announced as settled, on its way to the disk: one write per stream at a time, and what is
- * announced meanwhile goes with the next. A stream that is closed is forgotten when nothing of it is in
- * progress any more, and that is confirmed when it is synced. */
+/* What senders announce as settled, on its way to the disk. One write per stream at a time; what is
+ * announced meanwhile goes with the next one. A stream that its sender closes is forgotten when none of its
+ * messages is in progress; PRUNED confirms it when that is synced. */
 
 #include "receiver/conn.h"
-#include "store/dedup.h"
+#include "receiver/dedup.h"
 
 typedef struct Settle Settle;
 
 typedef struct Settles {
-        Settle *by_stream; /* only those with something to write */
-        bool full;         /* for another stream there is no room, and that was said */
+        /* Set by the root. */
+        Loop *loop;
+        Db *db;
+        DedupIndex *index;
+        Conns *conns;
+        const Condition *condition;
+
+        Settle *by_stream; /* only streams with something to write */
+        bool full;         /* there is no room for another stream, and that was logged */
 } Settles;
 
-void settles_clear(Receiver *r); /* after the database is closed */
+void settles_clear(Settles *s); /* after the database is closed */
 
-/* A frame from `conn`; negative: it breaks the protocol. */
-int settle(Receiver *r, uint64_t conn, const SettledFrame *f, Error *error);
+/* A frame from a sender. Negative: it breaks the protocol. */
+int settle_announced(Settles *s, const Sender *sender, const SettledFrame *f, Error *error);
 
-/* The memory of streams is full: forgets one whose sender is not there, and that needs nothing remembered or
- * has been silent for long. False when there is none. */
-bool settles_make_room(Receiver *r);
+/* The index of streams is full. Forgets a stream whose sender is not connected, and of which everything is
+ * settled or that has been silent for long. False when there is none. */
+bool settles_make_room(Settles *s);
 
-/* A job of the stream has ended. */
-void settles_stream_idle(Receiver *r, sd_id128_t stream);
+/* A job of the stream has ended: it may be time to forget a closed stream. */
+void settles_job_ended(Settles *s, sd_id128_t stream);

@@ -13,10 +13,10 @@
 
 #include "base/cleanup.h"
 
-/* A killed process ends at once unless the kernel itself is stuck with it. */
+/* A killed process ends at once, unless it hangs in the kernel. */
 #define DEATH_PATIENCE_MSEC 5000
 
-/* What goes through the pipe: the number of a group that begins, or minus the number of one that ended. */
+/* The pipe carries the number of each group that begins, and minus the number of each that has ended. */
 typedef int32_t WardenWord;
 
 typedef struct Groups {
@@ -59,7 +59,7 @@ static void kill_groups(const Groups *g)
         }
 }
 
-/* Descriptor 0 is the pipe, 1 the lock; nothing else stays open, listening sockets least of all. */
+/* Descriptor 0 becomes the pipe, 1 the lock. Nothing else stays open, above all no listening socket. */
 static void keep_only(int pipe_fd, int lock_fd)
 {
         int in = fcntl(pipe_fd, F_DUPFD, 3), lock = fcntl(lock_fd, F_DUPFD, 3);
@@ -74,8 +74,8 @@ static void keep_only(int pipe_fd, int lock_fd)
 
 _Noreturn static void watch(int pipe_fd, int lock_fd)
 {
-        /* systemd and a terminal signal every process of a unit or group; the end of the pipe is the only
-         * thing that ends us. */
+        /* systemd and terminals send signals to every process of a unit or group. Only the end of the pipe
+         * may end the warden. */
         static const int ignored[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGPIPE, SIGUSR1, SIGUSR2};
         WardenWord words[256];
         Groups groups = {};
@@ -114,8 +114,12 @@ int warden_start(int lock_fd, Warden *ret)
                 (void) close(fds[1]);
                 return r;
         }
-        *ret = (Warden){.pid = pid, .fd = fds[1]};
-        return 0;
+        *ret = (Warden){.pid = pid, .pidfd = pidfd_open(pid, 0), .fd = fds[1]};
+        if (ret->pidfd >= 0)
+                return 0;
+        r = -errno;
+        warden_stop(ret);
+        return r;
 }
 
 static int say(const Warden *w, WardenWord word)
@@ -143,6 +147,7 @@ void warden_stop(Warden *w)
         if (w->pid <= 0)
                 return;
         (void) close_clear(&w->fd);
+        (void) close_clear(&w->pidfd);
         while (waitpid(w->pid, NULL, 0) < 0 && errno == EINTR)
                 ;
         w->pid = 0;

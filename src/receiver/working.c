@@ -3,21 +3,20 @@
 
 #include <utlist.h>
 
-#include "receiver/receiver.h"
-
+/* A handler that reports progress more often is passed on this often. */
 #define PROGRESS_INTERVAL_USEC (100 * USEC_PER_MSEC)
 /* However short the ack timeout. */
 #define WORKING_SHORTEST_USEC (50 * USEC_PER_MSEC)
 
-static void arm(Receiver *r, uint64_t usec)
+static void arm(Working *w, uint64_t usec)
 {
-        if (timer_is_armed(&r->jobs.working) && r->jobs.working_at <= usec)
+        if (timer_is_armed(&w->timer) && w->due <= usec)
                 return;
-        r->jobs.working_at = usec;
-        (void) timer_arm_at(&r->jobs.working, usec);
+        w->due = usec;
+        (void) timer_arm_at(&w->timer, usec);
 }
 
-/* Thrice within the ack timeout, where the sender says that it is a short one. */
+/* Three times within the ack timeout, where the sender says that it is short. */
 static uint64_t find_interval(const MessageFrame *m)
 {
         Bytes attributes = m->attributes, value;
@@ -31,14 +30,13 @@ static uint64_t find_interval(const MessageFrame *m)
         return WORKING_INTERVAL_USEC;
 }
 
-void working_begin(Job *job, const MessageFrame *m)
+void working_begin(Working *w, Job *job, const MessageFrame *m)
 {
         job->working_usec = find_interval(m);
-        job->working_due = usec_add(loop_now(job->receiver->loop, CLOCK_BOOTTIME), job->working_usec);
-        arm(job->receiver, job->working_due);
+        job->working_due = usec_add(loop_now(w->loop, CLOCK_BOOTTIME), job->working_usec);
+        arm(w, job->working_due);
 }
 
-/* A handler that says so a thousand times a second is heard ten times. */
 void working_progress(Job *job)
 {
         uint64_t now = now_usec(CLOCK_BOOTTIME);
@@ -49,8 +47,8 @@ void working_progress(Job *job)
         job_answer(job, OUTCOME_WORKING);
 }
 
-/* Those whose time comes soon are told with the others, so that a walk over all is worth its while. Returns
- * when the first of the rest is due. */
+/* Answers the jobs that are due, and those that are due soon: one walk over all jobs then serves more of
+ * them. Returns when the first of the others is due. */
 static uint64_t tell(Job *first, uint64_t now)
 {
         uint64_t next = USEC_INFINITY;
@@ -66,12 +64,22 @@ static uint64_t tell(Job *first, uint64_t now)
         return next;
 }
 
-void working_on_timer(void *userdata)
+static void on_timer(void *userdata)
 {
-        Receiver *r = userdata;
+        Working *w = userdata;
         uint64_t now = now_usec(CLOCK_BOOTTIME);
-        uint64_t active = tell(r->jobs.active, now), queued = tell(r->jobs.queued, now);
+        uint64_t active = tell(w->jobs->active, now), queued = tell(w->jobs->queued, now);
 
-        if (r->jobs.n > 0)
-                arm(r, MIN(active, queued));
+        if (w->jobs->n > 0)
+                arm(w, MIN(active, queued));
+}
+
+int working_init(Working *w)
+{
+        return timer_init(&w->timer, w->loop, "working", on_timer, w);
+}
+
+void working_clear(Working *w)
+{
+        timer_clear(&w->timer);
 }

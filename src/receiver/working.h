@@ -1,11 +1,22 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* "Working" is said of every message that is queued, running or being recorded, in time for its sender's ack
- * timeout, so that long work is not taken for lost. */
+/* Answers "working" for every job that is queued, running or being recorded, before the ack timeout of its
+ * sender ends, so that long work is not taken for lost. */
 
 #include "receiver/job.h"
 
-void working_begin(Job *job, const MessageFrame *m);
-void working_progress(Job *job);       /* its handler has said how far it is: told at once, within reason */
-void working_on_timer(void *userdata); /* Receiver */
+typedef struct Working {
+        /* Set by the root. */
+        Loop *loop;
+        Jobs *jobs;
+
+        Timer timer;
+        uint64_t due; /* what it is armed for */
+} Working;
+
+int working_init(Working *w);
+void working_clear(Working *w);
+
+void working_begin(Working *w, Job *job, const MessageFrame *m); /* a job of this message has begun */
+void working_progress(Job *job); /* its handler has reported progress: tells it at once, up to a rate */

@@ -6,7 +6,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/pidfd.h>
 #include <sys/resource.h>
 #include <sys/select.h>
@@ -17,6 +16,7 @@
 #include "base/fd-util.h"
 #include "base/str-util.h"
 #include "runtime/timer.h"
+#include "runtime/watch.h"
 
 #define READ_CHUNK 16384u
 /* After the end of the leader a pipe holds at most what the kernel lets it (1 MiB where somebody enlarged
@@ -31,7 +31,7 @@ enum {
 struct Child {
         pid_t pid; /* also the number of its group; 0 before it lives and after it was reaped */
         int pidfd, input_fd, output_fd, report_fd;
-        sd_event_source *exit_source, *input_source, *output_source, *report_source;
+        Watch exit_watch, input_watch, output_watch, report_watch;
         Timer timeout;
         const uint8_t *input;
         size_t input_left;
@@ -111,27 +111,26 @@ _Noreturn static void become(const ChildSpec *spec, const Pipes *pipes, void *us
 
 static void close_input(Child *c)
 {
-        c->input_source = sd_event_source_disable_unref(c->input_source);
+        watch_stop(&c->input_watch);
         (void) close_clear(&c->input_fd);
 }
 
-static int on_input(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+static void on_input(uint32_t events, void *userdata)
 {
         Child *c = userdata;
 
         while (c->input_left > 0) {
-                ssize_t n = write(fd, c->input, c->input_left);
+                ssize_t n = write(c->input_fd, c->input, c->input_left);
                 if (n < 0 && errno == EINTR)
                         continue;
                 if (n < 0 && errno == EAGAIN)
-                        return 0;
+                        return;
                 if (n < 0) /* it does not want (all of) its input, which is its own business */
                         break;
                 c->input += n;
                 c->input_left -= (size_t) n;
         }
         close_input(c);
-        return 0;
 }
 
 /* True when there may be more at once. */
@@ -143,7 +142,7 @@ static bool read_output(Child *c)
         if (n < 0)
                 return errno == EINTR;
         if (n == 0) {
-                c->output_source = sd_event_source_disable_unref(c->output_source);
+                watch_stop(&c->output_watch);
                 return false;
         }
         size_t keep = MIN((size_t) n, c->output_max - buffer_size(&c->output));
@@ -151,10 +150,9 @@ static bool read_output(Child *c)
         return true;
 }
 
-static int on_output(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+static void on_output(uint32_t events, void *userdata)
 {
         (void) read_output(userdata);
-        return 0;
 }
 
 static void take_report(Child *c, const char *data, size_t n)
@@ -182,17 +180,16 @@ static bool read_report(Child *c)
         if (n < 0)
                 return errno == EINTR;
         if (n == 0) {
-                c->report_source = sd_event_source_disable_unref(c->report_source);
+                watch_stop(&c->report_watch);
                 return false;
         }
         take_report(c, chunk, (size_t) n);
         return true;
 }
 
-static int on_report(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+static void on_report(uint32_t events, void *userdata)
 {
         (void) read_report(userdata);
-        return 0;
 }
 
 void child_kill(Child *c)
@@ -211,17 +208,17 @@ static void on_timeout(void *userdata)
 
 /* The leader has ended. While it is not reaped its number is taken, so the rest of the group can be killed
  * and `done` can speak of the group without meaning somebody else. */
-static int on_exit_of_leader(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+static void on_exit_of_leader(uint32_t events, void *userdata)
 {
         Child *c = userdata;
         siginfo_t info = {};
 
         if (waitid(P_PID, (id_t) c->pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0)
-                return 0;
+                return;
         child_kill(c);
-        for (unsigned i = 0; i < LAST_READS && c->output_source && read_output(c); i++)
+        for (unsigned i = 0; i < LAST_READS && watch_is_started(&c->output_watch) && read_output(c); i++)
                 ;
-        for (unsigned i = 0; i < LAST_READS && c->report_source && read_report(c); i++)
+        for (unsigned i = 0; i < LAST_READS && watch_is_started(&c->report_watch) && read_report(c); i++)
                 ;
 
         ChildResult result = {
@@ -234,7 +231,6 @@ static int on_exit_of_leader(sd_event_source *source, int fd, uint32_t revents, 
         };
         c->done(c->pid, &result, c->userdata);
         child_free(c);
-        return 0;
 }
 
 static int add_sources(Child *c, Loop *loop, const ChildSpec *spec)
@@ -245,19 +241,15 @@ static int add_sources(Child *c, Loop *loop, const ChildSpec *spec)
         if (r >= 0)
                 r = timer_arm_in(&c->timeout, spec->timeout_usec);
         if (r >= 0)
-                r = sd_event_add_io(loop_event(loop), &c->input_source, c->input_fd, EPOLLOUT, on_input, c);
+                r = watch_start(&c->input_watch, loop, c->input_fd, EPOLLOUT, on_input, c);
         if (r >= 0)
-                r = sd_event_add_io(
-                                loop_event(loop), &c->output_source, c->output_fd, EPOLLIN, on_output, c);
+                r = watch_start(&c->output_watch, loop, c->output_fd, EPOLLIN, on_output, c);
         if (r >= 0 && spec->report)
-                r = sd_event_add_io(
-                                loop_event(loop), &c->report_source, c->report_fd, EPOLLIN, on_report, c);
+                r = watch_start(&c->report_watch, loop, c->report_fd, EPOLLIN, on_report, c);
         if (r >= 0)
-                r = sd_event_add_io(
-                                loop_event(loop), &c->exit_source, c->pidfd, EPOLLIN, on_exit_of_leader, c);
+                r = watch_start(&c->exit_watch, loop, c->pidfd, EPOLLIN, on_exit_of_leader, c);
         /* What it wrote before its end is read first. */
-        if (r >= 0)
-                r = sd_event_source_set_priority(c->exit_source, SD_EVENT_PRIORITY_NORMAL + 5);
+        watch_be_last(&c->exit_watch);
         return r;
 }
 
@@ -330,9 +322,9 @@ Child *child_free(Child *c)
         if (!c)
                 return NULL;
         timer_clear(&c->timeout);
-        sd_event_source_disable_unref(c->exit_source);
-        sd_event_source_disable_unref(c->output_source);
-        sd_event_source_disable_unref(c->report_source);
+        watch_stop(&c->exit_watch);
+        watch_stop(&c->output_watch);
+        watch_stop(&c->report_watch);
         close_input(c);
         child_kill(c);
         /* Just killed, it may need a moment; then it is reaped with us. */

@@ -6,13 +6,13 @@
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/fd-util.h"
 #include "runtime/lookup.h"
+#include "runtime/watch.h"
 
 #define READ_CHUNK        65536u
 #define READS_PER_WAKE_UP 8u /* so that one busy peer cannot keep the loop */
@@ -20,7 +20,7 @@
 struct Connection {
         Loop *loop;
         int fd;
-        sd_event_source *io;
+        Watch watch;
         LoopWork flush; /* so that one write takes what all callbacks of an iteration appended */
         ConnectionCallbacks callbacks;
         void *userdata;
@@ -42,19 +42,16 @@ static void update_events(Connection *s)
 {
         uint32_t events = 0;
 
-        if (!s->io)
-                return;
         if (!s->paused && !s->half_closed && !s->connecting)
                 events |= EPOLLIN;
         if (s->connecting || buffer_size(&s->output) > 0)
                 events |= EPOLLOUT;
-        (void) sd_event_source_set_io_events(s->io, events);
+        watch_change(&s->watch, events);
 }
 
 static void connection_end(Connection *s, int error)
 {
-        if (s->io)
-                (void) sd_event_source_set_enabled(s->io, SD_EVENT_OFF);
+        watch_pause(&s->watch, true);
         loop_cancel(s->loop, &s->flush);
         s->callbacks.ended(s, error, s->userdata);
 }
@@ -134,7 +131,7 @@ static int finish_connect(Connection *s)
         return -error;
 }
 
-static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+static void on_ready(uint32_t events, void *userdata)
 {
         Connection *s = userdata;
         bool freed = false;
@@ -143,7 +140,7 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userda
                 int r = finish_connect(s);
                 if (r < 0) {
                         connect_on(s, r);
-                        return 0;
+                        return;
                 }
                 s->connecting = false;
                 update_events(s);
@@ -151,19 +148,18 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userda
                 s->callbacks.connected(s, s->userdata);
                 if (!freed)
                         s->freed = NULL;
-                return 0;
+                return;
         }
 
-        if ((revents & EPOLLOUT) && !connection_write(s))
-                return 0;
-        if ((revents & EPOLLIN) || ((revents & EPOLLHUP) && !s->half_closed))
+        if ((events & EPOLLOUT) && !connection_write(s))
+                return;
+        if ((events & EPOLLIN) || ((events & EPOLLHUP) && !s->half_closed))
                 for (unsigned i = 0; i < READS_PER_WAKE_UP && connection_read_some(s); i++)
                         ;
-        else if (revents & (EPOLLERR | EPOLLHUP)) {
+        else if (events & (EPOLLERR | EPOLLHUP)) {
                 int r = finish_connect(s);
                 connection_end(s, r < 0 ? r : 0);
         }
-        return 0;
 }
 
 static void on_flush(void *userdata)
@@ -191,13 +187,12 @@ static int stream_alloc(Loop *loop, const ConnectionCallbacks *callbacks, void *
         return 0;
 }
 
-static int watch(Connection *s, int fd)
+static int start_watch(Connection *s, int fd)
 {
-        int r = sd_event_add_io(loop_event(s->loop), &s->io, fd, EPOLLIN, on_io, s);
+        int r = watch_start(&s->watch, s->loop, fd, EPOLLIN, on_ready, s);
 
         if (r < 0)
                 return r;
-        (void) sd_event_source_set_description(s->io, "stream");
         s->fd = fd;
         return 0;
 }
@@ -209,7 +204,7 @@ int connection_new(
         int r = stream_alloc(loop, callbacks, userdata, &s);
 
         if (r >= 0)
-                r = watch(s, fd);
+                r = start_watch(s, fd);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(s);
@@ -240,7 +235,7 @@ static int connect_to(Connection *s, const Endpoint *e)
                 connection_end_silence(fd, s->silence_usec);
         if (connect(fd, (const struct sockaddr *) &e->address, e->size) < 0 && errno != EINPROGRESS)
                 return -errno;
-        r = watch(s, fd);
+        r = start_watch(s, fd);
         if (r < 0)
                 return r;
         (void) TAKE_FD(fd);
@@ -251,7 +246,7 @@ static int connect_to(Connection *s, const Endpoint *e)
 /* The endpoint before failed: the next one, or the end. */
 static void connect_on(Connection *s, int error)
 {
-        s->io = sd_event_source_disable_unref(s->io);
+        watch_stop(&s->watch);
         (void) close_clear(&s->fd);
         while (s->next_endpoint < s->n_endpoints) {
                 int r = connect_to(s, s->endpoints + s->next_endpoint++);
@@ -309,7 +304,7 @@ Connection *connection_free(Connection *s)
                 *s->freed = true;
         s->lookup = lookup_free(s->lookup);
         loop_cancel(s->loop, &s->flush);
-        sd_event_source_disable_unref(s->io);
+        watch_stop(&s->watch);
         (void) close_clear(&s->fd);
         buffer_clear(&s->input);
         buffer_clear(&s->output);
@@ -337,13 +332,6 @@ size_t connection_output_size(const Connection *s)
         return buffer_size(&s->output);
 }
 
-void connection_write_last(Connection *s)
-{
-        if (!s->connecting && buffer_size(&s->output) > 0)
-                (void) !send(s->fd, buffer_peek(&s->output), buffer_size(&s->output),
-                                MSG_DONTWAIT | MSG_NOSIGNAL);
-}
-
 void connection_pause(Connection *s, bool paused)
 {
         /* Output that is about to be flushed must not be watched for: that is two more calls for each
@@ -354,7 +342,24 @@ void connection_pause(Connection *s, bool paused)
         update_events(s);
 }
 
-int connection_fd(const Connection *s)
+void connection_shutdown(Connection *s)
 {
-        return s->fd;
+        (void) shutdown(s->fd, SHUT_WR);
+}
+
+void connection_write_now(Connection *s)
+{
+        ssize_t n = 0;
+
+        if (buffer_size(&s->output) > 0 && !s->connecting)
+                n = send(s->fd, buffer_peek(&s->output), buffer_size(&s->output),
+                                MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (n > 0)
+                buffer_consume(&s->output, (size_t) n);
+}
+
+void connection_refuse(int fd, const void *data, size_t n)
+{
+        (void) !send(fd, data, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+        (void) close(fd);
 }

@@ -48,9 +48,10 @@ Buffer *connection_input(Connection *s);
 Buffer *connection_output(Connection *s); /* after appending: connection_flush() */
 void connection_flush(Connection *s);     /* arranges for the output to be written in this loop iteration */
 size_t connection_output_size(const Connection *s);
-/* Writes as much of the output as the kernel takes at once; calls nothing. For a loop that does not run
- * again.
- */
-void connection_write_last(Connection *s);
 void connection_pause(Connection *s, bool paused);
-int connection_fd(const Connection *s);
+void connection_shutdown(Connection *s); /* tells the peer that nothing more comes */
+/* Writes what the kernel takes at once, without the loop: for the last words of a process that ends. No
+ * callback is called; an error is passed over. */
+void connection_write_now(Connection *s);
+/* Closes an accepted descriptor for which there is no room, after an attempt to say why. */
+void connection_refuse(int fd, const void *data, size_t n);

@@ -156,6 +156,13 @@ int listeners_check_security(const ListenerSet *set, bool allow_insecure, Error 
         return 0;
 }
 
+int listener_accept(const Listener *l)
+{
+        int fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+        return fd < 0 ? -errno : fd;
+}
+
 void listeners_clear(ListenerSet *set)
 {
         for (size_t i = 0; i < set->n; i++) {

@@ -28,5 +28,9 @@ int listeners_bind(ListenerSet *set, const Address *address, unsigned unix_mode,
  * AllowInsecure=. */
 int listeners_check_security(const ListenerSet *set, bool allow_insecure, Error *error);
 
+/* The descriptor of the next connection, non-blocking and close-on-exec, for connection_new() or
+ * connection_refuse(). -EAGAIN: there is none; -EMFILE, -ENFILE: no descriptor is free. */
+int listener_accept(const Listener *l);
+
 /* Closes all and unlinks the Unix paths that were bound here. */
 void listeners_clear(ListenerSet *set);

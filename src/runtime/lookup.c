@@ -10,10 +10,11 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "runtime/watch.h"
 
 struct Lookup {
         int fd;
-        sd_event_source *io;
+        Watch watch;
         void (*done)(const LookupAnswer *answer, void *userdata);
         void *userdata;
 };
@@ -58,23 +59,22 @@ static void *ask(void *userdata)
         }
         if (list)
                 freeaddrinfo(list);
-        /* Nobody may want it any more: then this fails, and that is all. */
+        /* It fails when the lookup was given up; that does no harm. */
         (void) !send(q->fd, &answer, sizeof answer, MSG_NOSIGNAL);
         (void) close(q->fd);
         free(q);
         return NULL;
 }
 
-static int on_answer(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+static void on_answer(uint32_t events, void *userdata)
 {
         Lookup *l = userdata;
         LookupAnswer answer;
 
-        if (recv(fd, &answer, sizeof answer, 0) != (ssize_t) sizeof answer)
+        if (recv(l->fd, &answer, sizeof answer, 0) != (ssize_t) sizeof answer)
                 answer = (LookupAnswer){.error = -EIO};
-        (void) sd_event_source_set_enabled(l->io, SD_EVENT_OFF);
+        watch_stop(&l->watch);
         l->done(&answer, l->userdata);
-        return 0;
 }
 
 static int start_thread(Question *q)
@@ -102,7 +102,7 @@ int lookup_start(Loop *loop, const Address *address,
                 return -errno;
         Lookup *l = calloc(1, sizeof *l);
         Question *q = calloc(1, sizeof *q);
-        r = l && q ? sd_event_add_io(loop_event(loop), &l->io, pair[0], EPOLLIN, on_answer, l) : -ENOMEM;
+        r = l && q ? watch_start(&l->watch, loop, pair[0], EPOLLIN, on_answer, l) : -ENOMEM;
         if (r >= 0) {
                 q->fd = pair[1];
                 (void) snprintf(q->host, sizeof q->host, "%s", address->host);
@@ -111,7 +111,7 @@ int lookup_start(Loop *loop, const Address *address,
         }
         if (r < 0) {
                 if (l)
-                        sd_event_source_disable_unref(l->io);
+                        watch_stop(&l->watch);
                 (void) close(pair[0]);
                 (void) close(pair[1]);
                 free(l);
@@ -129,7 +129,7 @@ Lookup *lookup_free(Lookup *l)
 {
         if (!l)
                 return NULL;
-        sd_event_source_disable_unref(l->io);
+        watch_stop(&l->watch);
         (void) close(l->fd);
         free(l);
         return NULL;

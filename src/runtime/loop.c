@@ -3,35 +3,28 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <systemd/sd-daemon.h>
 #include <utlist.h>
 
-#include "base/log.h"
-#include "runtime/timer.h"
+#include "runtime/loop-event.h"
 
-#define EXTEND_EVERY_USEC (5 * USEC_PER_SEC)
-#define EXTEND_BY_USEC    (20 * USEC_PER_SEC)
+/* Deferred work may defer again. After so many rounds descriptors and timers have their turn first. */
+#define ROUNDS_MAX 16u
 
 struct Loop {
         sd_event *event;
         sd_event_source *terminate, *interrupt, *hangup;
-        sd_event_source *rest;
-        void (*on_rest)(void *userdata);
-        void *rest_userdata;
+        sd_event_source *end;   /* of an iteration */
+        sd_event_source *again; /* brings the next iteration about */
+        void (*post)(void *userdata);
+        void *post_userdata;
         LoopWork *deferred;
-        Timer watchdog;
-        uint64_t watchdog_usec; /* 0: systemd does not watch */
-        Timer extend;
+        size_t n_deferred;
         LoopStop stop;
+        void *stop_userdata;
         LoopReload reload;
         void *reload_userdata;
-        bool (*alive)(void *userdata);
-        void *alive_userdata;
-        void *userdata;
         bool stopping;
-        bool ready;
 };
 
 static int on_terminate(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata)
@@ -43,7 +36,7 @@ static int on_terminate(sd_event_source *s, const struct signalfd_siginfo *si, v
                 return 0;
         }
         l->stopping = true;
-        l->stop(l->userdata);
+        l->stop(l->stop_userdata);
         return 0;
 }
 
@@ -54,31 +47,6 @@ static int on_hangup(sd_event_source *s, const struct signalfd_siginfo *si, void
         if (l->reload)
                 l->reload(l->reload_userdata);
         return 0;
-}
-
-static void on_watchdog(void *userdata)
-{
-        Loop *l = userdata;
-
-        if (!l->alive || l->alive(l->alive_userdata))
-                (void) sd_notify(0, "WATCHDOG=1");
-        (void) timer_arm_in(&l->watchdog, l->watchdog_usec / 2);
-}
-
-static void on_extend(void *userdata)
-{
-        Loop *l = userdata;
-
-        loop_notify_extend(l, EXTEND_BY_USEC);
-        (void) timer_arm_in(&l->extend, EXTEND_EVERY_USEC);
-}
-
-void loop_extend(Loop *l, bool on)
-{
-        if (on)
-                on_extend(l);
-        else
-                timer_disarm(&l->extend);
 }
 
 static int add_signal(Loop *l, int signal, sd_event_signal_handler_t handler, sd_event_source **ret)
@@ -98,6 +66,7 @@ void loop_defer(Loop *l, LoopWork *work)
                 return;
         work->deferred = true;
         DL_APPEND(l->deferred, work);
+        l->n_deferred++;
 }
 
 void loop_cancel(Loop *l, LoopWork *work)
@@ -106,31 +75,63 @@ void loop_cancel(Loop *l, LoopWork *work)
                 return;
         work->deferred = false;
         DL_DELETE(l->deferred, work);
+        l->n_deferred--;
 }
 
-static void do_rest(Loop *l)
+static void call_post(Loop *l)
 {
-        LoopWork *work;
+        if (l->post)
+                l->post(l->post_userdata);
+}
 
-        if (l->on_rest)
-                l->on_rest(l->rest_userdata);
-        while (l->deferred) {
-                while ((work = l->deferred)) {
+static void end_iteration(Loop *l)
+{
+        call_post(l);
+        for (unsigned i = 0; i < ROUNDS_MAX && l->deferred; i++) {
+                for (size_t n = l->n_deferred; n > 0 && l->deferred; n--) {
+                        LoopWork *work = l->deferred;
+
                         loop_cancel(l, work);
                         work->run(work->userdata);
                 }
-                if (l->on_rest)
-                        l->on_rest(l->rest_userdata);
+                call_post(l);
         }
+        if (l->deferred)
+                (void) sd_event_source_set_enabled(l->again, SD_EVENT_ONESHOT);
 }
 
-static int on_rest(sd_event_source *s, void *userdata)
+static int on_end(sd_event_source *s, void *userdata)
 {
-        do_rest(userdata);
+        end_iteration(userdata);
         return 0;
 }
 
-int loop_new(LoopStop stop, LoopReload reload, void *userdata, Loop **ret)
+static int on_again(sd_event_source *s, void *userdata)
+{
+        return 0;
+}
+
+static int add_sources(Loop *l)
+{
+        int r;
+
+        r = add_signal(l, SIGTERM, on_terminate, &l->terminate);
+        if (r >= 0)
+                r = add_signal(l, SIGINT, on_terminate, &l->interrupt);
+        if (r >= 0)
+                r = add_signal(l, SIGHUP, on_hangup, &l->hangup);
+        if (r >= 0)
+                r = sd_event_add_post(l->event, &l->end, on_end, l);
+        if (r >= 0)
+                r = sd_event_source_set_priority(l->end, SD_EVENT_PRIORITY_NORMAL + 5);
+        if (r >= 0)
+                r = sd_event_add_defer(l->event, &l->again, on_again, l);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(l->again, SD_EVENT_OFF);
+        return r;
+}
+
+int loop_new(LoopStop stop, void *userdata, Loop **ret)
 {
         int r;
 
@@ -138,39 +139,13 @@ int loop_new(LoopStop stop, LoopReload reload, void *userdata, Loop **ret)
         if (!l)
                 return -ENOMEM;
         l->stop = stop;
-        l->reload = reload;
-        l->userdata = l->reload_userdata = userdata;
-
+        l->stop_userdata = userdata;
         (void) signal(SIGPIPE, SIG_IGN);
         r = sd_event_default(&l->event);
-        if (r < 0)
-                return r;
-        r = add_signal(l, SIGTERM, on_terminate, &l->terminate);
-        if (r < 0)
-                return r;
-        r = add_signal(l, SIGINT, on_terminate, &l->interrupt);
-        if (r < 0)
-                return r;
-        r = add_signal(l, SIGHUP, on_hangup, &l->hangup);
-        if (r < 0)
-                return r;
-
-        r = sd_event_add_post(l->event, &l->rest, on_rest, l);
         if (r >= 0)
-                r = sd_event_source_set_priority(l->rest, SD_EVENT_PRIORITY_NORMAL + 5);
+                r = add_sources(l);
         if (r < 0)
                 return r;
-        r = timer_init(&l->watchdog, l, "watchdog", on_watchdog, l);
-        if (r >= 0)
-                r = timer_init(&l->extend, l, "extend", on_extend, l);
-        if (r < 0)
-                return r;
-        r = sd_watchdog_enabled(0, &l->watchdog_usec);
-        if (r < 0)
-                return r;
-        if (r > 0)
-                (void) timer_arm_in(&l->watchdog, l->watchdog_usec / 2);
-
         *ret = TAKE_PTR(l);
         return 0;
 }
@@ -179,15 +154,20 @@ Loop *loop_free(Loop *l)
 {
         if (!l)
                 return NULL;
-        timer_clear(&l->watchdog);
-        timer_clear(&l->extend);
         sd_event_source_disable_unref(l->terminate);
         sd_event_source_disable_unref(l->interrupt);
         sd_event_source_disable_unref(l->hangup);
-        sd_event_source_disable_unref(l->rest);
+        sd_event_source_disable_unref(l->end);
+        sd_event_source_disable_unref(l->again);
         sd_event_unref(l->event);
         free(l);
         return NULL;
+}
+
+void loop_set_reload(Loop *l, LoopReload reload, void *userdata)
+{
+        l->reload = reload;
+        l->reload_userdata = userdata;
 }
 
 sd_event *loop_event(Loop *l)
@@ -203,66 +183,25 @@ uint64_t loop_now(Loop *l, clockid_t clock)
         return usec;
 }
 
-void loop_set_post(Loop *l, void (*rest)(void *userdata), void *userdata)
+void loop_set_post(Loop *l, void (*post)(void *userdata), void *userdata)
 {
-        l->on_rest = rest;
-        l->rest_userdata = userdata;
+        l->post = post;
+        l->post_userdata = userdata;
 }
 
 int loop_run(Loop *l)
 {
-        do_rest(l); /* what was begun before the first iteration */
+        end_iteration(l); /* what was begun before the first iteration */
         return sd_event_loop(l->event);
 }
 
 int loop_iterate(Loop *l, uint64_t usec)
 {
-        do_rest(l);
+        end_iteration(l);
         return sd_event_run(l->event, usec);
 }
 
 void loop_exit(Loop *l, int code)
 {
         (void) sd_event_exit(l->event, code);
-}
-
-void loop_set_reload(Loop *l, LoopReload reload, void *userdata)
-{
-        l->reload = reload;
-        l->reload_userdata = userdata;
-}
-
-void loop_set_alive_check(Loop *l, bool (*alive)(void *userdata), void *userdata)
-{
-        l->alive = alive;
-        l->alive_userdata = userdata;
-}
-
-void loop_notify_status(Loop *l, const char *format, ...)
-{
-        char text[256];
-        va_list ap;
-
-        va_start(ap, format);
-        (void) vsnprintf(text, sizeof text, format, ap);
-        va_end(ap);
-        (void) sd_notifyf(0, "STATUS=%s", text);
-}
-
-void loop_notify_ready(Loop *l)
-{
-        if (l->ready)
-                return;
-        l->ready = true;
-        (void) sd_notify(0, "READY=1");
-}
-
-void loop_notify_stopping(Loop *l)
-{
-        (void) sd_notify(0, "STOPPING=1");
-}
-
-void loop_notify_extend(Loop *l, uint64_t usec)
-{
-        (void) sd_notifyf(0, "EXTEND_TIMEOUT_USEC=%llu", (unsigned long long) usec);
 }

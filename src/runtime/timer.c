@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "runtime/timer.h"
 
+#include "runtime/loop-event.h"
+
+/* sd-event takes 0 for 250 ms. */
 #define ACCURACY_USEC 1
 
 static int on_time(sd_event_source *s, uint64_t usec, void *userdata)

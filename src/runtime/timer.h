@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The only caller of sd_event_add_time(): CLOCK_BOOTTIME, accuracy 1 µs (sd-event takes 0 for 250 ms). */
+/* A time on the loop, on CLOCK_BOOTTIME. */
 
 #include "base/time-util.h"
 #include "runtime/loop.h"
 
 typedef struct Timer {
-        sd_event_source *source;
+        struct sd_event_source *source;
         void (*fn)(void *userdata);
         void *userdata;
-        uint64_t due; /* when it can have fired first */
+        uint64_t due; /* the earliest time at which it is called */
 } Timer;
 
-/* Embeds by value; not armed. 0 or negative errno. Must not move in memory afterwards. */
+/* Embed it by value; it must not move in memory afterwards. It is not armed. 0 or negative errno. */
 int timer_init(Timer *t, Loop *loop, const char *description, void (*fn)(void *userdata), void *userdata);
 void timer_clear(Timer *t); /* safe on a zeroed Timer, and twice */
 
@@ -21,6 +21,6 @@ int timer_arm_in(Timer *t, uint64_t usec); /* from now; replaces what was armed;
 int timer_arm_at(Timer *t, uint64_t usec); /* absolute CLOCK_BOOTTIME */
 void timer_disarm(Timer *t);
 bool timer_is_armed(const Timer *t);
-/* In its function: for how long the loop did not come to it, as after the machine was suspended. What others
- * have said meanwhile may not have been read. */
+/* In its function: how much later than armed it was called, as after the machine was suspended. What others
+ * have sent meanwhile may not have been read. */
 uint64_t timer_late(const Timer *t);

@@ -8,6 +8,7 @@
 #include <systemd/sd-id128.h>
 
 #include "base/str-util.h"
+#include "runtime/loop-event.h"
 #include "runtime/timer.h"
 
 #define MANAGER       "org.freedesktop.systemd1"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "runtime/watch.h"
 
-#include <systemd/sd-event.h>
+#include "runtime/loop-event.h"
 
 static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
@@ -33,4 +33,10 @@ void watch_pause(Watch *w, bool pause)
 {
         if (w->source)
                 (void) sd_event_source_set_enabled(w->source, pause ? SD_EVENT_OFF : SD_EVENT_ON);
+}
+
+void watch_be_last(Watch *w)
+{
+        if (w->source)
+                (void) sd_event_source_set_priority(w->source, SD_EVENT_PRIORITY_NORMAL + 5);
 }

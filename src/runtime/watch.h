@@ -23,6 +23,7 @@ void watch_stop(Watch *w); /* safe on a zeroed Watch, and twice */
 
 void watch_change(Watch *w, uint32_t events);
 void watch_pause(Watch *w, bool pause); /* while paused, nothing is reported, errors neither */
+void watch_be_last(Watch *w);           /* it is called after all others that are ready in the iteration */
 static inline bool watch_is_started(const Watch *w)
 {
         return w->source;

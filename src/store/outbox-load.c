@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 
-#include "base/random.h"
+#include "base/random-pool.h"
 #include "store/column.h"
 #include "store/outbox-memtable.h"
 #include "store/outbox-states.h"

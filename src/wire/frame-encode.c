@@ -74,6 +74,35 @@ static ssize_t body_length(const Frame *f)
         }
 }
 
+/* The frames between this host's programs and its client. */
+static void write_bulk_body(Buffer *out, const Frame *f)
+{
+        switch (f->type) {
+        case FRAME_SUBMIT:
+                put_u16(out, (uint16_t) f->submit.attributes.size);
+                put_bytes(out, f->submit.attributes.data, f->submit.attributes.size);
+                put_bytes(out, f->submit.payload.data, f->submit.payload.size);
+                break;
+        case FRAME_ACCEPTED:
+                put_u64(out, f->accepted.first);
+                put_bytes(out, f->accepted.ids.data, f->accepted.ids.size);
+                break;
+        case FRAME_REFUSED:
+                put_u64(out, f->refused.number);
+                put_short(out, f->refused.reason);
+                put_bytes(out, f->refused.text.data, f->refused.text.size);
+                break;
+        case FRAME_SETTLEMENT:
+                put_u64(out, f->settlement.number);
+                put_u32(out, f->settlement.attempts);
+                put_u8(out, (uint8_t) f->settlement.end);
+                put_bytes(out, f->settlement.data.data, f->settlement.data.size);
+                break;
+        default: /* body_length() refuses it */
+                break;
+        }
+}
+
 static void write_body(Buffer *out, const Frame *f, size_t length)
 {
         switch (f->type) {
@@ -130,28 +159,8 @@ static void write_body(Buffer *out, const Frame *f, size_t length)
         case FRAME_ERROR:
                 put_bytes(out, f->text.data, length);
                 break;
-        case FRAME_SUBMIT:
-                put_u16(out, (uint16_t) f->submit.attributes.size);
-                put_bytes(out, f->submit.attributes.data, f->submit.attributes.size);
-                put_bytes(out, f->submit.payload.data, f->submit.payload.size);
-                break;
-        case FRAME_ACCEPTED:
-                put_u64(out, f->accepted.first);
-                put_bytes(out, f->accepted.ids.data, f->accepted.ids.size);
-                break;
-        case FRAME_REFUSED:
-                put_u64(out, f->refused.number);
-                put_short(out, f->refused.reason);
-                put_bytes(out, f->refused.text.data, f->refused.text.size);
-                break;
-        case FRAME_SETTLEMENT:
-                put_u64(out, f->settlement.number);
-                put_u32(out, f->settlement.attempts);
-                put_u8(out, (uint8_t) f->settlement.end);
-                put_bytes(out, f->settlement.data.data, f->settlement.data.size);
-                break;
-        case FRAME_SETTLED:
-                break;
+        default:
+                write_bulk_body(out, f);
         }
 }
 

@@ -35,7 +35,7 @@ static int setup(void **state)
 
         (void) signal(SIGPIPE, SIG_IGN);
         *state = run;
-        return run ? loop_new(NULL, NULL, NULL, &run->loop) : -1;
+        return run ? loop_new(NULL, NULL, &run->loop) : -1;
 }
 
 static int teardown(void **state)

@@ -30,7 +30,7 @@ static int setup(void **state)
         if (!mkdtemp(f->directory))
                 return -1;
         *state = f;
-        return loop_new(NULL, NULL, NULL, &f->loop);
+        return loop_new(NULL, NULL, &f->loop);
 }
 
 static int teardown(void **state)

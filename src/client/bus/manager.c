@@ -21,6 +21,7 @@
 #include "client/intake/resolve.h"
 #include "config.h"
 #include "runtime/log-control.h"
+#include "runtime/loop-event.h"
 
 static int get_string(sd_bus *bus, const char *path, const char *interface, const char *property,
                 sd_bus_message *reply, void *userdata, sd_bus_error *error)

@@ -13,6 +13,7 @@
 #include "client/intake/resolve.h"
 #include "model/message-event.h"
 #include "runtime/journal.h"
+#include "runtime/notify.h"
 
 static void on_added(Message *m, void *userdata)
 {
@@ -169,7 +170,7 @@ static void take_name(ClientBus *b)
                 return;
         }
         b->signals.named = true;
-        loop_notify_ready(c->loop);
+        notify_ready();
 }
 
 static void on_changed(void *userdata)
@@ -177,7 +178,7 @@ static void on_changed(void *userdata)
         ClientBus *b = userdata;
         Client *c = b->client;
 
-        loop_notify_status(c->loop, "%u receivers, %" PRIu64 " messages waiting, discovery %s",
+        notify_status("%u receivers, %" PRIu64 " messages waiting, discovery %s",
                         HASH_CNT(hh_name, c->peers.by_name), c->messages.n_open,
                         discovery_state_to_string(c->discovery_state));
         if (!b->bus)

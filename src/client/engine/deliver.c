@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "base/crash-point.h"
+#include "base/random-pool.h"
 #include "base/str-util.h"
 #include "client/engine/backlog.h"
 #include "client/engine/bind.h"
@@ -38,9 +39,8 @@ static void arm_retry(Message *m, DeliveryEvent event, uint64_t hint_usec)
 {
         Policy policy = message_policy(m);
         const Backoff backoff_failed = {policy.backoff_usec, policy.backoff_max_usec};
-        uint64_t random = 0, usec = 0;
+        uint64_t random = random_u64(), usec = 0;
 
-        (void) !random_pool_take(&m->client->random, &random, sizeof random);
         m->failures++;
         /* A timeout has been waited for already. */
         if (event == DELIVERY_ANSWER_FAILED)

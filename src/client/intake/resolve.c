@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "base/log.h"
+#include "base/random-pool.h"
 #include "base/str-util.h"
 #include "base/string-table.h"
 #include "client/engine/bind.h"
@@ -193,9 +194,8 @@ static void take_page(Resolver *v, ReceiverList *list)
 
 static void ask_later(Resolver *v, unsigned failures)
 {
-        uint64_t random = 0;
+        uint64_t random = random_u64();
 
-        (void) !random_pool_take(&v->client->random, &random, sizeof random);
         (void) timer_arm_in(&v->timer, backoff_delay(&BACKOFF_CONNECT, failures, random));
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/crash-point.h"
 #include "base/log.h"
+#include "base/random-pool.h"
 #include "base/str-util.h"
 #include "client/link/window.h"
 #include "client/state/message.h"
@@ -35,10 +36,9 @@ void peer_disconnect(Peer *p)
 
 void peer_connection_failed(Peer *p)
 {
-        uint64_t random = 0;
+        uint64_t random = random_u64();
 
         p->link.failures++;
-        (void) !random_pool_take(&p->client->random, &random, sizeof random);
         (void) timer_arm_in(&p->timer, backoff_delay(&BACKOFF_CONNECT, p->link.failures, random));
 }
 

@@ -6,7 +6,7 @@
 
 #include "base/crash-point.h"
 #include "base/log.h"
-#include "base/random.h"
+#include "base/random-pool.h"
 #include "client/state/peer.h"
 
 #define ANNOUNCE_USEC  USEC_PER_SEC
@@ -234,7 +234,7 @@ void windows_announce_last(Client *c)
         DL_FOREACH2(c->peers.connected, p, link.next)
         {
                 windows_announce(p, false);
-                connection_write_last(p->link.connection);
+                connection_write_now(p->link.connection);
         }
 }
 

@@ -9,7 +9,7 @@
 #include "base/buffer.h"
 #include "base/hash-index.h"
 #include "base/heap.h"
-#include "base/random.h"
+#include "base/random-pool.h"
 #include "base/slab.h"
 #include "client/state/config.h"
 #include "client/state/retry.h"
@@ -20,6 +20,7 @@
 #include "model/sequence-set.h"
 #include "runtime/connection.h"
 #include "runtime/loop.h"
+#include "runtime/service.h"
 #include "runtime/timer.h"
 #include "store/outbox.h"
 #include "wire/frame.h"
@@ -259,6 +260,7 @@ struct Client {
         /* client.c */
         ClientConfig config;
         Loop *loop;
+        Service service;
         Db *db;
         Database database; /* `db` on the loop */
         HttpClient *http;

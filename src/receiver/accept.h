@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Takes connections from the listening sockets while that is permitted and descriptors are free. */
+
+#include "receiver/conn.h"
+#include "runtime/listen.h"
+#include "runtime/watch.h"
+
+typedef struct Acceptor {
+        /* Set by the root before acceptor_start(). */
+        Loop *loop;
+        Conns *conns;
+        const Condition *condition;
+
+        ListenerSet listeners;
+        struct Accepting *accepting; /* one for each listener */
+        bool on;
+        size_t full_at; /* out of descriptors with so many connections; 0: not */
+} Acceptor;
+
+/* Accepts on all of `listeners`, which are open already. 0 or negative errno. */
+int acceptor_start(Acceptor *a);
+void acceptor_clear(Acceptor *a); /* closes the listeners */
+
+/* The permission, or the number of connections, may have changed. */
+void acceptor_update(Acceptor *a);

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What the receiver may do at the moment. Two facts decide it: how far it is on its way from serving to its
+ * end, and whether its id belongs to it. Each has a table of what it permits; an action needs both. */
+
+#include "base/macro.h"
+
+typedef enum Phase {
+        PHASE_SERVING,
+        PHASE_DRAINING, /* discovery keeps new messages away: they are refused */
+        /* From here on the receiver is stopping. */
+        PHASE_STOPPING, /* clients have not been told */
+        PHASE_PARTING,  /* clients have been told by GOODBYE */
+        PHASE_FLUSHING, /* all work is done; the last answers are on their way */
+        PHASE_LEAVING,  /* discovery is being told */
+        _PHASE_MAX,
+} Phase;
+
+typedef enum IdState {
+        ID_NONE,     /* discovery has not given us an id yet */
+        ID_OURS,     /* as far as we know */
+        ID_DISPUTED, /* discovery says that another instance has it: nobody is served under it */
+        ID_RENEWING, /* it is another's: what runs is killed, then all state is removed */
+        _ID_STATE_MAX,
+} IdState;
+
+typedef enum Permission {
+        MAY_ACCEPT = 1 << 0, /* connections */
+        MAY_GREET = 1 << 1,  /* answer HELLO by WELCOME */
+        MAY_BEGIN = 1 << 2,  /* take new messages; else they are answered busy */
+        MAY_RUN = 1 << 3,    /* run handlers for what is queued */
+        MAY_PRUNE = 1 << 4,  /* write what senders have settled */
+} Permission;
+
+/* `phase` is written by stop and condition_drain(); `id` by registration, and by the root when it becomes
+ * ID_RENEWING. */
+typedef struct Condition {
+        Phase phase;
+        IdState id;
+} Condition;
+
+bool condition_permits(const Condition *c, Permission what);
+
+/* Discovery says whether the receiver drains. True when that is a change; while stopping it never is. */
+bool condition_drain(Condition *c, bool draining);
+
+static inline bool condition_is_stopping(const Condition *c)
+{
+        return c->phase >= PHASE_STOPPING;
+}

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "receiver/self.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <unistd.h>
+
+#include "base/random-pool.h"
+#include "base/str-util.h"
+#include "model/name.h"
+
+static char *default_name(const ReceiverConfig *config)
+{
+        char host[HOST_NAME_MAX + 1] = "";
+
+        (void) gethostname(host, sizeof host - 1);
+        return config->instance ? str_format("%s@%s", config->instance, host)
+                                : str_format("%d@%s", (int) getpid(), host);
+}
+
+static int find_name(ReceiverInfo *info, const ReceiverConfig *config, Error *error)
+{
+        info->name = config->name ? strdup(config->name) : default_name(config);
+        info->group = strdup(config->group ?: "default");
+        if (!info->name || !info->group)
+                return -ENOMEM;
+        if (!name_is_valid(info->name))
+                return error_set(error, -EINVAL,
+                                "\"%s\" cannot be a name: give another by Name=", info->name);
+        if (!name_is_valid(info->group))
+                return error_set(error, -EINVAL, "Group=%s is not a name", info->group);
+        return 0;
+}
+
+static int find_labels(ReceiverInfo *info, const ReceiverConfig *config, Error *error)
+{
+        size_t n = strv_length(config->labels);
+        int r = 0;
+
+        if (n > LABELS_MAX)
+                return error_set(error, -EINVAL, "at most %u labels", LABELS_MAX);
+        info->labels = calloc(LABELS_MAX, sizeof *info->labels);
+        if (!info->labels)
+                return -ENOMEM;
+        for (size_t i = 0; i < n && r >= 0; i++)
+                r = label_parse(config->labels[i], info->labels + info->n_labels++, error);
+        return r;
+}
+
+static int check_advertise(const ReceiverConfig *config, Error *error)
+{
+        Address a;
+        int r = 0;
+
+        if (strv_length(config->advertise) > ADDRESSES_MAX)
+                return error_set(error, -EINVAL, "at most %u addresses can be advertised", ADDRESSES_MAX);
+        for (char **s = config->advertise; s && *s && r >= 0; s++)
+                r = address_parse(*s, &a, error);
+        return r;
+}
+
+int self_describe(ReceiverInfo *info, const ReceiverConfig *config, Error *error)
+{
+        int r;
+
+        r = find_name(info, config, error);
+        if (r >= 0)
+                r = find_labels(info, config, error);
+        if (r >= 0)
+                r = random_uuid(NULL, info->instance.bytes);
+        if (r >= 0)
+                r = check_advertise(config, error);
+        if (r < 0)
+                return r;
+        info->capacity = config_capacity(config);
+        info->addresses = calloc(ADDRESSES_MAX, sizeof *info->addresses);
+        return info->addresses ? 0 : -ENOMEM;
+}
+
+/* Addresses. */
+
+bool self_needs_local_ip(const ReceiverConfig *config, const ListenerSet *listeners)
+{
+        if (strv_length(config->advertise) > 0)
+                return false;
+        for (size_t i = 0; i < listeners->n; i++)
+                if (address_is_wildcard(&listeners->listeners[i].address))
+                        return true;
+        return false;
+}
+
+static void add_address(ReceiverInfo *info, const Address *a)
+{
+        if (info->n_addresses < ADDRESSES_MAX)
+                info->addresses[info->n_addresses++] = *a;
+}
+
+static void add_listeners(
+                ReceiverInfo *info, const ListenerSet *listeners, AddressKind kind, const char *local_ip)
+{
+        for (size_t i = 0; i < listeners->n; i++) {
+                Address a = listeners->listeners[i].address;
+
+                if (a.kind != kind)
+                        continue;
+                if (address_is_wildcard(&a)) {
+                        if (str_empty(local_ip) || strlen(local_ip) >= sizeof a.host)
+                                continue;
+                        strcpy(a.host, local_ip);
+                }
+                add_address(info, &a);
+        }
+}
+
+int self_find_addresses(ReceiverInfo *info, const ReceiverConfig *config, const ListenerSet *listeners,
+                const char *local_ip)
+{
+        Address a;
+
+        info->n_addresses = 0;
+        for (char **s = config->advertise; s && *s; s++)
+                if (address_parse(*s, &a, NULL) >= 0)
+                        add_address(info, &a);
+        if (strv_length(config->advertise) == 0) {
+                /* Clients try them in this order: Unix sockets first, they are the nearest. */
+                add_listeners(info, listeners, ADDRESS_UNIX, local_ip);
+                add_listeners(info, listeners, ADDRESS_TCP, local_ip);
+        }
+        return info->n_addresses > 0 ? 0 : -EADDRNOTAVAIL;
+}

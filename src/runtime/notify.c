@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "runtime/notify.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <systemd/sd-daemon.h>
+
+void notify_ready(void)
+{
+        (void) sd_notify(0, "READY=1");
+}
+
+void notify_stopping(void)
+{
+        (void) sd_notify(0, "STOPPING=1");
+}
+
+void notify_alive(void)
+{
+        (void) sd_notify(0, "WATCHDOG=1");
+}
+
+void notify_status(const char *format, ...)
+{
+        char text[256];
+        va_list ap;
+
+        va_start(ap, format);
+        (void) vsnprintf(text, sizeof text, format, ap);
+        va_end(ap);
+        (void) sd_notifyf(0, "STATUS=%s", text);
+}
+
+void notify_extend(uint64_t usec)
+{
+        (void) sd_notifyf(0, "EXTEND_TIMEOUT_USEC=%" PRIu64, usec);
+}

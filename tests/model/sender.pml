@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The sender: one process for each thing that it does. */
+
+inline delivery(from, event)
+{
+        from_state = from; by_event = event;
+        c_code {
+                DeliveryStep step;
+                now.known = delivery_step(now.from_state, now.by_event, &step);
+                now.next_state = now.known ? step.next : 0;
+                now.actions = now.known ? step.actions : 0;
+        };
+        from_state = 0; by_event = 0
+}
+
+#define IS_OVER(m) (state[m] == ST_ACKED)
+
+/* One event of message m; does what the table asks for. */
+inline take(m, event)
+{
+        delivery(state[m], event);
+        if
+        :: known ->
+                state[m] = next_state;
+                if
+                :: (actions & ACT_CHARGE) && attempts[m] < 3 -> attempts[m]++
+                :: else
+                fi;
+                if
+                :: actions & ACT_SETTLE -> unsynced[m] = true
+                :: else
+                fi;
+                if
+                :: actions & ACT_DROP_BINDING ->
+                        duplicate[m] = duplicate[m] || sent_once[m];
+                        disk_duplicate[m] = duplicate[m];
+                        disk_state[m] = ST_QUEUED;
+                        moved[m] = true;
+                        sent_once[m] = false
+                :: else
+                fi
+        :: else
+        fi;
+        known = false; next_state = 0; actions = 0
+}
+
+inline empty_channels(r)
+{
+        do
+        :: len(to_receiver[r]) > 0 -> to_receiver[r]?_,_,_,_
+        :: len(to_sender[r]) > 0 -> to_sender[r]?_,_,_
+        :: len(to_receiver[r]) == 0 && len(to_sender[r]) == 0 -> break
+        od
+}
+
+/* The end of the connection to r: the sender notices, and asks again on the next one. */
+inline disconnect(r)
+{
+        empty_channels(r);
+        i = 0;
+        do
+        :: i < N ->
+                if
+                :: receiver[i] == r && state[i] == ST_SENT -> take(i, EV_DISCONNECT)
+                :: else
+                fi;
+                i++
+        :: else -> break
+        od;
+        i = 0
+}
+
+/* What is in the network or at work for message m: then an ack may still come. */
+inline is_under_way(r, m)
+{
+        under_way = job[AT(r, m)] != 0 || to_receiver[r]??[MESSAGE, eval(m), _, _] ||
+                to_sender[r]??[ACKED, eval(m), _] || to_sender[r]??[ALREADY, eval(m), _] ||
+                to_sender[r]??[FAILED, eval(m), _] || to_sender[r]??[BUSY, eval(m), _] ||
+                to_sender[r]??[WORKING, eval(m), _]
+}
+
+/* Every local variable is 0 again at the end of a step, so that it does not multiply the states. */
+#define ANSWER_OF(m, a, event)                                                                          \
+        if                                                                                              \
+        :: receiver[m] == r && (event != EV_ANSWER_FAILED && event != EV_ANSWER_BUSY || a == attempts[m]) -> \
+                take(m, event);                                                                         \
+                if                                                                                      \
+                :: event == EV_ANSWER_BUSY && state[m] == ST_WAITING && receiver[m] < R - 1 && !duplicate[m] && calls[m] <= 1 -> \
+                        sent_once[m] = false; take(m, EV_UNBIND)                                        \
+                :: else                                                                                 \
+                fi                                                                                      \
+        :: else                                                                                         \
+        fi
+
+byte calls[N]; /* on the wire under this binding, up to 2 */
+
+/* One process for each thing that is done, so that weak fairness lets each of them happen. */
+proctype sender_binds(byte m)
+{
+        byte r;
+end:
+        do
+        :: d_step {
+                state[m] == ST_QUEUED ->
+                /* Never a second time to the same one: there it would have another sequence, which is not modelled. */
+                r = (gone[0] || moved[m] -> R - 1 : 0);
+                /* Durable first: bound is on disk when it is bound. */
+                disk_state[m] = ST_BOUND; disk_receiver[m] = r; disk_duplicate[m] = duplicate[m];
+                receiver[m] = r; calls[m] = 0; sent_once[m] = false;
+                take(m, EV_BIND);
+                r = 0
+        }
+        /* Nobody is left there who could answer. */
+        :: d_step {
+                gone[receiver[m]] && (state[m] == ST_BOUND || state[m] == ST_WAITING) -> take(m, EV_UNBIND)
+        }
+        od
+}
+
+proctype sender_writes(byte m)
+{
+end:
+        do
+        :: d_step {
+                state[m] == ST_BOUND && !gone[receiver[m]] && len(to_receiver[receiver[m]]) < CAPACITY ->
+                to_receiver[receiver[m]]!MESSAGE, m, attempts[m], (duplicate[m] || sent_once[m]);
+                sent_once[m] = true;
+                if
+                :: calls[m] < 2 -> calls[m]++
+                :: else
+                fi;
+                take(m, EV_WRITE)
+        }
+        od
+}
+
+proctype sender_reads(byte r)
+{
+        byte m, a;
+        mtype what;
+end:
+        do
+        :: d_step {
+                to_sender[r]?what, m, a ->
+                if
+                :: what == ACKED -> ANSWER_OF(m, a, EV_ANSWER_ACKED)
+                :: what == FAILED -> ANSWER_OF(m, a, EV_ANSWER_FAILED)
+                :: what == BUSY -> ANSWER_OF(m, a, EV_ANSWER_BUSY)
+                :: what == WORKING -> ANSWER_OF(m, a, EV_ANSWER_WORKING)
+                :: what == ALREADY ->
+                        /* A pruned record is never needed again: only a sender that knows the end is told so. */
+                        assert(IS_OVER(m) || receiver[m] != r);
+                        ANSWER_OF(m, a, EV_ANSWER_SETTLED)
+                fi;
+                m = 0; a = 0; what = 0
+        }
+        od
+}
+
+proctype sender_waits(byte m)
+{
+        bool under_way;
+end:
+        do
+        :: d_step {
+                state[m] == ST_SENT ->
+                is_under_way(receiver[m], m);
+                if
+                :: !under_way -> take(m, EV_TIMEOUT)
+                :: under_way && early_timeouts < EARLY_TIMEOUTS -> early_timeouts++; take(m, EV_TIMEOUT)
+                :: else
+                fi;
+                under_way = false
+        }
+        :: d_step { state[m] == ST_WAITING -> take(m, EV_DUE) }
+        od
+}
+
+/* The settlement is synced, and only then announced; said again until it is known to have arrived, as every new
+ * connection does. */
+proctype sender_settles(byte m)
+{
+end:
+        do
+        :: d_step { unsynced[m] -> disk_state[m] = ST_ACKED; unsynced[m] = false }
+        :: d_step {
+                disk_state[m] == ST_ACKED && !announced[m] && !gone[receiver[m]] &&
+                                len(to_receiver[receiver[m]]) < CAPACITY ->
+                to_receiver[receiver[m]]!SETTLED, m, 0, false; announced[m] = true
+        }
+        od
+}

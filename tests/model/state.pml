@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What sender, receivers and network remember, and how often each thing may go wrong. */
+
+#ifndef N
+#define N 2 /* messages; each is its own sequence at every receiver */
+#endif
+#ifndef R
+#define R 1 /* receivers; with 2 the messages are for anybody, and receiver 0 may go for good */
+#endif
+
+/* How often. */
+#ifndef LOSSES
+#define LOSSES 1
+#endif
+#ifndef DOUBLES
+#define DOUBLES 1
+#endif
+#ifndef TURNS
+#define TURNS 1
+#endif
+#ifndef RESETS
+#define RESETS 1
+#endif
+#ifndef RECEIVER_CRASHES
+#define RECEIVER_CRASHES 1
+#endif
+#ifndef SENDER_CRASHES
+#define SENDER_CRASHES 1
+#endif
+#ifndef FAILURES
+#define FAILURES 1
+#endif
+#ifndef EARLY_TIMEOUTS
+#define EARLY_TIMEOUTS 1
+#endif
+#ifndef REFUSALS
+#define REFUSALS 1
+#endif
+
+#define CAPACITY 3
+
+mtype = { MESSAGE, SETTLED, ACKED, FAILED, BUSY, WORKING, ALREADY };
+
+/* type, message, attempt, possible duplicate */
+chan to_receiver[R] = [CAPACITY] of { mtype, byte, byte, bool };
+chan to_sender[R] = [CAPACITY] of { mtype, byte, byte };
+
+/* The sender: on disk. */
+byte disk_state[N];
+byte disk_receiver[N];
+bool disk_duplicate[N];
+bool moved[N];
+/* In memory. */
+byte state[N];
+byte receiver[N];
+byte attempts[N];
+bool sent_once[N];
+bool duplicate[N];
+bool unsynced[N]; /* its end is not on disk yet */
+bool announced[N];
+
+/* Receiver r, message m is at r * N + m: on disk. */
+#define AT(r, m) ((r) * N + (m))
+byte recorded[R * N]; /* 0 nothing, 1 acked, 2 + a: attempt a failed */
+bool settled[R * N];
+/* In memory: 0 nothing, 1 running, 2 its effect is there, 3 it failed. */
+byte job[R * N];
+byte job_attempt[R * N];
+bool job_flagged[R * N];
+
+bool gone[R]; /* for good: not listed, not connected */
+
+/* For the invariants. */
+byte effects[R * N];
+byte gaps[R * N]; /* crashes behind the effect and before its record: the named gap */
+bool ack_left[R * N];
+
+byte losses, doubles, turns, resets, receiver_crashes, sender_crashes, failures, early_timeouts, refusals;
+bool known;
+byte from_state, by_event, next_state, actions;

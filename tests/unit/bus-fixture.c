@@ -1,0 +1,542 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "bus-fixture.h"
+
+#include <errno.h>
+#include <ftw.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/str-util.h"
+#include "http/http-server.h"
+#include "runtime/connection.h"
+#include "runtime/loop-event.h"
+#include "runtime/watch.h"
+#include "wire/frame.h"
+
+#define POLKIT "org.freedesktop.PolicyKit1.Authority"
+
+/* Discovery. */
+
+static const char list[] = "{\"revision\":\"1\",\"receivers\":["
+                           "{\"id\":\"" RECEIVER_ID
+                           "\",\"instance\":\"11111111-1111-4111-8111-111111111111\",\"name\":\"1@here\","
+                           "\"group\":\"jobs\",\"labels\":{\"zone\":\"a\"},\"capacity\":10,"
+                           "\"addresses\":[\"unix:%s/r.sock\"]},"
+                           "{\"id\":\"22222222-2222-4222-8222-222222222222\","
+                           "\"instance\":\"11111111-1111-4111-8111-111111111112\",\"name\":\"2@here\","
+                           "\"group\":\"idle\",\"labels\":{},\"capacity\":1,"
+                           "\"addresses\":[\"unix:%s/nobody.sock\"]},"
+                           "{\"id\":\"33333333-3333-4333-8333-333333333333\","
+                           "\"instance\":\"11111111-1111-4111-8111-111111111113\",\"name\":\"2@there\","
+                           "\"group\":\"idle\",\"labels\":{},\"capacity\":1,"
+                           "\"addresses\":[\"unix:%s/nobody.sock\"]}]}";
+
+static void give_list(HttpExchange *x, void *userdata)
+{
+        Fixture *f = userdata;
+
+        if (http_query(x, "since") || http_query(x, "wait")) /* nothing changes */
+                return;
+        if (f->list_status != 200)
+                http_reply(x, f->list_status, NULL);
+        else
+                http_reply(x, 200, str_format(list, f->directory, f->directory, f->directory));
+}
+
+static void take_drain(HttpExchange *x, void *userdata)
+{
+        http_reply(x, ((Fixture *) userdata)->drain_status, NULL);
+}
+
+static const HttpRoute routes[] = {
+                {"GET", "/v1/receivers", 0, give_list},
+                {"PUT", "/v1/receivers/*/draining", 64, take_drain},
+};
+
+static int listen_at(const Fixture *f, const char *name)
+{
+        struct sockaddr_un address = {.sun_family = AF_UNIX};
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+        assert_true(fd >= 0);
+        (void) snprintf(address.sun_path, sizeof address.sun_path, "%s/%s", f->directory, name);
+        assert_int_equal(bind(fd, (struct sockaddr *) &address, sizeof address), 0);
+        assert_int_equal(listen(fd, 16), 0);
+        return fd;
+}
+
+/* The receiver: one connection at a time. */
+
+struct FakeReceiver {
+        Fixture *fixture;
+        int fd;
+        Watch watch;
+        Connection *connection;
+};
+
+static void say(FakeReceiver *v, const Frame *f)
+{
+        assert_true(frame_encode(connection_output(v->connection), f) >= 0);
+        connection_flush(v->connection);
+}
+
+static void answer_message(FakeReceiver *v, const MessageFrame *m)
+{
+        static const struct {
+                const char *payload, *data;
+                Outcome outcome;
+        } answers[] = {
+                        {"fail", "did not work", OUTCOME_FAILED},
+                        {"reject", "not for me", OUTCOME_REJECTED},
+                        {"work", "40 copying", OUTCOME_WORKING},
+        };
+        Frame f = {.type = FRAME_ANSWER};
+
+        if (m->payload.size == 4 && memcmp(m->payload.data, "hold", 4) == 0)
+                return;
+        f.answer = (AnswerFrame){.stream = m->stream,
+                        .sequence = m->sequence,
+                        .message = m->message,
+                        .attempt = m->attempt,
+                        .outcome = OUTCOME_ACKED,
+                        .data = {(const uint8_t *) "done", 4}};
+        for (size_t i = 0; i < ELEMENTSOF(answers); i++)
+                if (m->payload.size == strlen(answers[i].payload) &&
+                                memcmp(m->payload.data, answers[i].payload, m->payload.size) == 0) {
+                        f.answer.outcome = answers[i].outcome;
+                        f.answer.data = (Bytes){(const uint8_t *) answers[i].data, strlen(answers[i].data)};
+                }
+        say(v, &f);
+}
+
+static void on_frame(FakeReceiver *v, const Frame *in)
+{
+        Frame f = {};
+
+        if (in->type == FRAME_HELLO) {
+                f.type = FRAME_WELCOME;
+                f.welcome = (WelcomeFrame){.receiver = in->hello.receiver,
+                                .instance = in->hello.receiver,
+                                .credit = 10,
+                                .window = 1000,
+                                .max_payload = 65536,
+                                .name = {(const uint8_t *) "1@here", 6}};
+                say(v, &f);
+        } else if (in->type == FRAME_MESSAGE)
+                answer_message(v, &in->message);
+        else if (in->type == FRAME_CANCEL) {
+                f.type = FRAME_ANSWER;
+                f.answer = (AnswerFrame){.stream = in->cancel.stream,
+                                .sequence = in->cancel.sequence,
+                                .message = in->cancel.message,
+                                .outcome = OUTCOME_CANCELLED};
+                say(v, &f);
+        }
+}
+
+static void on_readable(Connection *c, void *userdata)
+{
+        FakeReceiver *v = userdata;
+        Buffer *in = connection_input(c);
+        Error error = {};
+        ssize_t n;
+        Frame f;
+
+        while ((n = frame_decode(buffer_peek(in), buffer_size(in), FRAME_BODY_MAX, &f, NULL, &error)) > 0) {
+                on_frame(v, &f);
+                buffer_consume(in, (size_t) n);
+        }
+        assert_int_equal(n, 0);
+}
+
+static void on_ended(Connection *c, int error, void *userdata)
+{
+        FakeReceiver *v = userdata;
+
+        v->connection = connection_free(v->connection);
+}
+
+static void on_connection(uint32_t events, void *userdata)
+{
+        static const ConnectionCallbacks callbacks = {.readable = on_readable, .ended = on_ended};
+        FakeReceiver *v = userdata;
+        int r = accept4(v->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+        assert_true(r >= 0);
+        v->connection = connection_free(v->connection);
+        assert_true(connection_new(v->fixture->client.loop, r, &callbacks, v, &v->connection) >= 0);
+}
+
+static FakeReceiver *receiver_new(Fixture *f)
+{
+        FakeReceiver *v = calloc(1, sizeof *v);
+
+        assert_non_null(v);
+        v->fixture = f;
+        v->fd = listen_at(f, "r.sock");
+        assert_true(watch_start(&v->watch, f->client.loop, v->fd, EPOLLIN, on_connection, v) >= 0);
+        return v;
+}
+
+static void receiver_free(FakeReceiver *v)
+{
+        if (!v)
+                return;
+        watch_stop(&v->watch);
+        (void) close(v->fd);
+        connection_free(v->connection);
+        free(v);
+}
+
+/* Everybody else on the bus. */
+
+static int on_credentials(sd_bus_message *call, Fixture *f)
+{
+        sd_bus_message *reply = NULL;
+
+        f->n_asked++;
+        if (f->hold_credentials)
+                return 1;
+        if (f->no_credentials)
+                return sd_bus_reply_method_errorf(call, SD_BUS_ERROR_NAME_HAS_NO_OWNER, "it has gone");
+        assert_true(sd_bus_message_new_method_return(call, &reply) >= 0);
+        assert_true(sd_bus_message_append(reply, "a{sv}", 3, "ProcessID", "u", 1, "UnixUserID", "u", f->uid,
+                                    "UnixGroupIDs", "au", 2, 4, f->gid) >= 0);
+        assert_true(sd_bus_send(f->caller, reply, NULL) >= 0);
+        sd_bus_message_unref(reply);
+        return 1;
+}
+
+static int answer_polkit(Fixture *f, sd_bus_message *call)
+{
+        if (f->polkit_error)
+                return sd_bus_reply_method_errorf(call, f->polkit_error, "no answer");
+        return sd_bus_reply_method_return(call, "(bba{ss})", f->polkit_allows, f->polkit_could_ask, 0);
+}
+
+void release_polkit(Fixture *f)
+{
+        assert_true(answer_polkit(f, f->held) >= 0);
+        f->held = sd_bus_message_unref(f->held);
+}
+
+static int on_polkit(sd_bus_message *call, Fixture *f)
+{
+        const char *kind, *key, *sender, *action;
+        uint32_t flags;
+
+        f->n_polkit++;
+        assert_true(sd_bus_message_read(call, "(sa{sv})s", &kind, 1, &key, "s", &sender, &action) >= 0);
+        assert_string_equal(kind, "system-bus-name");
+        assert_string_equal(sender, f->sender);
+        assert_non_null(str_after_prefix(action, "org.ackgroup.client1."));
+        assert_true(sd_bus_message_skip(call, "a{ss}") >= 0 && sd_bus_message_read(call, "u", &flags) >= 0);
+        f->was_interactive = flags & 1;
+        if (f->hold_polkit) {
+                f->held = sd_bus_message_ref(call);
+                return 1;
+        }
+        return answer_polkit(f, call);
+}
+
+static void note_signal(Fixture *f, sd_bus_message *m)
+{
+        const char *member = sd_bus_message_get_member(m), *word = "";
+
+        if (sd_bus_message_is_signal(m, NULL, "MessageEvent"))
+                (void) sd_bus_message_read(m, "ss", NULL, &word);
+        else if (sd_bus_message_is_signal(m, NULL, "InterfacesAdded") ||
+                        sd_bus_message_is_signal(m, NULL, "InterfacesRemoved"))
+                (void) sd_bus_message_read(m, "o", &word);
+        else if (sd_bus_message_is_signal(m, NULL, "PropertiesChanged"))
+                word = sd_bus_message_get_path(m);
+        else
+                (void) sd_bus_message_read(m, "s", &word);
+        assert_true(f->n_signals < LOG_MAX);
+        f->signals[f->n_signals++] = str_format("%s %s", member, word);
+}
+
+static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+        Fixture *f = userdata;
+        uint8_t type;
+
+        assert_true(sd_bus_message_get_type(m, &type) >= 0);
+        if (sd_bus_message_is_method_call(m, "org.freedesktop.DBus", "GetConnectionCredentials"))
+                return on_credentials(m, f);
+        if (sd_bus_message_is_method_call(m, POLKIT, "CheckAuthorization"))
+                return on_polkit(m, f);
+        if (type == SD_BUS_MESSAGE_SIGNAL)
+                note_signal(f, m);
+        return 0;
+}
+
+static void open_bus(Fixture *f)
+{
+        sd_bus *service;
+
+        f->fake = fake_bus_new(&service, &f->caller);
+        assert_true(sd_bus_add_filter(f->caller, NULL, on_message, f) >= 0);
+        assert_true(sd_bus_attach_event(f->caller, loop_event(f->client.loop), 0) >= 0);
+        assert_true(client_bus_attach(&f->bus, service) >= 0);
+}
+
+static Fixture *start(bool system, bool alone)
+{
+        Fixture *f = calloc(1, sizeof *f);
+        Error error = {};
+
+        assert_non_null(f);
+        log_set_level(LOG_ERR);
+        strcpy(f->directory, "/tmp/ackgroup-bus-XXXXXX");
+        assert_non_null(mkdtemp(f->directory));
+        f->sender = CALLER;
+        f->list_status = 200;
+        f->drain_status = 204;
+        f->discovery_fd = -1;
+        client_config_init(&f->client.config);
+        f->client.config.discovery = str_format("unix:%s/d.sock", f->directory);
+        f->client.config.state_directory = strdup(f->directory);
+        f->client.config.history = 10;
+        f->bus.client = &f->client;
+        f->bus.system = system;
+        const ClientObserver observer = client_bus_observer(&f->bus);
+        assert_true(client_start(&f->client, &observer, &error) >= 0);
+        if (!alone) {
+                const HttpService service = {.routes = routes,
+                                .n_routes = ELEMENTSOF(routes),
+                                .userdata = f,
+                                .local = true};
+                f->discovery_fd = listen_at(f, "d.sock");
+                assert_true(http_server_new(f->client.loop, f->discovery_fd, &service, &f->discovery) >= 0);
+                f->receiver = receiver_new(f);
+                (void) close(listen_at(f, "nobody.sock")); /* connections are refused */
+        }
+        open_bus(f);
+        UNTIL(f, f->bus.signals.named);
+        return f;
+}
+
+Fixture *fixture_new(bool system)
+{
+        return start(system, false);
+}
+
+Fixture *fixture_new_alone(void)
+{
+        return start(false, true);
+}
+
+void fixture_iterate(Fixture *f)
+{
+        assert_true(loop_iterate(f->client.loop, 5 * USEC_PER_SEC) >= 0);
+}
+
+void fixture_stop(Fixture *f)
+{
+        client_stop(&f->client);
+        client_bus_clear(&f->bus);
+        f->closed = true;
+}
+
+static int remove_one(const char *path, const struct stat *s, int type, struct FTW *ftw)
+{
+        return remove(path);
+}
+
+void end_discovery(Fixture *f)
+{
+        f->discovery = http_server_free(f->discovery);
+        if (f->discovery_fd >= 0)
+                (void) close(f->discovery_fd);
+        f->discovery_fd = -1;
+}
+
+void fixture_free(Fixture *f)
+{
+        if (!f->closed)
+                fixture_stop(f);
+        sd_bus_close_unref(f->caller);
+        fake_bus_free(f->fake);
+        receiver_free(f->receiver);
+        end_discovery(f);
+        client_clear(&f->client);
+        for (size_t i = 0; i < f->n_signals; i++)
+                free(f->signals[i]);
+        assert_int_equal(nftw(f->directory, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+        free(f);
+}
+
+/* Calls. */
+
+static int on_answer(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+        Answer *a = userdata;
+
+        a->m = sd_bus_message_ref(m);
+        a->done = true;
+        return 1;
+}
+
+void start_message(Fixture *f, Answer *a, sd_bus_message *call)
+{
+        *a = (Answer){};
+        assert_true(sd_bus_message_set_sender(call, f->sender) >= 0);
+        assert_true(sd_bus_call_async(f->caller, NULL, call, on_answer, a, 0) >= 0);
+        sd_bus_message_unref(call);
+}
+
+static void start_va(Fixture *f, Answer *a, const char *path, const char *interface, const char *member,
+                const char *types, va_list ap)
+{
+        sd_bus_message *m = NULL;
+
+        assert_true(sd_bus_message_new_method_call(f->caller, &m, BUS_NAME, path, interface, member) >= 0);
+        if (types)
+                assert_true(sd_bus_message_appendv(m, types, ap) >= 0);
+        start_message(f, a, m);
+}
+
+void start_call(Fixture *f, Answer *a, const char *member, const char *types, ...)
+{
+        va_list ap;
+
+        va_start(ap, types);
+        start_va(f, a, BUS_PATH, MANAGER_INTERFACE, member, types, ap);
+        va_end(ap);
+}
+
+void start_object_call(Fixture *f, Answer *a, const char *path, const char *interface, const char *member,
+                const char *types, ...)
+{
+        va_list ap;
+
+        va_start(ap, types);
+        start_va(f, a, path, interface, member, types, ap);
+        va_end(ap);
+}
+
+static void wait_for(Fixture *f, Answer *a)
+{
+        UNTIL(f, a->done);
+}
+
+sd_bus_message *finish(Fixture *f, Answer *a)
+{
+        wait_for(f, a);
+        const sd_bus_error *e = sd_bus_message_get_error(a->m);
+        if (e)
+                fail_msg("%s: %s", e->name, e->message);
+        return a->m;
+}
+
+void finish_failed(Fixture *f, Answer *a, const char *name, const char *text)
+{
+        _cleanup_free_ char *full =
+                        strchr(name, '.') ? strdup(name) : str_format("org.ackgroup.Error.%s", name);
+
+        wait_for(f, a);
+        const sd_bus_error *e = sd_bus_message_get_error(a->m);
+        if (!e)
+                fail_msg("%s was expected, and there is no error", name);
+        assert_string_equal(e->name, full);
+        if (!strstr(e->message, text))
+                fail_msg("\"%s\" is not in: %s", text, e->message);
+        a->m = sd_bus_message_unref(a->m);
+}
+
+char *send_text(Fixture *f, const char *mode, const char *target, const char *text)
+{
+        sd_bus_message *m = CALL(f, "SendText", "sssa{sv}", mode, target, text, 0);
+        const char *id;
+
+        assert_true(sd_bus_message_read(m, "s", &id) > 0);
+        char *copy = strdup(id);
+        sd_bus_message_unref(m);
+        return copy;
+}
+
+char *wait_for_end(Fixture *f, const char *id)
+{
+        sd_bus_message *m = CALL(f, "Wait", "st", id, UINT64_C(0));
+        const char *state;
+
+        assert_true(sd_bus_message_read(m, "s", &state) > 0);
+        char *copy = strdup(state);
+        sd_bus_message_unref(m);
+        return copy;
+}
+
+char *path_of(Fixture *f, const char *id)
+{
+        sd_bus_message *m = CALL(f, "GetMessage", "s", id);
+        const char *path;
+
+        assert_true(sd_bus_message_read(m, "o", &path) > 0);
+        char *copy = strdup(path);
+        sd_bus_message_unref(m);
+        return copy;
+}
+
+sd_bus_message *get_property(Fixture *f, const char *path, const char *interface, const char *name)
+{
+        const char *contents;
+        Answer a;
+
+        start_object_call(f, &a, path, "org.freedesktop.DBus.Properties", "Get", "ss", interface, name);
+        sd_bus_message *m = finish(f, &a);
+        assert_true(sd_bus_message_peek_type(m, NULL, &contents) > 0);
+        assert_true(sd_bus_message_enter_container(m, 'v', contents) > 0);
+        return m;
+}
+
+void assert_property(
+                Fixture *f, const char *path, const char *interface, const char *name, const char *expected)
+{
+        sd_bus_message *m = get_property(f, path, interface, name);
+        _cleanup_free_ char *number = NULL;
+        const char *text;
+        uint64_t u64;
+        uint32_t u32;
+        char type;
+        int flag;
+
+        assert_true(sd_bus_message_peek_type(m, &type, NULL) > 0);
+        if (type == 's') {
+                assert_true(sd_bus_message_read(m, "s", &text) > 0);
+                assert_string_equal(text, expected);
+        } else {
+                if (type == 't')
+                        assert_true(sd_bus_message_read(m, "t", &u64) > 0);
+                else if (type == 'u')
+                        assert_true(sd_bus_message_read(m, "u", &u32) > 0), u64 = u32;
+                else
+                        assert_true(sd_bus_message_read(m, "b", &flag) > 0), u64 = (uint64_t) flag;
+                number = str_format("%llu", (unsigned long long) u64);
+                assert_string_equal(number, expected);
+        }
+        sd_bus_message_unref(m);
+}
+
+bool has_signal(const Fixture *f, const char *text)
+{
+        for (size_t i = 0; i < f->n_signals; i++)
+                if (str_equal(f->signals[i], text))
+                        return true;
+        return false;
+}
+
+void leave(Fixture *f, const char *name)
+{
+        sd_bus_message *m = NULL;
+
+        assert_true(sd_bus_message_new_signal(f->caller, &m, "/org/freedesktop/DBus", "org.freedesktop.DBus",
+                                    "NameOwnerChanged") >= 0);
+        assert_true(sd_bus_message_append(m, "sss", name, name, "") >= 0);
+        assert_true(sd_bus_message_set_sender(m, "org.freedesktop.DBus") >= 0);
+        assert_true(sd_bus_send(f->caller, m, NULL) >= 0);
+        sd_bus_message_unref(m);
+}

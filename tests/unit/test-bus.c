@@ -1,0 +1,641 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The methods of org.ackgroup.Client1.Manager. */
+
+#include "bus-fixture.h"
+
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/str-util.h"
+#include "base/time-util.h"
+#include "wire/frame.h"
+
+static int new_fixture(void **state)
+{
+        *state = fixture_new(false);
+        return 0;
+}
+
+static int free_fixture(void **state)
+{
+        fixture_free(*state);
+        return 0;
+}
+
+static void done(sd_bus_message *m)
+{
+        sd_bus_message_unref(m);
+}
+
+static void assert_end(Fixture *f, const char *id, const char *state)
+{
+        _cleanup_free_ char *end = wait_for_end(f, id);
+
+        assert_string_equal(end, state);
+}
+
+static void test_send(void **state)
+{
+        Fixture *f = *state;
+        sd_bus_message *m;
+        const char *id, *path, *end, *receiver, *error, *reply;
+        uint32_t attempts;
+        size_t size;
+
+        m = CALL(f, "Send", "ssaya{sv}", "to", RECEIVER, 3, 1, 2, 3, 0);
+        assert_true(sd_bus_message_read(m, "so", &id, &path) > 0);
+        assert_int_equal(strlen(id), 36);
+        assert_non_null(str_after_prefix(path, MESSAGE_PATH "/"));
+
+        sd_bus_message *w = CALL(f, "Wait", "st", id, UINT64_C(0));
+        assert_true(sd_bus_message_read(w, "sus", &end, &attempts, &receiver) > 0);
+        assert_true(sd_bus_message_read_array(w, 'y', (const void **) &reply, &size) > 0);
+        assert_true(sd_bus_message_read(w, "s", &error) > 0);
+        assert_string_equal(end, "acked");
+        assert_int_equal(attempts, 1);
+        assert_string_equal(receiver, "1@here");
+        assert_int_equal(size, 4);
+        assert_memory_equal(reply, "done", 4);
+        assert_string_equal(error, "");
+        done(w);
+        done(m);
+}
+
+static void test_send_modes(void **state)
+{
+        static const char *const modes[] = {"any", "all", "to"};
+        Fixture *f = *state;
+
+        for (size_t i = 0; i < ELEMENTSOF(modes); i++) {
+                _cleanup_free_ char *id = send_text(f, modes[i], i == 2 ? RECEIVER_ID : "jobs", "x");
+                assert_end(f, id, "acked");
+        }
+        done(CALL(f, "SendText", "sssa{sv}", "key", "jobs", "x", 1, "key", "s", "k"));
+        done(CALL(f, "SendText", "sssa{sv}", "quorum", "jobs", "x", 1, "quorum", "u", 1));
+        FAILS(f, "InvalidArgument", "Unknown mode \"some\"", "SendText", "sssa{sv}", "some", "", "x", 0);
+        FAILS(f, "NoSuchReceiver", "No receiver \"9\"", "SendText", "sssa{sv}", "to", "9", "x", 0);
+        FAILS(f, "AmbiguousReceiver", "Several", "SendText", "sssa{sv}", "to", AMBIGUOUS, "x", 0);
+        FAILS(f, "InvalidArgument", "not the name of a group", "SendText", "sssa{sv}", "any", "a b", "x", 0);
+        FAILS(f, "InvalidArgument", "key: from 1", "SendText", "sssa{sv}", "key", "jobs", "x", 0);
+}
+
+static void test_send_options(void **state)
+{
+        Fixture *f = *state;
+        uint64_t later = now_usec(CLOCK_REALTIME) + 3600 * USEC_PER_SEC;
+
+        done(CALL(f, "SendText", "sssa{sv}", "any", "jobs", "x", 10, "label", "as", 1, "zone=a",
+                        "include_plain", "b", 1, "ack_timeout", "t", 5 * USEC_PER_SEC, "backoff", "t",
+                        UINT64_C(0), "backoff_max", "t", USEC_PER_SEC, "max_attempts", "t", UINT64_C(3),
+                        "deadline", "t", later + USEC_PER_SEC, "at", "t", later, "priority", "u", 9,
+                        "durability", "s", "durable"));
+        done(CALL(f, "SendText", "sssa{sv}", "any", "jobs", "x", 2, "delay", "t", 60 * USEC_PER_SEC,
+                        "idempotency_key", "s", "mine"));
+        done(CALL(f, "SendText", "sssa{sv}", "all", "jobs", "x", 1, "follow_joins", "b", 1));
+        done(CALL(f, "SendText", "sssa{sv}", "any", "jobs", "x", 1, "durability", "s", "memory"));
+}
+
+static void test_idempotency_key(void **state)
+{
+        Fixture *f = *state;
+        const char *first, *second;
+        sd_bus_message *a, *b;
+
+        a = CALL(f, "SendText", "sssa{sv}", "any", "jobs", "x", 1, "idempotency_key", "s", "k");
+        b = CALL(f, "SendText", "sssa{sv}", "any", "jobs", "x", 1, "idempotency_key", "s", "k");
+        assert_true(sd_bus_message_read(a, "s", &first) > 0);
+        assert_true(sd_bus_message_read(b, "s", &second) > 0);
+        assert_string_equal(first, second);
+        done(a);
+        done(b);
+}
+
+static void test_wrong_options(void **state)
+{
+        Fixture *f = *state;
+#define REFUSED(text, ...)                                                                                  \
+        FAILS(f, "InvalidArgument", text, "SendText", "sssa{sv}", "any", "jobs", "x", 1, __VA_ARGS__)
+
+        REFUSED("Unknown option \"colour\"", "colour", "s", "red");
+        REFUSED("Unknown option \"signals\"", "signals", "b", 1);
+        REFUSED("Option \"priority\" is of the wrong type, it is a \"u\"", "priority", "s", "high");
+        REFUSED("Option \"label\" is of the wrong type, it is a \"as\"", "label", "s", "zone=a");
+        REFUSED("Option \"include_plain\" is of the wrong type", "include_plain", "u", 1);
+        REFUSED("Option \"backoff\" is of the wrong type", "backoff", "u", 1);
+        REFUSED("Option \"key\" is of the wrong type", "key", "u", 1);
+        REFUSED("priority: from 0 to 9", "priority", "u", 10);
+        REFUSED("quorum: from 1", "quorum", "u", 0);
+        REFUSED("ack_timeout: from 100ms to 1d", "ack_timeout", "t", UINT64_C(1));
+        REFUSED("max_attempts: from 0 to 4294967295", "max_attempts", "t", UINT64_MAX);
+        REFUSED("deadline: it has passed", "deadline", "t", UINT64_C(1));
+        REFUSED("durability: \"durable\" or \"memory\"", "durability", "s", "stone");
+        REFUSED("follow_joins: only with mode \"all\"", "follow_joins", "b", 1);
+        REFUSED("idempotency_key: from 1", "idempotency_key", "s", "");
+        REFUSED("label", "label", "as", 1, "nonsense");
+        FAILS(f, "InvalidArgument", "label: not with mode \"to\"", "SendText", "sssa{sv}", "to", RECEIVER,
+                        "x", 1, "label", "as", 1, "zone=a");
+        FAILS(f, "InvalidArgument", "durability: \"memory\" is for modes", "SendText", "sssa{sv}", "all",
+                        "jobs", "x", 1, "durability", "s", "memory");
+        assert_property(f, BUS_PATH, MANAGER_INTERFACE, "Waiting", "0");
+}
+
+static void test_too_many_labels(void **state)
+{
+        Fixture *f = *state;
+        sd_bus_message *m = NULL;
+
+        /* One more than there may be; appended by hand, since the number is in limits.h. */
+        assert_true(sd_bus_message_new_method_call(
+                                    f->caller, &m, BUS_NAME, BUS_PATH, MANAGER_INTERFACE, "SendText") >= 0);
+        assert_true(sd_bus_message_append(m, "sss", "any", "jobs", "x") >= 0);
+        assert_true(sd_bus_message_open_container(m, 'a', "{sv}") >= 0);
+        assert_true(sd_bus_message_open_container(m, 'e', "sv") >= 0);
+        assert_true(sd_bus_message_append(m, "s", "label") >= 0);
+        assert_true(sd_bus_message_open_container(m, 'v', "as") >= 0);
+        assert_true(sd_bus_message_open_container(m, 'a', "s") >= 0);
+        for (unsigned i = 0; i <= LABELS_MAX; i++)
+                assert_true(sd_bus_message_append(m, "s", "zone=a") >= 0);
+        for (unsigned i = 0; i < 4; i++)
+                assert_true(sd_bus_message_close_container(m) >= 0);
+        Answer a;
+        start_message(f, &a, m);
+        finish_failed(f, &a, "InvalidArgument", "label: at most");
+}
+
+static void test_limits(void **state)
+{
+        Fixture *f = *state;
+
+        f->client.config.max_payload = 3;
+        FAILS(f, "PayloadTooLarge", "MaxPayload=", "SendText", "sssa{sv}", "any", "jobs", "long", 0);
+        f->client.config.outbox_limit = 0;
+        FAILS(f, "OutboxFull", "OutboxLimit=", "SendText", "sssa{sv}", "any", "jobs", "x", 0);
+}
+
+static void test_get_message(void **state)
+{
+        Fixture *f = *state;
+        _cleanup_free_ char *id = send_text(f, "any", "jobs", "x");
+        _cleanup_free_ char *path = path_of(f, id);
+        char prefix[9] = {};
+
+        memcpy(prefix, id, 8);
+        _cleanup_free_ char *same = path_of(f, prefix);
+        assert_string_equal(path, same);
+        FAILS(f, "NoSuchMessage", "No message \"00000000\"", "GetMessage", "s", "00000000");
+        FAILS(f, "InvalidArgument", "\"12345\" is not a message id", "GetMessage", "s", "12345");
+        FAILS(f, "InvalidArgument", "\"xyzxyz\"", "GetMessage", "s", "xyzxyz");
+}
+
+static unsigned count_messages(Fixture *f, sd_bus_message *m, const char **ret_next)
+{
+        const char *id, *mode, *target, *end, *receiver, *error;
+        uint64_t accepted, settled, size;
+        uint32_t attempts;
+        unsigned n = 0;
+
+        assert_true(sd_bus_message_enter_container(m, 'a', "(sssssuttts)") > 0);
+        while (sd_bus_message_read(m, "(sssssuttts)", &id, &mode, &target, &end, &receiver, &attempts,
+                               &accepted, &settled, &size, &error) > 0) {
+                assert_int_equal(strlen(id), 36);
+                assert_true(accepted > 0);
+                n++;
+        }
+        assert_true(sd_bus_message_exit_container(m) >= 0);
+        assert_true(sd_bus_message_read(m, "s", ret_next) > 0);
+        return n;
+}
+
+static void test_list_messages(void **state)
+{
+        Fixture *f = *state;
+        const char *next;
+        sd_bus_message *m, *page;
+
+        for (unsigned i = 0; i < 5; i++)
+                free(send_text(f, "any", i < 3 ? "nobody" : "jobs", i < 4 ? "x" : "hold"));
+        m = CALL(f, "ListMessages", "a{sv}", 0);
+        assert_int_equal(count_messages(f, m, &next), 5);
+        assert_string_equal(next, "");
+        done(m);
+
+        m = CALL(f, "ListMessages", "a{sv}", 1, "limit", "u", 3);
+        assert_int_equal(count_messages(f, m, &next), 3);
+        assert_string_not_equal(next, "");
+        page = CALL(f, "ListMessages", "a{sv}", 2, "limit", "u", 3, "after", "s", next);
+        assert_int_equal(count_messages(f, page, &next), 2);
+        assert_string_equal(next, "");
+        done(page);
+        done(m);
+
+        m = CALL(f, "ListMessages", "a{sv}", 1, "states", "as", 2, "queued", "delayed");
+        assert_int_equal(count_messages(f, m, &next), 3);
+        done(m);
+        m = CALL(f, "ListMessages", "a{sv}", 2, "states", "as", 1, "dead", "after", "s", "");
+        assert_int_equal(count_messages(f, m, &next), 0);
+        done(m);
+
+        FAILS(f, "InvalidArgument", "there is no state \"lost\"", "ListMessages", "a{sv}", 1, "states", "as",
+                        1, "lost");
+        FAILS(f, "InvalidArgument", "limit: from 1 to 1000", "ListMessages", "a{sv}", 1, "limit", "u", 0);
+        FAILS(f, "InvalidArgument", "after: not what a page before gave", "ListMessages", "a{sv}", 1,
+                        "after", "s", "x");
+        FAILS(f, "InvalidArgument", "Filter \"limit\" is of the wrong type", "ListMessages", "a{sv}", 1,
+                        "limit", "s", "3");
+        FAILS(f, "InvalidArgument", "Filter \"colour\" is not known", "ListMessages", "a{sv}", 1, "colour",
+                        "s", "red");
+}
+
+static unsigned count_receivers(sd_bus_message *m)
+{
+        unsigned n = 0;
+
+        assert_true(sd_bus_message_enter_container(m, 'a', "(sssa{ss}assub)") > 0);
+        while (sd_bus_message_at_end(m, 0) == 0) {
+                assert_true(sd_bus_message_skip(m, "(sssa{ss}assub)") > 0);
+                n++;
+        }
+        return n;
+}
+
+static void test_list_receivers(void **state)
+{
+        Fixture *f = *state;
+        sd_bus_message *m = CALL(f, "ListReceivers", "a{sv}", 0);
+        const char *id, *name, *group, *key, *value, *address;
+
+        assert_true(sd_bus_message_enter_container(m, 'a', "(sssa{ss}assub)") > 0);
+        assert_true(sd_bus_message_enter_container(m, 'r', "sssa{ss}assub") > 0);
+        assert_true(sd_bus_message_read(m, "sss", &id, &name, &group) > 0);
+        assert_string_equal(id, RECEIVER_ID);
+        assert_string_equal(name, "1@here");
+        assert_string_equal(group, "jobs");
+        assert_true(sd_bus_message_read(m, "a{ss}", 1, &key, &value) > 0);
+        assert_string_equal(key, "zone");
+        assert_string_equal(value, "a");
+        assert_true(sd_bus_message_read(m, "as", 1, &address) > 0);
+        assert_non_null(str_after_prefix(address, "unix:"));
+        done(m);
+
+        m = CALL(f, "ListReceivers", "a{sv}", 0);
+        assert_int_equal(count_receivers(m), 3);
+        done(m);
+        m = CALL(f, "ListReceivers", "a{sv}", 1, "group", "s", "idle");
+        assert_int_equal(count_receivers(m), 2);
+        done(m);
+        m = CALL(f, "ListReceivers", "a{sv}", 1, "label", "as", 1, "zone=b");
+        assert_int_equal(count_receivers(m), 0);
+        done(m);
+        FAILS(f, "InvalidArgument", "not known", "ListReceivers", "a{sv}", 1, "colour", "s", "red");
+        FAILS(f, "InvalidArgument", "", "ListReceivers", "a{sv}", 1, "label", "as", 1, "nonsense");
+        FAILS(f, "InvalidArgument", "group: longer than", "ListReceivers", "a{sv}", 1, "group", "s",
+                        "0123456789012345678901234567890123456789012345678901234567890123456789"
+                        "0123456789012345678901234567890123456789012345678901234567890123456789"
+                        "0123456789012345678901234567890123456789012345678901234567890123456789"
+                        "0123456789012345678901234567890123456789012345678901234567890123456789");
+}
+
+static void test_list_deliveries(void **state)
+{
+        Fixture *f = *state;
+        _cleanup_free_ char *one = send_text(f, "any", "jobs", "x"), *all = send_text(f, "all", "", "x");
+        _cleanup_free_ char *to = send_text(f, "to", "2@here", "x");
+        const char *ids[] = {one, all, to}, *receiver;
+        const unsigned expected[] = {1, 3, 1};
+
+        assert_end(f, one, "acked");
+        for (size_t i = 0; i < ELEMENTSOF(ids); i++) {
+                sd_bus_message *m = CALL(f, "ListDeliveries", "s", ids[i]);
+                unsigned n = 0;
+
+                assert_true(sd_bus_message_enter_container(m, 'a', "(sssutttsay)") > 0);
+                while (sd_bus_message_enter_container(m, 'r', "sssutttsay") > 0) {
+                        assert_true(sd_bus_message_read(m, "s", &receiver) > 0);
+                        assert_int_equal(strlen(receiver), 36);
+                        assert_true(sd_bus_message_skip(m, "ssutttsay") > 0);
+                        assert_true(sd_bus_message_exit_container(m) > 0);
+                        n++;
+                }
+                assert_int_equal(n, expected[i]);
+                done(m);
+        }
+        FAILS(f, "NoSuchMessage", "", "ListDeliveries", "s", "00000000");
+}
+
+static void test_list_attempts(void **state)
+{
+        Fixture *f = *state;
+        const char *id, *receiver, *outcome, *detail;
+        uint32_t member, attempt;
+        uint64_t sent, ended;
+        sd_bus_message *sent_message, *m;
+
+        sent_message = CALL(f, "SendText", "sssa{sv}", "to", RECEIVER, "fail", 2, "max_attempts", "t",
+                        UINT64_C(2), "backoff", "t", UINT64_C(0));
+        assert_true(sd_bus_message_read(sent_message, "s", &id) > 0);
+        assert_end(f, id, "dead");
+        m = CALL(f, "ListAttempts", "s", id);
+        assert_true(sd_bus_message_enter_container(m, 'a', "(usuttss)") > 0);
+        for (unsigned i = 1; i <= 2; i++) {
+                assert_true(sd_bus_message_read(m, "(usuttss)", &member, &receiver, &attempt, &sent, &ended,
+                                            &outcome, &detail) > 0);
+                assert_int_equal(member, 0);
+                assert_string_equal(receiver, "1@here");
+                assert_int_equal(attempt, i);
+                assert_true(sent > 0 && ended >= sent);
+                assert_string_equal(outcome, "failed");
+                assert_string_equal(detail, "did not work");
+        }
+        assert_true(sd_bus_message_at_end(m, 0) > 0);
+        done(m);
+        done(sent_message);
+}
+
+static void test_explain(void **state)
+{
+        Fixture *f = *state;
+        _cleanup_free_ char *acked = send_text(f, "any", "jobs", "x"),
+                            *queued = send_text(f, "any", "no", "x");
+        const char *why, *advice;
+        sd_bus_message *m;
+
+        assert_end(f, acked, "acked");
+        m = CALL(f, "Explain", "s", acked);
+        assert_true(sd_bus_message_read(m, "ss", &why, &advice) > 0);
+        assert_string_equal(why, "It is done: acked by 1@here.");
+        assert_string_equal(advice, "");
+        done(m);
+        m = CALL(f, "Explain", "s", queued);
+        assert_true(sd_bus_message_read(m, "ss", &why, &advice) > 0);
+        assert_string_equal(why, "No receiver of group no is there.");
+        done(m);
+        FAILS(f, "NoSuchMessage", "", "Explain", "s", "00000000");
+}
+
+/* More reads than may run at once. */
+static void test_reads_in_turn(void **state)
+{
+        Fixture *f = *state;
+        _cleanup_free_ char *id = send_text(f, "any", "jobs", "x");
+        Answer lists[20], attempts[20];
+
+        for (size_t i = 0; i < ELEMENTSOF(lists); i++) {
+                start_call(f, lists + i, "ListMessages", "a{sv}", 0);
+                start_call(f, attempts + i, "ListAttempts", "s", id);
+        }
+        for (size_t i = 0; i < ELEMENTSOF(lists); i++) {
+                done(finish(f, lists + i));
+                done(finish(f, attempts + i));
+        }
+}
+
+static void test_too_many_reads(void **state)
+{
+        Fixture *f = *state;
+        Answer lists[200] = {};
+        unsigned n_refused = 0;
+
+        for (size_t i = 0; i < ELEMENTSOF(lists); i++)
+                start_call(f, lists + i, "ListMessages", "a{sv}", 0);
+        for (size_t i = 0; i < ELEMENTSOF(lists); i++) {
+                UNTIL(f, lists[i].done);
+                n_refused += sd_bus_message_is_method_error(lists[i].m, SD_BUS_ERROR_LIMITS_EXCEEDED);
+                sd_bus_message_unref(lists[i].m);
+        }
+        assert_true(n_refused < ELEMENTSOF(lists) - 60);
+        assert_int_equal(f->bus.read.n_running, 0);
+}
+
+static void test_wait(void **state)
+{
+        Fixture *f = *state;
+        _cleanup_free_ char *id = send_text(f, "any", "jobs", "hold");
+        Answer a, timed_out, gone;
+
+        FAILS(f, "Timeout", "Not done yet", "Wait", "st", id, UINT64_C(1000));
+        FAILS(f, "NoSuchMessage", "", "Wait", "st", "00000000", UINT64_C(0));
+        FAILS(f, "InvalidArgument", "", "Wait", "st", "1", UINT64_C(0));
+
+        /* Two that wait, and one whose caller leaves. */
+        start_call(f, &a, "Wait", "st", id, 3600 * USEC_PER_SEC);
+        start_call(f, &timed_out, "Wait", "st", id, UINT64_C(20000));
+        f->sender = ":1.8";
+        start_call(f, &gone, "Wait", "st", id, UINT64_C(0));
+        f->sender = CALLER;
+        UNTIL(f, f->bus.wait.n_counted == 3);
+        leave(f, ":1.8");
+        UNTIL(f, f->bus.wait.n_counted == 2);
+        finish_failed(f, &timed_out, "Timeout", "");
+        assert_false(gone.done);
+        assert_int_equal(f->bus.wait.n_counted, 1);
+
+        done(CALL(f, "Cancel", "s", id));
+        done(finish(f, &a));
+        assert_end(f, id, "cancelled");
+}
+
+static void test_too_many_waits(void **state)
+{
+        enum { N = 1025 };
+        Fixture *f = *state;
+        _cleanup_free_ char *id = send_text(f, "any", "nobody", "x");
+        Answer *waits = calloc(N, sizeof *waits);
+
+        for (unsigned i = 0; i < N; i++)
+                start_call(f, waits + i, "Wait", "st", id, UINT64_C(0));
+        finish_failed(f, waits + N - 1, SD_BUS_ERROR_LIMITS_EXCEEDED, "Too many calls are waiting");
+        done(CALL(f, "Cancel", "s", id));
+        for (unsigned i = 0; i < N - 1; i++)
+                done(finish(f, waits + i));
+        assert_null(f->bus.wait.all);
+        free(waits);
+}
+
+static void test_cancel(void **state)
+{
+        Fixture *f = *state;
+        _cleanup_free_ char *queued = send_text(f, "any", "nobody", "x"),
+                            *acked = send_text(f, "any", "jobs", "x");
+
+        done(CALL(f, "Cancel", "s", queued));
+        assert_end(f, queued, "cancelled");
+        FAILS(f, "AlreadySettled", "cancelled already", "Cancel", "s", queued);
+        assert_end(f, acked, "acked");
+        FAILS(f, "AlreadySettled", "acked already", "Cancel", "s", acked);
+        FAILS(f, "NoSuchMessage", "", "Cancel", "s", "00000000");
+}
+
+static void test_retry_and_purge(void **state)
+{
+        Fixture *f = *state;
+        _cleanup_free_ char *id = send_text(f, "any", "jobs", "reject"),
+                            *queued = send_text(f, "any", "no", "x");
+        Answer first, second, third;
+
+        assert_end(f, id, "rejected");
+        assert_property(f, BUS_PATH, MANAGER_INTERFACE, "DeadLetters", "1");
+        FAILS(f, "NotDead", "is queued, not a dead letter", "Retry", "s", queued);
+        FAILS(f, "NotDead", "not at its end yet", "Purge", "s", queued);
+        FAILS(f, "NoSuchMessage", "", "Retry", "s", "00000000");
+
+        done(CALL(f, "Retry", "s", id));
+        assert_end(f, id, "rejected");
+
+        start_call(f, &first, "Purge", "s", id);
+        start_call(f, &second, "Purge", "s", id);
+        start_call(f, &third, "Retry", "s", id);
+        done(finish(f, &first));
+        finish_failed(f, &second, "NoSuchMessage", "");
+        finish_failed(f, &third, "NoSuchMessage", "");
+        FAILS(f, "NoSuchMessage", "No message", "GetMessage", "s", id);
+        assert_property(f, BUS_PATH, MANAGER_INTERFACE, "DeadLetters", "0");
+}
+
+static void test_drain(void **state)
+{
+        Fixture *f = *state;
+
+        done(CALL(f, "Drain", "sb", RECEIVER, 1));
+        done(CALL(f, "Drain", "sb", RECEIVER_ID, 0));
+        f->drain_status = 404;
+        FAILS(f, "NoSuchReceiver", "Discovery does not know", "Drain", "sb", RECEIVER, 1);
+        f->drain_status = 403;
+        FAILS(f, "Discovery", "Discovery refuses (HTTP status 403)", "Drain", "sb", RECEIVER, 1);
+        FAILS(f, "NoSuchReceiver", "No receiver \"9\"", "Drain", "sb", "9", 1);
+        FAILS(f, "AmbiguousReceiver", "Several receivers are called \"2\"", "Drain", "sb", AMBIGUOUS, 1);
+        end_discovery(f);
+        FAILS(f, "Discovery", "Discovery does not answer", "Drain", "sb", RECEIVER, 1);
+}
+
+/* Reads frames until one of `type` comes, which is returned in `buffer`. */
+static void read_frame(Fixture *f, int fd, FrameType type, Buffer *in, Frame *ret)
+{
+        Error error = {};
+        uint8_t bytes[4096];
+
+        for (;;) {
+                ssize_t n = frame_decode(
+                                buffer_peek(in), buffer_size(in), FRAME_BODY_MAX, ret, NULL, &error);
+
+                assert_true(n >= 0);
+                if (n > 0) {
+                        buffer_consume(in, (size_t) n);
+                        if (ret->type == type)
+                                return;
+                        continue;
+                }
+                n = read(fd, bytes, sizeof bytes);
+                assert_int_not_equal(n, 0);
+                if (n > 0)
+                        assert_true(buffer_append(in, bytes, (size_t) n) >= 0);
+                else
+                        fixture_iterate(f);
+        }
+}
+
+static void test_open_stream(void **state)
+{
+        Fixture *f = *state;
+        sd_bus_message *m = CALL(f, "OpenStream", "a{sv}", 4, "mode", "s", "any", "target", "s", "jobs",
+                        "settlements", "b", 1, "signals", "b", 1);
+        Buffer in = {}, out = {};
+        Frame frame = {.type = FRAME_SUBMIT, .submit.payload = {(const uint8_t *) "x", 1}};
+        int fd;
+
+        assert_true(sd_bus_message_read(m, "h", &fd) > 0);
+        assert_true(frame_encode(&out, &frame) >= 0);
+        assert_int_equal(write(fd, buffer_peek(&out), buffer_size(&out)), buffer_size(&out));
+        read_frame(f, fd, FRAME_ACCEPTED, &in, &frame);
+        assert_int_equal(frame.accepted.first, 1);
+        read_frame(f, fd, FRAME_SETTLEMENT, &in, &frame);
+        assert_int_equal(frame.settlement.end, SETTLEMENT_ACKED);
+        buffer_clear(&in);
+        buffer_clear(&out);
+        done(m);
+
+        FAILS(f, "InvalidArgument", "idempotency_key: comes with each", "OpenStream", "a{sv}", 1,
+                        "idempotency_key", "s", "k");
+        FAILS(f, "InvalidArgument", "Unknown mode", "OpenStream", "a{sv}", 1, "mode", "s", "some");
+        FAILS(f, "InvalidArgument", "Unknown option", "OpenStream", "a{sv}", 1, "colour", "s", "red");
+        FAILS(f, "InvalidArgument", "group", "OpenStream", "a{sv}", 1, "target", "s", "a b");
+}
+
+static void test_too_many_streams(void **state)
+{
+        enum { N = 257 };
+        Fixture *f = *state;
+        Answer *streams = calloc(N, sizeof *streams);
+
+        for (unsigned i = 0; i < N; i++)
+                start_call(f, streams + i, "OpenStream", "a{sv}", 0);
+        finish_failed(f, streams + N - 1, "LimitExceeded", "256 programs are submitting");
+        for (unsigned i = 0; i < N - 1; i++)
+                done(finish(f, streams + i));
+        free(streams);
+}
+
+/* What waits when the client stops is answered. */
+static void test_stop(void **state)
+{
+        Fixture *f = *state;
+        _cleanup_free_ char *id = send_text(f, "any", "nobody", "x");
+        Answer wait, send, lists[20];
+
+        start_call(f, &wait, "Wait", "st", id, UINT64_C(0));
+        UNTIL(f, f->bus.wait.n_counted == 1);
+        for (size_t i = 0; i < ELEMENTSOF(lists); i++)
+                start_call(f, lists + i, "ListMessages", "a{sv}", 0);
+        start_call(f, &send, "SendText", "sssa{sv}", "any", "nobody", "y", 0);
+        UNTIL(f, f->client.submit.n_bytes > 0);
+        fixture_stop(f);
+        finish_failed(f, &wait, "Disconnected", "the message stays in its outbox");
+        done(finish(f, &send));
+        for (size_t i = 0; i < ELEMENTSOF(lists); i++) {
+                UNTIL(f, lists[i].done);
+                sd_bus_message_unref(lists[i].m);
+        }
+}
+
+static void test_refused_while_stopping(void **state)
+{
+        Fixture *f = *state;
+
+        f->client.stopping = true;
+        FAILS(f, "Disconnected", "the client is stopping", "SendText", "sssa{sv}", "any", "jobs", "x", 0);
+        FAILS(f, "InvalidArgument", "", "GetMessage", "s", "");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, new_fixture, free_fixture)
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                        TEST(test_send),
+                        TEST(test_send_modes),
+                        TEST(test_send_options),
+                        TEST(test_idempotency_key),
+                        TEST(test_wrong_options),
+                        TEST(test_too_many_labels),
+                        TEST(test_limits),
+                        TEST(test_get_message),
+                        TEST(test_list_messages),
+                        TEST(test_list_receivers),
+                        TEST(test_list_deliveries),
+                        TEST(test_list_attempts),
+                        TEST(test_explain),
+                        TEST(test_reads_in_turn),
+                        TEST(test_too_many_reads),
+                        TEST(test_wait),
+                        TEST(test_too_many_waits),
+                        TEST(test_cancel),
+                        TEST(test_retry_and_purge),
+                        TEST(test_drain),
+                        TEST(test_open_stream),
+                        TEST(test_too_many_streams),
+                        TEST(test_stop),
+                        TEST(test_refused_while_stopping),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
