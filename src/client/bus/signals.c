@@ -109,11 +109,11 @@ static JournalEvent journal_event_of(MessageEvent event)
         }
 }
 
-static void log_event(const Message *m, const char *word, uint32_t attempt, const char *detail)
+static void log_event(const Message *m, MessageEvent event, uint32_t attempt, const char *detail)
 {
-        JournalEvent kind = journal_event_of((MessageEvent) message_event_from_string(word));
+        JournalEvent kind = journal_event_of(event);
         const char *receiver = m->record.receiver_name, *at = receiver[0] ? " at " : "";
-        const char *colon = detail[0] ? ": " : "";
+        const char *word = message_event_to_string(event), *colon = detail[0] ? ": " : "";
         char id[SD_ID128_UUID_STRING_MAX];
         const JournalFields fields = {id, receiver, NULL, NULL, detail, attempt};
 
@@ -128,7 +128,7 @@ static void log_event(const Message *m, const char *word, uint32_t attempt, cons
                                 attempt, at, receiver, colon, detail);
 }
 
-static void on_event(Message *m, const char *event, uint32_t attempt, const char *detail, void *userdata)
+static void on_event(Message *m, MessageEvent event, uint32_t attempt, const char *detail, void *userdata)
 {
         ClientBus *b = userdata;
         char id[SD_ID128_UUID_STRING_MAX];
@@ -136,7 +136,8 @@ static void on_event(Message *m, const char *event, uint32_t attempt, const char
         log_event(m, event, attempt, detail);
         if (bus_has_subscribers(b))
                 (void) sd_bus_emit_signal(b->bus, BUS_PATH, MANAGER_INTERFACE, "MessageEvent", "ssuss",
-                                message_id(m, id), event, attempt, m->record.receiver_name, detail);
+                                message_id(m, id), message_event_to_string(event), attempt,
+                                m->record.receiver_name, detail);
 }
 
 static void on_receiver(const ReceiverInfo *info, bool listed, void *userdata)

@@ -17,6 +17,7 @@
 #include "client/link/connection.h"
 #include "client/link/window.h"
 #include "client/state/attempts.h"
+#include "client/state/events.h"
 #include "client/state/message.h"
 
 /* When we were held up for so long (the machine was suspended), answers that came meanwhile are read before
@@ -27,19 +28,6 @@
 #define READ_AGAIN_USEC USEC_PER_SEC /* a payload that cannot be read */
 
 static const Backoff backoff_busy = {100 * USEC_PER_MSEC, 5 * USEC_PER_SEC};
-
-/* What is told to who watches. NULL: the name of the state that is reached. */
-static const char *const event_words[_DELIVERY_EVENT_MAX] = {
-                [DELIVERY_BIND] = "bound",
-                [DELIVERY_WRITE] = "sent",
-                [DELIVERY_ANSWER_FAILED] = "failed",
-                [DELIVERY_ANSWER_BUSY] = "busy",
-                [DELIVERY_ANSWER_WORKING] = "working",
-                [DELIVERY_TIMEOUT] = "no-ack",
-                [DELIVERY_DISCONNECT] = "disconnected",
-                [DELIVERY_UNBIND] = "queued",
-                [DELIVERY_REVIVE] = "queued",
-};
 
 static void arm(Message *m, uint64_t usec)
 {
@@ -135,15 +123,14 @@ static const bool routine[_DELIVERY_EVENT_MAX] = {
 static void report(Message *m, DeliveryEvent event, uint32_t attempt, const char *detail)
 {
         Client *c = m->client;
-        const char *word = delivery_state_is_ending(m->record.state)
-                                           ? delivery_state_to_string(m->record.state)
-                                           : event_words[event];
+        int told = event_of_step(m, event);
 
         /* An end is told when it is on disk. */
         if (delivery_state_is_final(m->record.state) || (m->quiet && routine[event]))
                 return;
-        if (word)
-                c->observer.message_event(m, word, attempt, detail ?: "", c->observer.userdata);
+        if (told >= 0)
+                c->observer.message_event(
+                                m, (MessageEvent) told, attempt, detail ?: "", c->observer.userdata);
         message_changed(m);
 }
 
@@ -157,15 +144,9 @@ void deliver_settled(Message *m)
                 window_settle(l, m->record.sequence);
                 m->bind.window = NULL;
         }
-        const char *words[] = {[DELIVERY_ACKED] = "member-acked",
-                        [DELIVERY_REJECTED] = "member-rejected",
-                        [DELIVERY_CANCELLED] = "member-cancelled",
-                        [DELIVERY_DEAD] = "member-dead"};
-        const char *word = message_is_member(m) ? words[m->record.state]
-                                                : delivery_state_to_string(m->record.state);
         bool acked = m->record.state == DELIVERY_ACKED;
         if (!m->quiet || !acked)
-                c->observer.message_event(m, word, m->record.attempts, acked ? "" : m->record.error ?: "",
+                c->observer.message_event(m, event_of_end(m), m->record.attempts, acked ? "" : m->record.error ?: "",
                                 c->observer.userdata);
         message_changed(m);
         if (m->bulk.program)

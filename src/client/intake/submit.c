@@ -102,7 +102,7 @@ static void on_inserted(DbOp *op, int r)
         message_pin(m);
         if (!m->quiet) {
                 message_announce(m);
-                c->observer.message_event(m, "accepted", 1, "", c->observer.userdata);
+                c->observer.message_event(m, EVENT_ACCEPTED, 1, "", c->observer.userdata);
         }
         crash_point("accepted-before-reply");
         i->done(m, 0, i->number, i->userdata);

@@ -236,8 +236,8 @@ typedef struct ClientObserver {
         void (*message_removed)(Message *m, void *userdata); /* it leaves memory; it may still be on disk */
         void (*message_changed)(Message *m, void *userdata);
         /* of members too: their id is the one of the message */
-        void (*message_event)(
-                        Message *m, const char *event, uint32_t attempt, const char *detail, void *userdata);
+        void (*message_event)(Message *m, MessageEvent event, uint32_t attempt, const char *detail,
+                        void *userdata);
         void (*message_saved)(
                         Message *m, void *userdata); /* what was true when it was last changed is synced */
         void (*receiver_listed)(const ReceiverInfo *info, bool listed, void *userdata);
