@@ -30,7 +30,7 @@ _ackctl_messages() {
 
 _ackctl_dead() {
     if (( CURRENT == 2 )); then
-        _values command 'list[show the dead letters]' 'show[all about one]' 'retry[try it again]' 'purge[forget it]'
+        _values command 'list[show the dead letters]' 'show[all about one]' 'retry[try it again]' 'purge[delete it]'
     else
         _ackctl_messages
     fi
@@ -41,21 +41,21 @@ _ackctl() {
     local -a verbs everywhere own selection
     verbs=(
         'list:show the receivers' 'send:send a message and wait for its ack' 'messages:show messages, the newest first'
-        'show:show all about a message' 'wait:wait for messages that were sent' 'cancel:take messages back'
-        'trace:show every attempt of a message' 'why:say why a message is not done yet' 'dead:look after dead letters'
-        'drain:send a receiver nothing new' 'resume:end a drain' 'monitor:watch what happens'
-        'status:show how the client is' 'help:explain a verb'
+        'show:show all about a message' 'wait:wait until messages are done' 'cancel:cancel messages'
+        'trace:show every attempt of a message' 'why:say why a message is not done yet' 'dead:manage dead letters'
+        'drain:send nothing new to a receiver' 'resume:end a drain' 'monitor:show events as they happen'
+        'status:show the state of the client' 'help:explain a verb'
     )
     everywhere=(
-        '--json=[for programs]:mode:(short pretty off)' '--no-legend[no titles and no sums]'
+        '--json=[for programs]:mode:(short pretty off)' '--no-legend[no titles and no totals]'
         "--system[the system's client]" "--user[the client of this user's session]"
-        '(-H --host)'{-H,--host=}'[on another host, over SSH]:host:_hosts'
-        '(-M --machine)'{-M,--machine=}'[in a local container]:container:'
-        '--no-ask-password[never ask for a password]' '(-h --help)'{-h,--help}'[explain]' '--version[which ackctl this is]'
+        '(-H --host)'{-H,--host=}'[the client on another host, over SSH]:host:_hosts'
+        '(-M --machine)'{-M,--machine=}'[the client in a local container]:container:'
+        '--no-ask-password[never ask for a password]' '(-h --help)'{-h,--help}'[show the help]' '--version[show the version]'
     )
     selection=(
-        '(-g --group)'{-g,--group=}'[only of this group]:group:_ackctl_groups'
-        '*'{-l,--label=}'[only with this label]:label:'
+        '(-g --group)'{-g,--group=}'[only receivers of this group]:group:_ackctl_groups'
+        '*'{-l,--label=}'[only receivers with this label]:label:'
     )
 
     _arguments -C $everywhere '1:verb:->verb' '*::argument:->argument' && return
@@ -65,26 +65,26 @@ _ackctl() {
             case $words[1] in
                 send)
                     own=($selection
-                        '--to=[this one]:receiver:_ackctl_receivers' '--any[whoever has room]'
-                        '(-a --all)'{-a,--all}'[every receiver]' '--quorum=[done when so many have acked]:number:'
-                        '--key=[in order]:key:' '--include-plain[receivers of bare text, too]'
-                        '--follow-joins[those that join later, too]' '--in=[not before this time is over]:time:'
-                        '--at=[not before then]:time:' '--deadline=[dead then]:time:' '--max-attempts=[dead after]:number:'
-                        '--ack-timeout=[no ack for so long: once more]:time:' '--backoff=[pause after a failure]:time:'
-                        '--backoff-max=[but not beyond this]:time:' '--priority=[9 goes first]:priority:({0..9})'
-                        '--idempotency-key=[sent twice, it is one message]:key:'
-                        '(-f --file)'{-f,--file=}'[the message]:file:_files' '--no-wait[print the id and do not wait]'
-                        '--lines[every line of the input is a message]' '--null[with --lines: ended by NUL]'
-                        '--durability=[where it is accepted]:how:(durable memory)'
-                        '(-t --timeout)'{-t,--timeout=}'[wait so long at most]:time:' '1:message:( )')
+                        '--to=[this receiver]:receiver:_ackctl_receivers' '--any[one receiver with room]'
+                        '(-a --all)'{-a,--all}'[every receiver]' '--quorum=[every receiver; done when so many have acked]:number:'
+                        '--key=[the receiver that the key belongs to, in order]:key:' '--include-plain[also receivers of plain text]'
+                        '--follow-joins[also receivers that join later]' '--in=[do not start before this time is over]:time:'
+                        '--at=[do not start before then]:time:' '--deadline=[dead then, or after this time]:time:' '--max-attempts=[dead after so many attempts]:number:'
+                        '--ack-timeout=[send again without an ack for so long]:time:' '--backoff=[pause after a failure]:time:'
+                        '--backoff-max=[the longest pause]:time:' '--priority=[9 goes before all others]:priority:({0..9})'
+                        '--idempotency-key=[sent twice with this key, it is one message]:key:'
+                        '(-f --file)'{-f,--file=}'[send the content of this file]:file:_files' '--no-wait[print the id and do not wait]'
+                        '--lines[send every line of the input as a message]' '--null[with --lines: NUL ends a message]'
+                        '--durability=[durable, or memory]:how:(durable memory)'
+                        '(-t --timeout)'{-t,--timeout=}'[wait no longer than this]:time:' '1:message:( )')
                     ;;
                 list) own=($selection) ;;
                 messages)
-                    own=('*--state=[only in this state]:state:(delayed queued bound sent waiting gathering cancelling giving-up
+                    own=('*--state=[only messages in this state]:state:(delayed queued bound sent waiting gathering cancelling giving-up
                             acked rejected cancelled dead)'
-                        '(-n --limit)'{-n,--limit=}'[so many]:number:' '(-a --all)'{-a,--all}'[all that are on disk]')
+                        '(-n --limit)'{-n,--limit=}'[how many messages]:number:' '(-a --all)'{-a,--all}'[all messages on disk]')
                     ;;
-                wait) own=('(-t --timeout)'{-t,--timeout=}'[wait so long at most]:time:' '*:message:_ackctl_messages') ;;
+                wait) own=('(-t --timeout)'{-t,--timeout=}'[wait no longer than this]:time:' '*:message:_ackctl_messages') ;;
                 show | cancel | trace | why) own=('*:message:_ackctl_messages') ;;
                 drain | resume) own=('*:receiver:_ackctl_receivers') ;;
                 dead) own=('(-a --all)'{-a,--all}'[every dead letter]' '*: :_ackctl_dead') ;;

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -169,6 +170,101 @@ static void test_close_finishes(void **state)
         assert_int_equal(count(((Fixture *) *state)->path), 500);
 }
 
+/* An operation that nobody waits for goes with the next one that somebody waits for, or alone after a
+ * moment. */
+static void test_lazily(void **state)
+{
+        Insert lazy, urgent;
+        Db *db = open_db(*state, schema);
+
+        lazy = (Insert){.op = {.run = insert_run, .done = insert_done}, .value = 1};
+        db_submit_lazily(db, &lazy.op);
+        submit(db, &urgent, 2);
+        settle(db);
+        assert_int_equal(lazy.order, 0);
+        assert_int_equal(urgent.order, 1);
+
+        lazy = (Insert){.op = {.run = insert_run, .done = insert_done}, .value = 3, .result = 1};
+        db_submit_lazily(db, &lazy.op);
+        db_kick(db);
+        settle(db);
+        assert_int_equal(lazy.result, 0);
+        db_close(db);
+}
+
+typedef struct Hang {
+        DbOp op;
+        int started[2], go_on[2]; /* pipes */
+} Hang;
+
+static int hang_run(DbOp *op, sqlite3 *sql)
+{
+        Hang *h = CONTAINER_OF(op, Hang, op);
+        char byte = 0;
+
+        assert_int_equal(write(h->started[1], &byte, 1), 1);
+        assert_int_equal(read(h->go_on[0], &byte, 1), 1);
+        return 0;
+}
+
+static void hang_done(DbOp *op, int result)
+{
+}
+
+static void test_alive(void **state)
+{
+        Hang h = {.op = {.run = hang_run, .done = hang_done}};
+        Db *db = open_db(*state, schema);
+        char byte = 0;
+
+        assert_int_equal(pipe(h.started), 0);
+        assert_int_equal(pipe(h.go_on), 0);
+        assert_true(db_is_alive(db, 0));
+        db_submit(db, &h.op);
+        db_kick(db);
+        assert_int_equal(read(h.started[0], &byte, 1), 1);
+        assert_false(db_is_alive(db, 0)); /* it has run for longer than no time */
+        assert_true(db_is_alive(db, 3600 * USEC_PER_SEC));
+        assert_int_equal(write(h.go_on[1], &byte, 1), 1);
+        settle(db);
+        db_close(db);
+        for (size_t i = 0; i < 2; i++) {
+                (void) close(h.started[i]);
+                (void) close(h.go_on[i]);
+        }
+}
+
+static void test_cannot_be_opened(void **state)
+{
+        static const char *const bad_schema[] = {"CREATE TABLE", NULL};
+        Fixture *f = *state;
+        char below[128];
+        Db *db = NULL;
+        Error error = {};
+
+        (void) snprintf(below, sizeof below, "%s/missing/db", f->directory);
+        assert_int_equal(db_open(below, schema, 0, NULL, &db, &error), -ENOENT);
+        assert_true(db_open(f->path, bad_schema, 0, NULL, &db, &error) < 0);
+        assert_non_null(strstr(error.text, "version 1"));
+        assert_null(db);
+        assert_null(db_close(NULL));
+}
+
+/* The lock is one file, and the same one for as long as the directory is. */
+static void test_lock_identity(void **state)
+{
+        uint64_t device, inode, device_again, inode_again;
+        Db *db = open_db(*state, schema);
+
+        assert_true(db_lock_fd(db) >= 0);
+        assert_int_equal(db_lock_identity(db, &device, &inode), 0);
+        db_close(db);
+        db = open_db(*state, schema);
+        assert_int_equal(db_lock_identity(db, &device_again, &inode_again), 0);
+        assert_true(device == device_again && inode == inode_again);
+        db_close(db);
+}
+
 static void test_lock_and_versions(void **state)
 {
         Fixture *f = *state;
@@ -205,6 +301,10 @@ int main(void)
                         cmocka_unit_test_setup_teardown(test_order_and_isolation, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_constraint, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_close_finishes, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_lazily, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_alive, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_cannot_be_opened, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_lock_identity, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_lock_and_versions, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_not_a_database, setup, teardown),
         };

@@ -262,6 +262,86 @@ static void test_encode_limits(void **state)
         buffer_clear(&b);
 }
 
+/* Each part that is over its limit. */
+static void test_encode_limits_of_all(void **state)
+{
+        static uint8_t big[PAYLOAD_MAX + 1];
+        const Frame frames[] = {
+                        {.type = FRAME_HELLO, .hello.name = {big, 256}},
+                        {.type = FRAME_WELCOME, .welcome.name = {big, 256}},
+                        {.type = FRAME_MESSAGE, .message.payload = {big, PAYLOAD_MAX + 1}},
+                        {.type = FRAME_MESSAGE, .message.attributes = {big, ATTRIBUTES_MAX + 1}},
+                        {.type = FRAME_SUBMIT, .submit.payload = {big, PAYLOAD_MAX + 1}},
+                        {.type = FRAME_SUBMIT, .submit.attributes = {big, ATTRIBUTES_MAX + 1}},
+                        {.type = FRAME_REFUSED, .refused.reason = {big, 256}},
+                        {.type = FRAME_REFUSED, .refused.text = {big, ERROR_TEXT_MAX + 1}},
+                        {.type = FRAME_SETTLEMENT, .settlement.data = {big, REPLY_MAX + 1}},
+        };
+        Buffer b = {};
+
+        for (size_t i = 0; i < ELEMENTSOF(frames); i++)
+                assert_int_equal(frame_encode(&b, frames + i), -EMSGSIZE);
+        assert_int_equal(frame_encode(&b, &(Frame){.type = FRAME_SETTLED}), -EINVAL);
+        assert_int_equal(buffer_size(&b), 0);
+
+        /* An error is cut instead. */
+        assert_int_equal(frame_encode(&b, &(Frame){.type = FRAME_ERROR, .text = {big, 1000}}), 0);
+        assert_int_equal(buffer_size(&b), FRAME_HEADER_SIZE + ERROR_TEXT_MAX);
+        buffer_clear(&b);
+}
+
+/* A body that no encoder of ours makes. */
+static void assert_bad_body(FrameType type, const void *body, size_t n)
+{
+        uint8_t bytes[FRAME_HEADER_SIZE + 70000] = FRAME_MAGIC;
+        const uint32_t size = htobe32((uint32_t) n);
+        Frame out;
+
+        assert_in_range(n, 0, 70000);
+        bytes[4] = (uint8_t) type;
+        memcpy(bytes + 8, &size, sizeof size);
+        memcpy(bytes + FRAME_HEADER_SIZE, body, n);
+        assert_int_equal(frame_decode(bytes, FRAME_HEADER_SIZE + n, FRAME_BODY_MAX, &out, NULL, NULL),
+                        -EBADMSG);
+}
+
+static void test_bad_bodies(void **state)
+{
+        static uint8_t body[70000] = {[7] = 1}; /* number 1 */
+
+        assert_bad_body(FRAME_ACCEPTED, body, 8 + 15);
+        assert_bad_body(FRAME_REFUSED, body, 9 + ERROR_TEXT_MAX + 1);
+        assert_bad_body(FRAME_ERROR, body, ERROR_TEXT_MAX + 1);
+        assert_bad_body(FRAME_SETTLEMENT, body, 13); /* end 0 */
+        body[12] = _SETTLEMENT_MAX;
+        assert_bad_body(FRAME_SETTLEMENT, body, 13);
+        body[12] = SETTLEMENT_ACKED;
+        assert_bad_body(FRAME_SETTLEMENT, body, 13 + REPLY_MAX + 1);
+        assert_bad_body(FRAME_GOODBYE, "\0", 1);
+        assert_bad_body(FRAME_GOODBYE, "\3", 1);
+        memset(body, 0xff, 2); /* attributes longer than the body, and than the limit */
+        assert_bad_body(FRAME_SUBMIT, body, 10);
+        assert_bad_body(FRAME_SUBMIT, body, sizeof body);
+}
+
+static void test_number_attribute(void **state)
+{
+        uint8_t buffer[ATTRIBUTE_U32_SIZE];
+        Bytes all = frame_attribute_put_u32(buffer, ATTRIBUTE_ACK_TIMEOUT, 70000), value;
+        uint32_t number;
+        uint8_t tag;
+
+        assert_true(frame_next_attribute(&all, &tag, &value));
+        assert_int_equal(tag, ATTRIBUTE_ACK_TIMEOUT);
+        assert_true(frame_attribute_u32(value, &number));
+        assert_int_equal(number, 70000);
+        assert_false(frame_next_attribute(&all, &tag, &value));
+        value.size = 3;
+        assert_false(frame_attribute_u32(value, &number));
+        value.size = 5;
+        assert_false(frame_attribute_u32(value, &number));
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -274,6 +354,9 @@ int main(void)
                         cmocka_unit_test(test_garbage),
                         cmocka_unit_test(test_no_sequence),
                         cmocka_unit_test(test_encode_limits),
+                        cmocka_unit_test(test_encode_limits_of_all),
+                        cmocka_unit_test(test_bad_bodies),
+                        cmocka_unit_test(test_number_attribute),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

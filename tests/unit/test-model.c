@@ -10,11 +10,12 @@
 #include "model/address.h"
 #include "model/backoff.h"
 #include "model/delivery.h"
+#include "model/message-event.h"
 #include "model/name.h"
 #include "model/outcome.h"
 #include "model/policy.h"
 #include "model/rendezvous.h"
-#include "model/sequence-set.h"
+#include "model/sequence-index.h"
 
 static void test_addresses(void **state)
 {
@@ -261,6 +262,89 @@ static void test_rendezvous(void **state)
                 assert_in_range(shares[r], KEYS / RECEIVERS * 8 / 10, KEYS / RECEIVERS * 12 / 10);
 }
 
+static void test_events(void **state)
+{
+        for (MessageEvent e = 0; e < _MESSAGE_EVENT_MAX; e++)
+                assert_int_equal(message_event_from_string(message_event_to_string(e)), e);
+        assert_int_equal(message_event_from_string("nonsense"), -EINVAL);
+        assert_true(message_event_is_final(EVENT_DEAD) && !message_event_is_final(EVENT_MEMBER_DEAD));
+        /* A state that is reached is an event of the same word. */
+        for (DeliveryState s = 0; s < _DELIVERY_STATE_MAX; s++) {
+                int e = message_event_from_string(delivery_state_to_string(s));
+                if (e >= 0)
+                        assert_int_equal(message_event_is_final((MessageEvent) e),
+                                        delivery_state_is_final(s));
+        }
+}
+
+static void test_states(void **state)
+{
+        unsigned n_final = 0, n_dead = 0, n_ending = 0;
+
+        for (DeliveryState s = 0; s < _DELIVERY_STATE_MAX; s++) {
+                n_final += delivery_state_is_final(s);
+                n_dead += delivery_state_is_dead_letter(s);
+                n_ending += delivery_state_is_ending(s);
+                if (delivery_state_is_dead_letter(s))
+                        assert_true(delivery_state_is_final(s));
+                if (delivery_state_is_ending(s))
+                        assert_false(delivery_state_is_final(s));
+        }
+        assert_int_equal(n_final, 4);
+        assert_int_equal(n_dead, 2);
+        assert_int_equal(n_ending, 2);
+}
+
+typedef struct Thing {
+        SequenceEntry entry;
+        bool there;
+} Thing;
+
+/* Removes what is settled, by a few lookups and by a walk over everything; each exactly once. */
+static void test_sequence_index(void **state)
+{
+        enum { N = 200 };
+        static Thing things[N + 1];
+        SequenceIndex index;
+        SequenceSet settled;
+        SequenceEntry *e;
+
+        sequence_index_init(&index, 12345);
+        sequence_set_init(&settled);
+        for (uint64_t s = 1; s <= N; s++) {
+                assert_int_equal(sequence_index_add(&index, &things[s].entry, s), 0);
+                things[s].there = true;
+        }
+        assert_int_equal(sequence_index_count(&index), N);
+        assert_ptr_equal(sequence_index_find(&index, 17), &things[17].entry);
+        assert_null(sequence_index_find(&index, N + 1));
+
+        for (unsigned round = 0; round < 2; round++) {
+                const uint64_t low = settled.low;
+
+                assert_int_equal(sequence_set_add(&settled, round == 0 ? 7 : 1, round == 0 ? 9 : N - 10), 0);
+                if (round == 1) /* more than could be looked up */
+                        assert_int_equal(sequence_set_add(&settled, 10 * N, 20 * N), 0);
+                SettledCursor cursor = settled_cursor(&index, &settled, low);
+                assert_int_equal(cursor.by_sequence, round == 0);
+                while ((e = settled_cursor_next(&cursor))) {
+                        assert_true(sequence_set_contains(&settled, e->sequence));
+                        assert_true(things[e->sequence].there);
+                        things[e->sequence].there = false;
+                        sequence_index_remove(&index, e);
+                }
+                for (uint64_t s = 1; s <= N; s++)
+                        assert_int_equal(things[s].there, !sequence_set_contains(&settled, s));
+        }
+        SequenceCursor rest = {};
+        unsigned n = 0;
+        while ((e = sequence_index_each(&index, &rest)))
+                n++;
+        assert_int_equal(n, 10);
+        sequence_index_clear(&index);
+        sequence_set_clear(&settled);
+}
+
 static void test_outcomes(void **state)
 {
         for (Outcome o = OUTCOME_ACKED; o < _OUTCOME_MAX; o++)
@@ -283,6 +367,9 @@ int main(void)
                         cmocka_unit_test(test_policy),
                         cmocka_unit_test(test_rendezvous),
                         cmocka_unit_test(test_outcomes),
+                        cmocka_unit_test(test_events),
+                        cmocka_unit_test(test_states),
+                        cmocka_unit_test(test_sequence_index),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -132,6 +132,26 @@ static void test_whole(void **state)
         assert_int_equal(payload(f, 1), -ENOENT);
 }
 
+static void test_too_many_members(void **state)
+{
+        Fixture *f = *state;
+        OutboxRecord whole = record_of(1, "all//"), last = record_of(1, "to/last");
+        OutboxInsertOp o;
+        OutboxJoinOp join;
+
+        whole.state = DELIVERY_GATHERING;
+        last.member = MEMBERS_MAX;
+        outbox_insert_op_init(&o);
+        o.record = whole;
+        o.payload = "hello";
+        o.members = &last;
+        o.n_members = 1;
+        assert_int_equal(run(f, &o.op), 0);
+        outbox_join_op_init(&join);
+        join.member = record_of(1, "to/another");
+        assert_int_equal(run(f, &join.op), -E2BIG);
+}
+
 static void test_whole_is_counted_at_a_start(void **state)
 {
         Fixture *f = *state;
@@ -297,6 +317,7 @@ int main(void)
                         cmocka_unit_test_setup_teardown(test_queued_bound_settled, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_find, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_whole, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_too_many_members, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_whole_is_counted_at_a_start, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_key_of_the_sender, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_tries, setup, teardown),

@@ -179,9 +179,44 @@ static void test_api_error(void **state)
         assert_string_equal(error.code, "");
 }
 
+/* As it is kept on disk: all of it comes back. */
+static void test_text(void **state)
+{
+        Label labels[] = {{"zone", "a"}, {"disk", "ssd"}};
+        Address addresses[2];
+        ReceiverInfo info = {.id = {.bytes = {1}},
+                        .instance = {.bytes = {2}},
+                        .name = (char *) "r@host",
+                        .group = (char *) "g",
+                        .labels = labels,
+                        .n_labels = 2,
+                        .addresses = addresses,
+                        .n_addresses = 2,
+                        .capacity = 9,
+                        .draining = true};
+        ReceiverInfo back;
+
+        assert_int_equal(address_parse("tcp:[::1]:7481", addresses, NULL), 0);
+        assert_int_equal(address_parse("unix:/run/r.sock", addresses + 1, NULL), 0);
+        for (unsigned round = 0; round < 2; round++) {
+                info.plain = round == 1;
+                _cleanup_free_ char *text = receiver_json_to_text(&info);
+                assert_int_equal(receiver_json_from_text(text, &back), 0);
+                assert_true(receiver_info_equal(&info, &back));
+                receiver_info_clear(&back);
+        }
+        assert_int_equal(receiver_json_from_text("{", &back), -EINVAL);
+        assert_int_equal(receiver_json_from_text("{}", &back), -EINVAL);
+
+        _cleanup_free_ char *part = receiver_json_labels(&info), *list = receiver_json_addresses(&info);
+        assert_string_equal(part, "{\"zone\":\"a\",\"disk\":\"ssd\"}");
+        assert_string_equal(list, "[\"tcp:[::1]:7481\",\"unix:/run/r.sock\"]");
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+                        cmocka_unit_test(test_text),
                         cmocka_unit_test(test_errors),
                         cmocka_unit_test(test_list),
                         cmocka_unit_test(test_list_fields),

@@ -97,6 +97,39 @@ static void test_matches(void **state)
         }
 }
 
+static void test_modes(void **state)
+{
+        static const struct {
+                const char *text;
+                SelectorMode mode;
+                bool several;
+        } rows[] = {
+                        {"to/11111111-2222-3333-4444-555555555555", SELECTOR_TO, false},
+                        {"any//", SELECTOR_ANY, false},
+                        {"all+follow/blue/", SELECTOR_ALL, true},
+                        {"quorum=2//", SELECTOR_QUORUM, true},
+                        {"key///any", SELECTOR_KEY, false},
+        };
+        ReceiverInfo info = {};
+
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+                Selector s;
+
+                assert_int_equal(selector_text_mode(rows[i].text), rows[i].mode);
+                assert_int_equal(selector_mode_is_whole(rows[i].mode), rows[i].several);
+                assert_int_equal(selector_parse(rows[i].text, &s), 0);
+                assert_int_equal(s.mode, rows[i].mode);
+                selector_clear(&s);
+        }
+        assert_int_equal(selector_text_mode("nonsense/"), SELECTOR_TO);
+
+        Selector to = {.mode = SELECTOR_TO, .receiver = {.bytes = {1}}};
+        assert_false(selector_matches(&to, &info));
+        info.id = to.receiver;
+        info.plain = true; /* whom it names is enough */
+        assert_true(selector_matches(&to, &info));
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -104,6 +137,7 @@ int main(void)
                         cmocka_unit_test(test_bad_text),
                         cmocka_unit_test(test_equal_selectors_have_equal_text),
                         cmocka_unit_test(test_matches),
+                        cmocka_unit_test(test_modes),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

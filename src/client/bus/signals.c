@@ -112,9 +112,8 @@ static JournalEvent journal_event_of(MessageEvent event)
 static void log_event(const Message *m, MessageEvent event, uint32_t attempt, const char *detail)
 {
         JournalEvent kind = journal_event_of(event);
-        const char *word = message_event_to_string(event);
         const char *receiver = m->record.receiver_name, *at = receiver[0] ? " at " : "";
-        const char *colon = detail[0] ? ": " : "";
+        const char *word = message_event_to_string(event), *colon = detail[0] ? ": " : "";
         char id[SD_ID128_UUID_STRING_MAX];
         const JournalFields fields = {id, receiver, NULL, NULL, detail, attempt};
 

@@ -12,6 +12,7 @@
 #include "client/engine/save.h"
 #include "client/link/connection.h"
 #include "client/state/attempts.h"
+#include "client/state/events.h"
 #include "client/state/message.h"
 #include "client/state/peer.h"
 
@@ -19,20 +20,12 @@
 
 static const Backoff backoff_busy = {100 * USEC_PER_MSEC, 5 * USEC_PER_SEC};
 
-/* What the observer is told, plus 1; 0: nothing. Of quiet messages it is not told what is routine. */
-static const struct {
-        uint8_t event;
-        bool routine;
-} told[_DELIVERY_EVENT_MAX] = {
-                [DELIVERY_BIND] = {EVENT_BOUND + 1, true},
-                [DELIVERY_WRITE] = {EVENT_SENT + 1, true},
-                [DELIVERY_ANSWER_FAILED] = {EVENT_FAILED + 1},
-                [DELIVERY_ANSWER_BUSY] = {EVENT_BUSY + 1, true},
-                [DELIVERY_ANSWER_WORKING] = {EVENT_WORKING + 1, true},
-                [DELIVERY_TIMEOUT] = {EVENT_NO_ACK + 1},
-                [DELIVERY_DISCONNECT] = {EVENT_DISCONNECTED + 1},
-                [DELIVERY_UNBIND] = {EVENT_QUEUED + 1},
-                [DELIVERY_REVIVE] = {EVENT_QUEUED + 1},
+/* Of quiet messages these are not told. */
+static const bool routine[_DELIVERY_EVENT_MAX] = {
+                [DELIVERY_BIND] = true,
+                [DELIVERY_WRITE] = true,
+                [DELIVERY_ANSWER_BUSY] = true,
+                [DELIVERY_ANSWER_WORKING] = true,
 };
 
 static void arm_retry(Message *m, DeliveryEvent event, uint64_t hint_usec)
@@ -95,33 +88,18 @@ static void note_failure(Message *m, const char *detail)
         (void) str_replace(&m->record.error, detail);
 }
 
-/* Only for a state that is ending or final. */
-static MessageEvent event_of_state(DeliveryState state)
-{
-        static const MessageEvent events[_DELIVERY_STATE_MAX] = {
-                        [DELIVERY_CANCELLING] = EVENT_CANCELLING,
-                        [DELIVERY_ACKED] = EVENT_ACKED,
-                        [DELIVERY_REJECTED] = EVENT_REJECTED,
-                        [DELIVERY_CANCELLED] = EVENT_CANCELLED,
-                        [DELIVERY_DEAD] = EVENT_DEAD,
-                        [DELIVERY_GIVING_UP] = EVENT_GIVING_UP,
-        };
-
-        return events[state];
-}
-
 static void report(Message *m, DeliveryEvent event, uint32_t attempt, const char *detail)
 {
         Client *c = m->client;
-        bool ending = delivery_state_is_ending(m->record.state);
+        int told;
 
         /* An end is told when it is on disk. */
-        if (delivery_state_is_final(m->record.state) || (m->quiet && told[event].routine))
+        if (delivery_state_is_final(m->record.state) || (m->quiet && routine[event]))
                 return;
-        if (ending || told[event].event > 0)
-                c->observer.message_event(m,
-                                ending ? event_of_state(m->record.state) : told[event].event - 1u, attempt,
-                                detail ?: "", c->observer.userdata);
+        told = event_of_step(m, event);
+        if (told >= 0)
+                c->observer.message_event(
+                                m, (MessageEvent) told, attempt, detail ?: "", c->observer.userdata);
         message_changed(m);
 }
 
@@ -191,28 +169,17 @@ void deliver_event(Message *m, DeliveryEvent event, const char *detail)
         handle(m, event, detail, 0);
 }
 
-static MessageEvent event_of_member(DeliveryState state)
-{
-        return state == DELIVERY_ACKED       ? EVENT_MEMBER_ACKED
-               : state == DELIVERY_REJECTED  ? EVENT_MEMBER_REJECTED
-               : state == DELIVERY_CANCELLED ? EVENT_MEMBER_CANCELLED
-                                             : EVENT_MEMBER_DEAD;
-}
-
 void deliver_settled(Message *m)
 {
         Client *c = m->client;
         Peer *p = m->bind.window ? m->bind.window->peer : NULL;
-        DeliveryState state = m->record.state;
-        bool acked = state == DELIVERY_ACKED;
+        bool acked = m->record.state == DELIVERY_ACKED;
 
         crash_point("settled-before-telling");
         bind_settle(m);
         if (!m->quiet || !acked)
-                c->observer.message_event(m,
-                                message_is_member(m) ? event_of_member(state) : event_of_state(state),
-                                m->record.attempts, acked ? "" : m->record.error ?: "",
-                                c->observer.userdata);
+                c->observer.message_event(m, event_of_end(m), m->record.attempts,
+                                acked ? "" : m->record.error ?: "", c->observer.userdata);
         message_changed(m);
         c->ended(m, true);
         if (p)

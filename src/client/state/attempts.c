@@ -5,19 +5,7 @@
 #include <utlist.h>
 
 #include "base/str-util.h"
-
-/* How an attempt ended that was on the wire; plus 1. 0: it goes on, or it ended well. */
-static const uint8_t outcomes[_DELIVERY_EVENT_MAX] = {
-                [DELIVERY_ANSWER_REJECTED] = EVENT_REJECTED + 1,
-                [DELIVERY_ANSWER_FAILED] = EVENT_FAILED + 1,
-                [DELIVERY_ANSWER_BUSY] = EVENT_BUSY + 1,
-                [DELIVERY_ANSWER_CONFLICT] = EVENT_CONFLICT + 1,
-                [DELIVERY_ANSWER_CANCELLED] = EVENT_CANCELLED + 1,
-                [DELIVERY_TIMEOUT] = EVENT_NO_ACK + 1,
-                [DELIVERY_DISCONNECT] = EVENT_DISCONNECTED + 1,
-                [DELIVERY_CANCEL] = EVENT_CANCELLING + 1,
-                [DELIVERY_GIVE_UP] = EVENT_GIVING_UP + 1,
-};
+#include "client/state/events.h"
 
 static void add(Message *m, MessageEvent outcome, uint32_t attempt, const char *detail)
 {
@@ -51,8 +39,8 @@ void attempts_note(
                 add(m, EVENT_MOVED, attempt, detail);
         else if (event == DELIVERY_WRITE)
                 m->record.sent_usec = loop_now(m->client->loop, CLOCK_REALTIME);
-        else if (before == DELIVERY_SENT && outcomes[event] > 0)
-                add(m, outcomes[event] - 1, attempt, detail);
+        else if (before == DELIVERY_SENT && event_of_attempt(event) >= 0)
+                add(m, (MessageEvent) event_of_attempt(event), attempt, detail);
 }
 
 OutboxAttempt *attempts_take(Message *m)

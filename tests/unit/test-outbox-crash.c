@@ -13,9 +13,7 @@
 #include <cmocka.h>
 
 #include "base/str-util.h"
-#include "fake/disk.h"
-#include "fake/worker.h"
-#include "store/dedup.h"
+#include "everywhere.h"
 #include "store/outbox.h"
 
 #define N 8 /* messages */
@@ -264,191 +262,76 @@ static void check_outbox(void)
         world.db = db_close(world.db);
 }
 
-/* The receiver's half: outcomes, a prune, a stream that is forgotten. */
-typedef struct Outcomes {
-        int promised[N + 1]; /* attempt whose outcome was recorded */
-        int asked[N + 1];
-        uint64_t low_promised, low_asked;
-} Outcomes;
-
-static Outcomes outcomes;
-
-static int open_dedup(const DedupLoad *load)
+static void begin(void)
 {
-        Error error = {};
-        int r = dedup_open("/dedup", 0, &world.db, &error);
-
-        if (r >= 0 && load)
-                r = dedup_load(world.db, load);
-        return r < 0 ? r : db_start(world.db);
+        world = (World){};
 }
 
-static void run_dedup(void)
+static void end(void)
 {
-        DedupRecordOp o;
-
-        if (open_dedup(NULL) < 0)
-                return;
-        for (uint64_t n = 1; n <= 2 * N; n++) {
-                const uint64_t sequence = (n - 1) / 2 + 1;
-                const int attempt = (n - 1) % 2 + 1;
-
-                dedup_record_op_init(&o);
-                o.record = (DedupRecord){stream, sequence, {.bytes = {(uint8_t) sequence}},
-                                (uint32_t) attempt, attempt == 1 ? OUTCOME_FAILED : OUTCOME_ACKED};
-                o.reply = payload[1];
-                o.reply_size = sequence % 4 == 0 ? REPLY_MAX : sequence;
-                outcomes.asked[sequence] = attempt;
-                submit(&o.op);
-                settle();
-                if (o.op.result >= 0)
-                        outcomes.promised[sequence] = attempt;
-                if (n != 10) /* after the outcomes of sequence 5 */
-                        continue;
-                DedupPruneOp prune;
-                SequenceSet set;
-                sequence_set_init(&set);
-                assert_int_equal(sequence_set_add_below(&set, 3), 0);
-                assert_int_equal(sequence_set_add(&set, 5, 5), 0);
-                dedup_prune_op_init(&prune);
-                prune.stream = stream;
-                prune.settled = &set;
-                outcomes.low_asked = 3;
-                submit(&prune.op);
-                settle();
-                if (prune.op.result >= 0)
-                        outcomes.low_promised = 3;
-                sequence_set_clear(&set);
-        }
-        DedupReplyOp reply; /* needs the tables */
-        dedup_reply_op_init(&reply);
-        reply.stream = stream;
-        reply.sequence = N;
-        submit(&reply.op);
-        settle();
-        free(reply.reply);
-}
-
-typedef struct Loaded {
-        uint64_t low;
-        int attempt[N + 1];
-} Loaded;
-
-static int on_settled(sd_id128_t id, const SequenceSet *set, void *userdata)
-{
-        Loaded *l = userdata;
-
-        l->low = set->low;
-        assert_int_equal(set->n_ranges, 1);
-        assert_int_equal(set->ranges[0].first, 5);
-        return 0;
-}
-
-static int on_record(const DedupRecord *r, void *userdata)
-{
-        Loaded *l = userdata;
-
-        assert_in_range(r->sequence, 1, N);
-        assert_int_equal(r->message.bytes[0], r->sequence);
-        assert_int_equal(r->outcome, r->attempt == 1 ? OUTCOME_FAILED : OUTCOME_ACKED);
-        l->attempt[r->sequence] = (int) r->attempt;
-        return 0;
-}
-
-static void check_dedup(void)
-{
-        Loaded l = {};
-
-        assert_int_equal(open_dedup(&(DedupLoad){on_settled, on_record, &l}), 0);
-        assert_true(l.low == 0 || l.low == 3);
-        assert_true(l.low >= outcomes.low_promised && l.low <= outcomes.low_asked);
-        for (uint64_t n = 1; n <= N; n++) {
-                const bool settled = n < 3 || n == 5;
-
-                if (l.low == 3 && settled)
-                        assert_int_equal(l.attempt[n], 0);
-                else
-                        assert_in_range(l.attempt[n], outcomes.promised[n], outcomes.asked[n]);
-        }
         world.db = db_close(world.db);
 }
 
-/* Both ways in which something goes wrong, at each operation of the disk in turn. */
-static void begin(void)
-{
-        fake_disk_reset();
-        world = (World){};
-        outcomes = (Outcomes){};
-}
-
-/* Past the first ones most operations are pages of one large transaction. */
-static unsigned step(unsigned n)
-{
-        return n < 120 ? n + 1 : n + 5;
-}
-
-static unsigned crash_everywhere(void (*run)(void), void (*check)(void))
-{
-        unsigned n = 0;
-        bool crashed;
-
-        do {
-                n = step(n);
-                for (FakeLoss loss = FAKE_LOSE; loss < _FAKE_LOSS_MAX; loss++) {
-                        /* TEAR keeps some, loses some: the hardest. The others now and then. */
-                        if (loss != FAKE_TEAR && n % 3 != (unsigned) loss)
-                                continue;
-                        begin();
-                        fake_disk_crash_at(n);
-                        run();
-                        crashed = fake_disk_is_crashed();
-                        if (!crashed)
-                                fake_disk_crash();
-                        world.db = db_close(world.db);
-                        fake_disk_power_on(loss, n);
-                        check();
-                }
-        } while (crashed);
-        return n;
-}
-
-/* Alternately: one operation, all from it on; an error of the disk, a full disk. */
-static void fail_everywhere(void (*run)(void), void (*check)(void))
-{
-        unsigned n = 0;
-        bool failed;
-
-        do {
-                begin();
-                n = step(n);
-                fake_disk_fail(n, n & 2 ? ENOSPC : EIO, n & 1);
-                run();
-                failed = fake_disk_operations() >= n;
-                fake_disk_crash();
-                world.db = db_close(world.db);
-                fake_disk_power_on(FAKE_LOSE, 0);
-                check();
-        } while (failed);
-}
+static const Scenario scenario = {begin, run_outbox, end, check_outbox};
 
 static void test_outbox_crashes(void **state)
 {
-        assert_in_range(crash_everywhere(run_outbox, check_outbox), 100, 1000);
+        assert_in_range(crash_everywhere(&scenario), 100, 1000);
 }
 
 static void test_outbox_failures(void **state)
 {
-        fail_everywhere(run_outbox, check_outbox);
+        fail_everywhere(&scenario);
 }
 
-static void test_dedup_crashes(void **state)
+/* Without room for the log everything goes to the tables; a log that is there must be readable. */
+static void test_no_room_for_the_log(void **state)
 {
-        assert_in_range(crash_everywhere(run_dedup, check_dedup), 60, 1000);
+        OutboxInsertOp o;
+
+        fake_disk_reset();
+        begin();
+        assert_int_equal(open_outbox(), 0);
+        world.db = db_close(world.db);
+        disk_remove("/outbox.redo");
+        fake_disk_fail(1, ENOSPC, false); /* the fill of a new log: the database is there already */
+        assert_int_equal(open_outbox(), 0);
+        assert_false(disk_exists("/outbox.redo"));
+        insert(&o, 1, NULL);
+        settle();
+        assert_int_equal(o.op.result, 0);
+        fake_disk_crash();
+        world.db = db_close(world.db);
+        fake_disk_power_on(FAKE_LOSE, 0);
+        world.messages[1].promised = 1;
+        check_outbox();
 }
 
-static void test_dedup_failures(void **state)
+/* Nothing may grow: what is refused is refused whole, and there is room again later. */
+static void test_full_disk(void **state)
 {
-        fail_everywhere(run_dedup, check_dedup);
+        OutboxInsertOp o;
+
+        fake_disk_reset();
+        begin();
+        assert_int_equal(open_outbox(), 0);
+        fake_disk_fill_up(true);
+        insert(&o, 1, "key"); /* for the tables */
+        settle();
+        assert_int_equal(o.op.result, -ENOSPC);
+        insert(&o, 2, NULL); /* the log has its room */
+        settle();
+        assert_int_equal(o.op.result, 0);
+        fake_disk_fill_up(false);
+        insert(&o, 1, "key");
+        settle();
+        assert_int_equal(o.op.result, 0);
+        world.messages[1].promised = world.messages[2].promised = 1;
+        world.key_promised = true;
+        fake_disk_crash();
+        world.db = db_close(world.db);
+        fake_disk_power_on(FAKE_TEAR, 5);
+        check_outbox();
 }
 
 int main(void)
@@ -456,8 +339,8 @@ int main(void)
         const struct CMUnitTest tests[] = {
                         cmocka_unit_test(test_outbox_crashes),
                         cmocka_unit_test(test_outbox_failures),
-                        cmocka_unit_test(test_dedup_crashes),
-                        cmocka_unit_test(test_dedup_failures),
+                        cmocka_unit_test(test_no_room_for_the_log),
+                        cmocka_unit_test(test_full_disk),
         };
 
         for (size_t i = 0; i < ELEMENTSOF(payload); i++)

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The redo log alone, on a disk in memory. A tail that a crash tore off is passed over; what lies before it
+ * is there. A record that is not what its intact block says is damage, and an error. */
+
+#include <endian.h>
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <xxhash.h>
+
+#include "fake/disk.h"
+#include "store/redo.h"
+
+static const uint8_t padding[5000] = {1};
+
+typedef struct Heard {
+        unsigned n;
+        uint64_t last;
+} Heard;
+
+static int hear(void *userdata, const uint8_t *record, size_t size, uint32_t at)
+{
+        Heard *h = userdata;
+
+        h->n++;
+        memcpy(&h->last, record, sizeof h->last);
+        return 0;
+}
+
+static int append(Redo *r, uint64_t value, size_t more)
+{
+        Buffer *block = redo_begin(r);
+
+        assert_non_null(block);
+        assert_int_equal(redo_record_begin(r), 0);
+        assert_int_equal(buffer_append(block, &value, sizeof value), 0);
+        assert_int_equal(buffer_append(block, padding, more), 0);
+        redo_record_end(r);
+        return redo_commit(r);
+}
+
+static void test_torn_tail(void **state)
+{
+        for (uint64_t seed = 0; seed < 200; seed++) {
+                Heard h = {};
+                Redo *r;
+
+                fake_disk_reset();
+                assert_int_equal(redo_open("/redo", &r), 0);
+                assert_int_equal(append(r, 1, 1000), 0);
+                assert_int_equal(append(r, 2, 0), 0);
+                fake_disk_crash_at(1 + seed % 2); /* in the write, in the sync */
+                assert_int_equal(append(r, 3, 5000), -EIO);
+                r = redo_free(r);
+                fake_disk_power_on(FAKE_TEAR, seed);
+
+                assert_int_equal(redo_open("/redo", &r), 0);
+                assert_int_equal(redo_replay(r, 0, hear, &h), 0);
+                assert_in_range(h.n, 2, 3); /* by chance all of it may be there */
+                assert_int_equal(h.last, h.n);
+                assert_int_equal(redo_number(r), h.n);
+                r = redo_free(r);
+        }
+}
+
+static void test_damaged_record(void **state)
+{
+        Heard h = {};
+        size_t size;
+        Redo *r;
+
+        fake_disk_reset();
+        assert_int_equal(redo_open("/redo", &r), 0);
+        assert_int_equal(append(r, 1, 0), 0);
+        r = redo_free(r);
+
+        /* Header: magic, size, checksum, number. The record claims to be longer than its block. */
+        uint8_t *block = fake_disk_content("/redo", &size);
+        block[24 + 3] = 200;
+        const uint64_t sum = htobe64(XXH3_64bits(block + 16, 8 + 4 + 8));
+        memcpy(block + 8, &sum, sizeof sum);
+        assert_int_equal(redo_open("/redo", &r), 0);
+        assert_int_equal(redo_replay(r, 0, hear, &h), -EUCLEAN);
+        assert_int_equal(h.n, 0);
+        r = redo_free(r);
+
+        /* With another checksum it is no block at all. */
+        block[8] ^= 1;
+        assert_int_equal(redo_open("/redo", &r), 0);
+        assert_int_equal(redo_replay(r, 0, hear, &h), 0);
+        assert_int_equal(h.n, 0);
+        redo_free(r);
+}
+
+/* A failing write or sync: the number is used up, and the next block is found. */
+static void test_failures(void **state)
+{
+        for (unsigned n = 1; n <= 2; n++) {
+                Heard h = {};
+                Redo *r;
+
+                fake_disk_reset();
+                assert_int_equal(redo_open("/redo", &r), 0);
+                assert_int_equal(append(r, 1, 0), 0);
+                fake_disk_fail(n, EIO, false);
+                assert_int_equal(append(r, 2, 0), -EIO);
+                assert_int_equal(redo_number(r), 2);
+                redo_restart(r); /* as after the tables got everything */
+                assert_int_equal(append(r, 3, 0), 0);
+                r = redo_free(r);
+                assert_int_equal(redo_open("/redo", &r), 0);
+                assert_int_equal(redo_replay(r, 2, hear, &h), 0);
+                assert_int_equal(h.n, 1);
+                assert_int_equal(h.last, 3);
+                redo_free(r);
+        }
+}
+
+/* It does not grow when it cannot, and goes on. */
+static void test_cannot_grow(void **state)
+{
+        size_t size;
+        Redo *r;
+
+        fake_disk_reset();
+        assert_int_equal(redo_open("/redo", &r), 0);
+        for (uint64_t n = 1; append(r, n, sizeof padding) == 0; n++)
+                ;
+        fake_disk_fill_up(true);
+        redo_restart(r);
+        assert_non_null(fake_disk_content("/redo", &size));
+        assert_int_equal(size, 1 << 20);
+        assert_int_equal(append(r, 1, 0), 0);
+        redo_free(r);
+}
+
+/* A log that cannot be made leaves no file behind. */
+static void test_cannot_be_made(void **state)
+{
+        Redo *r = NULL;
+
+        for (unsigned n = 1; n <= 2; n++) {
+                fake_disk_reset();
+                fake_disk_fail(n, ENOSPC, false);
+                assert_int_equal(redo_open("/redo", &r), -ENOSPC);
+                assert_null(r);
+                assert_false(disk_exists("/redo"));
+        }
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                        cmocka_unit_test(test_torn_tail),
+                        cmocka_unit_test(test_damaged_record),
+                        cmocka_unit_test(test_failures),
+                        cmocka_unit_test(test_cannot_grow),
+                        cmocka_unit_test(test_cannot_be_made),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
