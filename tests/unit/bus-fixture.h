@@ -14,7 +14,7 @@
 
 #include "client/bus/manager.h"
 #include "client/client.h"
-#include "fake-bus.h"
+#include "fake/bus.h"
 
 #define RECEIVER_ID "7e5f0c1a-2b3c-4d5e-8f60-718293a4b5c6" /* 1@here, group "jobs", zone=a; it answers */
 #define RECEIVER    "1"
@@ -63,6 +63,8 @@ typedef struct Answer {
 Fixture *fixture_new(bool system);
 /* Without a discovery that answers: nobody is known. */
 Fixture *fixture_new_alone(void);
+void peers_start(Fixture *f); /* discovery and receiver, in bus-peers.c; the fixture does it */
+void peers_end(Fixture *f);
 void end_discovery(Fixture *f); /* nobody listens there any more */
 /* Stops the client as the daemon does; the caller's connection stays. */
 void fixture_stop(Fixture *f);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "fake-bus.h"
+#include "bus.h"
 
 #include <assert.h>
 #include <pthread.h>
