@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Requests that wait until a list changes. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "discovery-fixture.h"
+
+/* Waits for changes of "/v1/receivers?QUERY", from now on. */
+static HttpExchange *wait_for(bool local, const char *query)
+{
+        char target[512];
+
+        (void) snprintf(target, sizeof target, "/v1/receivers?%s", query);
+        const char *known = revision_of(target);
+        (void) snprintf(target, sizeof target, "/v1/receivers?%s&wait=30&since=%s", query, known);
+        return poll_list(local, target);
+}
+
+static void test_change(void **state)
+{
+        HttpExchange *all = wait_for(true, ""), *g = wait_for(true, "group=g"),
+                     *h = wait_for(false, "group=h");
+
+        fake_loop_run(10 * USEC_PER_SEC);
+        assert_int_equal(fake_http_status(all), 0);
+        (void) join("a", "g");
+        assert_int_equal(fake_http_status(all), 0); /* not from inside the request that makes the change */
+        fake_loop_run(USEC_PER_MSEC);
+        assert_int_equal(finish(all), 200);
+        assert_string_equal(names(), "a");
+        assert_int_equal(finish(g), 200);
+        assert_int_equal(fake_http_status(h), 0);
+        fake_loop_run(20 * USEC_PER_SEC - 2 * USEC_PER_MSEC);
+        assert_int_equal(fake_http_status(h), 0);
+        fake_loop_run(USEC_PER_MSEC);
+        assert_int_equal(finish(h), 200);
+        assert_string_equal(names(), "");
+        assert_null(group_find(&d->groups, "h"));
+}
+
+static void test_changes_only(void **state)
+{
+        char target[512];
+
+        (void) join("a", NULL);
+        (void) snprintf(target, sizeof target, "/v1/receivers?wait=30&changes=%s",
+                        revision_of("/v1/receivers"));
+        HttpExchange *x = poll_list(true, target);
+        (void) join("b", NULL);
+        (void) join("c", NULL);
+        fake_loop_run(USEC_PER_MSEC);
+        assert_int_equal(finish(x), 200); /* one answer for both */
+        assert_string_equal(names(), "c b -0");
+}
+
+static void test_no_reason_to_wait(void **state)
+{
+        char target[256];
+
+        assert_int_equal(get("/v1/receivers?wait=30"), 200);
+        assert_int_equal(get("/v1/receivers?wait=30&since=x"), 200);
+        (void) snprintf(target, sizeof target, "/v1/receivers?wait=0&since=%s",
+                        revision_of("/v1/receivers"));
+        assert_int_equal(get(target), 200);
+}
+
+static void test_names_of_groups(void **state)
+{
+        char name[300], target[512];
+
+        memset(name, 'a', sizeof name);
+        name[sizeof name - 1] = '\0';
+        (void) snprintf(target, sizeof target, "/v1/receivers?group=%s&wait=30&since=%s", name,
+                        revision_of("/v1/receivers"));
+        assert_int_equal(get(target), 400);
+        assert_string_equal(wrong_field(), "group");
+        (void) snprintf(target, sizeof target, "/v1/receivers?group=&wait=30&since=%s",
+                        revision_of("/v1/receivers?group="));
+        assert_int_equal(get(target), 400);
+}
+
+/* Those over TCP cannot use up what is there for those over Unix sockets. */
+static void test_limits(void **state)
+{
+        static HttpExchange *waiting[2][LONG_POLLS_MAX];
+
+        for (int local = 0; local < 2; local++)
+                for (unsigned i = 0; i < LONG_POLLS_MAX; i++)
+                        assert_int_equal(
+                                        fake_http_status(waiting[local][i] = wait_for(local, "group=g")), 0);
+        for (int local = 0; local < 2; local++) {
+                assert_int_equal(finish(wait_for(local, "group=new")), 503);
+                assert_string_equal(code(), "limit");
+        }
+        assert_null(group_find(&d->groups, "new"));
+        assert_int_equal(get("/v1/receivers"), 200);
+
+        /* The answers take their time, so that other requests have theirs. */
+        (void) join("a", "g");
+        fake_loop_run(2 * LONG_POLLS_MAX * 50 - 1);
+        assert_int_equal(fake_http_status(waiting[1][0]), 0);
+        (void) join("b", "g");
+        fake_loop_run(1);
+        for (int local = 0; local < 2; local++)
+                for (unsigned i = 0; i < LONG_POLLS_MAX; i++)
+                        assert_int_equal(finish(waiting[local][i]), 200);
+        assert_string_equal(names(), "a b");
+        HttpExchange *next = wait_for(true, "");
+        assert_int_equal(fake_http_status(next), 0);
+        (void) join("c", NULL);
+        fake_loop_run(USEC_PER_MSEC);
+        assert_int_equal(finish(next), 200);
+}
+
+/* Its deadline comes before the time at which the change would be told. */
+static void test_deadline_and_change(void **state)
+{
+        HttpExchange *x = wait_for(true, "");
+
+        fake_loop_run(30 * USEC_PER_SEC - 10);
+        (void) join("a", NULL);
+        fake_loop_run(10);
+        assert_int_equal(finish(x), 200);
+        assert_string_equal(names(), "a");
+}
+
+/* One that begins to wait after a change waits for the next one. */
+static void test_between_changes(void **state)
+{
+        HttpExchange *first = wait_for(true, "");
+        Receiver a = join("a", NULL);
+        HttpExchange *second = wait_for(true, "");
+
+        leave(&a);
+        fake_loop_run(USEC_PER_MSEC);
+        assert_int_equal(finish(first), 200);
+        assert_int_equal(finish(second), 200);
+        assert_string_equal(names(), "");
+}
+
+static void test_stop(void **state)
+{
+        HttpExchange *x = wait_for(true, ""), *y = wait_for(false, "group=g");
+
+        (void) join("a", "g");
+        stop();
+        assert_int_equal(finish(x), 200);
+        assert_string_equal(names(), "a");
+        assert_int_equal(finish(y), 200);
+        start();
+}
+
+/* Its cursor was valid when it began to wait. */
+static void test_cursor_gone(void **state)
+{
+        char target[512];
+
+        Receiver a = join("a", NULL);
+        (void) join("b", NULL);
+        const char *known = revision_of("/v1/receivers?limit=1");
+        (void) snprintf(target, sizeof target, "/v1/receivers?wait=30&since=%s&after=%s", known,
+                        field("next"));
+        HttpExchange *x = poll_list(true, target);
+        assert_int_equal(fake_http_status(x), 0);
+        leave(&a);
+        fake_loop_run(USEC_PER_MSEC);
+        assert_int_equal(finish(x), 410);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                        T(test_change),
+                        T(test_changes_only),
+                        T(test_no_reason_to_wait),
+                        T(test_names_of_groups),
+                        T(test_limits),
+                        T(test_deadline_and_change),
+                        T(test_between_changes),
+                        T(test_stop),
+                        T(test_cursor_gone),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
