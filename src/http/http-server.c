@@ -13,6 +13,7 @@
 
 #include "base/buffer.h"
 #include "base/str-util.h"
+#include "http/http-refusal.h"
 #include "runtime/timer.h"
 #include "runtime/watch.h"
 
@@ -228,23 +229,10 @@ void http_reply(HttpExchange *x, unsigned status, char *json)
 
 static void refuse(HttpExchange *x)
 {
-        static const struct {
-                unsigned status;
-                const char *code, *message;
-        } table[] = {
-                        {404, "not-found", "there is nothing at this path"},
-                        {405, "method-not-allowed", "this path does not take this method"},
-                        {413, "too-large", "the body is too large"},
-                        {415, "wrong-type", "the body must be application/json"},
-                        {503, "unavailable", "out of memory, or stopping"},
-        };
-        size_t i = 0;
+        unsigned status;
+        char *json = http_refusal(x->status, &status);
 
-        while (i + 1 < ELEMENTSOF(table) && table[i].status != x->status)
-                i++;
-        http_reply(x, table[i].status,
-                        str_format("{\"error\":{\"code\":\"%s\",\"field\":null,\"message\":\"%s\"}}",
-                                        table[i].code, table[i].message));
+        http_reply(x, status, json);
 }
 
 static HttpExchange *exchange_new(HttpServer *s)

@@ -143,19 +143,6 @@ int listeners_bind(ListenerSet *set, const Address *address, unsigned unix_mode,
         return 0;
 }
 
-int listeners_check_security(const ListenerSet *set, bool allow_insecure, Error *error)
-{
-        char text[ADDRESS_STRING_MAX];
-
-        for (size_t i = 0; i < set->n && !allow_insecure; i++)
-                if (!address_is_local(&set->listeners[i].address))
-                        return error_set(error, -EPERM,
-                                        "%s can be reached from other hosts without TLS; to have it so, "
-                                        "write AllowInsecure=yes",
-                                        address_format(&set->listeners[i].address, text));
-        return 0;
-}
-
 int listener_accept(const Listener *l)
 {
         int fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);

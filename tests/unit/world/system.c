@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/random.h"
+#include "runtime/notify.h"
+#include "runtime/unit-job.h"
+#include "world/inside.h"
+
+static struct {
+        char status[256];
+        unsigned n_ready, n_extended;
+        bool restarting;
+} manager;
+static uint64_t random_state;
+
+void notify_world_begin(void)
+{
+        memset(&manager, 0, sizeof manager);
+}
+
+void random_world_begin(void)
+{
+        world_seed(1);
+}
+
+void notify_ready(void)
+{
+        manager.n_ready++;
+}
+
+void notify_stopping(void)
+{
+}
+
+void notify_alive(void)
+{
+}
+
+void notify_status(const char *format, ...)
+{
+        va_list ap;
+
+        va_start(ap, format);
+        (void) vsnprintf(manager.status, sizeof manager.status, format, ap);
+        va_end(ap);
+}
+
+void notify_extend(uint64_t usec)
+{
+        manager.n_extended++;
+}
+
+const char *world_status(void)
+{
+        return manager.status;
+}
+
+unsigned world_n_ready(void)
+{
+        return manager.n_ready;
+}
+
+unsigned world_n_extended(void)
+{
+        return manager.n_extended;
+}
+
+struct UnitJob {
+        Source source;
+        UnitJobFn fn;
+        void *userdata;
+};
+
+static bool is_ready(Source *s)
+{
+        return CONTAINER_OF(s, UnitJob, source)->fn;
+}
+
+static void tell(Source *s)
+{
+        UnitJob *j = CONTAINER_OF(s, UnitJob, source);
+        UnitJobFn fn = j->fn;
+
+        j->fn = NULL;
+        fn(manager.restarting, j->userdata);
+}
+
+int unit_job_ask(Loop *loop, UnitJobFn fn, void *userdata, UnitJob **ret)
+{
+        UnitJob *j = calloc(1, sizeof *j);
+
+        assert(j);
+        j->fn = fn;
+        j->userdata = userdata;
+        source_add(&j->source, loop, is_ready, tell);
+        *ret = j;
+        return 0;
+}
+
+UnitJob *unit_job_free(UnitJob *j)
+{
+        if (j)
+                source_remove(&j->source);
+        free(j);
+        return NULL;
+}
+
+void world_restarting(bool restarting)
+{
+        manager.restarting = restarting;
+}
+
+void world_seed(uint64_t seed)
+{
+        random_state = seed * 0x9E3779B97F4A7C15u + 1;
+}
+
+/* splitmix64 */
+int random_bytes(void *ret, size_t n)
+{
+        for (size_t at = 0; at < n; at += sizeof(uint64_t)) {
+                uint64_t z = random_state += 0x9E3779B97F4A7C15u;
+
+                z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+                z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+                z ^= z >> 31;
+                memcpy((uint8_t *) ret + at, &z, MIN(sizeof z, n - at));
+        }
+        return 0;
+}
