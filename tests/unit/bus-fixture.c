@@ -155,6 +155,12 @@ void fixture_stop(Fixture *f)
         f->closed = true;
 }
 
+void forget_signals(Fixture *f)
+{
+        while (f->n_signals > 0)
+                free(f->signals[--f->n_signals]);
+}
+
 static int remove_one(const char *path, const struct stat *s, int type, struct FTW *ftw)
 {
         return remove(path);
@@ -168,8 +174,7 @@ void fixture_free(Fixture *f)
         fake_bus_free(f->fake);
         peers_end(f);
         client_clear(&f->client);
-        for (size_t i = 0; i < f->n_signals; i++)
-                free(f->signals[i]);
+        forget_signals(f);
         assert_int_equal(nftw(f->directory, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
         free(f);
 }

@@ -113,6 +113,7 @@ sd_bus_message *get_property(Fixture *f, const char *path, const char *interface
 void assert_property(
                 Fixture *f, const char *path, const char *interface, const char *name, const char *expected);
 bool has_signal(const Fixture *f, const char *text);
+void forget_signals(Fixture *f);
 void release_polkit(Fixture *f); /* it answers what it held */
 /* The bus tells that a connection is gone. */
 void leave(Fixture *f, const char *name);

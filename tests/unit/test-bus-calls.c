@@ -378,6 +378,9 @@ static void test_stop(void **state)
         done(finish(f, &send));
         for (size_t i = 0; i < ELEMENTSOF(lists); i++) {
                 UNTIL(f, lists[i].done);
+                if (sd_bus_message_is_method_error(lists[i].m, NULL))
+                        assert_true(sd_bus_message_is_method_error(
+                                        lists[i].m, "org.ackgroup.Error.Storage"));
                 sd_bus_message_unref(lists[i].m);
         }
 }

@@ -266,7 +266,7 @@ static void test_signals(void **state)
         UNTIL(f, has_signal(f, removed));
 
         sd_bus_message_unref(CALL(f, "Unsubscribe", NULL));
-        f->n_signals = 0;
+        forget_signals(f);
         _cleanup_free_ char *last = send_text(f, "any", "jobs", "x");
         assert_end(f, last, "acked");
         assert_false(has_signal(f, "MessageEvent acked"));
