@@ -47,7 +47,7 @@ void release_polkit(Fixture *f)
 static int on_polkit(sd_bus_message *call, Fixture *f)
 {
         const char *kind, *key, *sender, *action;
-        uint32_t flags;
+        uint32_t flags = 0;
 
         f->n_polkit++;
         assert_true(sd_bus_message_read(call, "(sa{sv})s", &kind, 1, &key, "s", &sender, &action) >= 0);
@@ -155,6 +155,12 @@ void fixture_stop(Fixture *f)
         f->closed = true;
 }
 
+void forget_signals(Fixture *f)
+{
+        while (f->n_signals > 0)
+                free(f->signals[--f->n_signals]);
+}
+
 static int remove_one(const char *path, const struct stat *s, int type, struct FTW *ftw)
 {
         return remove(path);
@@ -168,8 +174,7 @@ void fixture_free(Fixture *f)
         fake_bus_free(f->fake);
         peers_end(f);
         client_clear(&f->client);
-        for (size_t i = 0; i < f->n_signals; i++)
-                free(f->signals[i]);
+        forget_signals(f);
         assert_int_equal(nftw(f->directory, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
         free(f);
 }
@@ -263,15 +268,14 @@ char *send_text(Fixture *f, const char *mode, const char *target, const char *te
         return copy;
 }
 
-char *wait_for_end(Fixture *f, const char *id)
+void assert_end(Fixture *f, const char *id, const char *state)
 {
         sd_bus_message *m = CALL(f, "Wait", "st", id, UINT64_C(0));
-        const char *state;
+        const char *end;
 
-        assert_true(sd_bus_message_read(m, "s", &state) > 0);
-        char *copy = strdup(state);
+        assert_true(sd_bus_message_read(m, "s", &end) > 0);
+        assert_string_equal(end, state);
         sd_bus_message_unref(m);
-        return copy;
 }
 
 char *path_of(Fixture *f, const char *id)

@@ -105,14 +105,15 @@ void finish_failed(Fixture *f, Answer *a, const char *name, const char *text);
 
 /* Sends text to any receiver of group "jobs", or to `receiver`. The id is for free(). */
 char *send_text(Fixture *f, const char *mode, const char *target, const char *text);
-/* Waits for the end of a message; its state, for free(). */
-char *wait_for_end(Fixture *f, const char *id);
+/* Waits for the end of a message: it must be this state. */
+void assert_end(Fixture *f, const char *id, const char *state);
 char *path_of(Fixture *f, const char *id); /* of its object; for free() */
 /* A property; for sd_bus_message_unref(). Entered, so the value can be read. */
 sd_bus_message *get_property(Fixture *f, const char *path, const char *interface, const char *name);
 void assert_property(
                 Fixture *f, const char *path, const char *interface, const char *name, const char *expected);
 bool has_signal(const Fixture *f, const char *text);
+void forget_signals(Fixture *f);
 void release_polkit(Fixture *f); /* it answers what it held */
 /* The bus tells that a connection is gone. */
 void leave(Fixture *f, const char *name);

@@ -25,13 +25,6 @@ static void done(sd_bus_message *m)
         sd_bus_message_unref(m);
 }
 
-static void assert_end(Fixture *f, const char *id, const char *state)
-{
-        _cleanup_free_ char *end = wait_for_end(f, id);
-
-        assert_string_equal(end, state);
-}
-
 static void test_get_message(void **state)
 {
         Fixture *f = *state;
@@ -385,6 +378,9 @@ static void test_stop(void **state)
         done(finish(f, &send));
         for (size_t i = 0; i < ELEMENTSOF(lists); i++) {
                 UNTIL(f, lists[i].done);
+                if (sd_bus_message_is_method_error(lists[i].m, NULL))
+                        assert_true(sd_bus_message_is_method_error(
+                                        lists[i].m, "org.ackgroup.Error.Storage"));
                 sd_bus_message_unref(lists[i].m);
         }
 }

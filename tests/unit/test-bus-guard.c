@@ -183,8 +183,7 @@ static void test_object_cancel(void **state)
         f->polkit_allows = true;
         start_object_cancel(f, &a, path);
         sd_bus_message_unref(finish(f, &a));
-        _cleanup_free_ char *end = wait_for_end(f, id);
-        assert_string_equal(end, "cancelled");
+        assert_end(f, id, "cancelled");
         start_object_cancel(f, &a, path);
         finish_failed(f, &a, "AlreadySettled", "");
 }
@@ -198,7 +197,7 @@ static void test_object_leaves_meanwhile(void **state)
         f->polkit_allows = true;
         _cleanup_free_ char *id = send_text(f, "any", "nobody", "x"), *path = path_of(f, id);
         sd_bus_message_unref(CALL(f, "Cancel", "s", id));
-        _cleanup_free_ char *end = wait_for_end(f, id);
+        assert_end(f, id, "cancelled");
 
         f->hold_polkit = true;
         start_object_cancel(f, &cancel, path);

@@ -142,8 +142,10 @@ static void test_manager_properties(void **state)
                         {"OutboxLimit", "1000000"},
                         {"AckTimeoutUSec", "5000000"},
         };
-        _cleanup_free_ char *acked = send_text(f, "any", "jobs", "x"), *end = wait_for_end(f, acked),
-                            *queued = send_text(f, "any", "nobody", "x");
+        _cleanup_free_ char *acked = send_text(f, "any", "jobs", "x");
+
+        assert_end(f, acked, "acked");
+        free(send_text(f, "any", "nobody", "x"));
 
         for (size_t i = 0; i < ELEMENTSOF(expected); i++)
                 assert_property(f, BUS_PATH, MANAGER_INTERFACE, expected[i].name, expected[i].value);
@@ -154,7 +156,6 @@ static void test_message_properties(void **state)
 {
         Fixture *f = *state;
         _cleanup_free_ char *id = send_text(f, "to", RECEIVER, "x"), *path = path_of(f, id);
-        _cleanup_free_ char *end = wait_for_end(f, id);
         const struct {
                 const char *name, *value;
         } expected[] = {
@@ -178,6 +179,7 @@ static void test_message_properties(void **state)
         const void *reply;
         size_t size;
 
+        assert_end(f, id, "acked");
         for (size_t i = 0; i < ELEMENTSOF(expected); i++)
                 assert_property(f, path, MESSAGE_INTERFACE, expected[i].name, expected[i].value);
         sd_bus_message *m = get_property(f, path, MESSAGE_INTERFACE, "Reply");
@@ -237,12 +239,14 @@ static void test_signals(void **state)
         Answer a;
 
         /* Nobody has subscribed: there are none. */
-        _cleanup_free_ char *quiet = send_text(f, "any", "jobs", "x"), *quiet_end = wait_for_end(f, quiet);
+        _cleanup_free_ char *quiet = send_text(f, "any", "jobs", "x");
+        assert_end(f, quiet, "acked");
         assert_false(has_signal(f, "MessageEvent accepted"));
         FAILS(f, "NotSubscribed", "", "Unsubscribe", NULL);
 
         sd_bus_message_unref(CALL(f, "Subscribe", NULL));
-        _cleanup_free_ char *id = send_text(f, "any", "jobs", "x"), *end = wait_for_end(f, id);
+        _cleanup_free_ char *id = send_text(f, "any", "jobs", "x");
+        assert_end(f, id, "acked");
         _cleanup_free_ char *path = path_of(f, id);
         _cleanup_free_ char *added = str_format("InterfacesAdded %s", path);
         _cleanup_free_ char *changed = str_format("PropertiesChanged %s", path);
@@ -262,8 +266,9 @@ static void test_signals(void **state)
         UNTIL(f, has_signal(f, removed));
 
         sd_bus_message_unref(CALL(f, "Unsubscribe", NULL));
-        f->n_signals = 0;
-        _cleanup_free_ char *last = send_text(f, "any", "jobs", "x"), *last_end = wait_for_end(f, last);
+        forget_signals(f);
+        _cleanup_free_ char *last = send_text(f, "any", "jobs", "x");
+        assert_end(f, last, "acked");
         assert_false(has_signal(f, "MessageEvent acked"));
 }
 
@@ -327,12 +332,12 @@ static void test_reload_is_signalled(void **state)
 static void test_objects(void **state)
 {
         Fixture *f = *state;
-        _cleanup_free_ char *one = send_text(f, "any", "nobody", "x"),
-                            *two = send_text(f, "any", "nobody", "x");
         const char *path;
         unsigned n = 0;
         Answer a;
 
+        free(send_text(f, "any", "nobody", "x"));
+        free(send_text(f, "any", "nobody", "y"));
         start_object_call(f, &a, BUS_PATH, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects", NULL);
         sd_bus_message *m = finish(f, &a);
         assert_true(sd_bus_message_enter_container(m, 'a', "{oa{sa{sv}}}") > 0);

@@ -27,13 +27,6 @@ static void done(sd_bus_message *m)
         sd_bus_message_unref(m);
 }
 
-static void assert_end(Fixture *f, const char *id, const char *state)
-{
-        _cleanup_free_ char *end = wait_for_end(f, id);
-
-        assert_string_equal(end, state);
-}
-
 static void test_send(void **state)
 {
         Fixture *f = *state;

@@ -23,6 +23,8 @@ static bool is_too_many(const ClientBus *b, const char *sender)
 
 int bus_read(ClientBus *b, BusRead *r, DbOp *op, sd_bus_message *call)
 {
+        if (b->client->stopping)
+                return -ESHUTDOWN;
         if (b->read.n_running < READS_AT_ONCE) {
                 b->read.n_running++;
                 db_submit(b->client->db, op);
@@ -41,7 +43,8 @@ void bus_read_done(ClientBus *b)
         BusRead *r = b->read.waiting;
 
         b->read.n_running--;
-        if (!r)
+        /* The database is being closed: it takes no more. */
+        if (!r || b->client->stopping)
                 return;
         DL_DELETE(b->read.waiting, r);
         b->read.n_running++;

@@ -13,7 +13,7 @@ struct BusRead {
 };
 
 /* Submits the operation now or in its turn. `op->done` calls bus_read_done() first. `r` and `call` live
- * until then. 0, or -EUSERS: too many wait. */
+ * until then. 0, or -EUSERS (too many wait) or -ESHUTDOWN. */
 int bus_read(ClientBus *b, BusRead *r, DbOp *op, sd_bus_message *call);
 void bus_read_done(ClientBus *b);
 void bus_read_clear(ClientBus *b); /* those that wait get -ESHUTDOWN */
