@@ -17,6 +17,7 @@ struct Connection {
 };
 
 static Connection *connections;
+static Buffer last_words;
 static int fail_open;
 static bool fail_later, impossible;
 
@@ -99,7 +100,8 @@ Connection *connection_free(Connection *s)
         DL_DELETE(connections, s);
         buffer_clear(&s->input);
         buffer_clear(&s->output);
-        buffer_clear(&s->received);
+        buffer_clear(&last_words);
+        last_words = s->received;
         free(s);
         return NULL;
 }
@@ -194,6 +196,11 @@ void fake_connection_end(Connection *s, int error)
 Buffer *fake_connection_received(Connection *s)
 {
         return &s->received;
+}
+
+Buffer *fake_connection_last_words(void)
+{
+        return &last_words;
 }
 
 void fake_connection_block(Connection *s, bool block)

@@ -20,6 +20,8 @@ void fake_connection_end(Connection *s, int error);
 
 /* What was written and not consumed yet. */
 Buffer *fake_connection_received(Connection *s);
+/* The same of the connection that was freed last. */
+Buffer *fake_connection_last_words(void);
 /* The other end reads nothing: what is written stays in the output. */
 void fake_connection_block(Connection *s, bool block);
 bool fake_connection_is_paused(const Connection *s);

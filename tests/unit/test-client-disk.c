@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The disk of the client refuses, fails, hangs, and loses power. */
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "client-fixture.h"
+
+static void on_found(DbOp *op, int r)
+{
+}
+
+static void test_refused_at_acceptance(void **state)
+{
+        list("a");
+        fake_disk_fail(1, ENOSPC, true);
+        assert_int_equal(submit(submission(SELECTOR_TO, "a", "x")), 0);
+        assert_int_equal(last.result, -ENOSPC);
+        assert_int_equal(c->messages.n_open, 0);
+        fake_disk_fail(0, 0, false);
+        (void) send_to("a", "y");
+        welcome('a', 4);
+        MessageFrame f = expect_message('a', "y");
+        assert_int_equal(f.sequence, 2); /* the first one is settled */
+        answer('a', &f, OUTCOME_ACKED, "");
+        pass(USEC_PER_SEC);
+        Frame s;
+        assert_true(next_settled('a', &s));
+        assert_int_equal(s.settled.low, 3);
+}
+
+static void test_an_end_waits_for_the_disk(void **state)
+{
+        list("a");
+        Message *m = send_to("a", "x");
+        welcome('a', 4);
+        MessageFrame f = expect_message('a', "x");
+        (void) events();
+        fake_disk_fail(1, EIO, true);
+        answer('a', &f, OUTCOME_REJECTED, "no");
+        assert_state(m, DELIVERY_REJECTED);
+        assert_false(message_is_synced(m));
+        assert_events(""); /* an end is told when it is on disk */
+        pass(5 * USEC_PER_SEC);
+        assert_events("");
+        fake_disk_fail(0, 0, false);
+        pass(USEC_PER_SEC);
+        assert_events("rejected");
+        assert_true(message_is_synced(m));
+        assert_int_equal(stored_state(last.id), DELIVERY_REJECTED);
+}
+
+static void test_a_binding_waits_for_the_disk(void **state)
+{
+        list("");
+        assert_int_equal(submit(submission(SELECTOR_ANY, "", "x")), 0);
+        Message *m = find();
+        assert_state(m, DELIVERY_QUEUED);
+        list("a");
+        fake_disk_fail(1, EIO, true);
+        welcome('a', 4);
+        assert_state(m, DELIVERY_QUEUED);
+        assert_true(m->bind.pending);
+        expect_nothing('a');
+        fake_disk_fail(0, 0, false);
+        pass(USEC_PER_SEC);
+        (void) expect_message('a', "x");
+        assert_state(m, DELIVERY_SENT);
+}
+
+static void test_attempts_are_kept_until_the_disk_takes_them(void **state)
+{
+        list("a");
+        Message *m = send_to("a", "x");
+        welcome('a', 4);
+        MessageFrame f = expect_message('a', "x");
+        c->config.policy.backoff_usec = 0;
+        fake_disk_fail(1, EIO, true);
+        for (unsigned i = 0; i < ATTEMPTS_KEPT + 3; i++) {
+                answer('a', &f, OUTCOME_FAILED, "again");
+                f = expect_message('a', "x");
+        }
+        assert_non_null(m->attempts);
+        fake_disk_fail(0, 0, false);
+        pass(USEC_PER_SEC);
+        assert_null(m->attempts);
+        assert_int_equal(m->record.attempts, ATTEMPTS_KEPT + 3);
+}
+
+static void test_a_payload_that_cannot_be_read(void **state)
+{
+        static char payload[5000];
+
+        memset(payload, 'y', sizeof payload - 1);
+        list("a");
+        Message *m = send_to("a", payload);
+        fake_disk_fail(1, EIO, true);
+        welcome('a', 4);
+        expect_nothing('a');
+        assert_state(m, DELIVERY_BOUND);
+        fake_disk_fail(0, 0, false);
+        pass(USEC_PER_SEC);
+        (void) expect_message('a', payload);
+}
+
+static void test_the_power_goes(void **state)
+{
+        Frame s;
+
+        list("a");
+        (void) send_to("a", "1");
+        (void) send_to("a", "2");
+        welcome('a', 4);
+        MessageFrame f = expect_message('a', "1");
+        answer('a', &f, OUTCOME_ACKED, "");
+        assert_int_equal(stored_state(last.id), DELIVERY_BOUND);
+        sd_id128_t id = last.id;
+        client_crash();
+        assert_int_equal(c->messages.n_open, 1);
+        Message *m = message_find(c, id);
+        assert_non_null(m);
+        assert_state(m, DELIVERY_BOUND);
+        welcome('a', 4); /* its addresses were kept */
+        f = expect_message('a', "2");
+        assert_int_equal(f.flags, MESSAGE_POSSIBLE_DUPLICATE);
+        answer('a', &f, OUTCOME_ACKED, "");
+        pass(USEC_PER_SEC);
+        while (next_settled('a', &s))
+                ;
+        assert_int_equal(c->messages.n_open, 0);
+}
+
+static void test_the_power_goes_while_it_is_cancelled(void **state)
+{
+        Frame f;
+
+        list("a");
+        Message *m = send_to("a", "1");
+        welcome('a', 4);
+        (void) expect_message('a', "1");
+        sd_id128_t id = last.id;
+        assert_int_equal(message_cancel(m), 0);
+        run();
+        client_crash();
+        assert_state(message_find(c, id), DELIVERY_CANCELLING);
+        welcome('a', 4);
+        assert_true(next_frame('a', &f));
+        assert_int_equal(f.type, FRAME_CANCEL);
+}
+
+static void test_plain_text_is_not_asked_about_after_a_crash(void **state)
+{
+        list_plain("p");
+        Message *m = send_to("p", "1");
+        fake_connection_accept(wire('p'));
+        run();
+        sd_id128_t id = last.id;
+        m->record.state = DELIVERY_SENT;
+        fake_worker_hang(true); /* what follows is written behind this */
+        assert_int_equal(message_cancel(m), 0);
+        fake_worker_hang(false);
+        run();
+        assert_int_equal(stored_state(id), DELIVERY_CANCELLED);
+}
+
+static void test_in_memory_it_is_lost(void **state)
+{
+        Submission s = submission(SELECTOR_TO, "a", "x");
+
+        list("a");
+        s.transient = true;
+        assert_int_equal(submit(s), 0);
+        assert_int_equal(last.result, 0);
+        assert_int_equal(c->transient.n_bytes, 1);
+        welcome('a', 4);
+        MessageFrame f = expect_message('a', "x");
+        assert_int_equal(f.flags, MESSAGE_MEMORY);
+        answer('a', &f, OUTCOME_ACKED, "");
+        assert_int_equal(c->transient.n_bytes, 1); /* until it leaves memory */
+        assert_state(find(), DELIVERY_ACKED);
+
+        /* A dead letter is not lost. */
+        assert_int_equal(submit(s), 0);
+        sd_id128_t id = last.id;
+        f = expect_message('a', "x");
+        fake_disk_fail(1, EIO, true);
+        answer('a', &f, OUTCOME_REJECTED, "no");
+        fake_disk_fail(0, 0, false);
+        pass(USEC_PER_SEC);
+        assert_int_equal(stored_state(id), DELIVERY_REJECTED);
+        assert_false(message_find(c, id)->transient);
+
+        assert_int_equal(submit(s), 0);
+        id = last.id;
+        client_crash();
+        assert_null(message_find(c, id));
+        assert_int_equal(c->messages.n_dead, 1);
+}
+
+static void test_what_cannot_be_in_memory(void **state)
+{
+        Submission s = submission(SELECTOR_ALL, "", "x");
+
+        list("a");
+        s.transient = true;
+        assert_int_equal(submit(s), -EINVAL);
+        s.mode = SELECTOR_ANY;
+        s.delay_usec = 1;
+        assert_int_equal(submit(s), -EINVAL);
+        s.delay_usec = 0;
+        s.size = MEMORY_BYTES_MAX + 1;
+        assert_int_equal(submit(s), -EDQUOT);
+}
+
+static void test_the_history_is_trimmed(void **state)
+{
+        config.history = 10;
+        client_end();
+        client_begin();
+        list("a");
+        (void) send_to("a", "x");
+        sd_id128_t first = last.id;
+        welcome('a', 4);
+        MessageFrame f = expect_message('a', "x");
+        answer('a', &f, OUTCOME_ACKED, "");
+        for (unsigned i = 0; i < 130; i++) {
+                (void) send_to("a", "x");
+                f = expect_message('a', "x");
+                answer('a', &f, OUTCOME_ACKED, "");
+        }
+        pass(USEC_PER_SEC);
+        OutboxFindOp o;
+        outbox_find_op_init(&o, OUTBOX_ID, 2);
+        o.first = o.last = first;
+        o.op.done = on_found;
+        db_submit(c->db, &o.op);
+        run();
+        assert_int_equal(o.n_records, 0);
+        outbox_records_free(o.records, o.n_records);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, client_setup, client_teardown)
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                        TEST(test_refused_at_acceptance),
+                        TEST(test_an_end_waits_for_the_disk),
+                        TEST(test_a_binding_waits_for_the_disk),
+                        TEST(test_attempts_are_kept_until_the_disk_takes_them),
+                        TEST(test_a_payload_that_cannot_be_read),
+                        TEST(test_the_power_goes),
+                        TEST(test_the_power_goes_while_it_is_cancelled),
+                        TEST(test_plain_text_is_not_asked_about_after_a_crash),
+                        TEST(test_in_memory_it_is_lost),
+                        TEST(test_what_cannot_be_in_memory),
+                        TEST(test_the_history_is_trimmed),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
