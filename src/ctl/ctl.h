@@ -29,7 +29,8 @@ typedef enum JsonMode {
 
 typedef struct Ctl {
         /* The options, set by options.c. Texts point into argv, as they were typed; NULL: not given. */
-        bool user, system, no_ask_password, no_legend, help, version;
+        bool user, system, no_ask_password, no_legend, version;
+        bool help; /* written by run too */
         const char *host, *machine;
         JsonMode json;
         const char *to, *group, *quorum, *key, *file;
@@ -40,7 +41,7 @@ typedef struct Ctl {
         uint64_t timeout_usec; /* 0: none */
         unsigned limit;        /* 0: not given */
 
-        /* The terminal, set by main. */
+        /* The terminal, written by ctl-main. */
         bool out_is_terminal, err_is_terminal, out_colour, err_colour;
 
         /* The connection, set by bus.c. */

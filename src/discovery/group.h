@@ -11,7 +11,7 @@
 typedef struct HttpAnswer HttpAnswer;
 typedef struct LongPoll LongPoll;
 
-/* The first page of a group's list as finished answers. Belongs to list: see there. */
+/* The first page of a group's list as finished answers. Written by list: see there. */
 typedef struct CachedList {
         HttpAnswer *plain, *gzip, *unchanged;
         size_t limit, size;
@@ -22,8 +22,8 @@ struct Group {
         uint64_t revision;
         size_t n_leases;
         Lease *first;         /* the one unchanged for the longest time */
-        LongPoll *long_polls; /* set by long-poll */
-        CachedList list;      /* set by list; empty while the group has no lease, "all" excepted */
+        LongPoll *long_polls; /* written by long-poll */
+        CachedList list;      /* written by list; empty while the group has no lease, "all" excepted */
         IndexItem item;
         char name[NAME_MAX_LENGTH + 1]; /* "": all */
 };

@@ -16,7 +16,8 @@
 typedef struct Group Group;
 typedef struct Lease Lease;
 
-/* The fields that a heartbeat touches come first: they share one or two cache lines. */
+/* The fields that a heartbeat touches come first: they share one or two cache lines. Written by lease and
+ * leases. A comment behind a field may name another. */
 struct Lease {
         IndexItem id_item;
         sd_id128_t id, token; /* token: null for a receiver of the seed API */
@@ -24,13 +25,13 @@ struct Lease {
         HeapItem expiry;      /* when to look whether it ended: a heartbeat does not move it */
         uint32_t lease_ms;    /* granted at the last renewal */
         bool plain, draining;
-        bool unsaved;           /* waits to be written to the registry; set by save */
+        bool unsaved;           /* waits to be written to the registry; written by save and leases */
         uint8_t addresses_from; /* where the addresses begin in texts */
         IndexItem name_item;
         sd_id128_t instance;
-        uint64_t revision;              /* of its last change; set by group */
+        uint64_t revision;              /* of its last change; written by group */
         uint64_t row;                   /* in the registry */
-        Lease *prev, *next;             /* all leases in the order of their last change; set by group */
+        Lease *prev, *next;             /* all leases in the order of their last change; written by group */
         Lease *group_prev, *group_next; /* the same within its group */
         Group *group;
         InternedText *labels; /* {"zone":"a"} */

@@ -15,7 +15,7 @@
 
 #define BODY_DEFAULT_MAX     ((size_t) 16 << 20)
 #define TIMEOUT_DEFAULT_USEC (10 * USEC_PER_SEC)
-#define CONNECT_TIMEOUT_MS   3000L
+#define CONNECT_DEFAULT_USEC (3 * USEC_PER_SEC)
 
 struct HttpRequest {
         HttpClient *client;
@@ -306,6 +306,7 @@ static int set_options(HttpRequest *q, const Address *server, const HttpCall *ca
         char text[ADDRESS_STRING_MAX];
         _cleanup_free_ char *url = NULL;
         uint64_t timeout = call->timeout_usec > 0 ? call->timeout_usec : TIMEOUT_DEFAULT_USEC;
+        uint64_t connect = call->connect_usec > 0 ? call->connect_usec : CONNECT_DEFAULT_USEC;
         const char *body = !call->body && str_equal(call->method, "POST") ? "" : call->body;
         CURL *e = q->easy;
 
@@ -326,7 +327,7 @@ static int set_options(HttpRequest *q, const Address *server, const HttpCall *ca
         failed |= curl_easy_setopt(e, CURLOPT_HTTPHEADER, q->headers);
         failed |= curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, open_socket);
         failed |= curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
-        failed |= curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
+        failed |= curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long) (connect / USEC_PER_MSEC));
         /* A new connection asks for the address anew: who has come back may be elsewhere. A request that is
          * given up does not wait for the resolver, which would hold up the loop. */
         failed |= curl_easy_setopt(e, CURLOPT_DNS_CACHE_TIMEOUT, 0L);

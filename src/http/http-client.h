@@ -24,6 +24,7 @@ typedef struct HttpCall {
         const char *body;      /* JSON, or NULL */
         size_t body_max;       /* of the answer; 0: 16 MiB */
         uint64_t timeout_usec; /* of all; 0: 10 s. For a long poll: the wait plus some seconds. */
+        uint64_t connect_usec; /* of that, until it is connected; 0: 3 s */
 } HttpCall;
 
 int http_client_new(Loop *loop, HttpClient **ret);

@@ -31,7 +31,7 @@ struct Job {
         JobKey key;
         DedupEntry *entry; /* NULL: plain text */
         sd_id128_t message;
-        uint32_t attempt; /* the highest that was asked for */
+        uint32_t attempt; /* the highest that was asked for; written by intake too */
         uint32_t flags;
         uint64_t conn; /* who asked last, and gets the answer */
         sd_id128_t sender;
@@ -46,7 +46,7 @@ struct Job {
         char *reason;   /* why it will fail or be rejected, as the handler reports; NULL: not reported */
         uint64_t retry_usec; /* a failed one is not to come again before */
 
-        bool cancelled; /* killed because its sender cancelled it */
+        bool cancelled; /* killed because its sender cancelled it; written by intake */
         bool abandoned; /* killed because the receiver ends: as if it had not been started */
 
         /* Written by working. */

@@ -33,11 +33,9 @@ typedef enum Permission {
         MAY_PRUNE = 1 << 4,  /* write what senders have settled */
 } Permission;
 
-/* `phase` is written by stop and condition_drain(); `id` by registration, and by the root when it becomes
- * ID_RENEWING. */
 typedef struct Condition {
-        Phase phase;
-        IdState id;
+        Phase phase; /* written by phase, stop and receiver */
+        IdState id;  /* written by registration and receiver */
 } Condition;
 
 bool condition_permits(const Condition *c, Permission what);

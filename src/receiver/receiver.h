@@ -30,7 +30,7 @@ struct Receiver {
         Warden warden;
         Watch warden_watch;
 
-        ReceiverInfo info; /* what we say of ourselves */
+        ReceiverInfo info; /* what we say of ourselves; written by registration too */
         Condition condition;
         DedupIndex *index;
         Conns conns;

@@ -11,6 +11,7 @@ class Floors:
     def __init__(self, path):
         self.below = {}
         self.lines = {}
+        floor = None
         for line in path.read_text().splitlines():
             words = line.split("#")[0].replace(":", " : ").split()
             if not words:

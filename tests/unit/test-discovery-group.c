@@ -149,7 +149,7 @@ static void test_revisions(void **state)
 static void test_index(void **state)
 {
         LeaseIndex x = {.hash_seed = 9};
-        Lease *a = make("a", "g"), *b = make("b", "g");
+        Lease *a = make("a", "g"), *b = make("b", "h");
 
         assert_int_equal(lease_index_add(&x, a), 0);
         assert_int_equal(lease_index_add(&x, b), 0);
@@ -186,8 +186,14 @@ static void test_lease(void **state)
                         "{\"id\":\"61000000-0000-0000-0000-000000000000\",\"name\":\"a\",\"group\":\"g\","
                         "\"labels\":{\"k\":\"v\"},\"addresses\":[],\"capacity\":2");
         buffer_clear(&text);
+        groups_link(&groups, a);
+        groups_link(&groups, same);
+        groups_link(&groups, b);
+        groups_unlink(&groups, a);
         drop(a);
+        groups_unlink(&groups, same);
         drop(same);
+        groups_unlink(&groups, b);
         drop(b);
 }
 

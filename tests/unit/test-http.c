@@ -188,7 +188,7 @@ int getaddrinfo(const char *name, const char *service, const struct addrinfo *hi
 /* Neither the loop nor the end of the client waits for it; if one did, this would never end. */
 static void test_unanswered_lookup(void **state)
 {
-        HttpCall get = {.method = "GET", .path = "/"};
+        HttpCall get = {.method = "GET", .path = "/", .connect_usec = 200 * USEC_PER_MSEC};
         Result cancelled = {}, late = {}, freed = {};
         HttpClient *client = NULL;
         HttpRequest *request = NULL;

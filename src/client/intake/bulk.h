@@ -19,6 +19,7 @@
 
 typedef struct Bulk Bulk;
 
+/* Filled in by the caller. */
 typedef struct BulkOptions {
         Submission submission; /* what every message has in common; payload and keys come with each */
         const char *mode;      /* for who reads them; submission.mode counts */

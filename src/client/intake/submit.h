@@ -6,6 +6,7 @@
 
 #include "client/state/types.h"
 
+/* A message to send, filled in by the caller. */
 typedef struct Submission {
         SelectorMode mode;
         const char *target;  /* to: id or name; else a group, "" for every receiver */

@@ -6,6 +6,7 @@
 
 #include "model/policy.h"
 
+/* Filled in by the configuration, and by a reload. */
 typedef struct ClientConfig {
         char *discovery;        /* URL; NULL: the socket in the runtime directory */
         char *state_directory;  /* NULL: the default one */

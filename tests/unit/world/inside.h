@@ -43,6 +43,14 @@ void world_free_at_end(void (*fn)(void *p), void *p); /* called by world_end() *
 void *world_alloc(size_t n);                          /* zeroed, freed by world_end() */
 char *world_strdup(const char *s);                    /* NULL: NULL */
 
+/* One thing of this loop (NULL: of the world) that is ready and was not dispatched in this turn. False:
+ * there is none. */
+bool source_dispatch_one(Loop *l, unsigned turn);
+uint64_t alarms_next(bool (*is_running)(
+                const Loop *l)); /* when the next of the loops that run is due, or USEC_INFINITY */
+
+void source_world_begin(void);
+void source_world_end(void);
 void connection_world_begin(void);
 void listen_world_begin(void);
 void http_server_world_begin(void);

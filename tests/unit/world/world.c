@@ -2,7 +2,6 @@
 #include "world/inside.h"
 
 #include <ftw.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,8 +10,6 @@
 #include <utlist.h>
 
 #include "fake/disk.h"
-#include "runtime/timer.h"
-#include "runtime/watch.h"
 
 #define BEGIN_USEC    (3600 * USEC_PER_SEC)
 #define REALTIME_USEC (1767225600 * USEC_PER_SEC)
@@ -29,13 +26,6 @@ struct Loop {
         Loop *prev, *next;
 };
 
-typedef struct Descriptor {
-        int fd;
-        bool (*is_ready)(int fd, uint32_t events, void *userdata);
-        void *userdata;
-        struct Descriptor *prev, *next;
-} Descriptor;
-
 typedef struct AtEnd {
         void (*fn)(void *p);
         void *p;
@@ -45,11 +35,7 @@ typedef struct AtEnd {
 static struct {
         uint64_t now, realtime;
         unsigned turn;
-        int next_fd;
         Loop *loops;
-        Source *sources;
-        Alarm *alarms;
-        Descriptor *descriptors;
         AtEnd *at_end;
         char directory[64];
 } world;
@@ -59,7 +45,7 @@ void world_begin(void)
         memset(&world, 0, sizeof world);
         world.now = BEGIN_USEC;
         world.realtime = REALTIME_USEC;
-        world.next_fd = FD_FIRST;
+        source_world_begin();
         fake_disk_reset();
         connection_world_begin();
         listen_world_begin();
@@ -86,12 +72,8 @@ void world_end(void)
                 free(a);
         }
         world.at_end = NULL;
-        assert(!world.loops && !world.alarms && !world.sources);
-        for (Descriptor *d, *tmp; (d = world.descriptors);) {
-                (void) tmp;
-                DL_DELETE(world.descriptors, d);
-                free(d);
-        }
+        assert(!world.loops);
+        source_world_end();
         if (world.directory[0])
                 (void) nftw(world.directory, remove_one, 16, FTW_DEPTH | FTW_PHYS);
         world.directory[0] = '\0';
@@ -145,195 +127,6 @@ void world_set_clock(uint64_t usec)
 void world_sleep(uint64_t usec)
 {
         world.now += usec;
-}
-
-void alarm_add(Alarm *a, Loop *loop, void (*fn)(void *userdata), void *userdata)
-{
-        *a = (Alarm){.loop = loop, .due = USEC_INFINITY, .fn = fn, .userdata = userdata};
-        DL_APPEND(world.alarms, a);
-}
-
-void alarm_remove(Alarm *a)
-{
-        if (a->fn)
-                DL_DELETE(world.alarms, a);
-        a->fn = NULL;
-}
-
-int timer_init(Timer *t, Loop *loop, const char *description, void (*fn)(void *userdata), void *userdata)
-{
-        Alarm *a = calloc(1, sizeof *a);
-
-        assert(a && loop);
-        alarm_add(a, loop, fn, userdata);
-        *t = (Timer){.source = (void *) a, .fn = fn, .userdata = userdata};
-        return 0;
-}
-
-static Alarm *alarm_of(const Timer *t)
-{
-        return (void *) t->source;
-}
-
-void timer_clear(Timer *t)
-{
-        if (t->source)
-                alarm_remove(alarm_of(t));
-        free(alarm_of(t));
-        t->source = NULL;
-}
-
-int timer_arm_at(Timer *t, uint64_t usec)
-{
-        assert(t->source);
-        alarm_of(t)->due = usec;
-        if (usec != USEC_INFINITY)
-                t->due = MAX(usec, world.now);
-        return 0;
-}
-
-int timer_arm_in(Timer *t, uint64_t usec)
-{
-        return timer_arm_at(t, usec_add(world.now, usec));
-}
-
-void timer_disarm(Timer *t)
-{
-        if (t->source)
-                alarm_of(t)->due = USEC_INFINITY;
-}
-
-bool timer_is_armed(const Timer *t)
-{
-        return t->source && alarm_of(t)->due != USEC_INFINITY;
-}
-
-uint64_t timer_late(const Timer *t)
-{
-        return world.now > t->due ? world.now - t->due : 0;
-}
-
-/* Sources. */
-
-void source_add(Source *s, Loop *loop, bool (*is_ready)(Source *s), void (*dispatch)(Source *s))
-{
-        *s = (Source){.loop = loop, .is_ready = is_ready, .dispatch = dispatch};
-        DL_APPEND(world.sources, s);
-}
-
-void source_remove(Source *s)
-{
-        if (s->dispatch)
-                DL_DELETE(world.sources, s);
-        s->dispatch = NULL;
-}
-
-static Descriptor *descriptor(int fd)
-{
-        Descriptor *d;
-
-        DL_FOREACH(world.descriptors, d)
-                if (d->fd == fd)
-                        return d;
-        return NULL;
-}
-
-int fd_new(bool (*is_ready)(int fd, uint32_t events, void *userdata), void *userdata)
-{
-        Descriptor *d = calloc(1, sizeof *d);
-
-        assert(d);
-        *d = (Descriptor){.fd = world.next_fd++, .is_ready = is_ready, .userdata = userdata};
-        DL_APPEND(world.descriptors, d);
-        return d->fd;
-}
-
-void fd_free(int fd)
-{
-        Descriptor *d = descriptor(fd);
-
-        if (d)
-                DL_DELETE(world.descriptors, d);
-        free(d);
-}
-
-void *fd_userdata(int fd)
-{
-        Descriptor *d = descriptor(fd);
-
-        return d ? d->userdata : NULL;
-}
-
-bool fd_is_ready(int fd, uint32_t events)
-{
-        struct pollfd p = {.fd = fd, .events = (short) events};
-        Descriptor *d = descriptor(fd);
-
-        if (fd < FD_FIRST)
-                return poll(&p, 1, 0) > 0;
-        return d && d->is_ready && d->is_ready(fd, events, d->userdata);
-}
-
-typedef struct FdSource {
-        Source source;
-        Watch *watch;
-        int fd;
-        uint32_t events;
-        bool paused;
-} FdSource;
-
-static bool watch_ready(Source *s)
-{
-        FdSource *f = CONTAINER_OF(s, FdSource, source);
-
-        return !f->paused && fd_is_ready(f->fd, f->events);
-}
-
-static void watch_dispatch(Source *s)
-{
-        FdSource *f = CONTAINER_OF(s, FdSource, source);
-
-        f->watch->fn(f->events, f->watch->userdata);
-}
-
-int watch_start(Watch *w, Loop *loop, int fd, uint32_t events, void (*fn)(uint32_t events, void *userdata),
-                void *userdata)
-{
-        FdSource *f = calloc(1, sizeof *f);
-
-        assert(f);
-        f->watch = w;
-        f->fd = fd;
-        f->events = events;
-        source_add(&f->source, loop, watch_ready, watch_dispatch);
-        *w = (Watch){.source = (void *) f, .fn = fn, .userdata = userdata};
-        return 0;
-}
-
-void watch_stop(Watch *w)
-{
-        FdSource *f = (void *) w->source;
-
-        if (f)
-                source_remove(&f->source);
-        free(f);
-        w->source = NULL;
-}
-
-void watch_change(Watch *w, uint32_t events)
-{
-        if (w->source)
-                ((FdSource *) (void *) w->source)->events = events;
-}
-
-void watch_pause(Watch *w, bool pause)
-{
-        if (w->source)
-                ((FdSource *) (void *) w->source)->paused = pause;
-}
-
-void watch_be_last(Watch *w)
-{
 }
 
 /* Loops. */
@@ -449,36 +242,12 @@ static void end_iteration(Loop *l)
         }
 }
 
-/* One thing that is ready and was not dispatched in this turn. */
-static bool dispatch_one(Loop *l)
-{
-        Alarm *a, *first = NULL;
-        Source *s;
-
-        DL_FOREACH(world.sources, s)
-                if (s->loop == l && s->turn != world.turn && s->is_ready(s)) {
-                        s->turn = world.turn;
-                        s->dispatch(s);
-                        return true;
-                }
-        DL_FOREACH(world.alarms, a)
-                if (a->loop == l && a->due <= world.now && a->turn != world.turn &&
-                                (!first || a->due < first->due))
-                        first = a;
-        if (!first)
-                return false;
-        first->turn = world.turn;
-        first->due = USEC_INFINITY;
-        first->fn(first->userdata);
-        return true;
-}
-
 static bool iterate(Loop *l)
 {
         bool any = false;
 
         world.turn++;
-        while ((!l || is_left(l)) && is_running(l) && dispatch_one(l))
+        while ((!l || is_left(l)) && is_running(l) && source_dispatch_one(l, world.turn))
                 any = true;
         if (l && is_left(l) && !l->exited && (any || l->deferred))
                 end_iteration(l);
@@ -506,23 +275,12 @@ void world_settle(void)
         } while (any);
 }
 
-static uint64_t next_alarm(void)
-{
-        uint64_t due = USEC_INFINITY;
-        Alarm *a;
-
-        DL_FOREACH(world.alarms, a)
-                if (is_running(a->loop))
-                        due = MIN(due, a->due);
-        return due;
-}
-
 static bool step_until(uint64_t end)
 {
         uint64_t due;
 
         world_settle();
-        due = next_alarm();
+        due = alarms_next(is_running);
         if (due > end || due == USEC_INFINITY)
                 return false;
         world.now = MAX(world.now, due);
