@@ -49,8 +49,8 @@ static const char help[] =
                 "  --log-level LEVEL\n"
                 "  --listen ADDR               unix:PATH or tcp:HOST:PORT; repeatable\n"
                 "  --seed-api[=BOOL]           also /register, /heartbeat and /receivers, without tokens\n"
-                "  --lease SEC                 a receiver silent for so long is gone (30)\n"
-                "  --allow-tcp-registration    take registrations over TCP too\n"
+                "  --lease SEC                 a receiver without a heartbeat for so long is removed (30)\n"
+                "  --allow-tcp-registration    allow registration over TCP, too\n"
                 "  --connections-per-address N of one TCP address at once (512)\n"
                 "  --allow-insecure            listen beyond loopback without TLS\n";
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* All leases: adds, changes, renews and ends them. The other modules are told from here: groups (and through
- * them the lists and long polls), and the registry. */
+/* All leases: adds, changes, renews and ends them. It tells the other modules of a change: groups (and
+ * through them the lists and long polls), and the registry. */
 
 #include "discovery/discovery-config.h"
 #include "discovery/group.h"
