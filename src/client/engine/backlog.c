@@ -25,8 +25,7 @@ static bool is_before(Position a, Position b)
         return a.priority != b.priority ? a.priority > b.priority : a.number < b.number;
 }
 
-/* To its place: the more urgent ones first, the older ones among equals. Searched from the end, where most
- * go. */
+/* Puts it to its place: by priority, then by age. Searches from the end, where most go. */
 static void enter(Queue *q, Message *m)
 {
         Position own = position_of(&m->record);
@@ -51,7 +50,7 @@ static void leave(Queue *q, Message *m)
         q->client->queues.n_unassigned--;
 }
 
-/* The end of a front that has become too long is left to the disk again. */
+/* Leaves the last message of a front that is too long to the disk. */
 static void shorten(Queue *q)
 {
         Message *last = q->queued->queued.prev;
@@ -83,7 +82,7 @@ void backlog_add(Queue *q, Message *m)
                 return;
         }
         enter(q, m);
-        /* There may be many queues, as each key has one. */
+        /* Many queues together must not hold many payloads, as with one queue for each key. */
         if (q->client->queues.n_unassigned > FRONTS_MAX && !m->transient)
                 message_drop_payload(m);
         if (q->n_stored == 0)
@@ -125,7 +124,7 @@ static void take_row(Queue *q, OutboxRecord *record)
         q->read_to = position_of(record);
         if (!m) {
                 if (message_new(q->client, record, &m) < 0)
-                        return; /* stays counted: read again at the next start */
+                        return; /* it stays counted; the next start reads it again */
         } else if (m->queued.on || m->link.peer || m->record.state != DELIVERY_QUEUED)
                 return;
         q->n_stored--;
@@ -137,7 +136,7 @@ static void on_page(DbOp *op, int r)
         Page *p = CONTAINER_OF(CONTAINER_OF(op, OutboxFindOp, op), Page, find);
         Queue *q = p->queue;
         Retries *retries = &q->client->retries;
-        /* A read that failed may have rows of what was rolled back with it. */
+        /* A failed read may have returned rows that were rolled back with it. */
         size_t n = r >= 0 ? p->find.n_records : 0;
 
         q->reading = false;

@@ -118,8 +118,7 @@ static Peer *choose_any(Client *c, const Selector *selector)
         return best;
 }
 
-/* While messages of the key are there, it stays with whom it belonged to when the first of them was bound.
- */
+/* The key stays with the receiver of its first message while it has messages. */
 static Peer *choose_owner(Queue *q)
 {
         Client *c = q->client;
@@ -147,7 +146,7 @@ Peer *bind_choose(Queue *q)
 
         switch (q->selector.mode) {
         case SELECTOR_TO:
-                /* One that was never listed cannot be bound to: whether it takes frames is not known. */
+                /* Before a receiver was listed it is not known whether it takes frames. */
                 p = peer_find(c, q->selector.receiver);
                 return p && p->info.name ? p : NULL;
         case SELECTOR_ANY:
@@ -155,7 +154,7 @@ Peer *bind_choose(Queue *q)
         case SELECTOR_KEY:
                 return q->n_bound > 0 ? NULL : choose_owner(q);
         default:
-                return NULL; /* the members of a whole are bound, not the whole */
+                return NULL; /* members are bound, not the whole */
         }
 }
 
@@ -211,8 +210,7 @@ void bind_queue(Queue *q)
                 bind_connect(q);
 }
 
-/* They may be many, of groups that nobody is in: they are not looked through with every answer that comes.
- */
+/* There may be many stuck queues, so they are searched only after something changed for this receiver. */
 static void bind_stuck(Peer *p)
 {
         Queue *q, *next;
@@ -245,7 +243,7 @@ void bind_for_peer(Peer *p)
                 if (q->queued || q->n_stored > 0)
                         bind_queue(q);
                 if (!p->info.plain)
-                        peer_connect(p); /* to have its share of the next ones */
+                        peer_connect(p); /* so that it gets its share of the next ones */
         }
         bind_stuck(p);
 }

@@ -16,11 +16,11 @@
 #include "client/state/message.h"
 #include "client/state/peer.h"
 
-#define READ_AGAIN_USEC USEC_PER_SEC /* a payload that cannot be read */
+#define READ_AGAIN_USEC USEC_PER_SEC /* after a payload could not be read */
 
 static const Backoff backoff_busy = {100 * USEC_PER_MSEC, 5 * USEC_PER_SEC};
 
-/* Of quiet messages these are not told. */
+/* The observer does not hear of these steps of quiet messages. */
 static const bool routine[_DELIVERY_EVENT_MAX] = {
                 [DELIVERY_BIND] = true,
                 [DELIVERY_WRITE] = true,
@@ -35,7 +35,7 @@ static void arm_retry(Message *m, DeliveryEvent event, uint64_t hint_usec)
         uint64_t random = random_u64(), usec = 0;
 
         m->failures++;
-        /* A timeout has been waited for already. */
+        /* After a timeout there is no further pause. */
         if (event == DELIVERY_ANSWER_FAILED)
                 usec = backoff_delay(&backoff_failed, m->failures, random);
         else if (event == DELIVERY_ANSWER_BUSY)
@@ -54,7 +54,7 @@ static void settle(Message *m, DeliveryState before)
                 m->record.attempts++;
                 c->messages.n_attempts++;
         }
-        /* It may be tried again later; that it was started shows in its attempts, if any were counted. */
+        /* If it is tried again later, its attempts say that it was started; without any, this flag does. */
         if (m->link.sends > 0 && m->record.attempts == 0 && dead_letter)
                 m->record.duplicate = true;
         if (!m->link.peer && m->queue && before == DELIVERY_QUEUED)
@@ -93,7 +93,7 @@ static void report(Message *m, DeliveryEvent event, uint32_t attempt, const char
         Client *c = m->client;
         int told;
 
-        /* An end is told when it is on disk. */
+        /* An end is told when it is on disk (deliver_settled). */
         if (delivery_state_is_final(m->record.state) || (m->quiet && routine[event]))
                 return;
         told = event_of_step(m, event);
@@ -103,7 +103,7 @@ static void report(Message *m, DeliveryEvent event, uint32_t attempt, const char
         message_changed(m);
 }
 
-/* Does what a step asks for. True when the durable half has changed. */
+/* Does what a step asks for. True when the message must be saved. */
 static bool act(Message *m, DeliveryState before, DeliveryEvent event, unsigned actions, const char *detail,
                 uint64_t hint_usec)
 {
@@ -124,7 +124,7 @@ static bool act(Message *m, DeliveryState before, DeliveryEvent event, unsigned 
         return actions & (DELIVERY_CHARGE | DELIVERY_SETTLE | DELIVERY_DROP_BINDING | DELIVERY_ASK_CANCEL);
 }
 
-/* With the last attempt that it may have, a message comes to its end. */
+/* After the last attempt that is allowed, a failure is an end. */
 static DeliveryEvent count_out(const Message *m, DeliveryEvent event)
 {
         uint64_t max = message_policy(m).max_attempts;
@@ -159,7 +159,7 @@ static void handle(Message *m, DeliveryEvent event, const char *detail, uint64_t
                 message_drop_large_payload(m);
         if (m->record.state == DELIVERY_BOUND && event != DELIVERY_DISCONNECT)
                 peer_ready(m);
-        /* The next one of that key. */
+        /* The next message of that key may go. */
         if (next && delivery_state_is_final(m->record.state))
                 bind_queue(next);
 }
@@ -226,7 +226,7 @@ bool deliver_may_move(const Message *m)
                 return peer_is_gone(p) || (p->info.draining && message_never_started(m));
         if (m->queue->selector.mode != SELECTOR_ANY)
                 return false;
-        /* Nothing was written, or nobody is left who could answer. */
+        /* It was never written, or nobody is left who could answer. */
         return message_never_started(m) || peer_is_gone(p);
 }
 
@@ -253,7 +253,7 @@ void deliver_answer(Message *m, const AnswerFrame *a)
                 text = str_printable(a->data.data, a->data.size, ERROR_TEXT_MAX);
         if (a->outcome == OUTCOME_REJECTED)
                 (void) str_replace(&m->record.error, text);
-        /* "Not started" about the only send there was: the next one is the first. */
+        /* Busy means not started. If this was the only send, the next one is the first. */
         if (a->outcome == OUTCOME_BUSY && m->link.sends == 1 && m->record.state == DELIVERY_SENT)
                 peer_not_started(m);
         if (a->outcome == OUTCOME_WORKING && !str_empty(text))

@@ -18,7 +18,7 @@
 #define HELD_UP_USEC    (200 * USEC_PER_MSEC)
 #define READ_FIRST_USEC (50 * USEC_PER_MSEC)
 
-/* A crash may have come between the wish to end and the end. */
+/* A crash may have come between the wish to end it and its end. */
 void dispatch_loaded(Peer *p)
 {
         Message *m, *next;
@@ -80,13 +80,13 @@ static void on_down(Peer *p)
                 if (m->record.state == DELIVERY_SENT)
                         deliver_event(m, DELIVERY_DISCONNECT, "the connection ended");
         }
-        /* In order of binding again, before what was never written. */
+        /* What was written goes first again, in order of binding. */
         peer_reorder(p);
         dispatch_move_on(p);
 }
 
-/* Only plain text has an event for what is written; the others are sent as soon as they are in the output,
- * and what drains makes room there. */
+/* A plain text message counts as sent now. Frames count as sent when they are in the output; when that
+ * drains, there is room for more. */
 static void on_written(Peer *p)
 {
         if (p->plain)

@@ -15,7 +15,7 @@ void due_arm(Message *m, uint64_t usec)
         /* Without memory for the timer the message waits for the next connection. */
         (void) !heap_put(&c->due.heap, &m->due, usec_add(loop_now(c->loop, CLOCK_BOOTTIME), usec));
         first = heap_first(&c->due.heap);
-        /* One that fires too early only looks, and arms itself anew. */
+        /* A timer that fires too early only arms itself again. */
         if (first && first->due < c->due.armed && !c->due.held) {
                 c->due.armed = first->due;
                 (void) timer_arm_at(&c->due.timer, first->due);

@@ -12,7 +12,7 @@
 #include "client/engine/save.h"
 #include "client/state/message.h"
 
-/* An open whole is in memory: the ends of its members are counted there. */
+/* While it is open it stays in memory, since the ends of its members are counted there. */
 static void hold(Fanout *f, bool on)
 {
         Message *m = f->message;
@@ -65,7 +65,7 @@ void fanout_begin(Message *m, OutboxRecord *records, size_t n)
 
 /* What follows from the members. */
 
-/* Never on the wire: not needed any more. What was sent finishes. */
+/* Cancels a member that was never sent. One that was sent finishes. */
 static void drop_member(Message *member)
 {
         if (!delivery_state_is_final(member->record.state) && message_never_started(member)) {
@@ -211,7 +211,7 @@ void message_give_up(Message *m, const char *why)
         end(m, DELIVERY_GIVE_UP, why);
 }
 
-/* A crash may have come between the wish and what it meant for the members. */
+/* A crash may have come between the wish and the changes of the members. */
 void fanouts_recount(Client *c)
 {
         IndexCursor cursor = {};
@@ -234,17 +234,17 @@ static int check_revive(const Message *m)
         if (!delivery_state_is_dead_letter(m->record.state))
                 return -EALREADY;
         if (m->save.running || retry_is_waiting(&m->save.retry))
-                return -EBUSY; /* the end of the binding before is being written */
+                return -EBUSY; /* its end is being written */
         return m->purging ? -ENOENT : 0;
 }
 
-/* Ends that come while the members are read are counted, and then once more by the walk. */
+/* Ends that came while the members were read were counted already; the walk counts all of them again. */
 static void begin_count(Message *m)
 {
         m->fanout->n_acked = m->fanout->n_failed = 0;
 }
 
-/* What has no end yet, or none that is on disk, is counted when it has. */
+/* A member without an end on disk is counted when it has one. */
 static void count_member(Message *member)
 {
         Fanout *f = message_find(member->client, member->record.id)->fanout;

@@ -170,7 +170,7 @@ void member_add(Message *m, OutboxRecord *record)
 {
         Message *member;
 
-        /* It is on disk: without memory for it, it is found there at the next start. */
+        /* Without memory for it, the next start finds it on disk. */
         if (message_new(m->client, record, &member) < 0)
                 return;
         if (member->record.state != DELIVERY_QUEUED) {

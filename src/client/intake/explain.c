@@ -21,7 +21,7 @@ static void say(char text[static ERROR_MAX], const char *format, ...)
         va_end(ap);
 }
 
-/* From now until an instant of the boot clock. */
+/* From now until then. */
 static const char *until(uint64_t boottime_usec, char buffer[static DURATION_MAX])
 {
         uint64_t now = now_usec(CLOCK_BOOTTIME);
@@ -38,7 +38,7 @@ static const char *since(uint64_t realtime_usec, char buffer[static DURATION_MAX
 
 #define KIND_MAX 256u
 
-/* What is asked for, as far as there is room: `group` and `label` stand before each. */
+/* Group and labels of the selector, with `group` and `label` before each, as far as there is room. */
 static const char *kind(
                 const Selector *s, const char *group, const char *label, char buffer[static KIND_MAX])
 {
@@ -72,7 +72,7 @@ static void explain_nobody(const Message *m, Explanation *e)
         }
 }
 
-/* For anybody, or by its key. */
+/* A queued message for anybody, or with a key. */
 static void explain_group(const Message *m, Explanation *e)
 {
         unsigned n = 0, n_draining = 0, n_connected = 0;
@@ -137,7 +137,7 @@ static void explain_peer(const Message *m, const Peer *p, Explanation *e)
         }
 }
 
-/* Names a few of those that it waits for. */
+/* Names up to three of the receivers that have not acked. */
 static void explain_fanout(const Message *m, Explanation *e)
 {
         char names[4 * (NAME_MAX_LENGTH + 2)] = "";

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Why a message is not done yet, as one sentence, and what would change that. */
+/* Says in one sentence why a message is not done yet, and what would change that. */
 
 #include "client/state/message.h"
 

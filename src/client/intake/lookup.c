@@ -40,7 +40,7 @@ static void on_found(DbOp *op, int r)
         free(l);
 }
 
-/* "5f0c1a" → 5f0c1a00… to 5f0c1aff… */
+/* "5f0c1a" becomes 5f0c1a00… to 5f0c1aff…. */
 static int parse_prefix(const char *text, sd_id128_t *ret_first, sd_id128_t *ret_last)
 {
         sd_id128_t first = SD_ID128_NULL, last = SD_ID128_NULL;

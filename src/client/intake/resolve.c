@@ -23,12 +23,12 @@ struct Resolver {
         Client *client;
         Timer timer;
         HttpRequest *request;
-        char revision[NAME_MAX_LENGTH + 1]; /* "": ask for the list as it is */
-        char next[NAME_MAX_LENGTH + 1];     /* the page of it that is due */
+        char revision[NAME_MAX_LENGTH + 1]; /* of the list that is known; "": none */
+        char next[NAME_MAX_LENGTH + 1];     /* where the next page begins; "": there is none */
         uint64_t generation;
         unsigned failures;
-        unsigned refused; /* requests in a row that discovery had no room for */
-        bool poll;        /* so the next one does not wait there */
+        unsigned refused; /* requests in a row for which discovery had no room */
+        bool poll;        /* the next request does not wait at discovery */
 };
 
 static const char *const discovery_state_names[_DISCOVERY_STATE_MAX] = {
@@ -113,7 +113,7 @@ int resolver_load(Client *c, sd_id128_t id, const char *record, bool departed)
         return 0;
 }
 
-/* It may be forgotten, or kept for what waits for it. */
+/* It is kept while something waits for it. */
 static void drop(Peer *p)
 {
         Client *c = p->client;
@@ -123,7 +123,7 @@ static void drop(Peer *p)
                 return;
         c->observer.receiver_listed(&p->info, false, c->observer.userdata);
         dispatch_move_on(p);
-        pump(p); /* whether it can be reached decides about the rest */
+        pump(p); /* tries to connect: if that fails, the receiver is gone */
         peer_release(p);
 }
 
@@ -148,7 +148,7 @@ static void take_receiver(Resolver *v, ReceiverInfo *info)
         fanouts_joined(c, p);
 }
 
-/* Those that the whole list, all its pages, has not. */
+/* Drops receivers that no page of the list has. */
 static void drop_others(Resolver *v)
 {
         Client *c = v->client;
@@ -176,7 +176,8 @@ static void take_changes(Resolver *v, ReceiverList *list)
         strcpy(v->revision, list->revision);
 }
 
-/* The revision is the first page's: what changes while the others are read is asked for behind them. */
+/* The revision is that of the first page. So the next request tells what changed while the others were read.
+ */
 static void take_page(Resolver *v, ReceiverList *list)
 {
         if (!v->next[0]) {
@@ -199,7 +200,7 @@ static void ask_later(Resolver *v, unsigned failures)
         (void) timer_arm_in(&v->timer, backoff_delay(&BACKOFF_CONNECT, failures, random));
 }
 
-/* It answers, so what is known stays true; only what changes is heard of later. */
+/* Discovery answers, so the list stays valid; only changes are heard of later. */
 static void on_no_room(Resolver *v)
 {
         if (v->refused++ == 0)
@@ -228,7 +229,7 @@ static void on_answer(int status, const char *body, size_t size, const char *loc
         ReceiverList list;
 
         v->request = NULL;
-        if (status == 410) { /* the list has changed under its pages */
+        if (status == 410) { /* the list has changed while its pages were read */
                 v->revision[0] = v->next[0] = '\0';
                 (void) timer_arm_in(&v->timer, 0);
                 return;
@@ -249,7 +250,7 @@ static void on_answer(int status, const char *body, size_t size, const char *loc
         if (!v->poll)
                 v->refused = 0;
         v->poll = false;
-        if (!list.next[0]) /* else who is not listed yet may still be */
+        if (!list.next[0]) /* else the list is not complete */
                 set_state(v->client, DISCOVERY_REACHABLE);
         bool news = !str_equal(v->revision, list.revision);
         if (list.changes)
@@ -260,11 +261,11 @@ static void on_answer(int status, const char *body, size_t size, const char *loc
         peers_forget(v->client);
         if (news)
                 v->client->observer.changed(v->client->observer.userdata);
-        /* From the loop: a request may not be made from inside the callback of another. */
+        /* From the loop, since a request must not be made inside the callback of another one. */
         (void) timer_arm_in(&v->timer, 0);
 }
 
-/* "since" is for a discovery that does not know "changes": it answers with the whole list. */
+/* An older discovery does not know "changes"; it reads "since" and answers with the whole list. */
 static char *path_of(const Resolver *v)
 {
         if (v->next[0])

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Keeps the view of the receivers up to date: a request to discovery that is answered when the list changes.
- * While discovery is silent the last view stays; it is kept on disk for the next start. */
+/* Keeps the list of receivers: one request to discovery is open, which it answers when the list changes.
+ * While discovery is silent the last list stays. It is on disk, too, for a start without discovery. */
 
 #include "client/state/types.h"
 

@@ -6,7 +6,7 @@
 #include "client/state/message.h"
 
 #define PAGE 256u
-/* The clock of the wall may be set meanwhile: it is looked at this often. */
+/* The wall clock may be set meanwhile, so it is read at least this often. */
 #define LOOK_USEC (5 * USEC_PER_SEC)
 
 typedef struct Page {
@@ -38,7 +38,7 @@ static void look_at(Message *m)
 {
         uint64_t now = now_usec(CLOCK_REALTIME), deadline = m->record.policy.deadline_usec;
 
-        /* What has no time any more is being written, or was revived. */
+        /* Without a time it has been handled already, or was revived. */
         if (m->record.wake_usec == 0 || m->record.wake_usec > now)
                 return;
         if (deadline > 0 && deadline <= now)

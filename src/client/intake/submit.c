@@ -24,7 +24,7 @@ typedef struct Insert {
         OutboxInsertOp insert;
         Client *client;
         Message *message;
-        OutboxRecord *members; /* of a whole */
+        OutboxRecord *members; /* of a message to several */
         size_t n_members;
         char *key;
         uint64_t number;
@@ -39,7 +39,7 @@ static void insert_free(Client *c, Insert *i)
         slab_free(&c->slab, i, sizeof *i);
 }
 
-/* Nothing of it is left: its sequence counts as settled. */
+/* Undoes make_message() and bind_at_once(): the sequence counts as settled. */
 static void submit_rollback(Message *m)
 {
         Client *c = m->client;
@@ -50,7 +50,7 @@ static void submit_rollback(Message *m)
         message_release(m);
 }
 
-/* The message that has this key already. */
+/* The message that was accepted under this idempotency key before. */
 static void on_existing(Message *m, int r, void *userdata)
 {
         Insert *i = userdata;
@@ -156,7 +156,7 @@ static int check(const Client *c, const Submission *s, Error *error)
         return 0;
 }
 
-/* What a message in memory cannot be: to several, named by its sender, or with a time. */
+/* A message in memory has one receiver, no idempotency key, and no times. */
 static int check_transient(const Client *c, const Submission *s, Error *error)
 {
         if (!s->transient)
@@ -209,7 +209,7 @@ int submission_queue(Client *c, const Submission *s, char **ret, Error *error)
         return r;
 }
 
-/* When it may start, and when it is given up. */
+/* Turns delays into instants, and adds the configured deadline. */
 static int resolve_times(const Client *c, const Submission *s, Policy *ret, Error *error)
 {
         uint64_t now = loop_now(c->loop, CLOCK_REALTIME);
@@ -225,7 +225,7 @@ static int resolve_times(const Client *c, const Submission *s, Policy *ret, Erro
                 return error_set(error, -EINVAL, "deadline: it has passed already");
         if (ret->deadline_usec > 0 && ret->deadline_usec <= ret->start_usec)
                 return error_set(error, -EINVAL, "deadline: it lies before the start of the message");
-        /* Order is the point of a key. */
+        /* Messages of one key are in order, so they have one priority. */
         if (s->mode == SELECTOR_KEY)
                 ret->priority = PRIORITY_DEFAULT;
         return 0;
@@ -268,7 +268,7 @@ static int make_message(Client *c, const Submission *s, char *queue, const Polic
         return 0;
 }
 
-/* Where the receiver is clear the message is bound in the same commit, unless older ones wait for it. */
+/* If the receiver is clear and no older message waits for it, binding and acceptance share one commit. */
 static void bind_at_once(Message *m)
 {
         Queue *q = m->queue;

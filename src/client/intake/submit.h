@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Acceptance: a message is checked, gets its receiver where that is known at once, and is on disk before
- * `done` hears of it. */
+/* Acceptance: checks a message, chooses its receiver where that is clear, and writes it to disk. `done` is
+ * called when that is synced. */
 
 #include "client/state/types.h"
 
@@ -14,26 +14,25 @@ typedef struct Submission {
         size_t size;
         Label labels[LABELS_MAX]; /* not with to */
         size_t n_labels;
-        bool plain;                  /* receivers of bare text too */
-        bool follow;                 /* all: those that join later too */
+        bool plain;                  /* also receivers of plain text */
+        bool follow;                 /* all: also those that join later */
         unsigned quorum;             /* quorum: how many must ack */
-        const char *key;             /* key: what is kept in order */
-        const char *idempotency_key; /* the sender's own name for this message; NULL: none */
+        const char *key;             /* key: messages of one key go one after the other */
+        const char *idempotency_key; /* the sender's own name for the message; NULL: none */
         bool transient;              /* accepted in memory only: lost with this process */
-        bool quiet;                  /* not announced, and only what goes wrong is told */
-        uint64_t number;             /* handed to `done` */
+        bool quiet;                  /* not announced; the observer hears only of failures */
+        uint64_t number;             /* passed to `done` */
         uint64_t delay_usec;         /* from now; else policy.start_usec says */
         Policy policy;
-        const char *queue; /* of submission_queue() before, for many with the same receivers; NULL: not yet
-                            */
+        const char *queue; /* what submission_queue() said; NULL: it is asked */
 } Submission;
 
-/* For whom it is, as the text of a selector (malloc'ed). Errors as below. Not for keeping where the mode is
- * to: who a name means may change. */
+/* The selector of its receivers, as text (malloc'ed). Errors as below. Do not keep it where the mode is to:
+ * the name may mean another receiver later. */
 int submission_queue(Client *c, const Submission *s, char **ret, Error *error);
 
-/* Called once, from the loop: 0 with the message (of that idempotency key, maybe an older one), or what the
- * disk said. */
+/* Called once, from the loop: 0 and the message, or NULL and what the disk said. With an idempotency key it
+ * may be the message that was accepted under that key before. */
 typedef void (*SubmitDone)(Message *m, int r, uint64_t number, void *userdata);
 
 /* Errors, with a sentence: -EINVAL; -ENOENT and -ENOTUNIQ (no such receiver, several); -EMSGSIZE; -EDQUOT

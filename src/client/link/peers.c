@@ -101,7 +101,7 @@ static void peer_free(Peer *p)
                 if (q->owner == p)
                         q->owner = NULL;
         HASH_DELETE(hh, c->peers.by_id, p);
-        index_clear(&p->members); /* at the end of the process some are under way */
+        index_clear(&p->members); /* at the end of the process it is not empty */
         windows_clear(p);
         timer_clear(&p->timer);
         receiver_info_clear(&p->info);

@@ -99,7 +99,7 @@ static int open_address(Peer *p, Message *m, size_t address)
 
 bool plain_is_free(Peer *p)
 {
-        /* An attempt that timed out still has its connection: it is given up for the next one. */
+        /* An attempt that timed out keeps its connection until the next message needs one. */
         if (p->plain && !timer_is_armed(&p->timer) && p->plain->record.state != DELIVERY_SENT)
                 disconnect(p);
         return !p->link.connection && !timer_is_armed(&p->timer) && p->info.n_addresses > 0;

@@ -10,8 +10,8 @@
 #include "client/state/peer.h"
 
 #define ANNOUNCE_USEC  USEC_PER_SEC
-#define WINDOWS_MAX    32u  /* streams to one receiver, from where no other one is begun */
-#define ANNOUNCE_COUNT 128u /* at once, so that the window moves on under load */
+#define WINDOWS_MAX    32u  /* streams to one receiver, from where no new one is begun */
+#define ANNOUNCE_COUNT 128u /* told at once, so that the window moves on under load */
 
 static SendWindow *find(const Peer *p, sd_id128_t stream)
 {
@@ -89,8 +89,8 @@ static bool is_in_window(const SendWindow *w)
         return w->next_sequence - w->settled.low < MIN(STREAM_WINDOW, w->peer->link.window);
 }
 
-/* A few that do not come to their end (they fail for ever, or run for hours) hold the window up for all
- * behind them: those go on in another stream, and this one is closed when the few are done. */
+/* A few messages that do not end (they fail for ever, or run for hours) hold up the window. The others go on
+ * in a new stream; this one is closed when the few have ended. */
 static bool is_held_up(const SendWindow *w)
 {
         return w->next_sequence > 0 && !is_in_window(w) && w->n_open < STREAM_WINDOW / 2 &&
@@ -144,7 +144,8 @@ void window_settle(SendWindow *w, uint64_t sequence)
 
         w->n_open--;
         w->peer->full = false;
-        /* Without memory for it the receiver keeps a record until the stream is closed: no harm. */
+        /* Without memory for it the receiver keeps a record until the stream is closed, which does no harm.
+         */
         if (sequence_set_add(&w->settled, sequence, sequence) < 0)
                 return;
         w->n_unannounced++;
@@ -160,7 +161,8 @@ int window_load_open(SendWindow *w, uint64_t sequence)
         return sequence_set_add(&w->settled, sequence, sequence);
 }
 
-/* Until now `settled` held what is open: everything else of an old stream is settled, or was never used. */
+/* So far `settled` holds the open sequences. Everything else of an old stream is settled or was never used.
+ */
 static int invert(SendWindow *w)
 {
         SequenceSet open = w->settled, settled;
@@ -262,7 +264,7 @@ void window_pruned(Peer *p, sd_id128_t stream)
         DL_DELETE(p->windows, w);
         sequence_set_clear(&w->settled);
         free(w);
-        p->full = false; /* another stream may be begun */
+        p->full = false; /* a new stream may be begun */
 }
 
 void windows_clear(Peer *p)

@@ -37,7 +37,7 @@ int peer_find_by_word(Client *c, const char *word, Peer **ret)
                         return -ENOTUNIQ;
                 found = p;
         }
-        /* One that has stopped: what is sent to it waits for it. */
+        /* Then those that are not listed: messages to them wait. */
         for (p = found ? NULL : c->peers.by_id; p; p = p->hh.next) {
                 if (!p->info.name || !name_matches(p->info.name, word))
                         continue;
@@ -71,7 +71,7 @@ uint32_t peer_free_credit(const Peer *p)
                 return p->listed && p->n_bound == 0 && p->link.failures == 0;
         if (!peer_is_connected(p) || p->full)
                 return 0;
-        /* Without credit one message may go as a probe. */
+        /* Without credit one message may go, as a probe. */
         if (p->link.credit == 0)
                 return p->n_bound == 0;
         return p->link.credit > p->n_bound ? p->link.credit - (uint32_t) p->n_bound : 0;
