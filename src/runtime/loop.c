@@ -127,6 +127,8 @@ static int add_sources(Loop *l)
         if (r >= 0)
                 r = sd_event_add_defer(l->event, &l->again, on_again, l);
         if (r >= 0)
+                r = sd_event_source_set_priority(l->again, SD_EVENT_PRIORITY_NORMAL + 6);
+        if (r >= 0)
                 r = sd_event_source_set_enabled(l->again, SD_EVENT_OFF);
         return r;
 }

@@ -11,7 +11,7 @@
 
 static struct {
         char status[256];
-        unsigned n_ready, n_extended;
+        unsigned n_ready, n_extended, n_alive;
         bool restarting;
 } manager;
 static uint64_t random_state;
@@ -37,6 +37,7 @@ void notify_stopping(void)
 
 void notify_alive(void)
 {
+        manager.n_alive++;
 }
 
 void notify_status(const char *format, ...)
@@ -66,6 +67,11 @@ unsigned world_n_ready(void)
 unsigned world_n_extended(void)
 {
         return manager.n_extended;
+}
+
+unsigned world_n_alive(void)
+{
+        return manager.n_alive;
 }
 
 struct UnitJob {

@@ -61,6 +61,7 @@ void world_restarting(bool restarting);        /* what unit_job_ask() says; fals
 const char *world_status(void);                /* the newest STATUS=, or "" */
 unsigned world_n_ready(void);                  /* how often READY=1 was sent */
 unsigned world_n_extended(void);               /* how often EXTEND_TIMEOUT_USEC= was sent */
+unsigned world_n_alive(void);                  /* how often WATCHDOG=1 was sent */
 
 /* Connections. A TestSocket is the end that the test holds. */
 
