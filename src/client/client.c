@@ -16,6 +16,7 @@
 #include "client/engine/members.h"
 #include "client/engine/pump.h"
 #include "client/intake/bulk.h"
+#include "client/intake/drain.h"
 #include "client/intake/resolve.h"
 #include "client/intake/schedule.h"
 #include "client/link/peers.h"
@@ -220,6 +221,7 @@ int client_start(Client *c, const ClientObserver *observer, Error *error)
 void client_stop(Client *c)
 {
         c->stopping = true;
+        drains_end(c);
         transient_run(c);
         c->db = database_close(&c->database, c->db);
 }

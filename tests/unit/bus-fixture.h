@@ -36,7 +36,7 @@ typedef struct Fixture {
         const char *sender; /* of calls */
 
         HttpServer *discovery;
-        unsigned list_status, drain_status;
+        unsigned list_status, drain_status, n_drains;
         int discovery_fd;
         FakeReceiver *receiver;
 

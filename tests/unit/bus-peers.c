@@ -43,7 +43,11 @@ static void give_list(HttpExchange *x, void *userdata)
 
 static void take_drain(HttpExchange *x, void *userdata)
 {
-        http_reply(x, ((Fixture *) userdata)->drain_status, NULL);
+        Fixture *f = userdata;
+
+        f->n_drains++;
+        if (f->drain_status > 0) /* else it does not answer */
+                http_reply(x, f->drain_status, NULL);
 }
 
 static const HttpRoute routes[] = {

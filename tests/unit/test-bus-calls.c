@@ -365,15 +365,19 @@ static void test_stop(void **state)
 {
         Fixture *f = *state;
         _cleanup_free_ char *id = send_text(f, "any", "nobody", "x");
-        Answer wait, send, lists[20];
+        Answer wait, drain, send, lists[20];
 
         start_call(f, &wait, "Wait", "st", id, UINT64_C(0));
         UNTIL(f, f->bus.wait.n_counted == 1);
+        f->drain_status = 0;
+        start_call(f, &drain, "Drain", "sb", RECEIVER, 1);
+        UNTIL(f, f->n_drains == 1);
         for (size_t i = 0; i < ELEMENTSOF(lists); i++)
                 start_call(f, lists + i, "ListMessages", "a{sv}", 0);
         start_call(f, &send, "SendText", "sssa{sv}", "any", "nobody", "y", 0);
         UNTIL(f, f->client.submit.n_bytes > 0);
         fixture_stop(f);
+        finish_failed(f, &drain, "Discovery", "the client stops");
         finish_failed(f, &wait, "Disconnected", "the message stays in its outbox");
         done(finish(f, &send));
         for (size_t i = 0; i < ELEMENTSOF(lists); i++) {

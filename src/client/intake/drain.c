@@ -3,23 +3,40 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <utlist.h>
 
 #include "base/cleanup.h"
 #include "base/str-util.h"
 #include "client/state/peer.h"
 
-typedef struct Drain {
+typedef struct Drain Drain;
+struct Drain {
+        Client *client;
+        HttpRequest *request;
         DrainDone done;
         void *userdata;
-} Drain;
+        Drain *prev, *next;
+};
+
+static void end(Drain *d, int status, const char *problem)
+{
+        DL_DELETE(d->client->drains, d);
+        d->done(status, problem, d->userdata);
+        free(d);
+}
 
 static void on_answer(int status, const char *body, size_t size, const char *local_ip, const Error *error,
                 void *userdata)
 {
-        Drain d = *(Drain *) userdata;
+        end(userdata, status, status > 0 ? "" : error->text);
+}
 
-        free(userdata);
-        d.done(status, status > 0 ? "" : error->text, d.userdata);
+void drains_end(Client *c)
+{
+        while (c->drains) {
+                http_request_cancel(c->drains->request);
+                end(c->drains, -ESHUTDOWN, "the client stops");
+        }
 }
 
 int client_drain(Client *c, const char *receiver, bool drain, DrainDone done, void *userdata)
@@ -38,14 +55,17 @@ int client_drain(Client *c, const char *receiver, bool drain, DrainDone done, vo
                 free(d);
                 return -ENOMEM;
         }
-        *d = (Drain){done, userdata};
+        *d = (Drain){.client = c, .done = done, .userdata = userdata};
         HttpCall request = {
                         .method = "PUT",
                         .path = path,
                         .body = drain ? "{\"draining\": true}" : "{\"draining\": false}",
         };
-        r = http_client_request(c->http, &c->discovery_address, &request, on_answer, d, NULL);
-        if (r < 0)
+        r = http_client_request(c->http, &c->discovery_address, &request, on_answer, d, &d->request);
+        if (r < 0) {
                 free(d);
-        return r < 0 ? r : 0;
+                return r;
+        }
+        DL_APPEND(c->drains, d);
+        return 0;
 }

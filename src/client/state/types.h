@@ -350,6 +350,8 @@ struct Client {
                 size_t n_programs;
         } bulk;
 
+        struct Drain *drains; /* intake/drain: that discovery has not answered */
+
         Resolver *resolver;             /* client.c */
         DiscoveryState discovery_state; /* intake/resolve */
 };
