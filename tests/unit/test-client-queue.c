@@ -167,6 +167,27 @@ static void test_keys_without_anybody(void **state)
         assert_ptr_equal(message_find(c, last.id)->queue->owner, peer_of('a'));
 }
 
+static void test_many_keys_and_a_small_window(void **state)
+{
+        char key[16];
+
+        list("");
+        for (unsigned i = 0; i < STREAM_WINDOW + 20; i++) {
+                (void) snprintf(key, sizeof key, "%u", i);
+                assert_int_equal(submit(of_key(key, "x")), 0);
+        }
+        list("a");
+        assert_non_null(c->queues.stuck); /* the window is full */
+        assert_true(peer_of('a')->sought);
+        welcome('a', 2000);
+        for (unsigned i = 0; i < STREAM_WINDOW + 20; i++) {
+                MessageFrame f = expect_message('a', "x");
+                answer('a', &f, OUTCOME_ACKED, "");
+        }
+        assert_int_equal(c->messages.n_open, 0);
+        assert_null(c->queues.stuck);
+}
+
 static void test_a_key_moves_when_its_receiver_drains(void **state)
 {
         list("a");
@@ -246,6 +267,7 @@ int main(void)
                         TEST(test_equals_take_turns),
                         TEST(test_keys),
                         TEST(test_keys_without_anybody),
+                        TEST(test_many_keys_and_a_small_window),
                         TEST(test_a_key_moves_when_its_receiver_drains),
                         TEST(test_unused_queues_are_freed),
                         TEST(test_who_is_meant),
