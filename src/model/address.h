@@ -29,14 +29,13 @@ int address_parse_url(const char *s, Address *ret, Error *error); /* accepts htt
 #define ADDRESS_STRING_MAX (ADDRESS_MAX_LENGTH + 16)
 const char *address_format(const Address *a, char buffer[static ADDRESS_STRING_MAX]);
 
-/* From what getsockname() and getpeername() say: 0, or -EAFNOSUPPORT (other families, unnamed Unix sockets).
- */
+/* From getsockname() or getpeername(). 0, or -EAFNOSUPPORT (other families, unnamed Unix sockets). */
 int address_from_sockaddr(const struct sockaddr *sa, socklen_t n, Address *ret);
 
-/* The address of a Unix one, or of a TCP one whose host is a number; -EINVAL for a host name (that needs a
- * lookup). */
+/* For a Unix address, or a TCP address whose host is a number. -EINVAL: a host name, which needs a lookup.
+ */
 int address_to_sockaddr(const Address *a, struct sockaddr_storage *ret, socklen_t *ret_size);
 
-/* Unix, or TCP on 127.0.0.0/8, ::1 or "localhost": reachable from this host only. */
+/* Reachable from this host only: Unix, or TCP on 127.0.0.0/8, ::1 or "localhost". */
 bool address_is_local(const Address *a);
 bool address_is_wildcard(const Address *a); /* TCP on 0.0.0.0 or :: */

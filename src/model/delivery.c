@@ -51,13 +51,12 @@ typedef struct Cell {
         DeliveryStep step;
 } Cell;
 
-/* A cell that is left out has no `known`, so the event means nothing there. tests/model reads these lines.
- */
+/* A cell that is not listed has no `known`: the event means nothing there. tests/model uses this table. */
 #define ON(state, event, next, actions)                                                                     \
         [DELIVERY_##state][DELIVERY_##event] = {true, {DELIVERY_##next, actions}}
 
 static const Cell table[_DELIVERY_STATE_MAX][_DELIVERY_EVENT_MAX] = {
-                /* Nobody has heard of it. */
+                /* No receiver knows of it. */
                 ON(DELAYED, DUE, QUEUED, 0),
                 ON(DELAYED, GATHER, GATHERING, 0),
                 ON(DELAYED, CANCEL_UNSENT, CANCELLED, DELIVERY_SETTLE),
@@ -66,12 +65,12 @@ static const Cell table[_DELIVERY_STATE_MAX][_DELIVERY_EVENT_MAX] = {
                 ON(QUEUED, BIND, BOUND, 0),
                 ON(QUEUED, CANCEL_UNSENT, CANCELLED, DELIVERY_SETTLE),
                 ON(QUEUED, GIVE_UP_UNSENT, DEAD, DELIVERY_SETTLE),
-                /* It ran, or may have, at a receiver that is gone: there is nobody left to ask. */
+                /* It may have run at a receiver that is gone: nobody can be asked. */
                 ON(QUEUED, CANCEL, CANCELLED, DELIVERY_SETTLE),
                 ON(QUEUED, GIVE_UP, DEAD, DELIVERY_SETTLE),
 
-                /* Answers are taken in every bound state: one to an earlier try may come while the next is
-                   waited for. */
+                /* Every bound state takes answers: the answer to an earlier attempt may come while the next
+                   one waits. */
                 ON(BOUND, ANSWER_ACKED, ACKED, DELIVERY_SETTLE),
                 ON(BOUND, ANSWER_REJECTED, REJECTED, DELIVERY_SETTLE),
                 ON(BOUND, ANSWER_SETTLED, ACKED, DELIVERY_SETTLE),
@@ -95,7 +94,7 @@ static const Cell table[_DELIVERY_STATE_MAX][_DELIVERY_EVENT_MAX] = {
                 ON(SENT, ANSWER_BUSY, BACKOFF, DELIVERY_ARM_RETRY),
                 ON(SENT, ANSWER_WORKING, SENT, DELIVERY_ARM_ACK),
                 ON(SENT, TIMEOUT, BACKOFF, DELIVERY_CHARGE | DELIVERY_ARM_RETRY),
-                /* Not charged: whether it started is what the next connection will tell. */
+                /* Not counted as an attempt: the next connection shows whether it started. */
                 ON(SENT, DISCONNECT, BOUND, 0),
                 ON(SENT, EXHAUSTED, DEAD, DELIVERY_CHARGE | DELIVERY_SETTLE),
                 ON(SENT, CANCEL, CANCELLING, DELIVERY_ASK_CANCEL),
@@ -108,7 +107,7 @@ static const Cell table[_DELIVERY_STATE_MAX][_DELIVERY_EVENT_MAX] = {
                 ON(BACKOFF, ANSWER_CONFLICT, DEAD, DELIVERY_CHARGE | DELIVERY_SETTLE),
                 ON(BACKOFF, DUE, BOUND, 0),
                 ON(BACKOFF, UNBIND, QUEUED, DELIVERY_DROP_BINDING),
-                /* The handler lives after all: no need to send again. */
+                /* The handler still runs: no need to send again. */
                 ON(BACKOFF, ANSWER_WORKING, SENT, DELIVERY_ARM_ACK),
                 ON(BACKOFF, CANCEL_UNSENT, CANCELLED, DELIVERY_SETTLE),
                 ON(BACKOFF, CANCEL, CANCELLING, DELIVERY_ASK_CANCEL),
@@ -120,9 +119,9 @@ static const Cell table[_DELIVERY_STATE_MAX][_DELIVERY_EVENT_MAX] = {
                 ON(CANCELLING, ANSWER_SETTLED, ACKED, DELIVERY_SETTLE),
                 ON(CANCELLING, ANSWER_CANCELLED, CANCELLED, DELIVERY_SETTLE),
                 ON(CANCELLING, ANSWER_CONFLICT, DEAD, DELIVERY_CHARGE | DELIVERY_SETTLE),
-                /* The attempt is over and no other will be made. */
+                /* The attempt is over, and there is no further one. */
                 ON(CANCELLING, ANSWER_FAILED, CANCELLED, DELIVERY_SETTLE),
-                /* Nothing was done, so a copy that is still under way might be begun: asked again. */
+                /* Nothing was done, so a copy that is still under way may start: ask again. */
                 ON(CANCELLING, ANSWER_BUSY, CANCELLING, DELIVERY_ARM_RETRY),
                 ON(CANCELLING, TIMEOUT, CANCELLING, DELIVERY_ASK_CANCEL),
                 ON(CANCELLING, GONE, CANCELLED, DELIVERY_SETTLE),
@@ -132,14 +131,14 @@ static const Cell table[_DELIVERY_STATE_MAX][_DELIVERY_EVENT_MAX] = {
                 ON(GIVING_UP, ANSWER_SETTLED, ACKED, DELIVERY_SETTLE),
                 ON(GIVING_UP, ANSWER_CANCELLED, DEAD, DELIVERY_SETTLE),
                 ON(GIVING_UP, ANSWER_CONFLICT, DEAD, DELIVERY_CHARGE | DELIVERY_SETTLE),
-                /* The attempt is over and no other will be made. */
+                /* The attempt is over, and there is no further one. */
                 ON(GIVING_UP, ANSWER_FAILED, DEAD, DELIVERY_SETTLE),
                 ON(GIVING_UP, ANSWER_BUSY, GIVING_UP, DELIVERY_ARM_RETRY),
                 ON(GIVING_UP, TIMEOUT, GIVING_UP, DELIVERY_ASK_CANCEL),
                 ON(GIVING_UP, GONE, DEAD, DELIVERY_SETTLE),
                 ON(GIVING_UP, CANCEL, CANCELLING, DELIVERY_ASK_CANCEL),
 
-                /* The whole of a message to several; each member is a delivery of its own. */
+                /* A message to several receivers; each member is a delivery of its own. */
                 ON(GATHERING, GATHERED, ACKED, DELIVERY_SETTLE),
                 ON(GATHERING, EXHAUSTED, DEAD, DELIVERY_SETTLE),
                 ON(GATHERING, CANCEL, CANCELLING, 0),
@@ -149,7 +148,7 @@ static const Cell table[_DELIVERY_STATE_MAX][_DELIVERY_EVENT_MAX] = {
 
                 ON(REJECTED, REVIVE, QUEUED, 0),
 
-                /* The only way out of an end is a person's wish. */
+                /* Only a person takes a message out of a final state. */
                 ON(DEAD, REVIVE, QUEUED, 0),
                 ON(DEAD, GATHER, GATHERING, 0),
 };

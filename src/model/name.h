@@ -7,6 +7,5 @@
  * beginning with a letter or digit. */
 bool name_is_valid(const char *s);
 
-/* "1" is short for a receiver named "1@somehost": true when `s` is `name`, or all of `name` before its '@'.
- */
+/* True if `s` is `name`, or all of `name` before its '@': "1" is short for "1@somehost". */
 bool name_matches(const char *name, const char *s);

@@ -9,12 +9,11 @@ typedef enum Outcome {
         OUTCOME_ACKED = 1,    /* final: processed; data is the reply */
         OUTCOME_REJECTED = 2, /* final: will never be processed; data says why */
         OUTCOME_FAILED = 3, /* this attempt failed; data says why; a higher attempt runs the handler again */
-        OUTCOME_BUSY = 4,   /* not started, no room: not an attempt; ask again later or elsewhere */
-        OUTCOME_WORKING = 5, /* queued or running: go on waiting */
-        OUTCOME_SETTLED = 6, /* the sender itself said that this one is settled; nothing is known any more */
-        OUTCOME_CONFLICT =
-                        7, /* the record under this sequence is of another message: an error, never an ack */
-        OUTCOME_CANCELLED = 8, /* final, answer to CANCEL: never started, or killed before it finished */
+        OUTCOME_BUSY = 4,   /* not started, no room; counts as no attempt */
+        OUTCOME_WORKING = 5,   /* queued or running: keep waiting */
+        OUTCOME_SETTLED = 6,   /* the sender settled it earlier; the receiver knows nothing more */
+        OUTCOME_CONFLICT = 7,  /* the sequence belongs to another message: an error, never an ack */
+        OUTCOME_CANCELLED = 8, /* final, answers CANCEL: never started, or killed before it finished */
         _OUTCOME_MAX,
 } Outcome;
 

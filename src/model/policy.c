@@ -22,7 +22,7 @@ Policy policy_resolve(const Policy *own, const Policy *configured)
         p.backoff_usec = choose(own->backoff_usec, configured->backoff_usec);
         p.backoff_max_usec = choose(own->backoff_max_usec, configured->backoff_max_usec);
         p.max_attempts = choose(own->max_attempts, configured->max_attempts);
-        /* One that begins above the configured end stays where it begins. */
+        /* A backoff that begins above the configured maximum stays where it begins. */
         p.backoff_max_usec = MAX(p.backoff_max_usec, p.backoff_usec);
         return p;
 }

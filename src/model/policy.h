@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* How a message is tried. What its sender left open follows the configuration of the day: it is kept as
- * POLICY_OPEN and looked up when it is needed. */
+/* How a message is sent and retried. POLICY_OPEN: the sender left it open, and the configuration decides,
+ * each time it is needed. */
 
 #include "model/backoff.h"
 
@@ -11,16 +11,16 @@
 #define PRIORITY_DEFAULT 4u
 
 typedef struct Policy {
-        uint64_t ack_timeout_usec; /* without an ack for so long: the attempt is over */
+        uint64_t ack_timeout_usec; /* an attempt without an ack ends after so long */
         uint64_t backoff_usec;     /* after the first failure; doubles; 0: none */
         uint64_t backoff_max_usec;
         uint64_t max_attempts;  /* 0: no limit */
-        uint64_t start_usec;    /* since the epoch; not before; 0: at once */
-        uint64_t deadline_usec; /* since the epoch; given up then; 0: never */
+        uint64_t start_usec;    /* since the epoch; not sent before; 0: at once */
+        uint64_t deadline_usec; /* since the epoch; then given up; 0: never */
         unsigned priority;      /* 0 to PRIORITY_MAX */
 } Policy;
 
 extern const Policy POLICY_ALL_OPEN;
 
-/* The message's own word, or the configuration's. */
+/* The message's own values, and the configuration's where they are open. */
 Policy policy_resolve(const Policy *own, const Policy *configured);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What is known of a receiver: what it says of itself when it registers and what clients read from
- * discovery. */
+/* A receiver, as it registers at discovery and as clients read it there. */
 
 #include <systemd/sd-id128.h>
 
@@ -15,16 +14,16 @@ typedef struct Label {
 
 typedef struct ReceiverInfo {
         sd_id128_t id;       /* null before the first registration */
-        sd_id128_t instance; /* anew at each start of the receiver; null for one of the seed API */
+        sd_id128_t instance; /* new at each start of the receiver; null for a plain one */
         char *name;
         char *group;
         Label *labels;
         size_t n_labels;
-        Address *addresses; /* in the order in which a client shall try them */
+        Address *addresses; /* in the order in which a client tries them */
         size_t n_addresses;
-        uint32_t capacity; /* messages it takes at once: concurrency plus queue */
-        bool draining;     /* discovery was told that it shall get nothing new */
-        bool plain;        /* registered by the seed API: bare text, at-least-once */
+        uint32_t capacity; /* messages that it takes at once: concurrency plus queue */
+        bool draining;     /* it gets no new messages */
+        bool plain;        /* registered through the seed API: plain text, at-least-once */
 } ReceiverInfo;
 
 /* Frees what the record holds (not the record) and zeroes it. */

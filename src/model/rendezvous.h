@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Highest-random-weight ("rendezvous") hashing: of several receivers, a key belongs to the one with the
- * largest weight. When a receiver comes or goes, only the keys that it gets or had move. */
+/* Rendezvous (highest random weight) hashing: a key belongs to the receiver with the largest weight. When a
+ * receiver comes or goes, only its own keys move. */
 
 #include <systemd/sd-id128.h>
 

@@ -129,7 +129,7 @@ static int parse_group(char *text, Selector *s)
         char *mode = strsep(&text, "/"), *group = strsep(&text, "/"), *labels;
         int r;
 
-        /* A key may hold anything, a slash too: it is what is left. */
+        /* The key is the rest of the text: it may contain anything, even a slash. */
         labels = text;
         r = text ? parse_mode(mode, s) : -EINVAL;
         if (r >= 0 && s->mode == SELECTOR_KEY) {

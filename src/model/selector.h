@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Whom a message is for. The text form is canonical (equal selectors have equal text), so that it also names
- * the queue of the messages that wait for the same:
+/* To whom a message goes. Equal selectors have equal text, so the text also names the queue of the messages
+ * that wait for the same receivers:
  *   to/UUID                      that receiver
- *   any/GROUP/k=v,k=v            one receiver of GROUP ("": of all) that has the labels
+ *   any/GROUP/k=v,k=v            one receiver of GROUP ("": of any group) that has the labels
  *   all/GROUP/…                  every one of them
  *   quorum=K/GROUP/…             every one of them, done when K have acked
- *   key/GROUP/…/KEY              the one of them that KEY belongs to
- * Behind the mode: "+plain" where receivers that take bare text will do too, "+follow" where those that join
- * later get it too. */
+ *   key/GROUP/…/KEY              the one of them that owns KEY
+ * After the mode: "+plain" includes receivers of plain text, "+follow" includes receivers that join later.
+ */
 
 #include "model/receiver-info.h"
 
@@ -31,7 +31,7 @@ typedef struct Selector {
         char group[NAME_MAX_LENGTH + 1]; /* all but to; "": every group */
         Label *labels;                   /* all but to; owned, sorted by key and value */
         size_t n_labels;
-        bool plain;      /* receivers of bare text too */
+        bool plain;      /* receivers of plain text too */
         bool follow;     /* all: those that join later too */
         unsigned quorum; /* quorum: how many must ack */
         char *key;       /* key; owned */
@@ -46,7 +46,7 @@ char *selector_format(const Selector *s);            /* malloc'ed; NULL when out
 int selector_parse(const char *text, Selector *ret); /* 0, -EINVAL, -ENOMEM */
 SelectorMode selector_text_mode(const char *text);   /* of a canonical text */
 
-/* A message to several has a delivery for each of them. */
+/* A message to several receivers, which has a delivery for each of them. */
 static inline bool selector_mode_is_whole(SelectorMode mode)
 {
         return mode == SELECTOR_ALL || mode == SELECTOR_QUORUM;

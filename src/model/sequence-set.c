@@ -16,7 +16,7 @@ void sequence_set_clear(SequenceSet *s)
         sequence_set_init(s);
 }
 
-/* Index of the first range that ends at or behind `sequence`. */
+/* Index of the first range that ends at or after `sequence`. */
 static size_t find(const SequenceSet *s, uint64_t sequence)
 {
         size_t from = 0, to = s->n_ranges;
@@ -43,7 +43,7 @@ uint64_t sequence_set_count(const SequenceSet *s, uint64_t from)
 {
         uint64_t n = s->low > from ? s->low - from : 0;
 
-        /* They do not touch each other: the sum is at most the last of all. */
+        /* The ranges are disjoint, so the sum is at most the last sequence. */
         for (size_t i = find(s, from); i < s->n_ranges; i++)
                 n += s->ranges[i].last - MAX(s->ranges[i].first, from) + 1;
         return n;
@@ -81,7 +81,7 @@ int sequence_set_add(SequenceSet *s, uint64_t first, uint64_t last)
                 s->allocated = want;
         }
 
-        /* What touches or overlaps the new range melts into it. */
+        /* Merges every range that touches or overlaps the new one. */
         size_t from = find(s, first > 0 ? first - 1 : 0), to = from;
         SequenceRange merged = {first, last};
         while (to < s->n_ranges && (last == UINT64_MAX || s->ranges[to].first <= last + 1)) {

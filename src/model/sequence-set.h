@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Which sequences of one stream are settled: everything below a low mark, plus disjoint ranges above it.
- * Embed by value; sequence_set_init() first. Grows with the number of holes only. */
+/* The settled sequences of one stream: everything below a low mark, plus disjoint ranges above it. Embed by
+ * value; sequence_set_init() first. Its size depends only on the number of gaps. */
 
 #include "base/macro.h"
 
@@ -22,10 +22,11 @@ void sequence_set_clear(SequenceSet *s); /* frees; then as after init */
 
 bool sequence_set_contains(const SequenceSet *s, uint64_t sequence);
 
-/* How many from `from` (at least 1) on are settled. / The first of them; UINT64_MAX: none. */
+/* How many sequences from `from` (at least 1) on are settled; the first of them, UINT64_MAX if there is
+ * none. */
 uint64_t sequence_set_count(const SequenceSet *s, uint64_t from);
 uint64_t sequence_set_first(const SequenceSet *s, uint64_t from);
 
-/* 0 or -ENOMEM (then unchanged). Adding what is there already is fine. -EINVAL when first > last. */
+/* 0, -ENOMEM (nothing changes), or -EINVAL: first > last. Adding what is there already is fine. */
 int sequence_set_add(SequenceSet *s, uint64_t first, uint64_t last) _must_use_;
 int sequence_set_add_below(SequenceSet *s, uint64_t low) _must_use_; /* settles everything < low */

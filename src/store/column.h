@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Values of ours in and out of SQLite's parameters and columns. Only for this floor's sources. */
+/* Our types in SQLite's parameters and columns. Only for this floor. */
 
 #include <sqlite3.h>
 #include <systemd/sd-id128.h>
@@ -11,7 +11,7 @@
 void bind_id(sqlite3_stmt *s, int parameter, sd_id128_t id);
 void bind_id_or_null(sqlite3_stmt *s, int parameter, sd_id128_t id); /* the null id becomes NULL */
 void bind_u64(sqlite3_stmt *s, int parameter, uint64_t v);           /* as SQLite's signed integer */
-/* Lent until the statement is done. No bytes are bound as no bytes, not as NULL. */
+/* Lent until the statement is done. Zero bytes are bound as an empty blob, not as NULL. */
 void bind_bytes(sqlite3_stmt *s, int parameter, const void *data, size_t n);
 void bind_text(sqlite3_stmt *s, int parameter, const char *text); /* NULL: "" */
 

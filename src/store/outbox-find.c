@@ -65,7 +65,7 @@ static int newest_first(const void *a, const void *b)
         return x < y ? 1 : x > y ? -1 : 0;
 }
 
-/* One walk along the index for each state, so that no number of messages in other states slows it down. */
+/* One walk along the index for each state, so that messages in other states cost nothing. */
 static int find_newest(OutboxFindOp *o, sqlite3 *sql)
 {
         int r = 0;
@@ -92,7 +92,7 @@ static int find_newest(OutboxFindOp *o, sqlite3 *sql)
         return 0;
 }
 
-/* When the first row is to be looked at, behind those that were found. */
+/* When the first row is due after those that were found. */
 static int find_next_wake(OutboxFindOp *o, sqlite3 *sql)
 {
         sqlite3_stmt *s = sql_statement(sql, "SELECT min(wake) FROM delivery WHERE wake > ?");

@@ -10,7 +10,7 @@
 
 #define LOCK_USEC (5 * 1000000u)
 
-/* As it stands in the batch, the record behind it. */
+/* The header of an entry in the batch; the record follows it. */
 typedef struct Put {
         uint64_t row;
         sd_id128_t id, token;

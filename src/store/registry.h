@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Discovery's database: one row per receiver, written behind what is in memory and in large batches. A row
- * has a number that is never used again, so that new ones are added at the end of the file, however many
- * there are. */
+/* Discovery's database: one row per receiver. Discovery works in memory and writes changes later, in large
+ * batches. Row numbers are never used again, so new rows go to the end of the file. */
 
 #include "base/buffer.h"
 #include "store/db.h"
@@ -11,13 +10,13 @@
 
 int registry_open(const char *path, Db **ret, Error *error);
 
-/* Before db_start(). `fn` is called for each receiver; a negative return ends it and is returned. */
+/* Before db_start(). Calls `fn` for each receiver; a negative return ends the walk and is returned. */
 int registry_load(Db *db,
                 int (*fn)(uint64_t row, sd_id128_t id, sd_id128_t token, const char *record, void *userdata),
                 void *userdata);
 
-/* Changes that are written together. The caller fills it, sets `op.done`, hands it to db_submit() and clears
- * it when it is done. */
+/* Changes that are written together. The caller fills the batch, sets `op.done`, calls db_submit() and
+ * clears the batch when it is done. */
 typedef struct RegistryBatch {
         DbOp op;
         Buffer puts, removals;

@@ -28,7 +28,7 @@ static int frame_begin(Buffer *out, FrameType type, size_t length)
         return 0;
 }
 
-/* Body length of a frame, or -EMSGSIZE when a part is over its limit, or -EINVAL. */
+/* The body length of a frame. -EMSGSIZE: a part is over its limit. -EINVAL: not for frame_encode(). */
 static ssize_t body_length(const Frame *f)
 {
         switch (f->type) {
@@ -74,7 +74,7 @@ static ssize_t body_length(const Frame *f)
         }
 }
 
-/* The frames between this host's programs and its client. */
+/* The frames between a program and its client. */
 static void write_bulk_body(Buffer *out, const Frame *f)
 {
         switch (f->type) {

@@ -57,8 +57,8 @@ static void read_settled(Reader *in, Frame *f)
         if (in->bad)
                 return;
 
-        /* Ascending and apart, as a set encodes itself: then applying them is cheap, and bounded by their
-         * number. */
+        /* The ranges must ascend and be disjoint, as a set encodes them. So the cost of applying them is
+         * bounded by their number. */
         above = f->settled.low;
         for (size_t i = 0; i < f->settled.n_ranges && !in->bad; i++) {
                 SequenceRange range = settled_frame_range(&f->settled, i);
@@ -204,8 +204,7 @@ ssize_t frame_decode(const uint8_t *data, size_t size, size_t body_max, Frame *r
         uint32_t length;
         int r;
 
-        /* What cannot become a frame is refused at its first wrong byte, not when a header's worth has come.
-         */
+        /* The first wrong byte is an error at once, before a whole header is there. */
         if (size > 0 && memcmp(data, magic, MIN(size, sizeof magic)) != 0)
                 return error_set(error, -EBADMSG, "no frame: wrong magic or version");
         if (size < FRAME_HEADER_SIZE) {

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Frames on the stream between client and receiver, and between a program that sends in bulk and its client;
- * docs/PROTOCOL.md is the contract. Integers are
- * big-endian. A frame is a 12-byte header (4 bytes magic with the version, type, three zero bytes, 4 bytes
- * body length) and a body. The first byte can begin no text, in ASCII or UTF-8, so bare text is told from
- * frames by it. */
+/* Frames between client and receiver, and between a program that submits in bulk and its client;
+ * docs/PROTOCOL.md is the contract. Integers are big-endian. A frame is a 12-byte header (4 bytes magic with
+ * the version, type, three zero bytes, 4 bytes body length) and a body. No text begins with the first byte
+ * of the magic, so that byte tells frames from plain text. */
 
 #include <sys/types.h>
 #include <systemd/sd-id128.h>
@@ -47,7 +46,7 @@ typedef enum FrameType {
 } FrameType;
 
 typedef struct HelloFrame {
-        sd_id128_t receiver; /* who is expected there */
+        sd_id128_t receiver; /* the receiver that is expected */
         sd_id128_t sender;   /* the client's identity, shown to handlers */
         Bytes name;          /* the client's host name; at most 255 bytes */
 } HelloFrame;
@@ -56,7 +55,7 @@ typedef struct WelcomeFrame {
         sd_id128_t receiver;
         sd_id128_t instance;
         uint32_t credit;      /* as in CREDIT */
-        uint32_t window;      /* sequences a stream may have open above its low mark */
+        uint32_t window;      /* sequences that a stream may have open above its low mark */
         uint32_t max_payload; /* bytes */
         Bytes name;
 } WelcomeFrame;
@@ -70,13 +69,11 @@ typedef struct MessageFrame {
         sd_id128_t message;
         uint32_t attempt; /* 1 for the first */
         uint32_t flags;
-        Bytes attributes; /* ATTRIBUTE_…, (tag u8, length u16, bytes)…; unknown tags are passed over */
+        Bytes attributes; /* ATTRIBUTE_…: (tag u8, length u16, bytes)…; unknown tags are skipped */
         Bytes payload;
 } MessageFrame;
 
-#define SETTLED_CLOSED                                                                                      \
-        (1u << 0) /* nothing will come on this stream any more: forget it and answer PRUNED                 \
-                   */
+#define SETTLED_CLOSED (1u << 0) /* the stream carries nothing more: forget it and answer PRUNED */
 
 typedef struct SettledFrame {
         sd_id128_t stream;
@@ -98,25 +95,25 @@ typedef struct AnswerFrame {
         sd_id128_t message;
         uint32_t attempt;
         Outcome outcome;
-        uint32_t delay_ms; /* failed, busy: do not come back before */
-        Bytes data;        /* reply, or why */
+        uint32_t delay_ms; /* failed, busy: do not retry earlier */
+        Bytes data;        /* reply, or the reason */
 } AnswerFrame;
 
-/* The client says it back: no MESSAGE follows on this connection. */
+/* The client answers with GOODBYE; after that it sends no MESSAGE on this connection. */
 typedef enum GoodbyeReason {
-        GOODBYE_RESTARTING = 1, /* come back at once: no attempt is charged */
+        GOODBYE_RESTARTING = 1, /* reconnect at once; no attempt is counted */
         GOODBYE_STOPPING = 2,   /* it leaves */
 } GoodbyeReason;
 
-/* Submissions of one stream are numbered from 1 by their order. */
+/* The submissions on one socket are numbered from 1 in their order. */
 typedef struct SubmitFrame {
         Bytes attributes; /* ATTRIBUTE_… */
         Bytes payload;
 } SubmitFrame;
 
-#define ATTRIBUTE_KEY             1u /* key of order; for a stream of mode key */
+#define ATTRIBUTE_KEY             1u /* ordering key; for the mode "key" */
 #define ATTRIBUTE_IDEMPOTENCY_KEY 2u
-#define ATTRIBUTE_ACK_TIMEOUT     3u /* of a MESSAGE, u32 ms: "working" is to be said more often than that */
+#define ATTRIBUTE_ACK_TIMEOUT     3u /* of a MESSAGE, u32 ms: "working" must come more often */
 
 typedef struct AcceptedFrame {
         uint64_t first;
@@ -141,7 +138,7 @@ typedef struct SettlementFrame {
         uint64_t number;
         uint32_t attempts;
         SettlementEnd end;
-        Bytes data; /* acked: the reply; else why */
+        Bytes data; /* acked: the reply; otherwise the reason */
 } SettlementFrame;
 
 typedef struct Frame {
@@ -157,7 +154,7 @@ typedef struct Frame {
                 uint32_t credit;   /* CREDIT: messages that may be unanswered at once on this connection */
                 sd_id128_t stream; /* PRUNED */
                 GoodbyeReason reason; /* GOODBYE */
-                Bytes text;           /* ERROR; the connection ends behind it */
+                Bytes text;           /* ERROR; the connection ends after it */
                 SubmitFrame submit;
                 AcceptedFrame accepted;
                 RefusedFrame refused;
@@ -165,10 +162,10 @@ typedef struct Frame {
         };
 } Frame;
 
-/* Looks at the bytes in front of `data`. Returns the size of a whole frame, decoded to *ret, whose Bytes
- * point into `data`; 0 when more bytes are needed (*ret_need, may be NULL, is the size from which on it pays
- * to look again); -EBADMSG with the reason for anything that is no frame, -EMSGSIZE for a body longer than
- * `body_max`. Frames of an unknown type are an error: the version says what may come. */
+/* Decodes the frame at the front of `data`. Returns its size, and the frame in *ret, whose Bytes point into
+ * `data`. 0: more bytes are needed; at *ret_need bytes (may be NULL) the caller should try again. -EBADMSG,
+ * with the reason: this is no frame. -EMSGSIZE: the body is longer than `body_max`. A frame of an unknown
+ * type is an error, because the version says what may come. */
 ssize_t frame_decode(const uint8_t *data, size_t size, size_t body_max, Frame *ret, size_t *ret_need,
                 Error *error);
 
@@ -177,11 +174,11 @@ ssize_t frame_decode(const uint8_t *data, size_t size, size_t body_max, Frame *r
 int frame_encode(Buffer *out, const Frame *f) _must_use_;
 int frame_encode_settled(Buffer *out, sd_id128_t stream, uint32_t flags, const SequenceSet *set) _must_use_;
 
-/* Steps through attributes: the next one's value, its tag in *ret_tag; false behind the last, and where they
- * are malformed (then *attributes is left non-empty). */
+/* Takes the next attribute off the front: its tag and value. False after the last one, and if the rest is
+ * malformed (*attributes is then not empty). */
 bool frame_next_attribute(Bytes *attributes, uint8_t *ret_tag, Bytes *ret_value);
 
-/* One attribute that is a number: its value, and how it is written. */
+/* An attribute whose value is a number. */
 #define ATTRIBUTE_U32_SIZE 7u
 bool frame_attribute_u32(Bytes value, uint32_t *ret);
 Bytes frame_attribute_put_u32(uint8_t buffer[static ATTRIBUTE_U32_SIZE], uint8_t tag, uint32_t number);

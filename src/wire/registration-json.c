@@ -8,7 +8,7 @@
 #include "model/name.h"
 
 #define LEASE_MAX_SECONDS 86400
-#define HEARD_NEVER       ((uint64_t) 1 << 52) /* ms: more than a clock can have */
+#define HEARD_NEVER       ((uint64_t) 1 << 52) /* ms: more than any clock shows */
 
 char *registration_print(const ReceiverInfo *info, sd_id128_t previous)
 {
@@ -49,7 +49,7 @@ int registered_parse(const char *text, size_t size, Registered *ret, JsonError *
                 r = get_lease(json, &registered.lease_usec, error);
         if (r < 0)
                 return r;
-        /* It will stand in a header: the same letters as in names. */
+        /* The token is sent in a header, so it has the letters of names. */
         if (strlen(token) > TOKEN_MAX_LENGTH || !name_is_valid(token))
                 return json_error_set(error, -EINVAL, "token",
                                 "\"token\" must be at most %u letters and digits", TOKEN_MAX_LENGTH);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What a receiver says to discovery and hears from it (docs/HTTP_API.md). */
+/* What a receiver sends to discovery, and the answers (docs/HTTP_API.md). */
 
 #include "wire/receiver-json.h"
 
@@ -13,18 +13,18 @@ typedef struct Registered {
         uint64_t lease_usec;
 } Registered;
 
-/* The body of a registration; `previous` is null where nothing is claimed. Malloc'ed; NULL when out of
- * memory. */
+/* The body of a registration. `previous`: the dead instance whose id is claimed; null: none. Malloc'ed; NULL
+ * when out of memory. */
 char *registration_print(const ReceiverInfo *info, sd_id128_t previous);
 
-/* The answer to it. -EINVAL with the reason in `error`, or -ENOMEM. */
+/* The answer. 0, -EINVAL with the reason in `error`, or -ENOMEM. */
 int registered_parse(const char *text, size_t size, Registered *ret, JsonError *error);
 
-/* "lease_seconds" of a heartbeat's answer or of the status. */
+/* "lease_seconds" in the answer to a heartbeat, or in the status. */
 int lease_parse(const char *text, size_t size, uint64_t *ret_usec, JsonError *error);
 
-/* An answer that is an error: its code ("" where it has none) and its sentence; where an id is refused, how
- * long ago its holder was heard (infinity: not since discovery's start). */
+/* An answer that is an error: its code ("": none) and its sentence. If discovery refused an id, also how
+ * long ago its holder was last heard (infinity: not since discovery started). */
 typedef struct ApiError {
         char code[JSON_FIELD_MAX];
         uint64_t heard_usec;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The contract of docs/PROTOCOL.md, for SPIN. One sender with N messages, R receivers, and a network that loses,
- * doubles and reorders frames and resets connections; both sides crash. What goes wrong does so a bounded number of
- * times: behind that the channel is fair.
+/* docs/PROTOCOL.md as a model for SPIN: one sender with N messages, R receivers, and a network that loses, duplicates
+ * and reorders frames and resets connections. Both sides crash. Every fault happens a bounded number of times; after
+ * that the channel is fair.
  *
- * The sender's steps are those of src/model/delivery.c itself, which the verifier is linked with; delivery.pml holds
- * its numbers. An event of the code that is neither used here nor named as left out fails the check.
+ * The verifier is linked with src/model/delivery.c, so the sender takes the code's own steps; delivery.pml has the
+ * numbers. Every event of the code must be used here or listed as left out, else the check fails.
  *
  * left out: EV_CANCEL EV_CANCEL_UNSENT EV_ANSWER_CANCELLED EV_GONE EV_ANSWER_REJECTED EV_ANSWER_CONFLICT
  * left out: EV_EXHAUSTED EV_GIVE_UP EV_GIVE_UP_UNSENT EV_REVIVE EV_GATHER EV_GATHERED
@@ -60,7 +60,7 @@ end:
                 losses < LOSSES -> select(r : 0 .. R - 1); losses++;
                 if
                 :: len(to_receiver[r]) > 0 -> to_receiver[r]?what, m, a, flag; 
-                        /* What is announced is announced again on the next connection. */
+                        /* The sender announces it again on the next connection. */
                         if
                         :: what == SETTLED -> announced[m] = false
                         :: else
@@ -74,7 +74,7 @@ end:
                 doubles < DOUBLES -> select(r : 0 .. R - 1); doubles++;
                 if
 #if R == 1
-                /* A stream does not do so. Where there is another receiver that matters: "busy" about the only frame
+                /* A connection does not duplicate frames. With a second receiver that matters: "busy" about the only frame
                  * that there was is believed. Frames that are sent again are doubles enough. */
                 :: len(to_receiver[r]) > 0 && len(to_receiver[r]) < CAPACITY ->
                         to_receiver[r]?<what, m, a, flag>; to_receiver[r]!what, m, a, flag
@@ -109,7 +109,7 @@ end:
                 i = 0;
                 do
                 :: i < N ->
-                        /* Whether it was on the wire nobody knows: every send of it may be a duplicate. */
+                        /* Nobody knows whether it was on the wire, so every send of it may be a duplicate. */
                         state[i] = disk_state[i]; receiver[i] = disk_receiver[i]; unsynced[i] = false;
                         duplicate[i] = disk_duplicate[i] || disk_state[i] == ST_BOUND;
                         sent_once[i] = false; calls[i] = 0;
@@ -119,7 +119,7 @@ end:
                 i = 0; r = 0
         }
 #if R > 1
-        /* It leaves for good: not listed, not connected. What was bound there goes to another. */
+        /* It leaves for good: not listed, not connected. Its messages go to the other one. */
         :: atomic {
                 !gone[0] ->
                 kill_jobs(0); gone[0] = true; disconnect(0)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A receiver: one process for each thing that it does. */
+/* The receivers: one process for each activity. */
 
 proctype receiver_reads(byte r)
 {
@@ -39,7 +39,7 @@ end:
         od
 }
 
-/* Handler, record, answer. */
+/* Runs the handler, records the outcome, answers. */
 proctype receiver_works(byte r; byte m)
 {
         byte other;
@@ -50,7 +50,7 @@ end:
                 if
                 :: failures < FAILURES -> failures++; job[AT(r, m)] = 3
                 :: true ->
-                        /* Never again behind an ack; again only in the gap; and a second time only when told so. */
+                        /* No run after an ack; a second run only in the gap, and only with the duplicate flag. */
                         assert(!ack_left[AT(r, m)]);
                         assert(effects[AT(r, m)] <= gaps[AT(r, m)]);
                         other = 0;

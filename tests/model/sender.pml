@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The sender: one process for each thing that it does. */
+/* The sender: one process for each activity. */
 
 inline delivery(from, event)
 {
@@ -15,7 +15,7 @@ inline delivery(from, event)
 
 #define IS_OVER(m) (state[m] == ST_ACKED)
 
-/* One event of message m; does what the table asks for. */
+/* One event of message m: does what the table says. */
 inline take(m, event)
 {
         delivery(state[m], event);
@@ -53,7 +53,7 @@ inline empty_channels(r)
         od
 }
 
-/* The end of the connection to r: the sender notices, and asks again on the next one. */
+/* The connection to r ends: the sender notices, and sends again on the next one. */
 inline disconnect(r)
 {
         empty_channels(r);
@@ -70,7 +70,7 @@ inline disconnect(r)
         i = 0
 }
 
-/* What is in the network or at work for message m: then an ack may still come. */
+/* Is message m in the network or at work at r? Then an ack may still come. */
 inline is_under_way(r, m)
 {
         under_way = job[AT(r, m)] != 0 || to_receiver[r]??[MESSAGE, eval(m), _, _] ||
@@ -79,7 +79,7 @@ inline is_under_way(r, m)
                 to_sender[r]??[WORKING, eval(m), _]
 }
 
-/* Every local variable is 0 again at the end of a step, so that it does not multiply the states. */
+/* Every step ends with its local variables at 0, so that they do not multiply the states. */
 #define ANSWER_OF(m, a, event)                                                                          \
         if                                                                                              \
         :: receiver[m] == r && (event != EV_ANSWER_FAILED && event != EV_ANSWER_BUSY || a == attempts[m]) -> \
@@ -92,9 +92,9 @@ inline is_under_way(r, m)
         :: else                                                                                         \
         fi
 
-byte calls[N]; /* on the wire under this binding, up to 2 */
+byte calls[N]; /* sends under this binding, counted up to 2 */
 
-/* One process for each thing that is done, so that weak fairness lets each of them happen. */
+/* Separate processes, so that weak fairness lets each activity happen. */
 proctype sender_binds(byte m)
 {
         byte r;
@@ -102,15 +102,15 @@ end:
         do
         :: d_step {
                 state[m] == ST_QUEUED ->
-                /* Never a second time to the same one: there it would have another sequence, which is not modelled. */
+                /* Never to the same receiver twice: the message would get another sequence, which the model lacks. */
                 r = (gone[0] || moved[m] -> R - 1 : 0);
-                /* Durable first: bound is on disk when it is bound. */
+                /* Durable first: the binding is on disk before it is used. */
                 disk_state[m] = ST_BOUND; disk_receiver[m] = r; disk_duplicate[m] = duplicate[m];
                 receiver[m] = r; calls[m] = 0; sent_once[m] = false;
                 take(m, EV_BIND);
                 r = 0
         }
-        /* Nobody is left there who could answer. */
+        /* Nobody is left who could answer. */
         :: d_step {
                 gone[receiver[m]] && (state[m] == ST_BOUND || state[m] == ST_WAITING) -> take(m, EV_UNBIND)
         }
@@ -148,7 +148,7 @@ end:
                 :: what == BUSY -> ANSWER_OF(m, a, EV_ANSWER_BUSY)
                 :: what == WORKING -> ANSWER_OF(m, a, EV_ANSWER_WORKING)
                 :: what == ALREADY ->
-                        /* A pruned record is never needed again: only a sender that knows the end is told so. */
+                        /* A pruned record is never needed again: only a sender that knows the end gets this answer. */
                         assert(IS_OVER(m) || receiver[m] != r);
                         ANSWER_OF(m, a, EV_ANSWER_SETTLED)
                 fi;
@@ -176,8 +176,7 @@ end:
         od
 }
 
-/* The settlement is synced, and only then announced; said again until it is known to have arrived, as every new
- * connection does. */
+/* The settlement is synced, then announced, and announced again on every new connection. */
 proctype sender_settles(byte m)
 {
 end:

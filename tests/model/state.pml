@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What sender, receivers and network remember, and how often each thing may go wrong. */
+/* The state of sender, receivers and network, and how often each fault happens. */
 
 #ifndef N
-#define N 2 /* messages; each is its own sequence at every receiver */
+#define N 2 /* messages; each has a sequence of its own at every receiver */
 #endif
 #ifndef R
-#define R 1 /* receivers; with 2 the messages are for anybody, and receiver 0 may go for good */
+#define R 1 /* receivers; with 2 the mode is "any", and receiver 0 may leave for good */
 #endif
 
-/* How often. */
+/* How often each fault happens, at most. */
 #ifndef LOSSES
 #define LOSSES 1
 #endif
@@ -45,25 +45,25 @@ mtype = { MESSAGE, SETTLED, ACKED, FAILED, BUSY, WORKING, ALREADY };
 chan to_receiver[R] = [CAPACITY] of { mtype, byte, byte, bool };
 chan to_sender[R] = [CAPACITY] of { mtype, byte, byte };
 
-/* The sender: on disk. */
+/* The sender, on disk. */
 byte disk_state[N];
 byte disk_receiver[N];
 bool disk_duplicate[N];
 bool moved[N];
-/* In memory. */
+/* The sender, in memory. */
 byte state[N];
 byte receiver[N];
 byte attempts[N];
 bool sent_once[N];
 bool duplicate[N];
-bool unsynced[N]; /* its end is not on disk yet */
+bool unsynced[N]; /* its settlement is not on disk yet */
 bool announced[N];
 
-/* Receiver r, message m is at r * N + m: on disk. */
+/* The receivers, on disk. Receiver r, message m is at r * N + m. */
 #define AT(r, m) ((r) * N + (m))
-byte recorded[R * N]; /* 0 nothing, 1 acked, 2 + a: attempt a failed */
+byte recorded[R * N]; /* 0: nothing; 1: acked; 2 + a: attempt a failed */
 bool settled[R * N];
-/* In memory: 0 nothing, 1 running, 2 its effect is there, 3 it failed. */
+/* The receivers, in memory. 0: nothing; 1: running; 2: the effect is there; 3: it failed. */
 byte job[R * N];
 byte job_attempt[R * N];
 bool job_flagged[R * N];
@@ -72,7 +72,7 @@ bool gone[R]; /* for good: not listed, not connected */
 
 /* For the invariants. */
 byte effects[R * N];
-byte gaps[R * N]; /* crashes behind the effect and before its record: the named gap */
+byte gaps[R * N]; /* crashes after the effect and before its record: the gap that PROTOCOL.md names */
 bool ack_left[R * N];
 
 byte losses, doubles, turns, resets, receiver_crashes, sender_crashes, failures, early_timeouts, refusals;

@@ -10,7 +10,7 @@
 #include "client/bus/view.h"
 #include "client/intake/explain.h"
 
-/* More of a message is read from the disk for a call. */
+/* A call for which more of a message is read from the disk. */
 typedef struct Query {
         ClientBus *bus;
         sd_bus_message *call;

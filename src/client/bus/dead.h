@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Methods that end something: Cancel, and what is done with a dead letter. */
+/* Methods that change a message: Cancel, Retry and Purge. */
 
 #include "client/bus/bus.h"
 

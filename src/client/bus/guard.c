@@ -91,7 +91,7 @@ static int ask_polkit(Guard *g)
                 r = sd_bus_message_append(m, "(sa{sv})sa{ss}us", "system-bus-name", 1, "name", "s",
                                 sd_bus_message_get_sender(g->call), action, 0, (uint32_t) interactive, "");
         g->slot = sd_bus_slot_unref(g->slot);
-        /* A person who is asked for a password takes as long as that takes. */
+        /* No timeout where a person may be asked for a password. */
         return r < 0 ? r
                      : sd_bus_call_async(
                                        g->bus->bus, &g->slot, m, on_polkit, g, interactive ? UINT64_MAX : 0);
@@ -125,7 +125,7 @@ static int read_credentials(sd_bus_message *reply, uint32_t *ret_uid, bool *ret_
         return r;
 }
 
-/* Names of connections are never used twice while a bus lives. */
+/* While a bus runs, no name of a connection is used twice. */
 static void trust(ClientBus *b, const char *sender)
 {
         (void) str_replace(b->guard.trusted + b->guard.next_trusted, sender);
@@ -148,7 +148,7 @@ static int on_credentials(sd_bus_message *reply, void *userdata, sd_bus_error *e
 
         if (!sd_bus_message_is_method_error(reply, NULL))
                 r = read_credentials(reply, &uid, &g->of_group);
-        if (r < 0) /* it has gone */
+        if (r < 0) /* the caller has gone */
                 refuse(g, false);
         else if (uid == 0 || uid == geteuid()) {
                 trust(g->bus, sd_bus_message_get_sender(g->call));

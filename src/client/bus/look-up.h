@@ -9,6 +9,6 @@
  * a negative return is answered for it. The next argument to be read is the second. */
 typedef int (*BusFound)(ClientBus *b, Message *m, sd_bus_message *call);
 
-/* What a method returns. `found` may be called before this returns; a message that is not found is answered
- * here. */
+/* Returns what a method returns. `found` may be called before this returns. When the message is not found,
+ * this answers. */
 int bus_look_up(ClientBus *b, sd_bus_message *call, BusFound found);

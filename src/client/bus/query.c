@@ -80,7 +80,7 @@ static int by_name(const void *a, const void *b)
         return strcmp((*(const Peer *const *) a)->info.name, (*(const Peer *const *) b)->info.name);
 }
 
-/* Those that discovery lists and `s` selects, by name. NULL: there is no memory. */
+/* The receivers that discovery lists and `s` selects, sorted by name. NULL: out of memory. */
 static const Peer **find_receivers(const Client *c, const Selector *s, size_t *ret_n)
 {
         const Peer **peers = calloc(HASH_CNT(hh_name, c->peers.by_name) + 1, sizeof *peers);
@@ -234,7 +234,7 @@ int bus_method_list_messages(sd_bus_message *call, void *userdata, sd_bus_error 
         }
         if (l->wanted == 0)
                 l->wanted = (1u << _DELIVERY_STATE_MAX) - 1;
-        /* One that is live in memory may stand in another live state on disk. */
+        /* A message that is not at its end may be in another such state in memory than on disk. */
         l->find.states = l->wanted & live ? l->wanted | live : l->wanted;
         l->call = sd_bus_message_ref(call);
         l->find.op.done = on_listed;

@@ -152,8 +152,8 @@ static void on_receiver(const ReceiverInfo *info, bool listed, void *userdata)
                                 sd_id128_to_uuid_string(info->id, id), info->name, info->group);
 }
 
-/* The name is taken when it is known who is there, or that nobody can say. So the call that activated this
- * service finds its receiver. */
+/* The name is taken once it is known which receivers there are, or that discovery does not answer. So the
+ * call that started this service finds its receiver. */
 static void take_name(ClientBus *b)
 {
         Client *c = b->client;

@@ -9,7 +9,7 @@
 const char *message_path(const Message *m, char buffer[static MESSAGE_PATH_MAX]);
 const char *message_id(const Message *m, char buffer[static SD_ID128_UUID_STRING_MAX]);
 uint64_t message_next_retry(const Message *m);         /* 0: none is planned */
-uint32_t message_attempts(const OutboxRecord *record); /* with the one that is on its way */
+uint32_t message_attempts(const OutboxRecord *record); /* counts the one that is on its way */
 const char *message_problem(const Message *m);         /* why it is not done yet, as far as known; "" */
 
 /* An entry of ListMessages, "(sssssuttts)". `m` may be NULL: the message is on disk only. */

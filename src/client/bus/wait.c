@@ -57,7 +57,7 @@ static int on_caller_gone(sd_bus_track *track, void *userdata)
 {
         Waiter *w = userdata;
 
-        /* While its message is looked up the answer goes nowhere, which does no harm. */
+        /* While its message is looked up it must stay. Its answer goes nowhere, which does no harm. */
         if (w->message)
                 waiter_free(w);
         return 0;
@@ -211,7 +211,7 @@ int bus_wait_cancelled(ClientBus *b, Message *m, sd_bus_message *call)
         Waiter *w;
         int r;
 
-        /* Before cancelling: what is in memory only is saved at once. */
+        /* It waits before the message is cancelled: one that is in memory only is saved at once. */
         r = wait_saved(b, m, call, &w);
         if (r < 0)
                 return r;
