@@ -161,7 +161,8 @@ static const char *receive(Fixture *f, int fd, const char *until)
                 n = recv(fd, chunk, sizeof chunk, MSG_DONTWAIT);
                 if (n > 0)
                         assert_int_equal(buffer_append(&f->input, chunk, (size_t) n), 0);
-                if (memmem(buffer_peek(&f->input), buffer_size(&f->input), until, strlen(until)))
+                if (buffer_size(&f->input) > 0 &&
+                                memmem(buffer_peek(&f->input), buffer_size(&f->input), until, strlen(until)))
                         break;
         }
         assert_int_equal(buffer_append(&f->input, "", 1), 0);
