@@ -6,12 +6,12 @@
 
 #include "base/fd-util.h"
 #include "base/str-util.h"
-#include "runtime/conf.h"
+#include "runtime/directories.h"
 
 int paths_socket(const char *name, char **ret)
 {
         _cleanup_free_ char *directory = NULL;
-        int r = conf_runtime_directory(&directory);
+        int r = directory_of_sockets(&directory);
 
         if (r < 0)
                 return r;
@@ -30,7 +30,7 @@ int paths_state_file(const char *given, const char *role, const char *name, char
         if (given)
                 r = mkdir_parents(given, 0700);
         else
-                r = conf_state_directory(role, &directory);
+                r = directory_of_state(role, &directory);
         if (r < 0)
                 return error_set(error, r, "cannot make the state directory %s: %s", given ?: "",
                                 strerror(-r));

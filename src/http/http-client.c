@@ -78,7 +78,7 @@ static size_t on_write(char *data, size_t size, size_t n, void *userdata)
         return buffer_append(&q->body, data, size * n) < 0 ? 0 : size * n;
 }
 
-/* curl counts the milliseconds in these two, so that no two of its texts are the same. */
+/* curl's own texts for these two contain milliseconds, so they would differ each time. */
 static const char *text_of(const HttpRequest *q, CURLcode code)
 {
         long os_errno = 0;
@@ -121,7 +121,7 @@ static int status_of(HttpRequest *q, CURLcode code, Error *error)
         return error_set(error, -EIO, "%s", text);
 }
 
-/* The callback may start or cancel others, or free the client's owner's state, but not the client. */
+/* `done` may start and cancel other requests, but not free the client. */
 static void finish(HttpRequest *q, CURLcode code)
 {
         Error error = {};
@@ -232,13 +232,13 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *userdata, voi
         return 0;
 }
 
-/* Not for the handlers that we start. */
+/* Close-on-exec: child processes shall not have it. */
 static curl_socket_t open_socket(void *userdata, curlsocktype purpose, struct curl_sockaddr *address)
 {
         return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
-/* Only arms: curl must not be entered from here. */
+/* Only arms the timer: curl must not be called from here. */
 static int on_timeout_change(CURLM *multi, long ms, void *userdata)
 {
         HttpClient *c = userdata;
@@ -328,8 +328,8 @@ static int set_options(HttpRequest *q, const Address *server, const HttpCall *ca
         failed |= curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, open_socket);
         failed |= curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
         failed |= curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long) (connect / USEC_PER_MSEC));
-        /* A new connection asks for the address anew: who has come back may be elsewhere. A request that is
-         * given up does not wait for the resolver, which would hold up the loop. */
+        /* Each connection looks the address up again, since a server that comes back may have another one.
+         * With QUICK_EXIT a cancelled request does not wait for the resolver, which would block the loop. */
         failed |= curl_easy_setopt(e, CURLOPT_DNS_CACHE_TIMEOUT, 0L);
 #if CURL_AT_LEAST_VERSION(7, 87, 0)
         failed |= curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L);

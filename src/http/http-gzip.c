@@ -38,7 +38,7 @@ int gzip_append(Buffer *out, const void *data, size_t size)
         return r;
 }
 
-/* One "gzip" or "*", maybe with ";q=0.5" behind it; a quality of zero means no. */
+/* `word` is one element of the header, such as "gzip;q=0.5". A quality of zero means no. */
 static bool is_wanted(const char *word, size_t n)
 {
         size_t name = strcspn(word, "; \t,");

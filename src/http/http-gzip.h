@@ -3,8 +3,9 @@
 
 #include "base/buffer.h"
 
-/* Appends `data` compressed, fast rather than small: it is done on the loop. 0 or -ENOMEM. */
+/* Appends the compressed `data`. Fast rather than small, since it runs on the loop. 0, -ENOMEM, or -EFBIG
+ * over 1 GiB. */
 int gzip_append(Buffer *out, const void *data, size_t size) _must_use_;
 
-/* What an Accept-Encoding header (NULL: there is none) says of gzip. */
+/* Whether this Accept-Encoding header allows gzip. NULL (no header): no. */
 bool gzip_is_accepted(const char *header);

@@ -6,35 +6,35 @@
 #include <microhttpd.h>
 #include <netinet/in.h>
 #include <stdio.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <utlist.h>
 
 #include "base/buffer.h"
 #include "base/str-util.h"
+#include "http/http-answer.h"
 #include "http/http-refusal.h"
 #include "runtime/timer.h"
 #include "runtime/watch.h"
 
 #define CONNECTIONS_MAX    4096u
-#define CONNECTION_MEMORY  (8u << 10) /* of the line and the headers; cleared for each request */
+#define CONNECTION_MEMORY  (8u << 10) /* for the request line and the headers; zeroed for each request */
 #define CONNECTION_TIMEOUT 30u
 
 #define TICK_USEC USEC_PER_SEC
 #define SMALL_MAX 1000u
-#define IDLE_MAX  256u /* exchanges kept for the next requests */
+#define IDLE_MAX  256u /* exchanges kept for later requests */
 
 struct HttpExchange {
         HttpServer *server;
         struct MHD_Connection *connection;
         HttpMatch match;
-        unsigned status; /* not 200: refused before its function is asked */
+        unsigned status; /* not 200: it is refused, and its function is not called */
         bool suspended, replied;
-        HttpExchange *prev, *next; /* among the suspended, or the idle */
+        HttpExchange *prev, *next; /* in the list of suspended ones, or of idle ones */
         size_t body_size;
-        Buffer large;         /* the body, when it does not fit in */
-        char body[SMALL_MAX]; /* this */
+        Buffer large; /* a body that does not fit into `body` */
+        char body[SMALL_MAX];
 };
 
 struct HttpServer {
@@ -53,8 +53,8 @@ static void log_nothing(void *userdata, const char *format, va_list ap)
 {
 }
 
-/* Lets MHD work off what is ready, then asks when it wants to be called again: leftover work shows only
- * there. */
+/* Lets MHD do what is ready, then asks it when it wants to be called again. Only the answer 0 tells that it
+ * has left some work. */
 static void pump(void *userdata)
 {
         HttpServer *s = userdata;
@@ -66,8 +66,8 @@ static void pump(void *userdata)
         else if (ms == 0)
                 loop_defer(s->loop, &s->again);
         else if (!timer_is_armed(&s->timer))
-                /* Only connections that are idle for too long need it, and what is due first stays first: it
-                 * is not set for each request. */
+                /* It is only for connections that are idle for too long. Their order does not change, so the
+                 * timer is not set for each request. */
                 (void) timer_arm_in(&s->timer, ms * USEC_PER_MSEC);
 }
 
@@ -130,65 +130,6 @@ bool http_is_local(const HttpExchange *x)
 const char *http_header(const HttpExchange *x, const char *name)
 {
         return MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, name);
-}
-
-/* A body of that size is worth a file of its own, for sendfile(). */
-#define FILE_MIN ((size_t) 128 << 10)
-
-struct HttpAnswer {
-        struct MHD_Response *response;
-        unsigned status;
-};
-
-static struct MHD_Response *response_from_file(const void *body, size_t size)
-{
-        _cleanup_close_ int fd = memfd_create("http-answer", MFD_CLOEXEC);
-
-        for (size_t done = 0; fd >= 0 && done < size;) {
-                ssize_t n = write(fd, (const char *) body + done, size - done);
-
-                if (n <= 0)
-                        return NULL;
-                done += (size_t) n;
-        }
-        if (fd < 0)
-                return NULL;
-        struct MHD_Response *response = MHD_create_response_from_fd(size, fd);
-        if (response)
-                (void) TAKE_FD(fd);
-        return response;
-}
-
-HttpAnswer *http_answer_new(unsigned status, const void *body, size_t size)
-{
-        HttpAnswer *a = calloc(1, sizeof *a);
-
-        if (!a)
-                return NULL;
-        a->status = status;
-        if (size >= FILE_MIN)
-                a->response = response_from_file(body, size);
-        if (!a->response)
-                a->response = MHD_create_response_from_buffer(
-                                size, (void *) (uintptr_t) body, MHD_RESPMEM_MUST_COPY);
-        if (!a->response || (size > 0 && http_answer_add_header(a, "Content-Type", "application/json") < 0))
-                return http_answer_free(a);
-        return a;
-}
-
-int http_answer_add_header(HttpAnswer *a, const char *name, const char *value)
-{
-        return MHD_add_response_header(a->response, name, value) == MHD_YES ? 0 : -ENOMEM;
-}
-
-HttpAnswer *http_answer_free(HttpAnswer *a)
-{
-        if (!a)
-                return NULL;
-        if (a->response)
-                MHD_destroy_response(a->response);
-        free(a);
-        return NULL;
 }
 
 /* MHD 0.9.75 does not see by itself that a connection was resumed; it must be run again. */
@@ -340,7 +281,7 @@ static void on_completed(void *userdata, struct MHD_Connection *connection, void
         *exchange = NULL;
 }
 
-/* All of loopback is one address: whoever is on the host may take any of them. */
+/* All loopback addresses count as one, since a process of this host may use any of them. */
 static bool is_loopback(const struct sockaddr *address)
 {
         const struct sockaddr_in *v4 = (const void *) address;
@@ -357,7 +298,7 @@ static bool is_loopback(const struct sockaddr *address)
         }
 }
 
-/* MHD counts each address by itself; what there is of loopback is counted here. */
+/* MHD counts connections of each address. Those of loopback are counted here, all together. */
 static enum MHD_Result on_accept(void *userdata, const struct sockaddr *address, socklen_t size)
 {
         const HttpServer *s = userdata;
@@ -380,8 +321,8 @@ static void on_connection(void *userdata, struct MHD_Connection *connection, voi
                 s->n_loopback--;
 }
 
-/* Connections have it from their listener. Left to grow by itself it took megabytes for each, which the
- * reader then finds cold: half the rate. The kernel doubles it. */
+/* Accepted sockets inherit the size of the send buffer. Autotuning grew each to megabytes and halved the
+ * throughput, so it is fixed. The kernel doubles the number. */
 static void bound_unsent(int listener)
 {
         const int size = 208 << 10;
@@ -400,7 +341,7 @@ int http_server_new(Loop *loop, int fd, const HttpService *service, HttpServer *
         s->service = *service;
         s->again = (LoopWork){.run = pump, .userdata = s};
 
-        /* MHD owns its copy; the caller's stays open. */
+        /* MHD closes its copy; the caller keeps its own. */
         int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
         if (copy < 0)
                 return -errno;
@@ -411,7 +352,7 @@ int http_server_new(Loop *loop, int fd, const HttpService *service, HttpServer *
                         MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_CONNECTION_LIMIT,
                         CONNECTIONS_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t) CONNECTION_MEMORY,
                         MHD_OPTION_CONNECTION_TIMEOUT, CONNECTION_TIMEOUT, MHD_OPTION_SIGPIPE_HANDLED_BY_APP,
-                        1, /* the loop ignores it; else no sendfile() */
+                        1, /* the loop ignores SIGPIPE; without this MHD uses no sendfile() */
                         MHD_OPTION_PER_IP_CONNECTION_LIMIT, service->connections_per_address,
                         MHD_OPTION_END);
         if (!s->daemon)

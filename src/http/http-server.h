@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* libmicrohttpd on sd-event, one daemon per listening socket. A route's function answers with http_reply(),
- * at once or later: a request without an answer is suspended, and the owner must answer it in bounded time,
- * since nothing is seen of its peer meanwhile. */
+/* An HTTP server on the loop (libmicrohttpd), one for each listening socket. The function of a route answers
+ * with http_reply() or http_give(), at once or later. A request without an answer is suspended: the loop
+ * does not watch its connection, so the owner must answer it within a time limit of its own. */
 
 #include "base/error.h"
 #include "http/http-route.h"
@@ -16,35 +16,36 @@ typedef struct HttpService {
         size_t n_routes;
         void *userdata;
         bool local;                       /* a Unix socket */
-        unsigned connections_per_address; /* of TCP; 0: no limit but that of all */
+        unsigned connections_per_address; /* over TCP; 0: only the limit of all connections */
 } HttpService;
 
-/* `fd` stays the caller's, and the routes. */
+/* The caller keeps `fd` and the routes, which must live as long as the server. 0 or negative errno. */
 int http_server_new(Loop *loop, int fd, const HttpService *service, HttpServer **ret);
-/* Suspended requests are answered 503 first. */
+/* Answers suspended requests with 503. */
 HttpServer *http_server_free(HttpServer *s);
 DEFINE_CLEANUP(HttpServer *, http_server_free)
 
-const char *http_argument(const HttpExchange *x);
+/* Of a request. What they return lives until it is answered. */
+const char *http_argument(const HttpExchange *x); /* what stands for the "*" of its route */
 const char *http_body(const HttpExchange *x, size_t *ret_size);
-const char *http_query(const HttpExchange *x, const char *name); /* the first, or NULL */
-/* Every value of `name` ("" for a parameter without one), until fn returns false. */
+const char *http_query(const HttpExchange *x, const char *name); /* the first value, or NULL */
+/* Calls `fn` for each value of `name` ("" for a parameter without a value) until it returns false. */
 void http_query_each(const HttpExchange *x, const char *name, bool (*fn)(const char *value, void *userdata),
                 void *userdata);
 const char *http_bearer(const HttpExchange *x); /* the token, or NULL */
 bool http_is_local(const HttpExchange *x);      /* came over a Unix socket */
 
-const char *http_header(const HttpExchange *x, const char *name); /* of the request, or NULL */
+const char *http_header(const HttpExchange *x, const char *name); /* or NULL */
 
-/* An answer that is made once and given any number of times, at the same time too. A body is JSON; a large
- * one goes from the page cache to the socket without being copied. */
+/* An answer that is made once and given to any number of requests. Its body is JSON; a large one goes to the
+ * socket without being copied. */
 typedef struct HttpAnswer HttpAnswer;
 /* Copies the body. NULL: out of memory. */
 HttpAnswer *http_answer_new(unsigned status, const void *body, size_t size);
 int http_answer_add_header(HttpAnswer *a, const char *name, const char *value) _must_use_; /* 0, -ENOMEM */
-HttpAnswer *http_answer_free(HttpAnswer *a); /* those that are being sent stay until they are */
+HttpAnswer *http_answer_free(HttpAnswer *a); /* answers that are still being sent are not harmed */
 DEFINE_CLEANUP(HttpAnswer *, http_answer_free)
 void http_give(HttpExchange *x, const HttpAnswer *a);
 
-/* Answers with JSON (NULL: no body) and takes `json` (malloc'ed). Once per request. */
+/* Answers with JSON (NULL: no body) and frees `json`. Each request is answered once. */
 void http_reply(HttpExchange *x, unsigned status, char *json);

@@ -6,12 +6,9 @@
 #include <ini.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <unistd.h>
 
-#include "base/fd-util.h"
 #include "base/parse-util.h"
 #include "base/str-util.h"
-#include "config.h"
 
 static int check_range(uint64_t value, const ConfItem *item)
 {
@@ -240,65 +237,4 @@ void conf_clear(const ConfTable *table, void *object)
                 else if (item->type == CONF_STRINGS || item->type == CONF_WORDS)
                         *(char ***) field = strv_free(*(char ***) field);
         }
-}
-
-/* What systemd names in $given, as it does for the units, whose user is not root; as root the system's
- * directory; else $variable/ackgroup, or ~/fallback/ackgroup. */
-static int find_directory(const char *given, const char *system, const char *variable, const char *fallback,
-                char **ret)
-{
-        const char *value = getenv(variable), *home = getenv("HOME"), *directory = getenv(given);
-        char *s;
-
-        if (!str_empty(directory))
-                s = strndup(directory, strcspn(directory, ":"));
-        else if (geteuid() == 0)
-                s = strdup(system);
-        else if (!str_empty(value))
-                s = str_format("%s/ackgroup", value);
-        else if (fallback && !str_empty(home))
-                s = str_format("%s/%s/ackgroup", home, fallback);
-        else
-                return -ENXIO;
-        if (!s)
-                return -ENOMEM;
-        *ret = s;
-        return 0;
-}
-
-int conf_state_directory(const char *role, char **ret)
-{
-        const char *given = getenv("STATE_DIRECTORY");
-        _cleanup_free_ char *top = NULL;
-        char *s;
-        int r;
-
-        r = find_directory("STATE_DIRECTORY", "/var/lib/ackgroup", "XDG_STATE_HOME", ".local/state", &top);
-        if (r < 0)
-                return r;
-        /* systemd's is this role's own. */
-        if (!str_empty(given))
-                s = TAKE_PTR(top);
-        else
-                s = str_format("%s/%s", top, role);
-        if (!s)
-                return -ENOMEM;
-        r = mkdir_parents(s, 0700);
-        if (r < 0) {
-                free(s);
-                return r;
-        }
-        *ret = s;
-        return 0;
-}
-
-int conf_runtime_directory(char **ret)
-{
-        return find_directory("RUNTIME_DIRECTORY", "/run/ackgroup", "XDG_RUNTIME_DIR", NULL, ret);
-}
-
-int conf_directory(char **ret)
-{
-        return find_directory("CONFIGURATION_DIRECTORY", ACKGROUP_SYSCONFDIR "/ackgroup", "XDG_CONFIG_HOME",
-                        ".config", ret);
 }

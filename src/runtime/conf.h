@@ -43,12 +43,3 @@ int conf_set(const ConfTable *table, const char *section, const char *key, const
 
 /* Frees what the keys of the table have allocated in `object`, and sets those fields to NULL. */
 void conf_clear(const ConfTable *table, void *object);
-
-/* $STATE_DIRECTORY, or DIR/ackgroup/`role` where DIR is /var/lib for root and $XDG_STATE_HOME
- * (~/.local/state) else. Malloc'ed; the directory exists afterwards (0700). */
-int conf_state_directory(const char *role, char **ret);
-/* $RUNTIME_DIRECTORY, or /run/ackgroup for root, $XDG_RUNTIME_DIR/ackgroup else. */
-int conf_runtime_directory(char **ret);
-/* Where ackgroup.conf is looked for: $CONFIGURATION_DIRECTORY, or /etc/ackgroup for root,
- * $XDG_CONFIG_HOME/ackgroup (~/.config/ackgroup) else. */
-int conf_directory(char **ret);

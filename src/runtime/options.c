@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/str-util.h"
 #include "config.h"
+#include "runtime/directories.h"
 
 static const Option common[] = {
                 {"state-dir", "StateDirectory", OPTION_VALUE},
@@ -114,7 +115,7 @@ static int read_files(const Scan *s)
 
         if (s->config)
                 return conf_read(s->o->table, s->config, false, s->object, s->error);
-        r = conf_directory(&directory);
+        r = directory_of_configuration(&directory);
         if (r < 0)
                 return error_set(s->error, r, "cannot find the directory of the configuration");
         r = read_below(s, directory, "ackgroup.conf");

@@ -19,6 +19,7 @@
 #include "base/time-util.h"
 #include "capture.h"
 #include "config.h"
+#include "runtime/directories.h"
 #include "runtime/options.h"
 
 typedef struct Settings {
@@ -284,18 +285,19 @@ static void test_directories(void **state)
 {
         bool root = geteuid() == 0;
 
-        check_directory(conf_directory, getenv("CONFIGURATION_DIRECTORY"));
+        check_directory(directory_of_configuration, getenv("CONFIGURATION_DIRECTORY"));
         (void) unsetenv("CONFIGURATION_DIRECTORY");
         (void) unsetenv("RUNTIME_DIRECTORY");
         assert_int_equal(setenv("XDG_RUNTIME_DIR", "/run/user/7", 1), 0);
         assert_int_equal(setenv("HOME", "/home/x", 1), 0);
         (void) unsetenv("XDG_CONFIG_HOME");
-        check_directory(conf_runtime_directory, root ? "/run/ackgroup" : "/run/user/7/ackgroup");
-        check_directory(conf_directory, root ? ACKGROUP_SYSCONFDIR "/ackgroup" : "/home/x/.config/ackgroup");
+        check_directory(directory_of_sockets, root ? "/run/ackgroup" : "/run/user/7/ackgroup");
+        check_directory(directory_of_configuration,
+                        root ? ACKGROUP_SYSCONFDIR "/ackgroup" : "/home/x/.config/ackgroup");
         (void) unsetenv("XDG_RUNTIME_DIR");
-        check_directory(conf_runtime_directory, root ? "/run/ackgroup" : NULL);
+        check_directory(directory_of_sockets, root ? "/run/ackgroup" : NULL);
         assert_int_equal(setenv("RUNTIME_DIRECTORY", "/run/a:/run/b", 1), 0);
-        check_directory(conf_runtime_directory, "/run/a");
+        check_directory(directory_of_sockets, "/run/a");
 }
 
 static void test_state_directory(void **state)
@@ -305,7 +307,7 @@ static void test_state_directory(void **state)
         char *directory = NULL;
 
         assert_int_equal(setenv("STATE_DIRECTORY", given, 1), 0);
-        assert_int_equal(conf_state_directory("role", &directory), 0);
+        assert_int_equal(directory_of_state("role", &directory), 0);
         assert_string_equal(directory, given);
         assert_int_equal(access(given, W_OK), 0);
         free(directory);

@@ -308,21 +308,24 @@ static void on_done(int status, const char *body, size_t size, const char *local
         str_copy(w->text, sizeof w->text, status < 0 ? error->text : body);
 }
 
-static void test_http(void **state)
+static HttpServer *serve(World *w, Address *ret)
 {
-        World *w = *state;
-        HttpServer *server = NULL;
-        HttpClient *client = NULL;
         const HttpService service = {
                         .routes = routes, .n_routes = ELEMENTSOF(routes), .userdata = w, .local = true};
-        Address a;
+        HttpServer *server;
 
-        assert_int_equal(address_parse("unix:/http", &a, NULL), 0);
-        assert_int_equal(listeners_bind(&set, &a, 0600, NULL), 0);
+        assert_int_equal(address_parse("unix:/http", ret, NULL), 0);
+        assert_int_equal(listeners_bind(&set, ret, 0600, NULL), 0);
         assert_int_equal(http_server_new(w->loop, set.listeners[0].fd, &service, &server), 0);
-        assert_int_equal(http_client_new(w->loop, &client), 0);
+        return server;
+}
 
-        /* The test asks. */
+static void test_http_from_the_test(void **state)
+{
+        World *w = *state;
+        Address a;
+        HttpServer *server = serve(w, &a);
+
         assert_null(world_http("unix:/nobody", "GET", "/", NULL, NULL));
         TestExchange *x = world_http("unix:/http", "POST", "/hello/a?q=x%20y", "t", "body");
         world_settle();
@@ -337,10 +340,20 @@ static void test_http(void **state)
         assert_string_equal(world_header(x, "Allow"), "POST");
         assert_int_equal(none->status, 404);
         assert_int_equal(large->status, 413);
+        http_server_free(server);
+        listeners_clear(&set);
+}
 
-        /* A client in the world asks. */
-        const HttpCall call = {.method = "GET", .path = "/later", .timeout_usec = USEC_PER_SEC};
-        w->n = 0;
+static const HttpCall call = {.method = "GET", .path = "/later", .timeout_usec = USEC_PER_SEC};
+
+static void test_http_inside(void **state)
+{
+        World *w = *state;
+        HttpClient *client = NULL;
+        Address a;
+        HttpServer *server = serve(w, &a);
+
+        assert_int_equal(http_client_new(w->loop, &client), 0);
         assert_int_equal(http_client_request(client, &a, &call, on_done, w, NULL), 0);
         world_settle();
         assert_int_equal(w->n, 0);
@@ -350,15 +363,27 @@ static void test_http(void **state)
         assert_int_equal(http_client_request(client, &a, &call, on_done, w, NULL), 0);
         world_advance(2 * USEC_PER_SEC);
         assert_int_equal(w->error, -ETIMEDOUT);
-        server = http_server_free(server); /* answers what is left */
+        http_server_free(server); /* answers what is left */
         listeners_clear(&set);
+        assert_int_equal(http_client_request(client, &a, &call, on_done, w, NULL), 0);
+        world_settle();
+        assert_int_equal(w->error, -ECONNREFUSED);
+        http_client_free(client);
+}
 
-        /* The test answers. */
+static void test_http_answered_by_the_test(void **state)
+{
+        World *w = *state;
+        HttpClient *client = NULL;
+        Address a;
+
+        assert_int_equal(http_client_new(w->loop, &client), 0);
+        assert_int_equal(address_parse("unix:/other", &a, NULL), 0);
         assert_null(world_request(""));
         assert_int_equal(http_client_request(client, &a, &call, on_done, w, NULL), 0);
         TestRequest *q = world_request("/lat");
         assert_non_null(q);
-        assert_string_equal(q->server, "unix:/http");
+        assert_string_equal(q->server, "unix:/other");
         world_answer(q, 200, "{}");
         world_settle();
         assert_int_equal(w->error, 200);
@@ -425,11 +450,10 @@ static void test_children(void **state)
         assert_int_equal(w->error, -SIGKILL);
         world_spawn_error(-EAGAIN);
         assert_int_equal(child_spawn(w->loop, &spec, on_child, w, &c), -EAGAIN);
-        char *path = NULL;
+        _cleanup_free_ char *path = NULL;
         assert_int_equal(child_find_program("missing-one", &path), -ENOENT);
         assert_int_equal(child_find_program("true", &path), 0);
         assert_string_equal(path, "/fake/true");
-        free(path);
 }
 
 static void on_unit_job(bool restarting, void *userdata)
@@ -465,7 +489,9 @@ int main(void)
                         cmocka_unit_test_setup_teardown(test_refused_and_broken, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_stalled_output_waits, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_listener, setup, teardown),
-                        cmocka_unit_test_setup_teardown(test_http, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_http_from_the_test, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_http_inside, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_http_answered_by_the_test, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_children, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_service_manager, setup, teardown),
         };

@@ -26,7 +26,7 @@ struct Connection {
         Source source;
         Loop *loop;
         TestSocket *socket;
-        char address[ADDRESS_STRING_MAX]; /* of an outgoing one that is not connected yet */
+        char address[ADDRESS_STRING_MAX]; /* of an outgoing one */
         bool connecting, connected;       /* the second: `connected` is to be called */
         LoopWork flush;
         ConnectionCallbacks callbacks;
@@ -35,7 +35,8 @@ struct Connection {
         bool paused, half_closed, ended;
         int failed;
         bool *freed;
-        Connection *prev, *next;
+        Connection *prev, *next; /* of those that are connecting */
+        Connection *all_prev, *all_next;
 };
 
 typedef struct Refusal {
@@ -44,12 +45,12 @@ typedef struct Refusal {
         struct Refusal *next;
 } Refusal;
 
-static Connection *connecting;
+static Connection *connecting, *all;
 static Refusal *refusals;
 
 void connection_world_begin(void)
 {
-        connecting = NULL;
+        connecting = all = NULL;
         refusals = NULL;
 }
 
@@ -245,6 +246,7 @@ static Connection *connection_alloc(Loop *loop, const ConnectionCallbacks *callb
         c->userdata = userdata;
         c->flush = (LoopWork){.run = on_flush, .userdata = c};
         source_add(&c->source, loop, is_ready, dispatch);
+        DL_APPEND2(all, c, all_prev, all_next);
         return c;
 }
 
@@ -291,15 +293,31 @@ int connection_open(Loop *loop, const Address *address, uint64_t silence_usec,
 
         (void) address_format(address, c->address);
         *ret = c;
-        if (listener_exists(c->address, NULL)) {
+        c->failed = refusal(c->address);
+        if (c->failed == 0 && listener_is_closed(c->address))
+                c->failed = -ECONNREFUSED;
+        if (c->failed == 0 && listener_exists(c->address, NULL)) {
                 (void) listener_offer(c->address, socket_pair(&own));
                 connect_to(c, own);
                 return 0;
         }
         c->connecting = true;
-        c->failed = refusal(c->address);
         DL_APPEND(connecting, c);
         return 0;
+}
+
+unsigned world_cut(const char *address, int error)
+{
+        unsigned n = 0;
+        Connection *c;
+
+        DL_FOREACH2(all, c, all_next)
+        if (strcmp(c->address, address) == 0 && c->socket && !c->socket->peer_is_closed) {
+                socket_close(c->socket, error);
+                socket_close(c->socket->peer, error);
+                n++;
+        }
+        return n;
 }
 
 TestSocket *world_connect(const char *address)
@@ -366,6 +384,7 @@ Connection *connection_free(Connection *c)
         }
         loop_cancel(c->loop, &c->flush);
         source_remove(&c->source);
+        DL_DELETE2(all, c, all_prev, all_next);
         buffer_clear(&c->input);
         buffer_clear(&c->output);
         free(c);
@@ -419,6 +438,13 @@ void connection_refuse(int fd, const void *data, size_t n)
         socket_write(s, data, n);
         socket_close(s, 0);
         fd_free(fd);
+}
+
+bool connection_is_possible(const Address *address)
+{
+        char text[ADDRESS_STRING_MAX];
+
+        return refusal(address_format(address, text)) != -ENOENT;
 }
 
 void connection_end_silence(int fd, uint64_t silence_usec)

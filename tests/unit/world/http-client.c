@@ -154,7 +154,8 @@ int http_client_request(HttpClient *c, const Address *server, const HttpCall *ca
                 *ret = q;
         const HttpInput input = {f->method, f->path, f->token, f->body, NULL, NULL};
         const HttpSink sink = {on_answered, NULL, f};
-        (void) server_take(f->server, &input, &sink);
+        if (!server_take(f->server, &input, &sink) && listener_is_closed(f->server))
+                world_answer(f, -ECONNREFUSED, NULL);
         return 0;
 }
 

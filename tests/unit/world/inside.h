@@ -64,7 +64,8 @@ void random_world_begin(void);
 int socket_pair(TestSocket **ret);                /* returns the descriptor of the daemon's end */
 bool listener_offer(const char *address, int fd); /* false: nobody listens */
 bool listener_exists(const char *address, int *ret_fd);
-const char *listener_address(int fd); /* NULL: it is none */
+bool listener_is_closed(const char *address); /* somebody listened there, and nobody does */
+const char *listener_address(int fd);         /* NULL: it is none */
 
 /* http-server.c */
 typedef struct HttpSink {

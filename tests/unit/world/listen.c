@@ -6,6 +6,7 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "base/str-util.h"
 #include "runtime/connection.h"
 #include "world/inside.h"
 
@@ -20,11 +21,19 @@ typedef struct Bound {
 
 static Bound *bound;
 static uint16_t next_port;
+static char **used; /* the addresses that were ever listened on */
+
+static void free_used(void *p)
+{
+        used = strv_free(used);
+}
 
 void listen_world_begin(void)
 {
         bound = NULL;
         next_port = 20000;
+        used = NULL;
+        world_free_at_end(free_used, NULL);
 }
 
 static Bound *find(const char *address)
@@ -44,6 +53,16 @@ bool listener_exists(const char *address, int *ret_fd)
         if (b && ret_fd)
                 *ret_fd = b->fd;
         return b;
+}
+
+bool listener_is_closed(const char *address)
+{
+        if (find(address))
+                return false;
+        for (char **u = used; u && *u; u++)
+                if (str_equal(*u, address))
+                        return true;
+        return false;
 }
 
 const char *listener_address(int fd)
@@ -92,6 +111,7 @@ int listeners_bind(ListenerSet *set, const Address *address, unsigned unix_mode,
                 free(b);
                 return r;
         }
+        assert(strv_append(&used, b->address) >= 0);
         b->fd = fd_new(is_ready, b);
         DL_APPEND(bound, b);
         set->listeners = reallocarray(set->listeners, set->n + 1, sizeof *set->listeners);

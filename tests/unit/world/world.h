@@ -73,8 +73,11 @@ TestSocket *world_connect(const char *address);
 /* Accepts the oldest connection that a daemon is trying to make to `address`. NULL: there is none. */
 TestSocket *world_accept(const char *address);
 /* How it goes for those who connect to `address` from now on, and for those who are trying to. Negative
- * errno: it fails at once. 0: they wait for world_accept(), as they do without this call. */
+ * errno: it fails at once, even where a daemon listens. 0: as without this call; they reach the daemon, or
+ * wait for world_accept(). */
 void world_refuse(const char *address, int error);
+/* Breaks all connections that were made to `address` and are still there. Returns how many. */
+unsigned world_cut(const char *address, int error);
 unsigned world_n_connecting(const char *address); /* those that wait for world_accept() */
 /* A descriptor for connection_new(), whose other end is *ret. */
 int world_socket(TestSocket **ret);

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* SETTLED and PRUNED, and room for the streams of new senders. */
+
+#include "receiver-fixture.h"
+
+#include "base/log.h"
+
+static void test_settled_while_it_runs(void **state)
+{
+        Fixture *f = *state;
+        TestSocket *s;
+
+        fixture_set_command(f, "work");
+        fixture_start(f);
+        s = sender_open();
+        send_message(s, message(1, "x"));
+        send_settled(s, stream_a, 2, 0);
+        send_settled(s, stream_a, 2, SETTLED_CLOSED);
+        world_advance(USEC_PER_SEC);
+        expect_nothing(s); /* PRUNED waits for what runs */
+        world_child_end(world_child(0), 0, NULL);
+        world_settle();
+        expect_answer(s, 1, OUTCOME_ACKED, NULL);
+        world_advance(USEC_PER_SEC);
+        assert_int_equal(next_frame(s).type, FRAME_PRUNED);
+        assert_int_equal(dedup_index_entries(f->receiver->index), 0);
+        assert_null(f->receiver->settles.by_stream);
+
+        send_settled(s, stream_b, 9, SETTLED_CLOSED); /* never heard of */
+        world_advance(USEC_PER_SEC);
+        assert_int_equal(next_frame(s).type, FRAME_PRUNED);
+}
+
+static void test_settled_by_ranges(void **state)
+{
+        Fixture *f = *state;
+        SequenceSet set;
+        Buffer b = {};
+        TestSocket *s;
+
+        fixture_start(f);
+        s = sender_open();
+        for (uint64_t i = 1; i <= 9; i++) {
+                send_message(s, message(i, "x"));
+                expect_answer(s, i, OUTCOME_ACKED, "");
+        }
+        world_hold_disk(true); /* what is announced meanwhile goes with the next write */
+        for (unsigned round = 0; round < 2; round++) {
+                sequence_set_init(&set);
+                assert_int_equal(sequence_set_add(&set, 2 + 4 * round, 3 + 4 * round), 0);
+                assert_int_equal(frame_encode_settled(&b, stream_a, 0, &set), 0);
+                sequence_set_clear(&set);
+        }
+        world_send(s, buffer_peek(&b), buffer_size(&b));
+        buffer_clear(&b);
+        world_settle();
+        world_hold_disk(false);
+        world_advance(USEC_PER_SEC);
+        fixture_end(f);
+        assert_int_equal(fixture_new(f), 0);
+        fixture_register(RECEIVER_TEXT_ID, 30);
+        s = sender_open();
+        for (uint64_t i = 1; i <= 9; i++) {
+                bool settled = i == 2 || i == 3 || i == 6 || i == 7;
+
+                send_message(s, message(i, "x"));
+                expect_answer(s, i, settled ? OUTCOME_SETTLED : OUTCOME_ACKED, "");
+        }
+}
+
+/* One range for every other sequence, as many as a frame can have. */
+static void send_holes(TestSocket *s, uint64_t from)
+{
+        SequenceSet set;
+        Buffer b = {};
+
+        sequence_set_init(&set);
+        for (uint64_t i = 0; i < STREAM_WINDOW; i++)
+                assert_int_equal(sequence_set_add(&set, from + 2 * i, from + 2 * i), 0);
+        assert_int_equal(frame_encode_settled(&b, stream_a, 0, &set), 0);
+        sequence_set_clear(&set);
+        world_send(s, buffer_peek(&b), buffer_size(&b));
+        buffer_clear(&b);
+        world_settle();
+}
+
+static void test_too_many_holes(void **state)
+{
+        TestSocket *s;
+
+        fixture_start(*state);
+        s = sender_open();
+        send_holes(s, 2);
+        send_holes(s, 10000);
+        expect_nothing(s);
+        send_holes(s, 20000);
+        expect_error(s, "more is open in the stream than its window");
+}
+
+/* Streams of senders that are gone make room for new ones. */
+static void test_too_many_streams(void **state)
+{
+        Fixture *f = *state;
+        MessageFrame m = message(1, "x");
+        TestSocket *s, *other;
+
+        log_set_level(LOG_NOTICE);
+        fixture_start(f);
+        s = sender_open();
+        for (uint64_t i = 0; i < RECEIVER_STREAMS_MAX; i++) {
+                m.stream = (sd_id128_t){.qwords = {1, i}};
+                send_message(s, m);
+                expect_answer(s, 1, OUTCOME_ACKED, "");
+        }
+        m.stream = stream_b;
+        send_message(s, m);
+        expect_answer(s, 1, OUTCOME_BUSY, "");
+        assert_true(f->receiver->settles.full);
+        send_frame(s, &(Frame){.type = FRAME_CANCEL, .cancel = {stream_b, 1, message_id(1)}});
+        expect_answer(s, 1, OUTCOME_BUSY, "");
+        send_settled(s, stream_b, 2, 0); /* no room either: it is not an error */
+        expect_nothing(s);
+
+        /* One that is settled, and whose sender is not connected. */
+        other = sender_open();
+        next_frame(s);
+        next_frame(other);
+        send_settled(other, (sd_id128_t){.qwords = {1, 7}}, 2, 0);
+        world_advance(USEC_PER_SEC);
+        world_close(other, 0);
+        world_settle();
+        next_frame(s);
+        send_message(s, m);
+        expect_answer(s, 1, OUTCOME_ACKED, "");
+        assert_false(f->receiver->settles.full);
+
+        /* One of a sender that has been silent for a day, with an outcome. */
+        world_close(s, 0);
+        world_advance(STREAM_SILENT_USEC + USEC_PER_SEC);
+        for (TestRequest *q; (q = world_request("")); world_advance(10 * USEC_PER_SEC))
+                world_answer(q, 200, "{\"lease_seconds\":86400,\"draining\":false}");
+        s = sender_open();
+        m.stream = stream_a;
+        send_message(s, m);
+        expect_answer(s, 1, OUTCOME_ACKED, "");
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+                        TEST(test_settled_while_it_runs),
+                        TEST(test_settled_by_ranges),
+                        TEST(test_too_many_holes),
+                        TEST(test_too_many_streams),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
