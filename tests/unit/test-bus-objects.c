@@ -272,7 +272,7 @@ static void test_signals(void **state)
         assert_false(has_signal(f, "MessageEvent acked"));
 }
 
-/* A subscriber that leaves the bus has not to unsubscribe. */
+/* A subscriber that leaves the bus need not unsubscribe. */
 static void test_subscriber_leaves(void **state)
 {
         Fixture *f = *state;
@@ -282,7 +282,7 @@ static void test_subscriber_leaves(void **state)
         leave(f, CALLER);
         UNTIL(f, sd_bus_track_count(f->bus.subscribe.track) == 0);
 
-        /* It has gone before its call came. */
+        /* The caller has gone before its call is handled. */
         Answer a;
         f->sender = FAKE_BUS_GONE;
         start_call(f, &a, "Subscribe", NULL);
@@ -365,7 +365,7 @@ static void test_log_control(void **state)
                         "ackgroup-client");
 }
 
-/* Discovery does not answer: the name is taken all the same, so that callers hear of it. */
+/* The name is taken even if discovery does not answer, so that callers are told. */
 static void test_without_discovery(void **state)
 {
         Fixture *f = fixture_new_alone();

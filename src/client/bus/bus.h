@@ -31,23 +31,28 @@ typedef struct BusRead BusRead;
 typedef struct Guard Guard;
 typedef struct Waiter Waiter;
 
-/* Each part is written by the file of its name. */
 typedef struct ClientBus {
+        /* client-main */
         Client *client;
         bool system; /* which bus */
+
+        /* bus/manager */
         sd_bus *bus; /* NULL before it is open and after it is closed */
 
+        /* bus/signals */
         struct {
                 bool named;     /* the bus name is ours */
                 Message *dirty; /* their properties have changed in this iteration of the loop */
                 LoopWork flush;
         } signals;
 
+        /* bus/read */
         struct {
                 BusRead *waiting;
                 unsigned n_running;
         } read;
 
+        /* bus/wait */
         struct {
                 Waiter *all;
                 size_t n_counted; /* those that wait for an end */
@@ -55,12 +60,14 @@ typedef struct ClientBus {
                 Timer timer;
         } wait;
 
+        /* bus/guard */
         struct {
                 Guard *waiting; /* calls whose sender is being checked */
                 unsigned n_waiting, next_trusted;
                 char *trusted[TRUSTED_MAX]; /* connections of root and of our own user */
         } guard;
 
+        /* bus/subscribe */
         struct {
                 sd_bus_track *track; /* connections that want signals about messages */
         } subscribe;
