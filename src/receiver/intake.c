@@ -7,7 +7,7 @@
 #include "base/random-pool.h"
 #include "runtime/journal.h"
 
-/* Cancellations of messages that are not here need no handler; so many of them may be recorded beyond the
+/* To cancel a message that is not here needs no handler: so many such records may be on their way beyond the
  * capacity. */
 #define CANCELS_MAX 4096u
 
@@ -180,7 +180,8 @@ int intake_message(Intake *in, const Sender *sender, const MessageFrame *m, Erro
         if (verdict == DEDUP_OUT_OF_WINDOW)
                 return out_of_window(m->sequence, error);
         note_use(in, m->stream, sender);
-        if (verdict != DEDUP_RUN || jobs_have_room(in->jobs))
+        const bool room = verdict == DEDUP_RUN && jobs_have_room(in->jobs);
+        if (verdict != DEDUP_RUN || room)
                 log_arrival(in, sender, m, verdict);
         switch (verdict) {
         case DEDUP_IN_PROGRESS:
@@ -196,7 +197,7 @@ int intake_message(Intake *in, const Sender *sender, const MessageFrame *m, Erro
                 answer(in, sender->conn, m, OUTCOME_CONFLICT);
                 break;
         default:
-                if (verdict == DEDUP_TOO_MANY || !jobs_have_room(in->jobs) || !begin(in, sender, m))
+                if (!room || !begin(in, sender, m))
                         answer(in, sender->conn, m, OUTCOME_BUSY);
                 else
                         intake_run_next(in);

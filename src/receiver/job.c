@@ -109,24 +109,19 @@ void job_answer(const Job *job, Outcome outcome)
         conn_answer(job->jobs->conns, job->conn, &a);
 }
 
-static void activate(Job *job, JobState state)
+static void leave_queue(Job *job)
 {
-        Jobs *j = job->jobs;
-
-        if (job->state == JOB_QUEUED) {
-                DL_DELETE(j->queued, job);
-                DL_APPEND(j->active, job);
-        }
-        if (job->state == JOB_RUNNING)
-                j->n_running--;
-        if (state == JOB_RUNNING)
-                j->n_running++;
-        job->state = state;
+        DL_DELETE(job->jobs->queued, job);
+        DL_APPEND(job->jobs->active, job);
 }
 
 void job_set_outcome(Job *job, Outcome outcome, uint8_t *data, size_t size)
 {
-        activate(job, JOB_RECORDING);
+        if (job->state == JOB_RUNNING)
+                job->jobs->n_running--;
+        else
+                leave_queue(job);
+        job->state = JOB_RECORDING;
         job->outcome = outcome;
         job->data = data;
         job->data_size = size;
@@ -159,7 +154,9 @@ Job *jobs_start_next(Jobs *j)
 
         if (!job || j->n_running >= j->config->concurrency || !condition_permits(j->condition, MAY_RUN))
                 return NULL;
-        activate(job, JOB_RUNNING);
+        leave_queue(job);
+        job->state = JOB_RUNNING;
+        j->n_running++;
         return job;
 }
 

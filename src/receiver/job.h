@@ -12,6 +12,9 @@
 #include "receiver/dedup.h"
 #include "runtime/child.h"
 
+/* A sender that is answered busy shall come back after so long. */
+#define BUSY_DELAY_MS 100
+
 typedef enum JobState {
         JOB_QUEUED,
         JOB_RUNNING,
@@ -110,6 +113,3 @@ size_t jobs_taken(const Jobs *j);   /* places in use */
 bool jobs_have_room(const Jobs *j); /* for a new message */
 Job *jobs_start_next(Jobs *j);      /* the first of the queue, now JOB_RUNNING; NULL: none may run now */
 void jobs_kill(Jobs *j);            /* kills what runs, and abandons it: nothing is recorded of it */
-
-/* A delay for a sender that is answered busy. */
-#define BUSY_DELAY_MS 100

@@ -3,9 +3,8 @@
 
 #define MAY_ALL (MAY_ACCEPT | MAY_GREET | MAY_BEGIN | MAY_RUN | MAY_PRUNE)
 
-/* Whoever connected before the receiver was asked to stop is greeted, and told by the next GOODBYE or an
- * answer "busy". */
-static const unsigned by_phase[_PHASE_MAX] = {
+/* A client that connected before the stop began is still greeted; its new messages are answered busy. */
+const uint8_t phase_permits[_PHASE_MAX] = {
                 [PHASE_SERVING] = MAY_ALL,
                 [PHASE_DRAINING] = MAY_ALL & ~MAY_BEGIN,
                 [PHASE_STOPPING] = MAY_GREET | MAY_PRUNE,
@@ -14,17 +13,12 @@ static const unsigned by_phase[_PHASE_MAX] = {
                 [PHASE_LEAVING] = MAY_GREET | MAY_PRUNE,
 };
 
-static const unsigned by_id[_ID_STATE_MAX] = {
+const uint8_t id_permits[_ID_STATE_MAX] = {
                 [ID_NONE] = MAY_BEGIN | MAY_RUN | MAY_PRUNE,
                 [ID_OURS] = MAY_ALL,
                 [ID_DISPUTED] = MAY_ALL & ~MAY_GREET,
                 [ID_RENEWING] = 0,
 };
-
-bool condition_permits(const Condition *c, Permission what)
-{
-        return by_phase[c->phase] & by_id[c->id] & what;
-}
 
 bool condition_drain(Condition *c, bool draining)
 {

@@ -38,7 +38,13 @@ typedef struct Condition {
         IdState id;  /* written by registration and receiver */
 } Condition;
 
-bool condition_permits(const Condition *c, Permission what);
+/* Sets of permissions. */
+extern const uint8_t phase_permits[_PHASE_MAX], id_permits[_ID_STATE_MAX];
+
+static inline bool condition_permits(const Condition *c, Permission what)
+{
+        return phase_permits[c->phase] & id_permits[c->id] & what;
+}
 
 /* Discovery says whether the receiver drains. True when that is a change; while stopping it never is. */
 bool condition_drain(Condition *c, bool draining);

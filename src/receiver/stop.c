@@ -4,7 +4,7 @@
 #include "base/log.h"
 #include "runtime/notify.h"
 
-/* After StopTimeoutSec= what runs is killed, and the rest may take so much longer. */
+/* After StopTimeoutSec= the handlers are killed; records and answers may take so much longer. */
 #define STOP_GRACE_USEC (5 * USEC_PER_SEC)
 /* Clients may take so long to read their answers and to answer GOODBYE. */
 #define STOP_FLUSH_USEC (2 * USEC_PER_SEC)
@@ -52,7 +52,7 @@ static void on_timer(void *userdata)
         }
 }
 
-/* Waits until all answers are with the kernel, and until clients know what was not begun. */
+/* Waits until all answers are with the kernel and every client has answered GOODBYE. */
 void stop_on_idle(Stop *s)
 {
         const Phase phase = s->condition->phase;
