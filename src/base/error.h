@@ -6,8 +6,8 @@
  *   positive enum    an expected outcome (duplicate, queue full …), documented at the function, handled by
  * its immediate caller and never handed further up as an error.
  *
- * A function that can be wrong about what a person or peer gave it fills an Error: what and where, in one
- * sentence. */
+ * A function that refuses input of a person or a peer fills an Error: one sentence that says what is wrong
+ * and where. */
 
 #include "base/macro.h"
 

@@ -5,19 +5,19 @@
 
 #include "base/cleanup.h"
 
-/* All return 0 (or what is said) or a negative errno. */
+/* All functions return 0 or a negative errno, unless their comment says more. */
 
 int fd_set_nonblock(int fd, bool nonblock);
 int fd_set_cloexec(int fd, bool cloexec);
 
-/* Writes all of `n` bytes to a blocking descriptor, over short writes and EINTR. */
+/* Writes all `n` bytes to a blocking descriptor; handles short writes and EINTR. */
 int write_all(int fd, const void *data, size_t n);
 
 /* Reads a descriptor to its end, at most `max` bytes; -EFBIG if there is more. *ret is malloc'ed and has a
  * NUL behind its *ret_size bytes. */
 int read_all(int fd, size_t max, char **ret, size_t *ret_size);
 
-/* Reads a whole file, at most `max` bytes, as read_all(). */
+/* As read_all(), with the file at `path`. */
 int read_file(const char *path, size_t max, char **ret, size_t *ret_size);
 
 /* Replaces the file at `path` by the given bytes so that after a power loss either the old or the new
@@ -27,4 +27,4 @@ int write_file_synced(const char *path, const void *data, size_t n, mode_t mode)
 /* mkdir -p. */
 int mkdir_parents(const char *path, mode_t mode);
 
-int fsync_directory_of(const char *path); /* so that the name itself is on disk; blocks on it */
+int fsync_directory_of(const char *path); /* makes the name itself durable; blocks on the disk */

@@ -45,8 +45,8 @@ static size_t level(size_t n)
         return (size_t) 1 << (63 - __builtin_clzll(n));
 }
 
-/* Buckets are taken in use one by one; those that are not yet there are still part of the one that they will
- * be split from. */
+/* Linear hashing: buckets come into use one by one. The items of a bucket that is not in use yet are in the
+ * bucket that it will be split from. */
 static size_t bucket_of(const Index *x, uint32_t hash)
 {
         size_t low = level(x->n_buckets), i = hash & (2 * low - 1);
@@ -54,7 +54,7 @@ static size_t bucket_of(const Index *x, uint32_t hash)
         return i < x->n_buckets ? i : i - low;
 }
 
-/* A large one is looked at at random: large pages, where there are some. */
+/* A large table is read at random, which is faster in large pages. */
 static int reserve(Index *x, size_t want)
 {
         size_t size = want * sizeof *x->buckets;
@@ -100,7 +100,7 @@ static int grow(Index *x)
 
 int index_add(Index *x, IndexItem *item, uint32_t hash)
 {
-        /* Without memory for more of them the buckets only get longer. */
+        /* Without memory for more buckets, those that exist get longer. */
         if (x->n_items >= x->n_buckets && grow(x) < 0 && x->n_buckets == 0)
                 return -ENOMEM;
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* A hash table of things that embed an IndexItem: 16 bytes for each and about one pointer. It grows by one
- * bucket at a time (linear hashing), so that no insertion stops to move a million others. The index does not
- * own its items. Keys that others choose are hashed with a seed, by index_hash(). */
+/* A hash table of things that embed an IndexItem (16 bytes), plus about one pointer each. It grows by one
+ * bucket at a time (linear hashing), so no insertion has to move a million items. The index does not own its
+ * items. Hash keys that peers choose with index_hash() and a secret seed. */
 
 #include <stddef.h>
 #include <stdint.h>
@@ -26,7 +26,7 @@ void index_clear(Index *x); /* frees the index's own memory, and forgets the ite
 
 uint32_t index_hash(uint64_t seed, const void *key, size_t size);
 
-/* 0 or -ENOMEM (never behind an index_remove()). The item's key must not be in it. */
+/* 0 or -ENOMEM (never right after an index_remove()). No item with this key may be in it. */
 int index_add(Index *x, IndexItem *item, uint32_t hash) _must_use_;
 void index_remove(Index *x, IndexItem *item); /* it must be in it */
 
@@ -34,8 +34,8 @@ void index_remove(Index *x, IndexItem *item); /* it must be in it */
 IndexItem *index_first(const Index *x, uint32_t hash);
 IndexItem *index_next(const IndexItem *item);
 
-/* All of them, one a call, in no order; then NULL. The cursor begins as {}. What was returned may be removed
- * before the next call; nothing else may, and nothing may be added. */
+/* Returns all items, one per call and in no order, then NULL. The cursor starts as {}. Between two calls
+ * only the item that was returned last may be removed, and none may be added. */
 typedef struct IndexCursor {
         IndexItem *next;
         size_t bucket; /* behind that of `next` */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* One line per event to standard error: with a <N> priority prefix where systemd reads it, plain (coloured
- * on a terminal) where a person does. The level is the only mutable state at file level in the project, with
- * what standard error was found to be; it can be changed while running (org.freedesktop.LogControl1). Floors
- * 0 to 3 never log above debug. */
+/* Writes one line per event to standard error: with a <N> prefix for the priority when systemd reads it, in
+ * colour on a terminal. The level and the kind of standard error are the only mutable state at file level in
+ * the project. The level can change while the daemon runs (org.freedesktop.LogControl1). base, model, wire
+ * and store log at level debug only. */
 
 #include <errno.h>
 #include <stdarg.h>
@@ -28,7 +28,8 @@ LogTarget log_get_target(void);
 void log_line(int level, const char *format, ...) _printf_(2, 3);
 void log_line_va(int level, const char *format, va_list ap) _printf_(2, 0);
 
-/* Logs with ": <strerror>" behind, and returns `r` (negative) for `return log_error_errno(r, …)`. */
+/* Appends ": " and the text of the negative errno `r`, and returns `r`, as in `return log_error_errno(r,
+ * …)`. */
 int log_errno(int level, int r, const char *format, ...) _printf_(3, 4);
 
 #define log_debug(...)            log_line(LOG_DEBUG, __VA_ARGS__)

@@ -8,9 +8,9 @@
 #include <sys/mman.h>
 
 #define CHUNK_FIRST ((size_t) 128 << 10)
-#define CHUNK       ((size_t) 2 << 20) /* of a large page, and aligned to it */
+#define CHUNK       ((size_t) 2 << 20) /* one large page */
 
-/* A sanitizer sees what is used after it was freed only where each has its own allocation. */
+/* A sanitizer finds use after free only when each thing is an allocation of its own. */
 #if defined(__SANITIZE_ADDRESS__)
 #define SLAB_IS_MALLOC true
 #elif defined(__has_feature)

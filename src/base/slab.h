@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Memory for very many small things: no header for each, no holes left between those that live long by what
- * lives short, and no searching when they come and go by hundreds. Large pages back it where the kernel has
- * them, since looking at one of a million at random costs more in page tables than in reading. What is freed
- * is used again for things of about the same size and goes back to the system with slab_clear() only. */
+/* Memory for millions of small things. There is no header for each; things that live short leave no holes
+ * between those that live long; allocating and freeing never search. The kernel is asked for large pages,
+ * since with a million things the page tables cost more than the reading. Freed memory is used again for
+ * things of about the same size; only slab_clear() returns it to the system. */
 
 #include <stddef.h>
 
@@ -26,10 +26,10 @@ void *slab_new(Slab *s, size_t size);  /* aligned to SLAB_STEP; NULL: out of mem
 void *slab_zero(Slab *s, size_t size); /* the same, full of zeroes */
 void slab_free(Slab *s, void *p, size_t size);
 
-/* For what is of any size: from the slab while less than SLAB_BLOCKS_MAX bytes of such blocks are in use,
- * else from malloc(), so that a backlog that ends gives its memory back. */
+/* Blocks of any size. While less than SLAB_BLOCKS_MAX bytes of them are in use they come from the slab, then
+ * from malloc(), so that memory is returned after a backlog. */
 #define SLAB_BLOCKS_MAX ((size_t) 256 << 10)
 void *slab_block_new(Slab *s, size_t size); /* NULL: out of memory */
 void slab_block_free(Slab *s, void *p);
 
-void slab_clear(Slab *s); /* of what is larger than the classes the caller must have freed each */
+void slab_clear(Slab *s); /* the caller must have freed everything that is larger than the classes */

@@ -19,7 +19,7 @@ static inline bool str_empty(const char *s)
 /* The rest of `s` behind `prefix`, or NULL. */
 const char *str_after_prefix(const char *s, const char *prefix);
 
-/* Copies what there is room for, with its end. */
+/* Copies as much as there is room for, and a NUL. */
 static inline void str_copy(char *to, size_t size, const char *from)
 {
         size_t n = strnlen(from, size - 1);
@@ -28,7 +28,7 @@ static inline void str_copy(char *to, size_t size, const char *from)
         to[n] = '\0';
 }
 
-/* asprintf() that says NULL on failure. */
+/* Like asprintf(), but returns the text; NULL: out of memory. */
 char *str_format(const char *format, ...) _printf_(1, 2);
 
 /* Replaces *p by a copy of `s` (NULL allowed). 0 or -ENOMEM, then *p is as before. */

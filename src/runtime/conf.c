@@ -136,7 +136,8 @@ typedef struct Reading {
         int r;
 } Reading;
 
-/* libinih as distributions build it does not tell the line; we do, since we hand it the lines. */
+/* Distributions build libinih without line numbers. It gets its lines from here, so they are counted here.
+ */
 static char *next_line(char *buffer, int size, void *stream)
 {
         Reading *in = stream;
@@ -152,7 +153,7 @@ static char *next_line(char *buffer, int size, void *stream)
         return buffer;
 }
 
-/* libinih's callback: 0 is an error. */
+/* The callback of libinih: 0 means an error. */
 static int on_assignment(void *userdata, const char *section, const char *key, const char *value)
 {
         Reading *in = userdata;

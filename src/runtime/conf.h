@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Configuration: ini files (libinih) with drop-ins, and long command-line options, through one table of
- * items. */
+/* Configuration files (ini, with drop-ins) and command-line options, read into a struct through one table of
+ * its fields. */
 
 #include "base/error.h"
 
@@ -25,19 +25,19 @@ typedef struct ConfItem {
         uint64_t min, max; /* max 0: no limit */
 } ConfItem;
 
-/* A table ends with an item without a key. Sections that are in `foreign` (NULL-terminated) belong to other
- * programs and are passed over; any other unknown section or key is an error that names file, line and key.
+/* A table ends with an item without a key. Sections in `foreign` (NULL-terminated) belong to other programs
+ * and are skipped. Any other unknown section or key is an error that names file, line and key.
  */
 typedef struct ConfTable {
         const ConfItem *items;
         const char *const *foreign;
 } ConfTable;
 
-/* Reads `path` if it exists (-ENOENT otherwise, or 0 when `optional`), then PATH.d/<any>.conf in order of
- * names. */
+/* Reads `path`, then PATH.d/<any>.conf in the order of their names. A missing `path` is -ENOENT, unless it
+ * is `optional`. Negative errno with the reason. */
 int conf_read(const ConfTable *table, const char *path, bool optional, void *object, Error *error);
 
-/* Sets one key from a word of the command line; `option` names it in errors. */
+/* Sets one key from the command line. `option` is its name in error messages. */
 int conf_set(const ConfTable *table, const char *section, const char *key, const char *value,
                 const char *option, void *object, Error *error);
 

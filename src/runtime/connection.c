@@ -15,199 +15,200 @@
 #include "runtime/watch.h"
 
 #define READ_CHUNK        65536u
-#define READS_PER_WAKE_UP 8u /* so that one busy peer cannot keep the loop */
+#define READS_PER_WAKE_UP 8u /* one busy peer must not hold up the others */
 
 struct Connection {
         Loop *loop;
         int fd;
         Watch watch;
-        LoopWork flush; /* so that one write takes what all callbacks of an iteration appended */
+        LoopWork flush; /* one write for everything that one iteration appended */
         ConnectionCallbacks callbacks;
         void *userdata;
         Buffer input, output;
         bool connecting;
         Lookup *lookup;
-        Endpoint endpoints[LOOKUP_MAX]; /* to connect to, in turn */
+        Endpoint endpoints[LOOKUP_MAX]; /* to try, one after the other */
         unsigned n_endpoints, next_endpoint;
         uint64_t silence_usec;
         bool paused;
         bool half_closed;
-        int failed;  /* a connect that failed at once, told from the loop */
-        bool *freed; /* set when the stream goes away inside a callback */
+        int failed;  /* the error of a connect that failed at once; `ended` is called from the loop */
+        bool *freed; /* set to true when a callback frees the connection */
 };
 
-static void connect_on(Connection *s, int error);
+static void connect_on(Connection *c, int error);
 
-static void update_events(Connection *s)
+static void update_events(Connection *c)
 {
         uint32_t events = 0;
 
-        if (!s->paused && !s->half_closed && !s->connecting)
+        if (!c->paused && !c->half_closed && !c->connecting)
                 events |= EPOLLIN;
-        if (s->connecting || buffer_size(&s->output) > 0)
+        if (c->connecting || buffer_size(&c->output) > 0)
                 events |= EPOLLOUT;
-        watch_change(&s->watch, events);
+        watch_change(&c->watch, events);
 }
 
-static void connection_end(Connection *s, int error)
+static void end(Connection *c, int error)
 {
-        watch_pause(&s->watch, true);
-        loop_cancel(s->loop, &s->flush);
-        s->callbacks.ended(s, error, s->userdata);
+        watch_pause(&c->watch, true);
+        loop_cancel(c->loop, &c->flush);
+        c->callbacks.ended(c, error, c->userdata);
 }
 
-/* True while the stream lives. */
-static bool connection_write(Connection *s)
+/* False: a callback has freed the connection, or it has ended. */
+static bool write_some(Connection *c)
 {
-        bool had_some = buffer_size(&s->output) > 0;
+        bool had_some = buffer_size(&c->output) > 0;
 
-        while (buffer_size(&s->output) > 0) {
-                ssize_t n = send(s->fd, buffer_peek(&s->output), buffer_size(&s->output), MSG_NOSIGNAL);
+        while (buffer_size(&c->output) > 0) {
+                ssize_t n = send(c->fd, buffer_peek(&c->output), buffer_size(&c->output), MSG_NOSIGNAL);
                 if (n < 0) {
                         if (errno == EINTR)
                                 continue;
                         if (errno == EAGAIN)
                                 break;
-                        connection_end(s, -errno);
+                        end(c, -errno);
                         return false;
                 }
-                buffer_consume(&s->output, (size_t) n);
+                buffer_consume(&c->output, (size_t) n);
         }
-        update_events(s);
+        update_events(c);
 
-        if (had_some && buffer_size(&s->output) == 0 && s->callbacks.drained) {
+        if (had_some && buffer_size(&c->output) == 0 && c->callbacks.drained) {
                 bool freed = false;
-                s->freed = &freed;
-                s->callbacks.drained(s, s->userdata);
+                c->freed = &freed;
+                c->callbacks.drained(c, c->userdata);
                 if (freed)
                         return false;
-                s->freed = NULL;
+                c->freed = NULL;
         }
         return true;
 }
 
-/* True while the stream lives and there may be more to read. */
-static bool connection_read_some(Connection *s)
+/* True: there may be more to read. False also when a callback has freed the connection. */
+static bool read_some(Connection *c)
 {
         bool freed = false;
 
-        uint8_t *room = buffer_reserve(&s->input, READ_CHUNK);
+        uint8_t *room = buffer_reserve(&c->input, READ_CHUNK);
         if (!room) {
-                connection_end(s, -ENOMEM);
+                end(c, -ENOMEM);
                 return false;
         }
 
-        ssize_t n = read(s->fd, room, READ_CHUNK);
+        ssize_t n = read(c->fd, room, READ_CHUNK);
         if (n < 0) {
                 if (errno == EAGAIN || errno == EINTR)
                         return false;
-                connection_end(s, -errno);
+                end(c, -errno);
                 return false;
         }
-        s->freed = &freed;
+        c->freed = &freed;
         if (n > 0) {
-                buffer_added(&s->input, (size_t) n);
-                s->callbacks.readable(s, s->userdata);
-        } else if (s->callbacks.half_closed) {
-                s->half_closed = true;
-                update_events(s);
-                s->callbacks.half_closed(s, s->userdata);
+                buffer_added(&c->input, (size_t) n);
+                c->callbacks.readable(c, c->userdata);
+        } else if (c->callbacks.half_closed) {
+                c->half_closed = true;
+                update_events(c);
+                c->callbacks.half_closed(c, c->userdata);
         } else
-                connection_end(s, 0);
+                end(c, 0);
 
         if (freed)
                 return false;
-        s->freed = NULL;
-        return n == READ_CHUNK && !s->paused;
+        c->freed = NULL;
+        return n == READ_CHUNK && !c->paused;
 }
 
-static int finish_connect(Connection *s)
+static int finish_connect(Connection *c)
 {
         int error = 0;
         socklen_t n = sizeof error;
 
-        if (getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &error, &n) < 0)
+        if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &n) < 0)
                 return -errno;
         return -error;
 }
 
 static void on_ready(uint32_t events, void *userdata)
 {
-        Connection *s = userdata;
+        Connection *c = userdata;
         bool freed = false;
 
-        if (s->connecting) {
-                int r = finish_connect(s);
+        if (c->connecting) {
+                int r = finish_connect(c);
                 if (r < 0) {
-                        connect_on(s, r);
+                        connect_on(c, r);
                         return;
                 }
-                s->connecting = false;
-                update_events(s);
-                s->freed = &freed;
-                s->callbacks.connected(s, s->userdata);
+                c->connecting = false;
+                update_events(c);
+                c->freed = &freed;
+                c->callbacks.connected(c, c->userdata);
                 if (!freed)
-                        s->freed = NULL;
+                        c->freed = NULL;
                 return;
         }
 
-        if ((events & EPOLLOUT) && !connection_write(s))
+        if ((events & EPOLLOUT) && !write_some(c))
                 return;
-        if ((events & EPOLLIN) || ((events & EPOLLHUP) && !s->half_closed))
-                for (unsigned i = 0; i < READS_PER_WAKE_UP && connection_read_some(s); i++)
+        if ((events & EPOLLIN) || ((events & EPOLLHUP) && !c->half_closed))
+                for (unsigned i = 0; i < READS_PER_WAKE_UP && read_some(c); i++)
                         ;
         else if (events & (EPOLLERR | EPOLLHUP)) {
-                int r = finish_connect(s);
-                connection_end(s, r < 0 ? r : 0);
+                int r = finish_connect(c);
+                end(c, r < 0 ? r : 0);
         }
 }
 
 static void on_flush(void *userdata)
 {
-        Connection *s = userdata;
+        Connection *c = userdata;
 
-        if (s->failed < 0)
-                connection_end(s, s->failed);
-        else if (!s->connecting)
-                (void) connection_write(s);
+        if (c->failed < 0)
+                end(c, c->failed);
+        else if (!c->connecting)
+                (void) write_some(c);
 }
 
-static int stream_alloc(Loop *loop, const ConnectionCallbacks *callbacks, void *userdata, Connection **ret)
+static int connection_alloc(
+                Loop *loop, const ConnectionCallbacks *callbacks, void *userdata, Connection **ret)
 {
-        Connection *s = calloc(1, sizeof *s);
+        Connection *c = calloc(1, sizeof *c);
 
-        if (!s)
+        if (!c)
                 return -ENOMEM;
-        s->loop = loop;
-        s->fd = -1;
-        s->callbacks = *callbacks;
-        s->userdata = userdata;
-        s->flush = (LoopWork){.run = on_flush, .userdata = s};
-        *ret = s;
+        c->loop = loop;
+        c->fd = -1;
+        c->callbacks = *callbacks;
+        c->userdata = userdata;
+        c->flush = (LoopWork){.run = on_flush, .userdata = c};
+        *ret = c;
         return 0;
 }
 
-static int start_watch(Connection *s, int fd)
+static int start_watch(Connection *c, int fd)
 {
-        int r = watch_start(&s->watch, s->loop, fd, EPOLLIN, on_ready, s);
+        int r = watch_start(&c->watch, c->loop, fd, EPOLLIN, on_ready, c);
 
         if (r < 0)
                 return r;
-        s->fd = fd;
+        c->fd = fd;
         return 0;
 }
 
 int connection_new(
                 Loop *loop, int fd, const ConnectionCallbacks *callbacks, void *userdata, Connection **ret)
 {
-        _cleanup_(connection_freep) Connection *s = NULL;
-        int r = stream_alloc(loop, callbacks, userdata, &s);
+        _cleanup_(connection_freep) Connection *c = NULL;
+        int r = connection_alloc(loop, callbacks, userdata, &c);
 
         if (r >= 0)
-                r = start_watch(s, fd);
+                r = start_watch(c, fd);
         if (r < 0)
                 return r;
-        *ret = TAKE_PTR(s);
+        *ret = TAKE_PTR(c);
         return 0;
 }
 
@@ -224,7 +225,7 @@ void connection_end_silence(int fd, uint64_t silence_usec)
         (void) setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &silence_ms, sizeof silence_ms);
 }
 
-static int connect_to(Connection *s, const Endpoint *e)
+static int connect_to(Connection *c, const Endpoint *e)
 {
         int r;
 
@@ -232,62 +233,62 @@ static int connect_to(Connection *s, const Endpoint *e)
         if (fd < 0)
                 return -errno;
         if (e->address.ss_family != AF_UNIX)
-                connection_end_silence(fd, s->silence_usec);
+                connection_end_silence(fd, c->silence_usec);
         if (connect(fd, (const struct sockaddr *) &e->address, e->size) < 0 && errno != EINPROGRESS)
                 return -errno;
-        r = start_watch(s, fd);
+        r = start_watch(c, fd);
         if (r < 0)
                 return r;
         (void) TAKE_FD(fd);
-        update_events(s);
+        update_events(c);
         return 0;
 }
 
-/* The endpoint before failed: the next one, or the end. */
-static void connect_on(Connection *s, int error)
+/* Tries the next endpoint after the one before failed with `error`. Without one the connection ends. */
+static void connect_on(Connection *c, int error)
 {
-        watch_stop(&s->watch);
-        (void) close_clear(&s->fd);
-        while (s->next_endpoint < s->n_endpoints) {
-                int r = connect_to(s, s->endpoints + s->next_endpoint++);
+        watch_stop(&c->watch);
+        (void) close_clear(&c->fd);
+        while (c->next_endpoint < c->n_endpoints) {
+                int r = connect_to(c, c->endpoints + c->next_endpoint++);
                 if (r >= 0)
                         return;
                 error = r;
         }
-        s->failed = error;
-        connection_flush(s);
+        c->failed = error;
+        connection_flush(c);
 }
 
 static void on_looked_up(const LookupAnswer *answer, void *userdata)
 {
-        Connection *s = userdata;
+        Connection *c = userdata;
 
-        memcpy(s->endpoints, answer->endpoints, answer->n * sizeof answer->endpoints[0]);
-        s->n_endpoints = answer->n;
-        connect_on(s, answer->error < 0 ? answer->error : -EHOSTUNREACH);
-        s->lookup = lookup_free(s->lookup);
+        memcpy(c->endpoints, answer->endpoints, answer->n * sizeof answer->endpoints[0]);
+        c->n_endpoints = answer->n;
+        connect_on(c, answer->error < 0 ? answer->error : -EHOSTUNREACH);
+        c->lookup = lookup_free(c->lookup);
 }
 
 int connection_open(Loop *loop, const Address *address, uint64_t silence_usec,
                 const ConnectionCallbacks *callbacks, void *userdata, Connection **ret)
 {
-        _cleanup_(connection_freep) Connection *s = NULL;
+        _cleanup_(connection_freep) Connection *c = NULL;
         int r;
 
-        r = stream_alloc(loop, callbacks, userdata, &s);
+        r = connection_alloc(loop, callbacks, userdata, &c);
         if (r < 0)
                 return r;
-        s->connecting = true;
-        s->silence_usec = silence_usec;
-        r = address_to_sockaddr(address, &s->endpoints[0].address, &s->endpoints[0].size);
+        c->connecting = true;
+        c->silence_usec = silence_usec;
+        r = address_to_sockaddr(address, &c->endpoints[0].address, &c->endpoints[0].size);
         if (r >= 0) {
-                s->n_endpoints = 1;
-                connect_on(s, 0);
+                c->n_endpoints = 1;
+                connect_on(c, 0);
         } else if (address->kind == ADDRESS_TCP)
-                r = lookup_start(loop, address, on_looked_up, s, &s->lookup);
+                r = lookup_start(loop, address, on_looked_up, c, &c->lookup);
         if (r < 0)
                 return r;
-        *ret = TAKE_PTR(s);
+        *ret = TAKE_PTR(c);
         return 0;
 }
 
@@ -296,66 +297,66 @@ bool connection_is_possible(const Address *address)
         return address->kind != ADDRESS_UNIX || access(address->host, F_OK) >= 0;
 }
 
-Connection *connection_free(Connection *s)
+Connection *connection_free(Connection *c)
 {
-        if (!s)
+        if (!c)
                 return NULL;
-        if (s->freed)
-                *s->freed = true;
-        s->lookup = lookup_free(s->lookup);
-        loop_cancel(s->loop, &s->flush);
-        watch_stop(&s->watch);
-        (void) close_clear(&s->fd);
-        buffer_clear(&s->input);
-        buffer_clear(&s->output);
-        free(s);
+        if (c->freed)
+                *c->freed = true;
+        c->lookup = lookup_free(c->lookup);
+        loop_cancel(c->loop, &c->flush);
+        watch_stop(&c->watch);
+        (void) close_clear(&c->fd);
+        buffer_clear(&c->input);
+        buffer_clear(&c->output);
+        free(c);
         return NULL;
 }
 
-Buffer *connection_input(Connection *s)
+Buffer *connection_input(Connection *c)
 {
-        return &s->input;
+        return &c->input;
 }
 
-Buffer *connection_output(Connection *s)
+Buffer *connection_output(Connection *c)
 {
-        return &s->output;
+        return &c->output;
 }
 
-void connection_flush(Connection *s)
+void connection_flush(Connection *c)
 {
-        loop_defer(s->loop, &s->flush);
+        loop_defer(c->loop, &c->flush);
 }
 
-size_t connection_output_size(const Connection *s)
+size_t connection_output_size(const Connection *c)
 {
-        return buffer_size(&s->output);
+        return buffer_size(&c->output);
 }
 
-void connection_pause(Connection *s, bool paused)
+void connection_pause(Connection *c, bool paused)
 {
-        /* Output that is about to be flushed must not be watched for: that is two more calls for each
-         * answer. */
-        if (paused == s->paused)
+        /* Not update_events() in any case: while output waits for its flush, that would cost two more system
+         * calls for each answer. */
+        if (paused == c->paused)
                 return;
-        s->paused = paused;
-        update_events(s);
+        c->paused = paused;
+        update_events(c);
 }
 
-void connection_shutdown(Connection *s)
+void connection_shutdown(Connection *c)
 {
-        (void) shutdown(s->fd, SHUT_WR);
+        (void) shutdown(c->fd, SHUT_WR);
 }
 
-void connection_write_now(Connection *s)
+void connection_write_now(Connection *c)
 {
         ssize_t n = 0;
 
-        if (buffer_size(&s->output) > 0 && !s->connecting)
-                n = send(s->fd, buffer_peek(&s->output), buffer_size(&s->output),
+        if (buffer_size(&c->output) > 0 && !c->connecting)
+                n = send(c->fd, buffer_peek(&c->output), buffer_size(&c->output),
                                 MSG_DONTWAIT | MSG_NOSIGNAL);
         if (n > 0)
-                buffer_consume(&s->output, (size_t) n);
+                buffer_consume(&c->output, (size_t) n);
 }
 
 void connection_refuse(int fd, const void *data, size_t n)

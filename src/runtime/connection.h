@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* A non-blocking connected stream socket with buffers on both sides. The owner sees bytes arrive in `input`
- * and appends to `output`; output is written once per loop iteration, whatever was appended in it. Callbacks
- * may free the stream.
+/* A non-blocking connection with buffers on both sides. Bytes arrive in `input`; the owner appends to
+ * `output`, which is written once per loop iteration. Callbacks may free the connection.
  *
- * Back-pressure: reading pauses while the owner says so (connection_pause); the owner looks at
- * connection_output_size(). */
+ * Back-pressure: connection_pause() stops reading, and connection_output_size() says how much the peer has
+ * not taken yet. */
 
 #include "base/buffer.h"
 #include "model/address.h"
@@ -15,43 +14,43 @@
 typedef struct Connection Connection;
 
 typedef struct ConnectionCallbacks {
-        void (*connected)(Connection *s, void *userdata); /* outgoing connection is up */
-        void (*readable)(Connection *s, void *userdata);  /* new bytes in connection_input() */
-        void (*half_closed)(Connection *s,
-                        void *userdata); /* the peer will send no more; NULL: as ended with 0 */
-        void (*ended)(Connection *s, int error,
-                        void *userdata); /* 0: closed by the peer; negative errno. Called once. */
-        void (*drained)(Connection *s, void *userdata); /* all output is with the kernel; may be NULL */
+        void (*connected)(Connection *c, void *userdata); /* of connection_open(): it is made */
+        void (*readable)(Connection *c, void *userdata);  /* there are new bytes in connection_input() */
+        void (*half_closed)(Connection *c,
+                        void *userdata); /* the peer sends no more; NULL: `ended` with 0 is called instead */
+        void (*ended)(Connection *c, int error,
+                        void *userdata); /* called once; 0: the peer has closed it, or a negative errno */
+        void (*drained)(Connection *c, void *userdata); /* the kernel has taken all output; may be NULL */
 } ConnectionCallbacks;
 
-/* Takes over `fd` on success. */
+/* Takes over `fd` on success. 0 or negative errno. */
 int connection_new(
                 Loop *loop, int fd, const ConnectionCallbacks *callbacks, void *userdata, Connection **ret);
 
-/* Begins a connection. The host of TCP may be a name: its addresses are looked up and tried in turn. TCP
- * gets TCP_NODELAY, keepalive and TCP_USER_TIMEOUT of `silence_usec`. Failing at once and failing later both
- * come as `ended`, never from inside this call. */
+/* Begins to connect. The host of a TCP address may be a name: its addresses are looked up and tried one
+ * after the other. `silence_usec` is for connection_end_silence(). Every failure to connect is told by
+ * `ended`, never from inside this call. */
 int connection_open(Loop *loop, const Address *address, uint64_t silence_usec,
                 const ConnectionCallbacks *callbacks, void *userdata, Connection **ret);
 
-/* A TCP socket gets TCP_NODELAY, keepalive and TCP_USER_TIMEOUT, so that a peer that has gone without a word
- * is found out after about so long. What a listening socket has, those that it accepts have, too. */
+/* Sets TCP_NODELAY, keepalive and TCP_USER_TIMEOUT, so that the connection fails when the peer has not
+ * answered for about this long. Accepted sockets inherit it from their listening socket. */
 void connection_end_silence(int fd, uint64_t silence_usec);
 
-/* False where the file of a Unix socket is missing, so that connection_open() would fail. */
+/* False: the file of a Unix socket is missing, so connection_open() would fail. */
 bool connection_is_possible(const Address *address);
 
-Connection *connection_free(Connection *s); /* closes; nothing is called any more */
+Connection *connection_free(Connection *c); /* closes; no callback is called */
 DEFINE_CLEANUP(Connection *, connection_free)
 
-Buffer *connection_input(Connection *s);
-Buffer *connection_output(Connection *s); /* after appending: connection_flush() */
-void connection_flush(Connection *s);     /* arranges for the output to be written in this loop iteration */
-size_t connection_output_size(const Connection *s);
-void connection_pause(Connection *s, bool paused);
-void connection_shutdown(Connection *s); /* tells the peer that nothing more comes */
-/* Writes what the kernel takes at once, without the loop: for the last words of a process that ends. No
- * callback is called; an error is passed over. */
-void connection_write_now(Connection *s);
-/* Closes an accepted descriptor for which there is no room, after an attempt to say why. */
+Buffer *connection_input(Connection *c);
+Buffer *connection_output(Connection *c); /* call connection_flush() after appending */
+void connection_flush(Connection *c);     /* the output is written at the end of this iteration */
+size_t connection_output_size(const Connection *c);
+void connection_pause(Connection *c, bool paused);
+void connection_shutdown(Connection *c); /* the peer sees that nothing more comes */
+/* Writes what the kernel takes at once, for a process that ends and does not return to its loop. Calls no
+ * callback and ignores errors. */
+void connection_write_now(Connection *c);
+/* Closes an accepted descriptor after trying to write `data`: a refusal. */
 void connection_refuse(int fd, const void *data, size_t n);

@@ -12,10 +12,10 @@
 #include "base/log.h"
 #include "base/str-util.h"
 
-#define FIELD_MAX  1024u /* more of a text is cut off */
+#define FIELD_MAX  1024u /* bytes; longer texts are cut */
 #define FIELDS_MAX 10u
 
-/* The ids are for ever: an event that means something else gets another one. */
+/* Never change an id: an event with another meaning gets a new one. */
 static const struct {
         const char *id;
         int level;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What happens to messages and receivers, for the journal: each kind of event has a MESSAGE_ID, which
- * units/ackgroup.catalog explains, and fields that `journalctl ACKGROUP_MESSAGE=ID` finds it by. Where
- * standard error is not the journal it is an ordinary line. */
+/* Writes what happens to messages and receivers to the journal. Each kind of event has a MESSAGE_ID, which
+ * units/ackgroup.catalog explains, and fields for searching, as in `journalctl ACKGROUP_MESSAGE=ID`. When
+ * standard error is not the journal, an event is an ordinary log line. */
 
 #include <stdint.h>
 
@@ -40,7 +40,7 @@ typedef enum JournalEvent {
         _JOURNAL_EVENT_MAX,
 } JournalEvent;
 
-/* Borrowed; what is NULL (or 0) is left out. */
+/* Borrowed for the call. NULL or 0: the entry has no such field. */
 typedef struct JournalFields {
         const char *message;  /* ACKGROUP_MESSAGE=, a UUID */
         const char *receiver; /* ACKGROUP_RECEIVER=, a name */
@@ -50,8 +50,8 @@ typedef struct JournalFields {
         uint32_t attempt;     /* ACKGROUP_ATTEMPT= */
 } JournalFields;
 
-/* False: journal_event() would do nothing, so what it is told need not be put together. */
+/* False: journal_event() would write nothing, so its arguments need not be computed. */
 bool journal_wants(JournalEvent event);
 
-/* The kind decides the level; nothing is done above the level of the log. */
+/* The kind of event decides the level. Writes nothing when the log level is lower. */
 void journal_event(JournalEvent event, const JournalFields *fields, const char *format, ...) _printf_(3, 4);

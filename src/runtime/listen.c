@@ -63,7 +63,7 @@ int listeners_inherit(ListenerSet *set, Error *error)
         return n;
 }
 
-/* A socket file that nobody accepts on is what a killed process left behind. */
+/* A process that was killed leaves its socket file, on which nobody accepts. */
 static int remove_stale(const struct sockaddr_storage *ss, socklen_t n)
 {
         const char *path = ((const struct sockaddr_un *) ss)->sun_path;

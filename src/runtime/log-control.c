@@ -28,7 +28,7 @@ static int set_level(sd_bus *bus, const char *path, const char *interface, const
         return 0;
 }
 
-/* Lines go to standard error, which systemd connects to the journal. */
+/* Log lines always go to standard error, which systemd connects to the journal. */
 static int get_target(sd_bus *bus, const char *path, const char *interface, const char *property,
                 sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {

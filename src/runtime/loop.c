@@ -14,8 +14,8 @@
 struct Loop {
         sd_event *event;
         sd_event_source *terminate, *interrupt, *hangup;
-        sd_event_source *end;   /* of an iteration */
-        sd_event_source *again; /* brings the next iteration about */
+        sd_event_source *end;   /* runs at the end of an iteration */
+        sd_event_source *again; /* makes another iteration happen */
         void (*post)(void *userdata);
         void *post_userdata;
         LoopWork *deferred;
@@ -193,7 +193,7 @@ void loop_set_post(Loop *l, void (*post)(void *userdata), void *userdata)
 
 int loop_run(Loop *l)
 {
-        end_iteration(l); /* what was begun before the first iteration */
+        end_iteration(l); /* for what was deferred or submitted before the first iteration */
         return sd_event_loop(l->event);
 }
 

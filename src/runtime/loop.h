@@ -27,7 +27,7 @@ void loop_set_reload(Loop *l, LoopReload reload, void *userdata);
 
 /* Runs until loop_exit(); returns its code, or negative errno. */
 int loop_run(Loop *l);
-int loop_iterate(Loop *l, uint64_t usec); /* one iteration, waiting so long at most; for tests */
+int loop_iterate(Loop *l, uint64_t usec); /* one iteration that waits at most so long; for tests */
 void loop_exit(Loop *l, int code);
 
 /* When the iteration began, in usec. For what is done for each of many messages and need not be exact. */

@@ -20,12 +20,13 @@ static const struct option first[] = {
                 {"config", required_argument, NULL, 'c'},
 };
 
-/* One run over the command line. */
+/* One pass over the command line. */
 typedef struct Scan {
         const Options *o;
         void *object;
         Error *error;
-        const Option *rows[OPTIONS_MAX + ELEMENTSOF(common)]; /* by the value that getopt_long() returns */
+        const Option *rows[OPTIONS_MAX +
+                           ELEMENTSOF(common)]; /* index: the value that getopt_long() returns */
         struct option getopt[OPTIONS_MAX + ELEMENTSOF(common) + ELEMENTSOF(first) + 1];
         bool seen[OPTIONS_MAX + ELEMENTSOF(common)];
         const char *config;
@@ -70,14 +71,15 @@ static int set(Scan *s, int i, const char *value)
 
         assert(item);
         (void) snprintf(name, sizeof name, "--%s", row->name);
-        /* The first of a list replaces what the files said, the others are added. */
+        /* The first value of a list replaces those of the files; the others are added. */
         if (item->type == CONF_STRINGS && !s->seen[i])
                 (void) conf_set(s->o->table, s->o->section, row->key, "", name, s->object, s->error);
         s->seen[i] = true;
         return conf_set(s->o->table, s->o->section, row->key, value, name, s->object, s->error);
 }
 
-/* 'h', 'v' or 0; negative for what cannot be understood. The words behind the options are left to optind. */
+/* Returns 'h' for --help, 'v' for --version, else 0 or negative errno. optind is then the first word after
+ * the options. */
 static int scan(Scan *s, int argc, char **argv, bool early)
 {
         int c, r;
@@ -157,7 +159,7 @@ static int apply_log_level(const Scan *s)
 
 int options_read(const Options *o, int argc, char **argv, void *object, Error *error)
 {
-        optind = 0; /* from the beginning, also the second time */
+        optind = 0; /* a second call begins anew */
         Scan s = {.o = o, .object = object, .error = error};
         int r;
 

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The command line of a daemon over its configuration files: each option is a key of the configuration under
- * another name, so both come through one table. --help, --version, --config, --state-dir and --log-level are
- * every daemon's; the keys StateDirectory and LogLevel must be in its table. */
+/* The command line of a daemon. Each option sets one key of the configuration, so files and options share
+ * one table. Every daemon has --help, --version, --config, --state-dir and --log-level; its table must have
+ * StateDirectory and LogLevel. */
 
 #include "runtime/conf.h"
 
 typedef enum OptionUse {
         OPTION_VALUE, /* --name VALUE */
         OPTION_FLAG,  /* --name or --name=BOOL */
-        OPTION_EARLY, /* as OPTION_VALUE; set before the files are found, since it says which ones */
+        OPTION_EARLY, /* as OPTION_VALUE, but set before the files are read, since it says which ones */
 } OptionUse;
 
 typedef struct Option {
@@ -25,14 +25,13 @@ typedef struct Options {
         const char *help; /* all of it */
         const char *section;
         const ConfTable *table;
-        const Option *options; /* ends with one without a name; at most OPTIONS_MAX */
-        /* A second file below the directory of the configuration, read after the first, or NULL. Malloc'ed,
-         * or NULL for none. May be NULL. */
+        const Option *options; /* ends with an option without a name; at most OPTIONS_MAX */
+        /* Returns the name (malloc'ed) of a second file in the directory of the configuration, which is read
+         * after the first; or NULL for none. The pointer may be NULL. */
         char *(*second_file)(const void *object);
-        const char *words; /* the key (of words) for what follows "--", or NULL: nothing may */
+        const char *words; /* the key that gets the words after "--"; NULL: no words are allowed */
 } Options;
 
-/* Files first, then the command line. 0, or 1 when --help or --version has been answered, or negative with
- * the reason in `error`. Sets the log level. */
-/* May be called again, for a reload, with a fresh object. */
+/* Reads the files, then the command line, and sets the log level. Returns 0, or 1 after --help or --version,
+ * or negative errno with the reason. A reload calls it again with a fresh object. */
 int options_read(const Options *o, int argc, char **argv, void *object, Error *error);

@@ -17,7 +17,7 @@
 struct UnitJob {
         sd_bus *bus;
         Timer timer;
-        UnitJobFn fn; /* NULL: was called */
+        UnitJobFn fn; /* NULL: it was called already */
         void *userdata;
 };
 
@@ -74,12 +74,12 @@ static int on_unit(sd_bus_message *reply, void *userdata, sd_bus_error *error)
         return 0;
 }
 
-/* Which unit this is the manager knows by the invocation. The control group does not tell a service that
- * cannot see process 1 (ProtectProc=). */
+/* The manager finds the unit by the invocation id. The name in the control group is not visible to a service
+ * with ProtectProc=. */
 static int ask(UnitJob *j, Loop *loop)
 {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-        bool user = getenv("MANAGERPID"); /* only a user's manager sets it */
+        bool user = getenv("MANAGERPID"); /* only the manager of a user sets it */
         sd_id128_t invocation;
         int r;
 
