@@ -163,6 +163,27 @@ static void test_given_up(void **state)
         assert_string_equal(m->record.error, "enough");
 }
 
+static void test_cancelled_while_it_is_given_up(void **state)
+{
+        Frame f;
+
+        list("ab");
+        Message *m = send_all("x");
+        welcome_all("a");
+        MessageFrame sent = expect_message('a', "x");
+        message_give_up(m, "enough");
+        run();
+        assert_state(m, DELIVERY_GIVING_UP);
+        assert_true(next_frame('a', &f));
+        assert_int_equal(f.type, FRAME_CANCEL);
+        assert_int_equal(message_cancel(m), 0);
+        run();
+        assert_state(m, DELIVERY_CANCELLING);
+        pass(10 * USEC_PER_SEC);
+        answer('a', &sent, OUTCOME_CANCELLED, "");
+        assert_state(m, DELIVERY_CANCELLED);
+}
+
 static void test_members_that_cannot_be_read(void **state)
 {
         list("ab");
@@ -281,6 +302,7 @@ int main(void)
                         TEST(test_too_few),
                         TEST(test_cancelled),
                         TEST(test_given_up),
+                        TEST(test_cancelled_while_it_is_given_up),
                         TEST(test_members_that_cannot_be_read),
                         TEST(test_the_power_goes),
                         TEST(test_the_power_goes_while_it_is_cancelled),

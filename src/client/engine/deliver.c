@@ -113,7 +113,8 @@ static bool act(Message *m, DeliveryState before, DeliveryEvent event, unsigned 
                 due_arm(m, message_policy(m).ack_timeout_usec);
         if (actions & DELIVERY_ARM_RETRY)
                 arm_retry(m, event, hint_usec);
-        if (actions & DELIVERY_ASK_CANCEL) {
+        /* Of a message to several receivers each member asks. */
+        if ((actions & DELIVERY_ASK_CANCEL) && m->link.peer) {
                 peer_write_cancel(m->link.peer, m);
                 due_arm(m, message_policy(m).ack_timeout_usec);
         }
@@ -159,6 +160,8 @@ static void handle(Message *m, DeliveryEvent event, const char *detail, uint64_t
                 message_drop_large_payload(m);
         if (m->record.state == DELIVERY_BOUND && event != DELIVERY_DISCONNECT)
                 peer_ready(m);
+        else if (delivery_state_is_ending(m->record.state) && m->link.peer)
+                peer_unready(m); /* its receiver is only asked about it */
         /* The next message of that key may go. */
         if (next && delivery_state_is_final(m->record.state))
                 bind_queue(next);
