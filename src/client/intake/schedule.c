@@ -45,7 +45,13 @@ static void look_at(Message *m)
                 message_give_up(m, "its deadline has passed");
         else
                 message_start(m);
-        schedule_note(m->client, m->record.wake_usec);
+        /* One that is being cancelled keeps its time until its end. To look at it again changes nothing. */
+        if (delivery_state_is_ending(m->record.state))
+                return;
+        /* One whose members are being read keeps its time, too. */
+        schedule_note(m->client, m->record.wake_usec == 0 || m->record.wake_usec > now
+                                                 ? m->record.wake_usec
+                                                 : usec_add(now, LOOK_USEC));
 }
 
 static void take_row(Client *c, OutboxRecord *record)
