@@ -137,6 +137,25 @@ static void test_a_deadline(void **state)
         assert_state(m, DELIVERY_DEAD);
 }
 
+/* It ends when its receiver is asked. Until then nothing is done about the time that has passed. */
+static void test_a_deadline_passes_while_it_is_cancelled(void **state)
+{
+        c->config.deadline_usec = 10 * USEC_PER_SEC;
+        list("a");
+        Message *m = send_to("a", "x");
+        welcome('a', 4);
+        MessageFrame f = expect_message('a', "x");
+        hang_up('a', 0);
+        assert_int_equal(message_cancel(m), 0);
+        pass(60 * USEC_PER_SEC);
+        assert_state(m, DELIVERY_CANCELLING);
+        while (!wire('a'))
+                pass(USEC_PER_SEC);
+        welcome('a', 4);
+        answer('a', &f, OUTCOME_CANCELLED, "");
+        assert_state(m, DELIVERY_CANCELLED);
+}
+
 static void test_many_deadlines(void **state)
 {
         Submission s = submission(SELECTOR_ANY, "", "x");
@@ -214,13 +233,17 @@ static void test_purging(void **state)
 {
         list("a");
         Message *m = send_to("a", "x");
+        assert_int_equal(message_purge(m, on_purged, NULL), -EBUSY); /* not at its end */
+        welcome('a', 4);
+        MessageFrame f = expect_message('a', "x");
+        fake_disk_fail(1, EIO, true);
+        answer('a', &f, OUTCOME_REJECTED, "");
+        fake_disk_fail(0, 0, false);
         purged = 1;
         assert_int_equal(message_purge(m, on_purged, NULL), 0);
         run();
-        assert_int_equal(purged, -EBUSY); /* not at its end */
-        welcome('a', 4);
-        MessageFrame f = expect_message('a', "x");
-        answer('a', &f, OUTCOME_REJECTED, "");
+        assert_int_equal(purged, -EBUSY); /* its end is not on disk */
+        pass(USEC_PER_SEC);
         assert_int_equal(message_purge(m, on_purged, NULL), 0);
         assert_int_equal(message_purge(m, on_purged, NULL), -EALREADY);
         run();
@@ -234,6 +257,37 @@ static int drained;
 static void on_drained(int status, const char *problem, void *userdata)
 {
         drained = status;
+}
+
+/* On disk it may still be dead then. */
+static void test_purging_what_is_tried_again(void **state)
+{
+        Submission s = submission(SELECTOR_ALL, "", "x");
+
+        list("a");
+        Message *m = send_to("a", "x");
+        message_give_up(m, "enough");
+        run();
+        fake_disk_fail(1, EIO, true);
+        assert_int_equal(message_revive(m), 0);
+        run();
+        assert_int_equal(message_purge(m, on_purged, NULL), -EBUSY);
+        fake_disk_fail(0, 0, false);
+        pass(USEC_PER_SEC);
+        message_give_up(m, "enough");
+        run();
+        assert_int_equal(stored_state(last.id), DELIVERY_DEAD);
+
+        assert_int_equal(submit(s), 0);
+        m = find();
+        message_give_up(m, "enough");
+        run();
+        assert_state(m, DELIVERY_DEAD);
+        assert_int_equal(message_revive(m), 0);
+        assert_int_equal(message_purge(m, on_purged, NULL), -EBUSY); /* its members are being read */
+        run();
+        assert_state(m, DELIVERY_GATHERING);
+        assert_int_equal(stored_state(last.id), DELIVERY_GATHERING);
 }
 
 static void test_draining(void **state)
@@ -456,9 +510,11 @@ int main(void)
                         TEST(test_the_same_key_twice),
                         TEST(test_a_start_in_the_future),
                         TEST(test_a_deadline),
+                        TEST(test_a_deadline_passes_while_it_is_cancelled),
                         TEST(test_many_deadlines),
                         TEST(test_looking_up),
                         TEST(test_purging),
+                        TEST(test_purging_what_is_tried_again),
                         TEST(test_draining),
                         TEST(test_explanations),
                         TEST(test_more_explanations),

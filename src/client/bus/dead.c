@@ -42,12 +42,17 @@ int bus_method_retry(sd_bus_message *call, void *userdata, sd_bus_error *error)
         return bus_look_up(userdata, call, retry);
 }
 
+static int fail_open(sd_bus_message *call)
+{
+        return bus_fail(call, "NotDead", "The message is not at its end yet: cancel it first");
+}
+
 static void on_purged(int r, void *userdata)
 {
         sd_bus_message *call = userdata;
 
         if (r == -EBUSY)
-                (void) bus_fail(call, "NotDead", "The message is not at its end yet: cancel it first");
+                (void) fail_open(call);
         else if (r < 0)
                 (void) bus_fail(call, "Storage", "The outbox cannot be written: %s", strerror(-r));
         else
@@ -62,7 +67,7 @@ static int purge(ClientBus *b, Message *m, sd_bus_message *call)
         if (r >= 0)
                 return 1;
         sd_bus_message_unref(call);
-        return r == -EALREADY ? fail_purging(call) : r;
+        return r == -EALREADY ? fail_purging(call) : r == -EBUSY ? fail_open(call) : r;
 }
 
 int bus_method_purge(sd_bus_message *call, void *userdata, sd_bus_error *error)

@@ -33,6 +33,9 @@ int message_purge(Message *m, PurgeDone done, void *userdata)
 
         if (m->purging)
                 return -EALREADY;
+        /* Of a message that is tried again the disk may still say that it is dead. */
+        if (!delivery_state_is_final(m->record.state) || (m->fanout && m->fanout->reading))
+                return -EBUSY;
         p = calloc(1, sizeof *p);
         if (!p)
                 return -ENOMEM;

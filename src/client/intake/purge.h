@@ -5,8 +5,9 @@
 
 #include "client/state/types.h"
 
-/* Called once, from the loop: 0, -EBUSY (it is not at its end), or what the disk said. */
+/* Called once, from the loop: 0, -EBUSY (its end is not on disk), or what the disk said. */
 typedef void (*PurgeDone)(int r, void *userdata);
 
-/* 0, or -EALREADY (it is being purged) or -ENOMEM; then `done` is not called. */
+/* 0; or -EALREADY (it is being purged), -EBUSY (it is not at its end), -ENOMEM: then `done` is not called.
+ */
 int message_purge(Message *m, PurgeDone done, void *userdata);
