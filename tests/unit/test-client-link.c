@@ -313,6 +313,44 @@ static void test_plain_text_that_nobody_takes(void **state)
         assert_state(m, DELIVERY_DEAD);
 }
 
+static Message *send_text_once(const char *payload)
+{
+        Submission s = submission(SELECTOR_TO, "p", payload);
+
+        s.policy.max_attempts = 1;
+        assert_int_equal(submit(s), 0);
+        return find();
+}
+
+/* The last attempt of one makes room for the next one. */
+static void test_plain_text_that_fails_for_good(void **state)
+{
+        list_plain("p");
+        Message *first = send_text_once("one"), *second = send_text_once("two");
+        fake_connection_accept(wire('p'));
+        run();
+        fake_connection_end(wire('p'), 0);
+        run();
+        assert_state(first, DELIVERY_DEAD);
+        assert_non_null(wire('p'));
+        fake_connection_accept(wire('p'));
+        run();
+        assert_state(second, DELIVERY_SENT);
+}
+
+static void test_plain_text_that_is_never_answered(void **state)
+{
+        list_plain("p");
+        Message *first = send_text_once("one"), *second = send_text_once("two");
+        fake_connection_accept(wire('p'));
+        run();
+        pass(config.policy.ack_timeout_usec);
+        assert_state(first, DELIVERY_DEAD); /* nobody can be asked */
+        fake_connection_accept(wire('p'));
+        run();
+        assert_state(second, DELIVERY_SENT);
+}
+
 static void test_a_receiver_that_left_is_forgotten(void **state)
 {
         list("ab");
@@ -366,6 +404,8 @@ int main(void)
                         TEST(test_draining),
                         TEST(test_plain_text),
                         TEST(test_plain_text_that_nobody_takes),
+                        TEST(test_plain_text_that_fails_for_good),
+                        TEST(test_plain_text_that_is_never_answered),
                         TEST(test_a_receiver_that_left_is_forgotten),
                         TEST(test_settled_streams_are_pruned),
         };

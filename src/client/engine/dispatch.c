@@ -143,6 +143,9 @@ static void on_time(Message *m)
         }
         text = str_format("no ack within %s", format_duration(duration, message_policy(m).ack_timeout_usec));
         deliver_event(m, DELIVERY_TIMEOUT, text);
+        /* With the last attempt it is given up, and nobody can be asked about plain text. */
+        if (delivery_state_is_ending(m->record.state) && !m->bind.window)
+                deliver_event(m, DELIVERY_GONE, text);
 }
 
 void dispatch_due(void *userdata)

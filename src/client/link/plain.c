@@ -65,9 +65,12 @@ static void on_ended(Connection *s, int error, void *userdata)
 
         peer_set_problem(p, error, "closed without ACK");
         disconnect(p);
-        if (m->record.state == DELIVERY_SENT)
+        if (m->record.state == DELIVERY_SENT) {
                 answer(m, OUTCOME_FAILED, p->link.problem ?: "");
-        else if (p->link.address + 1 < p->info.n_addresses)
+                /* If it is tried again, the next one goes then. */
+                if (delivery_state_is_final(m->record.state))
+                        p->client->link.room(p);
+        } else if (p->link.address + 1 < p->info.n_addresses)
                 (void) open_address(p, m, p->link.address + 1);
         else {
                 peer_connection_failed(p);
