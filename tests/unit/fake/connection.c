@@ -210,6 +210,11 @@ void fake_connection_block(Connection *s, bool block)
                 connection_flush(s);
 }
 
+bool fake_connection_is_connecting(const Connection *s)
+{
+        return s->connecting;
+}
+
 bool fake_connection_is_paused(const Connection *s)
 {
         return s->paused;

@@ -25,6 +25,7 @@ Buffer *fake_connection_last_words(void);
 /* The other end reads nothing: what is written stays in the output. */
 void fake_connection_block(Connection *s, bool block);
 bool fake_connection_is_paused(const Connection *s);
+bool fake_connection_is_connecting(const Connection *s);
 
 /* The next connection_open() fails with -error, from the loop if `later`, else at once. */
 void fake_connection_fail(int error, bool later);
