@@ -18,7 +18,6 @@
 #include "client/intake/drain.h"
 #include "client/intake/explain.h"
 #include "client/intake/lookup.h"
-#include "client/intake/purge.h"
 #include "client/intake/resolve.h"
 
 static void test_what_is_refused(void **state)
@@ -222,72 +221,11 @@ static void test_looking_up(void **state)
         assert_state(found.message, DELIVERY_ACKED);
 }
 
-static int purged;
-
-static void on_purged(int r, void *userdata)
-{
-        purged = r;
-}
-
-static void test_purging(void **state)
-{
-        list("a");
-        Message *m = send_to("a", "x");
-        assert_int_equal(message_purge(m, on_purged, NULL), -EBUSY); /* not at its end */
-        welcome('a', 4);
-        MessageFrame f = expect_message('a', "x");
-        fake_disk_fail(1, EIO, true);
-        answer('a', &f, OUTCOME_REJECTED, "");
-        fake_disk_fail(0, 0, false);
-        purged = 1;
-        assert_int_equal(message_purge(m, on_purged, NULL), 0);
-        run();
-        assert_int_equal(purged, -EBUSY); /* its end is not on disk */
-        pass(USEC_PER_SEC);
-        assert_int_equal(message_purge(m, on_purged, NULL), 0);
-        assert_int_equal(message_purge(m, on_purged, NULL), -EALREADY);
-        run();
-        assert_int_equal(purged, 0);
-        assert_int_equal(c->messages.n_dead, 0);
-        assert_null(find());
-}
-
 static int drained;
 
 static void on_drained(int status, const char *problem, void *userdata)
 {
         drained = status;
-}
-
-/* On disk it may still be dead then. */
-static void test_purging_what_is_tried_again(void **state)
-{
-        Submission s = submission(SELECTOR_ALL, "", "x");
-
-        list("a");
-        Message *m = send_to("a", "x");
-        message_give_up(m, "enough");
-        run();
-        fake_disk_fail(1, EIO, true);
-        assert_int_equal(message_revive(m), 0);
-        run();
-        assert_int_equal(message_purge(m, on_purged, NULL), -EBUSY);
-        fake_disk_fail(0, 0, false);
-        pass(USEC_PER_SEC);
-        message_give_up(m, "enough");
-        run();
-        assert_int_equal(stored_state(last.id), DELIVERY_DEAD);
-
-        assert_int_equal(submit(s), 0);
-        m = find();
-        message_give_up(m, "enough");
-        run();
-        assert_state(m, DELIVERY_DEAD);
-        assert_int_equal(message_revive(m), 0);
-        assert_int_equal(message_purge(m, on_purged, NULL), -EBUSY); /* its members are being read */
-        run();
-        assert_state(m, DELIVERY_GATHERING);
-        assert_int_equal(stored_state(last.id), DELIVERY_GATHERING);
 }
 
 static void test_draining(void **state)
@@ -513,8 +451,6 @@ int main(void)
                         TEST(test_a_deadline_passes_while_it_is_cancelled),
                         TEST(test_many_deadlines),
                         TEST(test_looking_up),
-                        TEST(test_purging),
-                        TEST(test_purging_what_is_tried_again),
                         TEST(test_draining),
                         TEST(test_explanations),
                         TEST(test_more_explanations),
