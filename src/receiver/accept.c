@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "runtime/connection.h"
@@ -47,7 +46,7 @@ static void on_connection(uint32_t events, void *userdata)
         if (a->conns->n >= CONNECTIONS_DEFAULT_MAX)
                 refuse(fd);
         else if (conn_accept(a->conns, fd) < 0)
-                (void) close(fd);
+                connection_refuse(fd, "", 0);
 }
 
 void acceptor_update(Acceptor *a)
