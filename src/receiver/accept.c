@@ -30,9 +30,12 @@ static void on_connection(uint32_t events, void *userdata)
         const Accepting *listening = userdata;
         Acceptor *a = listening->acceptor;
 
-        /* Asked to stop in this very iteration. */
-        if (!condition_permits(a->condition, MAY_ACCEPT))
+        /* The permission went in this very iteration. As long as the socket is watched, the connections that
+         * wait there keep the loop from the end of the iteration. */
+        if (!condition_permits(a->condition, MAY_ACCEPT)) {
+                acceptor_update(a);
                 return;
+        }
         int fd = listener_accept(listening->listener);
         if (fd < 0) {
                 /* No descriptor is free: the end of a connection frees one. */

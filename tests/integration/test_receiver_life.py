@@ -68,6 +68,19 @@ def test_a_stop_does_not_wait_for_ever(discovery, receiver):
     r.process = None
 
 
+def test_a_stop_with_connections_that_nobody_accepts(discovery, receiver):
+    """They come together with the signal, and stay in the backlog: that must not keep the receiver from its end."""
+    r = receiver(discovery(), "1")
+    r.process.send_signal(signal.SIGSTOP)
+    waiting = [socket.socket(socket.AF_UNIX) for _ in range(50)]
+    for s in waiting:
+        s.connect(str(r.socket))
+    r.process.terminate()
+    r.process.send_signal(signal.SIGCONT)
+    assert r.process.wait(10) == 0
+    r.process = None
+
+
 WAITS = "echo run$ACKGROUP_POSSIBLE_DUPLICATE >>$D/runs.$ACKGROUP_RECEIVER_NAME; while ! test -e $D/go; do sleep 0.02; done"
 
 
