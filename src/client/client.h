@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The client's root: makes its parts, loads what is on disk, wires the callbacks, ends it. What the parts
- * do: intake/  accepts messages, knows who is there, starts what has a time, explains, purges engine/ drives
- * each message along model/delivery and writes how far it got link/    receivers, and the one connection to
- * each state/   the data, and who writes what (state/types.h) bus/ shows it on D-Bus. */
+/* The root of the client: makes its parts, loads what is on disk, wires the callbacks, ends it.
+ *
+ *   bus/      shows the client on D-Bus
+ *   intake/   accepts messages, asks discovery, starts and ends messages by the clock, explains, purges
+ *   engine/   drives each message along model/delivery, and writes how far it got
+ *   link/     receivers, and the one connection to each
+ *   state/    the data, and who writes what (state/types.h) */
 
 #include "client/state/types.h"
 

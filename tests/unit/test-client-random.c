@@ -69,19 +69,60 @@ static void on_purged(int r, void *userdata)
 {
 }
 
+/* Who waits until a wish is on disk, as calls on the bus do. */
+static Message *waiting[IDS_MAX];
+static unsigned n_waiting;
+
+static void on_saved(Message *m, void *userdata)
+{
+        unsigned n = 0;
+
+        if (!message_is_synced(m))
+                return;
+        for (unsigned i = 0; i < n_waiting; i++)
+                if (waiting[i] == m)
+                        message_unpin(m);
+                else
+                        waiting[n++] = waiting[i];
+        n_waiting = n;
+}
+
+static void wait_saved(Message *m)
+{
+        assert_true(n_waiting < IDS_MAX);
+        waiting[n_waiting++] = m;
+        message_pin(m);
+}
+
+static void begin_waiting(void)
+{
+        n_waiting = 0;
+        c->observer.message_saved = on_saved;
+}
+
+static void cancel(Message *m)
+{
+        wait_saved(m);
+        if (message_cancel(m) >= 0)
+                return;
+        n_waiting--;
+        message_unpin(m);
+}
+
 static void on_looked_up(Message *m, int r, void *userdata)
 {
         if (!m || c->stopping)
                 return;
         switch (dice(4)) {
         case 0:
-                (void) message_cancel(m);
+                cancel(m);
                 break;
         case 1:
                 message_give_up(m, "no time");
                 break;
         case 2:
-                (void) message_revive(m);
+                if (message_revive(m) >= 0)
+                        wait_saved(m);
                 break;
         default:
                 (void) message_purge(m, on_purged, NULL);
@@ -159,6 +200,7 @@ static void restart(bool crash)
                 client_end();
                 client_begin();
         }
+        begin_waiting();
 }
 
 static void step(void)
@@ -228,12 +270,14 @@ static void mend(void)
         if (c->messages.n_open > 0)
                 report_open();
         assert_int_equal(c->messages.n_open, 0);
+        assert_int_equal(n_waiting, 0);
         program_check_all_told();
 }
 
 static void live(uint64_t s, unsigned crashes)
 {
         crowd_begin(s);
+        begin_waiting();
         n_ids = 0;
         for (unsigned i = 0; i < STEPS; i++) {
                 step();

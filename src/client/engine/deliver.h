@@ -13,7 +13,7 @@ void deliver_too_large(Message *m, uint32_t limit);
 void deliver_unreadable(Message *m, int r);
 void deliver_settled(Message *m); /* its end is on disk */
 
-/* Neither bound for good nor started there: it may get another receiver. */
+/* It may get another receiver: this one has not started it, or is gone. */
 bool deliver_may_move(const Message *m);
 
 /* What people want of one delivery. */

@@ -133,8 +133,8 @@ static void on_answer(Peer *p, const AnswerFrame *a)
         p->client->link.answer(m, a);
 }
 
-/* Nothing is written behind the answer: the receiver says of each message that it read before the answer
- * whether it has begun it. */
+/* No message is written behind this answer. When the receiver reads it, it has all messages, and it says of
+ * each whether it has begun it. */
 static void on_goodbye(Peer *p, const Frame *f)
 {
         p->link.leaving = true;
