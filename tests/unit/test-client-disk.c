@@ -220,6 +220,31 @@ static void test_what_cannot_be_in_memory(void **state)
         assert_int_equal(submit(s), -EDQUOT);
 }
 
+static void on_submitted(Message *m, int r, uint64_t number, void *userdata)
+{
+        *(int *) userdata = r;
+}
+
+/* The message that has this key is on disk only, and the database takes no more reads. */
+static void test_the_same_key_while_it_stops(void **state)
+{
+        Submission s = submission(SELECTOR_TO, "a", "x");
+        int result = 1;
+
+        s.idempotency_key = "k";
+        list("a");
+        assert_int_equal(submit(s), 0);
+        welcome('a', 4);
+        MessageFrame f = expect_message('a', "x");
+        answer('a', &f, OUTCOME_ACKED, "");
+        client_crash();
+        list("a");
+        assert_null(find());
+        assert_int_equal(client_submit(c, &s, on_submitted, &result, &submit_error), 0);
+        client_stop(c);
+        assert_int_equal(result, -ESHUTDOWN);
+}
+
 static void test_the_history_is_trimmed(void **state)
 {
         config.history = 10;
@@ -262,6 +287,7 @@ int main(void)
                         TEST(test_the_power_goes_while_plain_text_is_cancelled),
                         TEST(test_in_memory_it_is_lost),
                         TEST(test_what_cannot_be_in_memory),
+                        TEST(test_the_same_key_while_it_stops),
                         TEST(test_the_history_is_trimmed),
         };
 

@@ -89,6 +89,12 @@ void message_look_up(Client *c, const char *prefix, void (*done)(Message *m, int
                 free(l);
                 return;
         }
+        /* The database is being closed: it takes no more. */
+        if (c->stopping) {
+                done(NULL, -ESHUTDOWN, userdata);
+                free(l);
+                return;
+        }
         l->find.first = first, l->find.last = last;
         l->find.op.done = on_found;
         db_submit(c->db, &l->find.op);
