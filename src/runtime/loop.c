@@ -10,11 +10,16 @@
 
 /* Deferred work may defer again. After so many rounds descriptors and timers have their turn first. */
 #define ROUNDS_MAX 16u
+/* Descriptors may be ready all the time. After so many callbacks the end of the iteration has its turn. */
+#define CALLBACKS_MAX 256u
+
+#define END_PRIORITY (SD_EVENT_PRIORITY_NORMAL + 5)
 
 struct Loop {
         sd_event *event;
         sd_event_source *terminate, *interrupt, *hangup;
         sd_event_source *end;   /* runs at the end of an iteration */
+        unsigned n_callbacks;   /* since the end of the last iteration */
         sd_event_source *again; /* makes another iteration happen */
         void (*post)(void *userdata);
         void *post_userdata;
@@ -100,9 +105,24 @@ static void end_iteration(Loop *l)
                 (void) sd_event_source_set_enabled(l->again, SD_EVENT_ONESHOT);
 }
 
+/* sd-event calls this before it calls back one source that is ready. */
+static int before_callback(sd_event_source *s, void *userdata)
+{
+        Loop *l = userdata;
+
+        if (++l->n_callbacks == CALLBACKS_MAX)
+                (void) sd_event_source_set_priority(s, SD_EVENT_PRIORITY_IMPORTANT);
+        return 0;
+}
+
 static int on_end(sd_event_source *s, void *userdata)
 {
-        end_iteration(userdata);
+        Loop *l = userdata;
+
+        if (l->n_callbacks >= CALLBACKS_MAX)
+                (void) sd_event_source_set_priority(s, END_PRIORITY);
+        l->n_callbacks = 0;
+        end_iteration(l);
         return 0;
 }
 
@@ -123,7 +143,9 @@ static int add_sources(Loop *l)
         if (r >= 0)
                 r = sd_event_add_post(l->event, &l->end, on_end, l);
         if (r >= 0)
-                r = sd_event_source_set_priority(l->end, SD_EVENT_PRIORITY_NORMAL + 5);
+                r = sd_event_source_set_priority(l->end, END_PRIORITY);
+        if (r >= 0)
+                r = sd_event_source_set_prepare(l->end, before_callback);
         if (r >= 0)
                 r = sd_event_add_defer(l->event, &l->again, on_again, l);
         if (r >= 0)

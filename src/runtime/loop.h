@@ -34,7 +34,8 @@ void loop_exit(Loop *l, int code);
 uint64_t loop_now(Loop *l, clockid_t clock);
 
 /* `post` is called at the end of each iteration in which something happened, and again after the work that
- * was deferred to there. NULL: nothing is called. */
+ * was deferred to there. NULL: nothing is called. An iteration calls back all that is ready, and what
+ * becomes ready meanwhile, but some hundred callbacks at most. */
 void loop_set_post(Loop *l, void (*post)(void *userdata), void *userdata);
 
 /* Work that is deferred to the end of the iteration and done once for all who asked for it. Its owner embeds

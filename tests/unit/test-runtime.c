@@ -15,7 +15,9 @@
 #include "runtime/conf.h"
 #include "runtime/connection.h"
 #include "runtime/listen.h"
+#include "runtime/loop-event.h"
 #include "runtime/timer.h"
+#include "runtime/watch.h"
 
 typedef struct Fixture {
         char directory[64];
@@ -439,6 +441,41 @@ static void test_put_off(void **state)
         assert_int_equal(all[0].runs, 1);
 }
 
+typedef struct Busy {
+        Watch watch;
+        unsigned calls;
+} Busy;
+
+static void on_busy(uint32_t events, void *userdata)
+{
+        Busy *b = userdata;
+
+        if (++b->calls == 10000)
+                watch_pause(&b->watch, true);
+}
+
+/* A descriptor that is ready all the time does not keep deferred work from its turn. */
+static void test_put_off_while_busy(void **state)
+{
+        Fixture *f = *state;
+        PutOff work = {.loop = f->loop, .work = {.run = run_put_off, .userdata = &work}};
+        Busy busy = {};
+        int fds[2];
+
+        assert_return_code(pipe(fds), errno);
+        assert_int_equal(write(fds[1], "x", 1), 1);
+        assert_return_code(watch_start(&busy.watch, f->loop, fds[0], EPOLLIN, on_busy, &busy), errno);
+        assert_true(loop_iterate(f->loop, 0) >= 0);
+        assert_int_equal(busy.calls, 1);
+        loop_defer(f->loop, &work.work);
+        while (work.runs == 0 && busy.calls < 10000)
+                assert_true(sd_event_run(loop_event(f->loop), 0) >= 0); /* as loop_run() does it */
+        assert_in_range(busy.calls, 1, 1000);
+        watch_stop(&busy.watch);
+        (void) close(fds[0]);
+        (void) close(fds[1]);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -451,6 +488,7 @@ int main(void)
                         cmocka_unit_test_setup_teardown(test_listen_and_connect, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_accepted_silence, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_put_off, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_put_off_while_busy, setup, teardown),
                         cmocka_unit_test(test_listen_security),
         };
 
