@@ -23,6 +23,7 @@ struct Db {
         DiskFile *lock; /* held for as long as the database is open */
         Worker *worker;
         bool started;
+        bool closing; /* the worker has stopped: db_close() runs what is staged */
 
         DbOpList staged; /* submitted since the last kick */
         bool urgent;     /* somebody waits for one of them */
@@ -107,6 +108,20 @@ int db_start(Db *db)
         return r;
 }
 
+/* Runs what `done` submits while the database is closed, in this thread, until no `done` submits any more.
+ */
+static void run_rest(Db *db)
+{
+        DbOp *first;
+
+        while ((first = db->staged.first)) {
+                op_list_init(&db->staged);
+                run_batch(first, db);
+                db_dispatch(db);
+        }
+        flush_last(db);
+}
+
 Db *db_close(Db *db)
 {
         if (!db)
@@ -114,7 +129,9 @@ Db *db_close(Db *db)
         if (db->started) {
                 db_kick(db);
                 worker_stop(db->worker);
+                db->closing = true;
                 db_dispatch(db);
+                run_rest(db);
         }
         db_state_clear(&db->state);
         worker_free(db->worker);
@@ -157,7 +174,7 @@ void db_submit(Db *db, DbOp *op)
 
 void db_kick(Db *db)
 {
-        if (!db->staged.first)
+        if (!db->staged.first || db->closing)
                 return;
         worker_submit(db->worker, &db->staged, db->urgent);
         db->n_staged = 0;

@@ -29,7 +29,8 @@ typedef struct Db Db;
 int db_open(const char *path, const char *const *migrations, uint64_t lock_usec, const Memtable *memtable,
                 Db **ret, Error *error);
 
-/* Runs what was submitted, calls every `done` that is left, closes. */
+/* Runs what was submitted, calls every `done` that is left, closes. An operation that such a `done` submits
+ * is run too. */
 Db *db_close(Db *db);
 DEFINE_CLEANUP(Db *, db_close)
 

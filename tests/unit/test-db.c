@@ -170,6 +170,62 @@ static void test_close_finishes(void **state)
         assert_int_equal(count(((Fixture *) *state)->path), 500);
 }
 
+typedef struct Chain {
+        DbOp op;
+        Db *db;
+        int value, last;
+        bool lazily;
+        int result; /* of the last one */
+} Chain;
+
+static int chain_run(DbOp *op, sqlite3 *sql)
+{
+        sqlite3_stmt *s = sql_statement(sql, "INSERT INTO t (a) VALUES (?)");
+
+        (void) sqlite3_bind_int(s, 1, CONTAINER_OF(op, Chain, op)->value);
+        return sql_run(s);
+}
+
+/* Submits the next operation of the chain; the first one submits 200 others too. */
+static void chain_done(DbOp *op, int result)
+{
+        static Insert ends[200];
+        Chain *c = CONTAINER_OF(op, Chain, op);
+
+        c->result = result;
+        if (c->value++ == c->last)
+                return;
+        if (c->lazily)
+                db_submit_lazily(c->db, op);
+        else
+                db_submit(c->db, op);
+        for (int i = 0; c->value == 2 && i < 200; i++) {
+                ends[i] = (Insert){.op = {.run = insert_run, .done = insert_done}, .value = 1000 + i};
+                db_submit(c->db, &ends[i].op);
+        }
+}
+
+/* What a `done` submits while the database is closed is done as well, however much it is. */
+static void test_close_finishes_what_done_submits(void **state)
+{
+        const char *path = ((Fixture *) *state)->path;
+        Chain c = {.op = {.run = chain_run, .done = chain_done}, .value = 1, .last = 5};
+
+        c.db = open_db(*state, schema);
+        db_submit(c.db, &c.op);
+        db_close(c.db);
+        assert_int_equal(c.result, 0);
+        assert_int_equal(count(path), 205);
+        assert_int_equal(n_done, 200);
+
+        c = (Chain){.op = {.run = chain_run, .done = chain_done}, .value = 6, .last = 8, .lazily = true};
+        c.db = open_db(*state, schema);
+        db_submit_lazily(c.db, &c.op);
+        db_close(c.db);
+        assert_int_equal(c.result, 0);
+        assert_int_equal(count(path), 208);
+}
+
 /* An operation that nobody waits for goes with the next one that somebody waits for, or alone after a
  * moment. */
 static void test_lazily(void **state)
@@ -301,6 +357,8 @@ int main(void)
                         cmocka_unit_test_setup_teardown(test_order_and_isolation, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_constraint, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_close_finishes, setup, teardown),
+                        cmocka_unit_test_setup_teardown(
+                                        test_close_finishes_what_done_submits, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_lazily, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_alive, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_cannot_be_opened, setup, teardown),
