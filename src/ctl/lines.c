@@ -8,7 +8,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <uthash.h>
@@ -37,15 +36,23 @@ typedef struct Open {
 typedef struct Lines {
         Ctl *c;
         Tally tally;
-        int in, stream, signals; /* descriptors */
+        int in, stream; /* descriptors */
         Buffer input, output, answers;
         char separator;
-        bool input_ended, interrupted;
+        bool input_ended;
         uint32_t credit;       /* how many lines may wait */
         uint64_t last_decided; /* this line and all before it are accepted or refused; a refusal may come
                                   early */
         Open *open;
 } Lines;
+
+/* The only state outside of Lines: a signal handler reaches nothing else. */
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int signal)
+{
+        interrupted = 1;
+}
 
 /* Answers of the client. */
 
@@ -233,22 +240,12 @@ static int read_socket(Lines *l)
         return take_answers(l);
 }
 
-static int read_signals(Lines *l)
-{
-        struct signalfd_siginfo info;
-
-        if (read(l->signals, &info, sizeof info) == sizeof info)
-                l->interrupted = true;
-        return 0;
-}
-
 static int run_once(Lines *l)
 {
         bool more = !l->input_ended && has_room(l) && buffer_size(&l->input) <= PAYLOAD_MAX;
         struct pollfd fds[] = {
                         {.fd = l->stream, .events = POLLIN},
                         {.fd = more ? l->in : -1, .events = POLLIN},
-                        {.fd = l->signals, .events = POLLIN},
         };
         int r;
 
@@ -259,8 +256,6 @@ static int run_once(Lines *l)
         r = fds[0].revents & (POLLIN | POLLHUP | POLLERR) ? read_socket(l) : 0;
         if (r == 0 && fds[1].revents)
                 r = read_input(l);
-        if (r == 0 && fds[2].revents)
-                r = read_signals(l);
         if (r == 0)
                 r = take_lines(l);
         if (r == 0)
@@ -288,11 +283,11 @@ static int give_up(Lines *l)
         char text[DURATION_MAX];
 
         tally_hide_bar(&l->tally);
-        return ctl_fail(l->interrupted ? EXIT_INTERRUPTED : EXIT_TIMEOUT,
+        return ctl_fail(interrupted ? EXIT_INTERRUPTED : EXIT_TIMEOUT,
                         "%s%s: %" PRIu64
                         " lines are accepted and will be delivered; the next is line %" PRIu64,
-                        l->interrupted ? "interrupted" : "not done after ",
-                        l->interrupted ? "" : format_duration(text, l->c->timeout_usec), l->tally.accepted,
+                        interrupted ? "interrupted" : "not done after ",
+                        interrupted ? "" : format_duration(text, l->c->timeout_usec), l->tally.accepted,
                         l->last_decided + 1);
 }
 
@@ -300,7 +295,7 @@ static int run(Lines *l)
 {
         int r = 0;
 
-        while (r == 0 && !is_done(l) && !l->interrupted && !is_late(l))
+        while (r == 0 && !is_done(l) && !interrupted && !is_late(l))
                 r = run_once(l);
         if (r == 0 && !is_done(l))
                 r = give_up(l);
@@ -347,18 +342,20 @@ static int open_stream(Lines *l, const char *mode, const char *target)
         return l->stream < 0 ? ctl_fail(EXIT_FAILED, "cannot use the stream: %s", strerror(errno)) : 0;
 }
 
-/* SIGINT and SIGTERM are read from a descriptor from now on; they stay blocked, since ackctl ends after
- * this. */
-static int open_signals(Lines *l)
+/* SIGINT and SIGTERM end the loop. Without SA_RESTART, because they must also end a write to a pipe that
+ * nobody reads. The handler stays: ackctl ends after this. */
+static void catch_signals(void)
 {
+        const struct sigaction action = {.sa_handler = on_interrupt};
         sigset_t set;
 
+        interrupted = 0;
+        (void) sigaction(SIGINT, &action, NULL);
+        (void) sigaction(SIGTERM, &action, NULL);
         (void) sigemptyset(&set);
         (void) sigaddset(&set, SIGINT);
         (void) sigaddset(&set, SIGTERM);
-        (void) sigprocmask(SIG_BLOCK, &set, NULL);
-        l->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-        return l->signals < 0 ? ctl_fail(EXIT_FAILED, "cannot take signals: %s", strerror(errno)) : 0;
+        (void) sigprocmask(SIG_UNBLOCK, &set, NULL);
 }
 
 static void clear(Lines *l)
@@ -372,7 +369,6 @@ static void clear(Lines *l)
         buffer_clear(&l->answers);
         (void) close_clear(&l->in);
         (void) close_clear(&l->stream);
-        (void) close_clear(&l->signals);
 }
 
 int lines_send(Ctl *c, const char *mode, const char *target)
@@ -383,7 +379,6 @@ int lines_send(Ctl *c, const char *mode, const char *target)
                                         .several = selector_mode_is_whole(selector_mode_from_string(mode))},
                         .in = -1,
                         .stream = -1,
-                        .signals = -1,
                         .separator = c->null ? '\0' : '\n',
         };
         int r;
@@ -395,9 +390,8 @@ int lines_send(Ctl *c, const char *mode, const char *target)
         r = open_input(&l);
         if (r == 0)
                 r = open_stream(&l, mode, target);
-        if (r == 0)
-                r = open_signals(&l);
         if (r == 0) {
+                catch_signals();
                 l.tally.started_usec = now_usec(CLOCK_BOOTTIME);
                 r = run(&l);
                 tally_show_totals(&l.tally, now_usec(CLOCK_BOOTTIME));

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "ctl/tally.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 
 #include "base/str-util.h"
 #include "base/time-util.h"
@@ -110,9 +112,37 @@ static void tell_failure(Tally *t, uint64_t line, const char *what, Bytes why)
                         text ?: "");
 }
 
+/* After each print. A signal that interrupts a write says that the reader hangs, and that the person does
+ * not want to wait for it. */
+static void check_output(Tally *t)
+{
+        if (!ferror(stdout) || errno != EINTR)
+                return;
+        t->output_hangs = true;
+        __fpurge(stdout);
+}
+
+static void print_object(Tally *t, const cJSON *object)
+{
+        if (t->output_hangs)
+                return;
+        value_print(t->c, object);
+        check_output(t);
+}
+
+static void print_id(Tally *t, sd_id128_t id)
+{
+        char text[SD_ID128_UUID_STRING_MAX];
+
+        if (t->output_hangs)
+                return;
+        puts(sd_id128_to_uuid_string(id, text));
+        check_output(t);
+}
+
 /* `id` NULL: not known; `attempts` 0: none. */
-static void print_json(const Tally *t, uint64_t line, const sd_id128_t *id, const char *end,
-                uint32_t attempts, const char *data_name, Bytes data)
+static void print_json(Tally *t, uint64_t line, const sd_id128_t *id, const char *end, uint32_t attempts,
+                const char *data_name, Bytes data)
 {
         char text[SD_ID128_UUID_STRING_MAX];
         _cleanup_(cjsonp) cJSON *object = cJSON_CreateObject();
@@ -125,18 +155,16 @@ static void print_json(const Tally *t, uint64_t line, const sd_id128_t *id, cons
                 cJSON_AddNumberToObject(object, "attempts", attempts);
         if (data.size > 0)
                 cJSON_AddItemToObject(object, data_name, value_of_bytes(data.data, data.size));
-        value_print(t->c, object);
+        print_object(t, object);
 }
 
 void tally_accepted(Tally *t, uint64_t line, sd_id128_t id)
 {
-        char text[SD_ID128_UUID_STRING_MAX];
-
         t->accepted++;
         if (!t->c->no_wait)
                 return;
         if (t->c->json == JSON_OFF)
-                puts(sd_id128_to_uuid_string(id, text));
+                print_id(t, id);
         else
                 print_json(t, line, &id, message_event_to_string(EVENT_ACCEPTED), 0, "", (Bytes){});
 }
@@ -162,7 +190,7 @@ void tally_settlement(Tally *t, const SettlementFrame *f, const sd_id128_t *id)
                 tell_failure(t, f->number, end_word(f->end), f->data);
 }
 
-static void print_totals_json(const Tally *t, double seconds)
+static void print_totals_json(Tally *t, double seconds)
 {
         _cleanup_(cjsonp) cJSON *object = cJSON_CreateObject();
 
@@ -175,7 +203,7 @@ static void print_totals_json(const Tally *t, double seconds)
         if (!t->several)
                 cJSON_AddNumberToObject(object, "retried", (double) t->retried);
         cJSON_AddNumberToObject(object, "seconds", seconds);
-        value_print(t->c, object);
+        print_object(t, object);
 }
 
 /* "3 lines: 2 acked, 1 rejected, 0 retried in 0.1s, 30/s" */

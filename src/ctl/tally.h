@@ -20,6 +20,7 @@ typedef struct Tally {
         uint64_t ends[_SETTLEMENT_MAX];
 
         uint64_t failures_told, shown_usec;
+        bool output_hangs; /* nobody reads standard output: nothing more is printed there */
         Bar bar;
 } Tally;
 

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """ackctl send --lines: many messages at once."""
 
+import contextlib
 import json
 import os
 import pathlib
 import pty
 import re
+import select
+import signal
 import subprocess
 
 import pytest
@@ -157,6 +160,32 @@ def test_bar_on_a_terminal(pair):
     process.stdin.close()
     assert process.wait(60) == 0
     os.close(master)
+
+
+@pytest.mark.parametrize("words", [["--no-wait"], ["--no-wait", "--json=short"], ["--json=short"]])
+def test_interrupted_while_nobody_reads(discovery, receiver, client, words):
+    """Ctrl-C ends ackctl even while it writes to a pipe that is full."""
+    d = discovery()
+    receiver(d, "1", "--queue", "500")
+    c = client(d)
+    output, full = os.pipe()
+    process = subprocess.Popen([ACKCTL, "--user", "send", "--lines", "--any", *words], env=c.bus.environment, text=True,
+                               stdin=subprocess.PIPE, stdout=full, stderr=subprocess.PIPE)
+    process.stdin.write("x\n" * 10000)
+    process.stdin.flush()
+    wait_until(lambda: not select.select([], [full], [], 0)[1], "the pipe is full")
+    for _ in range(10):
+        # One that comes just before the write does not interrupt it.
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(2)
+            break
+    assert process.returncode == 130
+    error = process.stderr.read()
+    assert "ackctl: interrupted: " in error and ("lines: " in error or "--json=short" in words)
+    process.stdin.close()
+    os.close(output)
+    os.close(full)
 
 
 def test_memory_is_bounded(client, discovery, tmp_path):
