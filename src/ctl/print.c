@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/str-util.h"
 #include "model/message-event.h"
@@ -70,12 +71,14 @@ Style style_of_word(const char *word)
 
 int ctl_fail(ExitCode code, const char *format, ...)
 {
+        _cleanup_free_ char *text = NULL;
         va_list ap;
 
-        fputs("ackctl: ", stderr);
         va_start(ap, format);
-        (void) vfprintf(stderr, format, ap);
+        if (vasprintf(&text, format, ap) < 0)
+                text = NULL;
         va_end(ap);
-        fputc('\n', stderr);
+        /* One write: other programs may write to the same file. */
+        fprintf(stderr, "ackctl: %s\n", text ?: "out of memory");
         return code;
 }

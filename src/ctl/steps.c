@@ -12,6 +12,7 @@
 
 #define BAR_WIDTH  30u
 #define DETAIL_MAX 512u /* bytes of a detail that are shown */
+#define LINE_SIZE  1024u
 
 void steps_clear(Steps *s)
 {
@@ -28,15 +29,16 @@ void steps_say(Steps *s, const char *word, const char *format, ...)
 {
         Style style = style_of_word(word);
         bool colour = s->c->err_colour;
+        char text[LINE_SIZE];
         va_list ap;
 
         if (s->c->json != JSON_OFF)
                 return;
-        fprintf(stderr, "%s%-12s%s  ", style_begin(colour, style), word, style_end(colour, style));
         va_start(ap, format);
-        (void) vfprintf(stderr, format, ap);
+        (void) vsnprintf(text, sizeof text, format, ap);
         va_end(ap);
-        fputc('\n', stderr);
+        /* One write: other programs may write to the same file. */
+        fprintf(stderr, "%s%-12s%s  %s\n", style_begin(colour, style), word, style_end(colour, style), text);
 }
 
 /* How the line of an event names the receiver. Events that are not here do not name it. */
@@ -95,7 +97,7 @@ static void show_progress(Steps *s, const char *receiver, const char *progress)
 {
         unsigned percent = (unsigned) MIN(strtoul(progress, NULL, 10), 100ul);
         const char *text = progress + strspn(progress, "0123456789");
-        char bar[BAR_WIDTH + 1], line[1024];
+        char bar[BAR_WIDTH + 1], line[LINE_SIZE];
 
         if (s->c->json != JSON_OFF)
                 return;

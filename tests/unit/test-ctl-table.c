@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <locale.h>
+#include <sys/socket.h>
 
 #include "capture.h"
 
 #include "ctl/bar.h"
 #include "ctl/columns.h"
 #include "ctl/print.h"
+#include "ctl/steps.h"
 #include "ctl/table.h"
 
 static const Column columns[] = {
@@ -275,6 +277,29 @@ static void test_fail(void **state)
         capture_clear(&capture);
 }
 
+/* A line is one write, so that lines of several programs do not mix. A packet socket keeps writes apart. */
+static void test_one_write_per_line(void **state)
+{
+        Ctl c = {.err_colour = true};
+        Steps steps = {.c = &c};
+        char first[256] = "", second[256] = "";
+        int fds[2], saved = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 10);
+
+        assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds), 0);
+        assert_true(dup2(fds[0], STDERR_FILENO) >= 0);
+        steps_say(&steps, "acked", "by %s, %u attempts", "1@host", 2u);
+        assert_int_equal(ctl_fail(EXIT_FAILED, "no %s", "bus"), EXIT_FAILED);
+        assert_true(dup2(saved, STDERR_FILENO) >= 0);
+        assert_true(recv(fds[1], first, sizeof first - 1, MSG_DONTWAIT) > 0);
+        assert_true(recv(fds[1], second, sizeof second - 1, MSG_DONTWAIT) > 0);
+        assert_string_equal(first, "\033[32macked       \033[0m  by 1@host, 2 attempts\n");
+        assert_string_equal(second, "ackctl: no bus\n");
+        steps_clear(&steps);
+        (void) close(fds[0]);
+        (void) close(fds[1]);
+        (void) close(saved);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -287,6 +312,7 @@ int main(void)
                         cmocka_unit_test(test_cells),
                         cmocka_unit_test(test_columns),
                         cmocka_unit_test(test_bar),
+                        cmocka_unit_test(test_one_write_per_line),
                         cmocka_unit_test(test_value_bytes),
                         cmocka_unit_test(test_fail),
         };
