@@ -225,7 +225,7 @@ static void on_submitted(Message *m, int r, uint64_t number, void *userdata)
         *(int *) userdata = r;
 }
 
-/* The message that has this key is on disk only, and the database takes no more reads. */
+/* The message that has this key is on disk only, and a client that stops reads nothing any more. */
 static void test_the_same_key_while_it_stops(void **state)
 {
         Submission s = submission(SELECTOR_TO, "a", "x");

@@ -89,7 +89,7 @@ void message_look_up(Client *c, const char *prefix, void (*done)(Message *m, int
                 free(l);
                 return;
         }
-        /* The database is being closed: it takes no more. */
+        /* The client is stopping: it reads nothing any more. */
         if (c->stopping) {
                 done(NULL, -ESHUTDOWN, userdata);
                 free(l);
