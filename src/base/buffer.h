@@ -25,8 +25,8 @@ static inline const uint8_t *buffer_peek(const Buffer *b)
         return b->data ? b->data + b->start : NULL; /* NULL + 0 is undefined in C */
 }
 
-/* Room for `n` more bytes at the returned address, or NULL when out of memory; then buffer_added(k), k <= n.
- */
+/* Returns the address of room for `n` more bytes, or NULL when out of memory. The caller writes k <= n bytes
+ * there, then calls buffer_added(k). */
 uint8_t *buffer_reserve(Buffer *b, size_t n) _must_use_;
 void buffer_added(Buffer *b, size_t n);
 

@@ -13,8 +13,8 @@ typedef struct Bytes {
         size_t size;
 } Bytes;
 
-/* Reads front to back. Running over the end sets `bad` and yields zeroes, so that a decoder is a
- * plain list of fields with one check behind it. */
+/* Reads front to back. A read beyond the end sets `bad` and returns zeroes. So a decoder reads all fields
+ * and then checks `bad` once. */
 typedef struct Reader {
         const uint8_t *data;
         size_t left;
@@ -80,7 +80,7 @@ static inline Bytes take_rest(Reader *in)
         return take_bytes(in, in->left);
 }
 
-/* The writers trust that there is room: buffer_reserve() for all of it comes first. */
+/* These do not check for room: the caller first calls buffer_reserve() for the whole record. */
 static inline void put_bytes(Buffer *out, const void *data, size_t n)
 {
         if (n == 0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* _cleanup_ helpers for what libc hands out. */
+/* _cleanup_ helpers for what libc returns: memory, descriptors, streams. */
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The only reader of the clock. */
+/* The only place that reads the clock, so that a test can replace it. */
 
 #include <time.h>
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The named steps between which a crash must do no harm. Built with -Dcrash_points=true, a process whose
- * environment says ACKGROUP_CRASH_AT=NAME (or NAME:3, the third time) aborts there; otherwise this is
- * nothing at all. tests/crash visits every one. */
+/* A named step, at which a crash must do no harm. In a build with -Dcrash_points=true the process aborts at
+ * the step that its environment names: ACKGROUP_CRASH_AT=NAME, or NAME:3 for the third time. In any other
+ * build this function is empty. tests/crash visits every step. */
 
 #include "config.h"
 

@@ -26,11 +26,12 @@ void index_clear(Index *x); /* frees the index's own memory, and forgets the ite
 
 uint32_t index_hash(uint64_t seed, const void *key, size_t size);
 
-/* 0 or -ENOMEM (never right after an index_remove()). No item with this key may be in it. */
+/* 0 or -ENOMEM; right after an index_remove() always 0. The index must not hold an item with this key. */
 int index_add(Index *x, IndexItem *item, uint32_t hash) _must_use_;
-void index_remove(Index *x, IndexItem *item); /* it must be in it */
+void index_remove(Index *x, IndexItem *item); /* the item must be in the index */
 
-/* The first item of that hash, then the next one; the caller compares the keys. */
+/* The first item with that hash, and the next one with the same hash; NULL: no more. The caller compares the
+ * keys. */
 IndexItem *index_first(const Index *x, uint32_t hash);
 IndexItem *index_next(const IndexItem *item);
 
@@ -38,6 +39,6 @@ IndexItem *index_next(const IndexItem *item);
  * only the item that was returned last may be removed, and none may be added. */
 typedef struct IndexCursor {
         IndexItem *next;
-        size_t bucket; /* behind that of `next` */
+        size_t bucket; /* the one after the bucket of `next` */
 } IndexCursor;
 IndexItem *index_each(const Index *x, IndexCursor *cursor);

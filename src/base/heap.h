@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* A binary min-heap of things that are due at a time. They embed a HeapItem, so one can be moved or removed
- * in O(log n) without a search. The heap does not own its items. */
+/* A binary min-heap, ordered by the time at which things are due. A thing embeds a HeapItem, so it can be
+ * moved or removed in O(log n) without a search. The heap does not own its items. */
 
 #include "base/macro.h"
 

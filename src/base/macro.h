@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The few macros that every file may use. Anything that can be a function is one, elsewhere. */
+/* The few macros that every file may use. What can be a function is a function, in another header. */
 
 #include <assert.h>
 #include <stdbool.h>

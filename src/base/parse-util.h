@@ -11,8 +11,8 @@ int parse_u64(const char *s, uint64_t min, uint64_t max, uint64_t *ret); /* deci
 int parse_unsigned(const char *s, unsigned min, unsigned max, unsigned *ret);
 int parse_probability(const char *s, double *ret); /* 0 … 1, or 0% … 100% */
 int parse_size(const char *s, uint64_t *ret);      /* bytes, with K M G (1024-based) behind */
-/* "@SECONDS" since 1970, "2026-11-24 18:00[:30]" (also with a T between), or "18:00[:30]", the next time
- * that it is so late; in the local zone. µs since 1970. */
+/* "@SECONDS" since 1970, "2026-11-24 18:00[:30]" (or with a T in the middle), or "18:00[:30]": the next time
+ * that the clock shows this. The local time zone counts. *ret_usec is in µs since 1970. */
 int parse_timestamp(const char *s, uint64_t *ret_usec);
 int parse_duration(const char *s,
                 uint64_t *ret_usec); /* "5" (seconds), "500ms", "1min 30s", "2h", "infinity" */

@@ -5,8 +5,8 @@
 
 #include "base/random.h"
 
-/* Bytes that are fetched at once for many small requests. Embed it by value, zero-initialised. A process
- * that forks must not go on to use it on both sides. */
+/* A supply of random bytes for many small requests; it asks the kernel once for 4096 bytes. Embed it by
+ * value, zero-initialised. After a fork only one of the two processes may use it. */
 typedef struct RandomPool {
         uint8_t bytes[4096];
         size_t left;
@@ -14,8 +14,8 @@ typedef struct RandomPool {
 
 int random_pool_take(RandomPool *p, void *ret, size_t n); /* n <= 4096; 0 or negative errno */
 
-/* A UUID of version 4. `p` may be NULL: the kernel is asked for this one. 0 or negative errno. */
+/* A UUID of version 4. `p` NULL: takes the bytes directly from the kernel. 0 or negative errno. */
 int random_uuid(RandomPool *p, uint8_t ret[static 16]);
 
-/* For backoff and seeds of hashes, where 0 is good enough when the kernel has none. */
+/* For backoff and hash seeds only: returns 0 when the kernel has no random numbers. */
 uint64_t random_u64(void);

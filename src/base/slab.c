@@ -113,7 +113,7 @@ void slab_free(Slab *s, void *p, size_t size)
 }
 
 typedef struct Block {
-        size_t size; /* with this; 0: from malloc() */
+        size_t size; /* including this header; 0: from malloc() */
         size_t padding;
 } Block;
 

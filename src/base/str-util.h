@@ -19,7 +19,7 @@ static inline bool str_empty(const char *s)
 /* The rest of `s` behind `prefix`, or NULL. */
 const char *str_after_prefix(const char *s, const char *prefix);
 
-/* Copies as much as there is room for, and a NUL. */
+/* Copies as much as fits into `size` bytes, with a NUL at the end. */
 static inline void str_copy(char *to, size_t size, const char *from)
 {
         size_t n = strnlen(from, size - 1);
@@ -45,6 +45,6 @@ char **strv_copy(char *const *v);          /* NULL when out of memory; a copy of
  * "…" and \ escape. -EINVAL for an unclosed quote. */
 int str_split_words(const char *s, char ***ret);
 
-/* Escapes bytes that would not be one printable UTF-8 column as \xNN (newline as \n). Malloc'ed; `max`
- * limits the bytes read from `data`, an ellipsis stands for the rest. */
+/* Escapes every byte that is not part of a printable UTF-8 character as \xNN, a newline as \n. Reads at most
+ * `max` bytes of `data`; an ellipsis stands for the rest. Malloc'ed. */
 char *str_printable(const void *data, size_t n, size_t max);

@@ -7,5 +7,5 @@
  * the bytes are not UTF-8 (cut off, overlong, a surrogate, beyond U+10FFFF). */
 size_t utf8_decode(const void *data, size_t n, uint32_t *ret);
 
-/* All of it is UTF-8, and no character is NUL. True for no bytes at all. */
+/* True when all bytes are UTF-8 and no character is NUL. True for n = 0. */
 bool utf8_is_text(const void *data, size_t n);

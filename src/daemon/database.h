@@ -22,14 +22,14 @@ typedef struct Database {
  * NULL. 0 or negative errno. Uses loop_set_post(). */
 int database_start(Database *d, Loop *loop, Db *db, void (*before_kick)(void *userdata), void *userdata);
 
-/* Stops to watch, then closes `db`, which lets the thread finish and calls every `done` that is left. Safe
- * when database_start() was not called or failed, and for NULL. Returns NULL. */
+/* Stops the watch, then closes `db`: the thread finishes, and every `done` that is left is called. Safe when
+ * database_start() was not called or failed, and for NULL. Returns NULL. */
 Db *database_close(Database *d, Db *db);
 
 /* For service_start(); `database` is a Database, started or zeroed. False: the disk has not answered for so
  * long that only a new start helps. */
 bool database_is_alive(void *database);
 
-/* What tells one holder of the state directory from another: the boot of this host, and the lock file, which
- * a copy of the directory does not share. Null and 0 where they cannot be read. */
+/* Identifies the holder of the state directory: the boot of this host, and the lock file (a copy of the
+ * directory has another one). Null and 0 where they cannot be read. */
 void database_mark(Db *db, sd_id128_t *ret_boot, uint64_t *ret_lock_device, uint64_t *ret_lock_inode);

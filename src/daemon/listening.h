@@ -11,10 +11,11 @@ typedef struct ListenSpec {
                                  */
         int (*parse)(const char *text, Address *ret,
                         Error *error); /* address_parse() or address_parse_url() */
-        bool also;           /* `addresses` are bound beside the sockets from systemd, not instead */
-        bool allow_insecure; /* AllowInsecure= */
+        bool also;                     /* `addresses` are bound in addition to the sockets from systemd */
+        bool allow_insecure;           /* AllowInsecure= */
 } ListenSpec;
 
 /* Takes the sockets from systemd; without one (or `also`), binds `addresses`; without any, `defaults`. 0 or
- * negative errno with the reason; -EPERM where AllowInsecure= is missing. listeners_clear() in any case. */
+ * negative errno with the reason; -EPERM where AllowInsecure= is missing. The caller calls listeners_clear()
+ * in any case. */
 int listening_open(ListenerSet *set, const ListenSpec *spec, Error *error);

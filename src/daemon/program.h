@@ -18,7 +18,7 @@ typedef struct Program {
         int (*check)(const void *config, Error *error);
         /* Makes the root object and its loop. `config` lives longer than the root; the root may change it.
          * Frees what it has made when it fails. Negative errno with the reason; a positive number is the
-         * status that the process ends with, also with the reason. */
+         * exit status of the process, also with the reason. */
         int (*start)(void *config, void **ret_root, Loop **ret_loop, Error *error);
         /* Takes over what can change while it runs: may move values out of `fresh`, which is freed
          * afterwards. When it fails, nothing has changed. */

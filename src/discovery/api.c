@@ -48,7 +48,8 @@ static bool has_token(HttpExchange *x, const Lease *l)
         return !r;
 }
 
-/* The time tells the receiver whether it is the copy of a living one, or the successor of a dead one. */
+/* Says when the holder of the id was last heard. From this the receiver knows whether it is the copy of a
+ * living receiver or the successor of a dead one. */
 static void refuse_id(const Api *a, HttpExchange *x, const Lease *holder, const Refusal *r)
 {
         cJSON *json = reply_error_json(r->code, r->field, r->message);

@@ -6,11 +6,12 @@
 #include "discovery/long-poll.h"
 #include "discovery/seed.h"
 
-/* Answers to heartbeats: all are the same but for whether the receiver is draining, so each is made once. */
+/* Answers to heartbeats. They differ only in whether the receiver is draining, so each of the two is made
+ * once. */
 typedef struct HeartbeatAnswers {
         HttpAnswer *answers[2]; /* [1]: draining */
-        uint64_t lease_usec;    /* what they say, */
-        char lease_seconds[24]; /* and as text */
+        uint64_t lease_usec;    /* the lease in the answers */
+        char lease_seconds[24]; /* the same as text */
 } HeartbeatAnswers;
 
 typedef struct Api {

@@ -101,8 +101,8 @@ int main(int argc, char **argv)
                         .free = stop,
         };
 
-        /* Tables that grow give back to the system what they leave; else the memory stays between the
-         * leases. */
+        /* Large tables then have mappings of their own. When a table grows, the system gets its old memory
+         * back; otherwise the holes would stay between the leases. */
         (void) mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD);
         return program_run(&program, argc, argv);
 }

@@ -17,7 +17,7 @@ static void on_changed(Group *g, void *userdata)
         long_polls_wake(&d->long_polls, g);
 }
 
-/* In the order in which each part needs those before it. */
+/* Each part needs the parts that are started before it. */
 static int start_parts(Discovery *d)
 {
         uint64_t hash_seed;
@@ -73,7 +73,7 @@ static int start_listening(Discovery *d, Error *error)
 
         if (!tcp)
                 return -ENOMEM;
-        /* Without it the list is empty, and Listen= must be given. */
+        /* Without a runtime directory there is no default, and Listen= must be given. */
         if (paths_socket(DISCOVERY_SOCKET, &local) >= 0)
                 defaults[0] = local;
         r = listening_open(&d->listeners, &spec, error);

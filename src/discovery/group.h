@@ -47,7 +47,7 @@ void groups_clear(Groups *gs); /* all other groups must be gone */
 
 uint32_t group_hash(const Groups *gs, const char *name); /* as in Group.item.hash */
 
-/* NULL as the name stands for all. */
+/* The name NULL means the group "all". */
 Group *group_find(Groups *gs, const char *name); /* NULL: it has no lease and no long poll */
 Group *group_get(Groups *gs, const char *name);  /* finds or makes it; NULL: out of memory, or no name */
 void group_release(Groups *gs, Group *g); /* frees it when it has no lease and no long poll; not "all" */
@@ -57,11 +57,13 @@ static inline bool group_is_all(const Group *g)
         return g->name[0] == '\0';
 }
 
-/* The one that changed after `l` (NULL: `l` is the newest), and before it (before NULL: the newest). */
+/* The lease that changed next after `l` (NULL: `l` is the newest), and the one that changed last before it
+ * (`l` NULL: the newest of all). */
 Lease *group_next(const Group *g, const Lease *l);
 Lease *group_before(const Group *g, const Lease *l);
 
-/* Into its group and "all", as the newest; and out of both. They tell nobody. */
+/* Links the lease into its group and into "all", as the newest; unlinks it from both. Neither calls
+ * `changed`. */
 void groups_link(Groups *gs, Lease *l);
 void groups_unlink(Groups *gs, Lease *l);
 
@@ -69,12 +71,12 @@ void groups_unlink(Groups *gs, Lease *l);
  * and `changed` is called. */
 uint64_t groups_next_revision(Groups *gs);
 void group_touch(Groups *gs, Group *g);
-/* All of that for a lease that was linked just now. */
+/* Numbers a change and touches the group of the lease and "all". For a lease that was linked just now. */
 void groups_announce(Groups *gs, Lease *l);
 
 #define REVISION_MAX 64
-/* As clients see it. NULL as the group: one that has no lease and no long poll. Never repeats, restarts
- * included. */
+/* The revision as clients see it. The group NULL means a group that has no lease and no long poll. A
+ * revision never repeats, not even after a restart. */
 const char *group_revision(const Groups *gs, const Group *g, char buffer[static REVISION_MAX]);
 /* The number in a revision of this start of discovery; -EINVAL for any other text. */
 int revision_parse(const Groups *gs, const char *text, uint64_t *ret);

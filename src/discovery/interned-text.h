@@ -17,7 +17,7 @@ typedef struct InternedTexts {
         Index index;
 } InternedTexts;
 
-/* Finds or makes it; one more user. NULL: out of memory. */
+/* Finds or makes the text, and counts one more user. NULL: out of memory. */
 InternedText *interned_text_get(InternedTexts *t, const char *text);
 /* One user less; the last one frees it. NULL does nothing. */
 void interned_text_put(InternedTexts *t, InternedText *one);

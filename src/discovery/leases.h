@@ -19,7 +19,7 @@ typedef struct Leases {
         InternedTexts labels;
         Tombstones tombstones;
         Slab slab;
-        Heap expiry; /* each lease at a time when it cannot have ended yet, or ends just then */
+        Heap expiry; /* each lease at a time that is not after its end */
         Timer expiry_timer;
         uint64_t fresh_until; /* no lease ends before; CLOCK_BOOTTIME */
         uint64_t loaded;      /* when the registry was read; CLOCK_BOOTTIME */

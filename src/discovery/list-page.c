@@ -119,7 +119,7 @@ static int print_removed(const Groups *gs, const Tombstones *tombstones, const L
         return r < 0 ? r : add_text(out, "]");
 }
 
-/* 1; 0: those are more than the query's limit; -ENOMEM. */
+/* 1, 0 when there are more changes than the query's limit, or -ENOMEM. */
 static int collect_changes(const Group *g, const ListQuery *q, uint64_t since, Page *fit, Page *unfit)
 {
         for (const Lease *l = g ? group_before(g, NULL) : NULL; l && l->revision > since;

@@ -9,7 +9,8 @@
 /* A page of the list. 0 or -ENOMEM. */
 int list_page_print(const Groups *gs, const Group *g, const ListQuery *q, Buffer *out) _must_use_;
 
-/* What has changed since the revision of the query. 1; 0 and nothing is printed: not all of it is known any
- * more, or it is more than the query's limit, so the client must read the list; -ENOMEM. */
+/* Prints what has changed since the revision of the query, and returns 1. Returns 0 and prints nothing when
+ * some changes are not known any more, or when they exceed the query's limit: the client must then read the
+ * whole list. Or -ENOMEM. */
 int list_changes_print(const Groups *gs, const Tombstones *tombstones, const Group *g, const ListQuery *q,
                 Buffer *out) _must_use_;

@@ -20,5 +20,5 @@ typedef struct ListQuery {
         uint64_t wait_usec; /* how long it waits for another revision than `known` */
 } ListQuery;
 
-/* False after it has answered with an error. *ret borrows from the exchange, and from the index. */
+/* False after it has answered with an error. *ret points into the exchange and the index. */
 bool list_query_parse(HttpExchange *x, Groups *gs, const LeaseIndex *index, ListQuery *ret);

@@ -4,8 +4,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* What one answer may cost. After a change, all are answered only after that time for each: so when changes
- * follow one another, half of the time is left for other requests. */
+/* An estimate of what one answer costs. After a change, the answers are delayed by this much for each
+ * waiting request. So half of the time is left for other requests, however fast changes follow one another.
+ */
 #define ANSWER_USEC 50u
 
 struct LongPoll {
@@ -37,8 +38,8 @@ static void arm(LongPolls *ps)
         (void) timer_arm_at(&ps->timer, first ? first->due : USEC_INFINITY);
 }
 
-/* Answers those that were woken, too: not from inside the request that makes the change, and once for many
- * changes. */
+/* Also answers the requests that a change has woken. So they are answered outside of the request that makes
+ * the change, and once for several changes. */
 static void on_timer(void *userdata)
 {
         LongPolls *ps = userdata;
@@ -99,7 +100,7 @@ void long_polls_wake(LongPolls *ps, Group *g)
         LongPoll *p = g->long_polls ? g->long_polls->prev : NULL; /* the newest */
         uint64_t due = p ? now_usec(CLOCK_BOOTTIME) + (ps->n[0] + ps->n[1]) * ANSWER_USEC : 0;
 
-        /* When the newest was woken, all were; from one that was woken on, those before it were too. */
+        /* A change wakes all requests of the group. So if one is woken, all that are older are woken too. */
         if (!p || p->woken)
                 return;
         for (; !p->woken; p = p->prev) {

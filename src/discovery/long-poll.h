@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Requests that wait until the list of a group changes. Each has a deadline, since nothing is seen of the
- * peer of a suspended request. */
+/* Requests that wait until the list of a group changes. Each has a deadline, because the server does not
+ * notice when the peer of a suspended request disconnects. */
 
 #include "discovery/list.h"
 
@@ -19,8 +19,8 @@ typedef struct LongPolls {
 int long_polls_init(LongPolls *ps, Loop *loop, Lists *lists); /* lent. 0 or negative errno */
 void long_polls_clear(LongPolls *ps);                         /* answers all; before lists_clear() */
 
-/* 0; -ENOSPC, -ENOMEM, or -EINVAL for the name of a group that none can have. Answers nothing itself then.
- */
+/* 0, -ENOSPC, -ENOMEM, or -EINVAL: no group can have that name. After an error the caller answers the
+ * request. */
 int long_polls_add(LongPolls *ps, HttpExchange *x, const ListQuery *q) _must_use_;
 /* The group has changed: all that wait for it are answered soon. */
 void long_polls_wake(LongPolls *ps, Group *g);

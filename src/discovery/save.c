@@ -55,7 +55,7 @@ static void batch_free(SaveBatch *b)
         free(b);
 }
 
-/* What it did not write must be written later. */
+/* Puts back what the batch did not write, so that it is written later. */
 static void give_back(SaveBatch *b)
 {
         Save *s = b->save;
@@ -88,7 +88,8 @@ static void on_saved(DbOp *op, int r)
         } else if (size_left(s) > 0)
                 arm(s, DELAY_USEC);
         else {
-                /* After a burst of changes the buffers are large; the next ones will hardly need that. */
+                /* After a burst of changes the buffers are large; the next changes will hardly need so much
+                 * memory. */
                 buffer_clear(&s->unsaved);
                 buffer_clear(&s->removed);
         }

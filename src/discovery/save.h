@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Writes the registry behind the leases in memory: changes are collected for 100 ms and written in one
- * batch, each lease once however often it changed. A batch that the disk refuses is tried again. */
+/* Writes changes of the leases to the registry. It collects changes for 100 ms and writes them in one batch,
+ * each lease once however often it changed. A batch that the disk refuses is tried again. */
 
 #include "discovery/lease-index.h"
 #include "runtime/timer.h"
@@ -19,7 +19,7 @@ typedef struct Save {
 
 /* Both are lent. `db` may start later. 0 or negative errno. */
 int save_init(Save *s, Loop *loop, Db *db, const LeaseIndex *index);
-/* Hands over what is left; db_close() then waits for it. Nothing before save_init(). */
+/* Submits what is left; db_close() then waits for it. Does nothing before save_init(). */
 void save_all(Save *s);
 void save_clear(Save *s); /* after db_close() */
 

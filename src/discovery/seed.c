@@ -126,7 +126,7 @@ static bool find_tcp(const Lease *l, Address *ret)
         return address_parse(text, ret, NULL) >= 0;
 }
 
-/* `ahead`: of CLOCK_REALTIME before CLOCK_BOOTTIME. */
+/* `ahead`: CLOCK_REALTIME minus CLOCK_BOOTTIME, in µs. */
 static int print_receiver(Buffer *out, const Lease *l, int64_t ahead)
 {
         char id[SD_ID128_UUID_STRING_MAX], text[ADDRESS_MAX_LENGTH + 160];

@@ -37,9 +37,8 @@ struct HttpClient {
         HttpRequest *requests;
 };
 
-/* One of curl's sockets. It is watched through a descriptor of our own: curl closes a socket that never got
- * connected before it says so, and as long as a process that is being forked still holds it open, it would
- * stay in the loop. */
+/* One of curl's sockets. The loop watches a duplicate of it. curl closes an unconnected socket before it
+ * tells us; while a child that was just forked still holds the socket open, it would stay in the loop. */
 typedef struct Socket {
         HttpClient *client;
         curl_socket_t fd; /* curl's */

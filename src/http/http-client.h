@@ -13,7 +13,7 @@ typedef struct HttpRequest HttpRequest;
 
 /* `status` is the HTTP status, or a negative errno (-ETIMEDOUT, -ECONNREFUSED, -EMSGSIZE, -EIO …) with the
  * reason in `error`. `body` is NUL-terminated. `local_ip` is the address of this host that was used; "" over
- * Unix sockets. Both live during the call only. The request is gone when this is called. */
+ * Unix sockets. Both live during the call only. The request has ended and must not be cancelled any more. */
 typedef void (*HttpDone)(int status, const char *body, size_t size, const char *local_ip, const Error *error,
                 void *userdata);
 

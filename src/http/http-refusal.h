@@ -4,5 +4,5 @@
 #include "base/macro.h"
 
 /* The body of an answer to a request that no route takes: JSON, malloc'ed; NULL: out of memory. `status` is
- * 404, 405, 413 or 415; any other is told as 503. *ret_status is the one that is told. */
+ * 404, 405, 413 or 415; any other becomes 503. *ret_status is the status to answer with. */
 char *http_refusal(unsigned status, unsigned *ret_status);

@@ -24,5 +24,5 @@ typedef struct HttpMatch {
         char allow[ROUTE_ALLOW_MAX];       /* for 405: "GET, POST" */
 } HttpMatch;
 
-/* 200, 404, or 405. */
+/* Returns 200 and the route with its argument, 404, or 405 and `allow`. */
 int http_route_find(const HttpRoute *routes, size_t n, const char *method, const char *path, HttpMatch *ret);

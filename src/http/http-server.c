@@ -53,8 +53,8 @@ static void log_nothing(void *userdata, const char *format, va_list ap)
 {
 }
 
-/* Lets MHD do what is ready, then asks it when it wants to be called again. Only the answer 0 tells that it
- * has left some work. */
+/* Lets MHD do what is ready, then asks it when it wants to be called again. Only the answer 0 means that
+ * some work is left. */
 static void pump(void *userdata)
 {
         HttpServer *s = userdata;
@@ -66,8 +66,8 @@ static void pump(void *userdata)
         else if (ms == 0)
                 loop_defer(s->loop, &s->again);
         else if (!timer_is_armed(&s->timer))
-                /* It is only for connections that are idle for too long. Their order does not change, so the
-                 * timer is not set for each request. */
+                /* MHD needs this time only to close idle connections. Their order does not change, so the
+                 * timer is not set again for each request. */
                 (void) timer_arm_in(&s->timer, ms * USEC_PER_MSEC);
 }
 
@@ -370,8 +370,8 @@ int http_server_new(Loop *loop, int fd, const HttpService *service, HttpServer *
         return 0;
 }
 
-/* MHD aborts the process when it is stopped with a suspended connection. While it runs to resume those that
- * there are, further requests may come and be suspended. */
+/* MHD aborts the process when it is stopped with a suspended connection. MHD_run() resumes the suspended
+ * ones, but may also suspend new requests, so this repeats until none is left. */
 HttpServer *http_server_free(HttpServer *s)
 {
         if (!s)

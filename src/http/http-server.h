@@ -25,7 +25,7 @@ int http_server_new(Loop *loop, int fd, const HttpService *service, HttpServer *
 HttpServer *http_server_free(HttpServer *s);
 DEFINE_CLEANUP(HttpServer *, http_server_free)
 
-/* Of a request. What they return lives until it is answered. */
+/* These read a request. What they return lives until the request is answered. */
 const char *http_argument(const HttpExchange *x); /* what stands for the "*" of its route */
 const char *http_body(const HttpExchange *x, size_t *ret_size);
 const char *http_query(const HttpExchange *x, const char *name); /* the first value, or NULL */

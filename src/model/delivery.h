@@ -65,8 +65,8 @@ typedef struct DeliveryStep {
         unsigned actions;
 } DeliveryStep;
 
-/* True, and *ret, if the event means something in that state. False: nothing changes (a late or repeated
- * answer, a timer that lost a race). */
+/* True if the event means something in that state; *ret is then set. False: nothing changes (a late or
+ * repeated answer, a timer that lost a race). */
 bool delivery_step(DeliveryState state, DeliveryEvent event, DeliveryStep *ret);
 
 static inline bool delivery_state_is_final(DeliveryState s)

@@ -37,7 +37,7 @@
 #define KEY_MAX_LENGTH 200u                  /* bytes of an ordering key or an idempotency key */
 #define KEYS_KEPT_USEC (3600 * USEC_PER_SEC) /* how long an idempotency key is known, at least */
 
-#define KEYS_KEPT_MAX 1000000u /* but not after so many later messages */
+#define KEYS_KEPT_MAX 1000000u /* but it is forgotten when so many messages have followed */
 
 #define LEASE_DEFAULT_USEC  (30 * USEC_PER_SEC)
 #define LEASE_MIN_USEC      USEC_PER_SEC

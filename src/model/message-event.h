@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What happens to a message, as it is told to people and programs: in the signal MessageEvent, in the
- * journal, and as the outcome of an attempt. The words are public: never change one. The name of a state
- * that is reached is an event of the same word. */
+/* What happens to a message, in public words: in the signal MessageEvent, in the journal, and as the outcome
+ * of an attempt. Never change a word. When a message reaches a state, the event has the name of that state.
+ */
 
 #include "base/macro.h"
 
 typedef enum MessageEvent {
         EVENT_ACCEPTED,
-        EVENT_QUEUED, /* the receiver was taken back; another one is looked for */
+        EVENT_QUEUED, /* the choice of receiver was undone; the client looks for another */
         EVENT_BOUND,
         EVENT_SENT,
         EVENT_WORKING,
@@ -38,7 +38,7 @@ typedef enum MessageEvent {
 const char *message_event_to_string(MessageEvent value);
 int message_event_from_string(const char *word); /* the event, or -EINVAL */
 
-/* The message is at its end. Of a member only its own part is. */
+/* True: the message has ended. False also for the end of one member of a message to several. */
 static inline bool message_event_is_final(MessageEvent e)
 {
         return e >= EVENT_ACKED && e <= EVENT_DEAD;

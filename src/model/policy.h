@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* How a message is sent and retried. POLICY_OPEN: the sender left it open, and the configuration decides,
- * each time it is needed. */
+/* How a message is sent and retried. POLICY_OPEN: the sender has set no value. Then the configuration
+ * decides, each time the value is needed. */
 
 #include "model/backoff.h"
 

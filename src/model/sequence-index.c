@@ -57,7 +57,7 @@ SettledCursor settled_cursor(const SequenceIndex *x, const SequenceSet *settled,
                         .index = x,
                         .settled = settled,
                         .from = from,
-                        /* Whichever is shorter. */
+                        /* The shorter way. */
                         .by_sequence = sequence_set_count(settled, from) < x->entries.n_buckets,
         };
 }

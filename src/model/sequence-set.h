@@ -22,8 +22,8 @@ void sequence_set_clear(SequenceSet *s); /* frees; then as after init */
 
 bool sequence_set_contains(const SequenceSet *s, uint64_t sequence);
 
-/* How many sequences from `from` (at least 1) on are settled; the first of them, UINT64_MAX if there is
- * none. */
+/* Of the settled sequences from `from` (at least 1) on: their number, and the first one (UINT64_MAX: there
+ * is none). */
 uint64_t sequence_set_count(const SequenceSet *s, uint64_t from);
 uint64_t sequence_set_first(const SequenceSet *s, uint64_t from);
 

@@ -30,8 +30,8 @@ static void on_connection(uint32_t events, void *userdata)
         const Accepting *listening = userdata;
         Acceptor *a = listening->acceptor;
 
-        /* The permission went in this very iteration. As long as the socket is watched, the connections that
-         * wait there keep the loop from the end of the iteration. */
+        /* The permission was withdrawn in this iteration. While the socket is watched, the connections in
+         * its backlog keep the loop from reaching the end of the iteration. */
         if (!condition_permits(a->condition, MAY_ACCEPT)) {
                 acceptor_update(a);
                 return;

@@ -16,12 +16,12 @@ typedef struct Acceptor {
         ListenerSet listeners;
         struct Accepting *accepting; /* one for each listener */
         bool on;
-        size_t full_at; /* out of descriptors with so many connections; 0: not */
+        size_t full_at; /* number of connections when descriptors ran out; 0: they have not */
 } Acceptor;
 
 /* Accepts on all of `listeners`, which are open already. 0 or negative errno. */
 int acceptor_start(Acceptor *a);
 void acceptor_clear(Acceptor *a); /* closes the listeners */
 
-/* The permission, or the number of connections, may have changed. */
+/* To be called when the permission or the number of connections may have changed. */
 void acceptor_update(Acceptor *a);

@@ -20,7 +20,7 @@
 #define OUTPUT_MAX ((size_t) 128 << 20)
 
 typedef enum ConnState {
-        CONN_NEW,          /* nothing has come */
+        CONN_NEW,          /* nothing has been received */
         CONN_HELLO,        /* frames; HELLO has not come */
         CONN_OPEN,         /* frames */
         CONN_TEXT,         /* plain text that has not ended */
@@ -78,7 +78,7 @@ static Conn *conn_free(Conn *c)
         return NULL;
 }
 
-/* For callbacks of the loop: other work may wait for a connection to go. */
+/* Only from callbacks of the loop. Defers the work that may wait for the end of a connection. */
 static void conn_gone(Conn *c)
 {
         Conns *cs = c->conns;
@@ -149,7 +149,8 @@ static void on_share(void *userdata)
         }
 }
 
-/* A new connection gets what is granted to no other one; its share follows by CREDIT. */
+/* A new connection first gets the credit that no other one has; a CREDIT frame then brings its full share.
+ */
 static uint32_t first_credit(const Conns *cs)
 {
         uint64_t capacity = config_capacity(cs->config), granted = 0;

@@ -26,8 +26,8 @@ typedef struct Sender {
         const char *name; /* printable */
 } Sender;
 
-/* What comes in. Frames and texts are lent for the call. A negative return breaks the protocol: the
- * connection ends with `error`. */
+/* What connections receive. Frames and texts are lent for the call. A negative return breaks the protocol:
+ * the connection ends with `error`. */
 typedef struct ConnEvents {
         int (*message)(const Sender *sender, const MessageFrame *f, Error *error, void *userdata);
         int (*cancel)(const Sender *sender, const CancelFrame *f, Error *error, void *userdata);
@@ -41,15 +41,15 @@ typedef struct Conns {
         const ReceiverConfig *config;
         const ReceiverInfo *info;
         const Condition *condition;
-        LoopWork *idle_check; /* deferred when a connection or its output has gone */
+        LoopWork *idle_check; /* deferred when a connection has ended or its output is sent */
         ConnEvents events;
         void *userdata; /* of the events */
 
         Conn *by_id; /* the oldest first */
         uint64_t last_id;
         size_t n;
-        size_t n_open;  /* of these, behind HELLO */
-        LoopWork share; /* deals out credit anew, once per loop iteration */
+        size_t n_open;  /* of these, those that have sent HELLO */
+        LoopWork share; /* distributes the credit again, once per loop iteration */
 } Conns;
 
 void conns_init(Conns *c);
@@ -62,6 +62,6 @@ void conn_pruned(Conns *c, uint64_t conn, sd_id128_t stream);
 void conn_text_done(Conns *c, uint64_t conn, bool acked); /* the one message of the connection has ended */
 
 bool conn_is_open(const Conns *c, uint64_t conn);
-void conns_goodbye(Conns *c, GoodbyeReason reason, bool end); /* `end`: all connections end behind it */
+void conns_goodbye(Conns *c, GoodbyeReason reason, bool end); /* `end`: then all connections end */
 void conns_share(Conns *c);             /* the number of places or of connections has changed */
 bool conns_have_parted(const Conns *c); /* all output is sent, and every sender has answered GOODBYE */

@@ -17,7 +17,7 @@ struct DedupEntry {
         void *work; /* while in progress */
         sd_id128_t message;
         uint32_t attempt;        /* of the outcome, or of the run in progress */
-        uint32_t failed_attempt; /* what abandon() goes back to; 0: there was nothing */
+        uint32_t failed_attempt; /* abandon() restores this; 0: there was none */
         Outcome outcome;         /* 0 while in progress */
 };
 
@@ -34,7 +34,7 @@ struct StreamState {
 struct DedupIndex {
         Slab slab; /* of entries */
         StreamState *streams;
-        StreamState *last; /* the last one that was made: the next message mostly belongs to it */
+        StreamState *last; /* the last one that was made; mostly the next message is of it */
         size_t max_streams;
         size_t n_entries;
         uint64_t made;
@@ -263,7 +263,7 @@ void dedup_index_finish(DedupIndex *d, DedupEntry *e, Outcome outcome)
 {
         e->stream->in_progress--;
         e->outcome = outcome;
-        /* Its sender gave it up meanwhile: nobody will ask again. */
+        /* Its sender has settled it meanwhile: nobody will ask again. */
         if (sequence_set_contains(&e->stream->settled, e->by_sequence.sequence))
                 drop_entry(d, e);
 }

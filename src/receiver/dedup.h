@@ -17,7 +17,7 @@ typedef enum DedupVerdict {
         DEDUP_RUN,           /* new, or a higher attempt of a failed one: may be queued */
         DEDUP_IN_PROGRESS,   /* queued or running: answer working */
         DEDUP_RECORDED,      /* answer what is recorded */
-        DEDUP_SETTLED,       /* its sender announced that: answer settled */
+        DEDUP_SETTLED,       /* its sender has announced so: answer settled */
         DEDUP_CONFLICT,      /* the entry belongs to another message */
         DEDUP_OUT_OF_WINDOW, /* further above the low mark than was granted: the peer breaks the protocol */
         DEDUP_TOO_MANY,      /* no room for another stream: answer busy */
@@ -29,7 +29,7 @@ void dedup_index_clear(DedupIndex *d, uint64_t now); /* as new; nothing may be i
 DedupIndex *dedup_index_free(DedupIndex *d);
 DEFINE_CLEANUP(DedupIndex *, dedup_index_free)
 
-/* Takes over what is on disk; to be called first, before db_start(). */
+/* Loads what is on disk; to be called first, before db_start(). */
 int dedup_index_load(DedupIndex *d, Db *db);
 
 /* *ret_record (may be NULL) is set for DEDUP_RECORDED. Changes nothing. */
@@ -44,11 +44,11 @@ int dedup_index_begin(DedupIndex *d, sd_id128_t stream, uint64_t sequence, sd_id
 /* The `work` of a message that was judged DEDUP_IN_PROGRESS. */
 void *dedup_index_work(const DedupIndex *d, sd_id128_t stream, uint64_t sequence);
 
-/* A retry asks for a later attempt of a message that is in progress: the run becomes that attempt's run. */
+/* A retry has a higher attempt than the message that is in progress: the run now counts as that attempt. */
 void dedup_index_raise(DedupEntry *e, uint32_t attempt);
 
 void dedup_index_finish(DedupIndex *d, DedupEntry *e, Outcome outcome); /* the outcome is synced */
-/* It was not run after all: the entry is again as before dedup_index_begin(). */
+/* The message was not run: restores the entry as it was before dedup_index_begin(). */
 void dedup_index_abandon(DedupIndex *d, DedupEntry *e);
 
 /* Merges what a sender settled and drops those entries. Messages in progress are kept until they end.
@@ -63,11 +63,11 @@ int dedup_index_forget(DedupIndex *d, sd_id128_t stream);
 /* Remembers which connection used a stream last, and when. */
 void dedup_index_used(DedupIndex *d, sd_id128_t stream, uint64_t conn, uint64_t now);
 
-/* Makes room for another stream. Forgets the oldest stream that is not `in_use` and of which everything is
- * settled: if its sender comes back it announces what is settled before it sends, so nothing is lost. If
- * there is none, forgets the stream that has been silent longest, for STREAM_SILENT_USEC at least: what its
- * sender repeats then runs again. Returns how many outcomes were forgotten, or -ENOENT when there is no such
- * stream. The caller forgets *ret on disk, too. */
+/* Makes room for another stream. First choice: the oldest stream that is not `in_use` and completely
+ * settled. Nothing is lost: if its sender comes back, it announces what is settled before it sends. Second
+ * choice: the stream that has been silent longest, at least for STREAM_SILENT_USEC. Messages that its sender
+ * repeats then run again. Returns how many outcomes were forgotten, or -ENOENT when there is no such stream.
+ * The caller forgets *ret on disk, too. */
 typedef bool (*DedupInUse)(sd_id128_t stream, uint64_t conn, void *userdata);
 int dedup_index_evict(DedupIndex *d, uint64_t now, DedupInUse in_use, void *userdata, sd_id128_t *ret);
 

@@ -145,7 +145,7 @@ static void on_report(const char *line, void *userdata)
                 free(job->reason);
                 job->reason = str_printable(rest, strlen(rest), ERROR_TEXT_MAX);
         } else
-                log_warning("The handler reports something else than progress, retry or error: %s", line);
+                log_warning("The handler reports something other than progress, retry or error: %s", line);
 }
 
 static char *describe(const Job *job, const ChildResult *result)
@@ -226,7 +226,7 @@ int handler_run(Handler *h, Job *job)
 
         job->handler = h;
         int r = environment ? child_spawn(h->loop, &spec, on_done, job, &job->child) : -ENOMEM;
-        /* Out of memory, processes or descriptors: logged once, and again after it has worked meanwhile. */
+        /* Out of memory, processes or descriptors: logged once, and again only after a run was possible. */
         if (r < 0 && !h->cannot_run)
                 log_warning("Cannot run the handler: %s; messages are refused until it can", strerror(-r));
         h->cannot_run = r < 0;

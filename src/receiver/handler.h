@@ -7,7 +7,8 @@
 #include "receiver/job.h"
 #include "receiver/warden.h"
 
-/* What comes out of one run. Takes over `data` (malloc'ed: reply, or why not). The child is gone. */
+/* How one run ended. Handler.done gets it when the child is gone, and takes over `data` (malloc'ed): the
+ * reply, or the reason. */
 typedef enum HandlerEnd {
         HANDLER_ACKED,
         HANDLER_REJECTED,
@@ -27,7 +28,7 @@ typedef struct Handler {
 
         char *program;      /* NULL: the built-in handler */
         char **environment; /* ours, without what systemd means for the receiver alone */
-        bool cannot_run;    /* the last one could not be started */
+        bool cannot_run;    /* the last run could not be started */
 } Handler;
 
 /* Looks up the program of `command` (may be NULL or empty). When it fails, nothing has changed; negative

@@ -12,7 +12,7 @@
 #include "receiver/dedup.h"
 #include "runtime/child.h"
 
-/* A sender that is answered busy shall come back after so long. */
+/* Milliseconds after which a sender that was answered busy may try again. */
 #define BUSY_DELAY_MS 100
 
 typedef enum JobState {
@@ -36,7 +36,7 @@ struct Job {
         sd_id128_t message;
         uint32_t attempt; /* the highest that was asked for; written by intake too */
         uint32_t flags;
-        uint64_t conn; /* who asked last, and gets the answer */
+        uint64_t conn; /* asked last, so it gets the answer */
         sd_id128_t sender;
         const char *sender_name; /* stands behind the payload, in the same block */
         uint8_t *payload;
@@ -47,13 +47,13 @@ struct Job {
         Child *child;
         char *progress; /* the last report, such as "40 copying"; NULL: none */
         char *reason;   /* why it will fail or be rejected, as the handler reports; NULL: not reported */
-        uint64_t retry_usec; /* a failed one is not to come again before */
+        uint64_t retry_usec; /* if it fails, the sender waits this long before a retry */
 
         bool cancelled; /* killed because its sender cancelled it; written by intake */
         bool abandoned; /* killed because the receiver ends: as if it had not been started */
 
         /* Written by working. */
-        uint64_t told_usec;    /* when progress was told last */
+        uint64_t told_usec;    /* when progress was last sent */
         uint64_t working_usec; /* the interval of "working" for this sender */
         uint64_t working_due;  /* when it is sent next */
 
@@ -107,7 +107,7 @@ void job_answer(const Job *job, Outcome outcome);
 void job_set_outcome(Job *job, Outcome outcome, uint8_t *data, size_t size);
 
 void job_free(Job *job);
-void job_abandon(Job *job); /* frees it as if it had not been begun; the sender of plain text is told */
+void job_abandon(Job *job); /* frees it as if it had not begun; tells a sender of plain text */
 
 size_t jobs_taken(const Jobs *j);   /* places in use */
 bool jobs_have_room(const Jobs *j); /* for a new message */

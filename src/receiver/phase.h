@@ -21,7 +21,7 @@ typedef enum IdState {
         ID_NONE,     /* discovery has not given us an id yet */
         ID_OURS,     /* as far as we know */
         ID_DISPUTED, /* discovery says that another instance has it: nobody is served under it */
-        ID_RENEWING, /* it is another's: what runs is killed, then all state is removed */
+        ID_RENEWING, /* another instance has it: what runs is killed, then all state is removed */
         _ID_STATE_MAX,
 } IdState;
 
@@ -46,7 +46,7 @@ static inline bool condition_permits(const Condition *c, Permission what)
         return phase_permits[c->phase] & id_permits[c->id] & what;
 }
 
-/* Discovery says whether the receiver drains. True when that is a change; while stopping it never is. */
+/* Discovery says whether the receiver drains. True when this changes the phase; never while stopping. */
 bool condition_drain(Condition *c, bool draining);
 
 static inline bool condition_is_stopping(const Condition *c)

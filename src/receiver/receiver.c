@@ -17,7 +17,7 @@ static const char *instance_of(const Receiver *r)
         return r->config->instance ?: "default";
 }
 
-/* What connections bring. */
+/* Events of connections. */
 
 static int on_message(const Sender *sender, const MessageFrame *f, Error *error, void *userdata)
 {
@@ -210,8 +210,8 @@ static int find_discovery(Receiver *r, Error *error)
         return address_parse_url(r->config->discovery ?: near, &r->registration.server, error);
 }
 
-/* Takes the lock. The warden sees to it that the lock is held for as long as a handler can live; it is
- * forked while the process has one thread. */
+/* Takes the lock. The warden keeps the lock while a handler can live. It is forked while the process has one
+ * thread. */
 static int open_store(Receiver *r, Error *error)
 {
         _cleanup_free_ char *role = str_format("receiver/%s", instance_of(r)), *path = NULL;
@@ -363,7 +363,8 @@ Receiver *receiver_free(Receiver *r)
 {
         if (!r)
                 return NULL;
-        r->condition.phase = PHASE_LEAVING; /* nothing is begun by what the database still finishes */
+        /* The database may still finish operations; they must begin nothing new. */
+        r->condition.phase = PHASE_LEAVING;
         acceptor_clear(&r->acceptor);
         r->db = database_close(&r->database, r->db);
         jobs_clear(&r->jobs);

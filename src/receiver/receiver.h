@@ -11,9 +11,9 @@
  *   conn                    connections, answers, credit
  *   dedup warden phase self values and memory; the process that outlives this one
  *
- * What a part tells upward goes through callbacks that are set here, or through `idle_check`: whoever ends a
- * job, a connection or an answer defers that work, and at the end of the loop's iteration the root looks
- * whether the receiver is idle and what waits for that. */
+ * A part reports upward through callbacks that the root has set, or through `idle_check`. Whoever ends a
+ * job, a connection or an answer defers that work. At the end of the loop's iteration the root checks
+ * whether the receiver is idle, and does what waits for that. */
 
 #include "daemon/database.h"
 #include "receiver/accept.h"

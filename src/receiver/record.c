@@ -9,7 +9,8 @@
 #include "base/str-util.h"
 #include "runtime/journal.h"
 
-/* Beyond so many, messages in memory only wait for the disk as others do. */
+/* Jobs that may be answered before they are recorded. Further jobs wait for the disk, even if their message
+ * is accepted in memory only. */
 #define TOLD_MAX          4096u
 #define RECORD_AGAIN_USEC USEC_PER_SEC
 
@@ -84,7 +85,7 @@ void record_outcome(Recorder *r, Job *job)
                         job->key.stream, job->key.sequence, job->message, job->attempt, job->outcome};
         job->record.reply = job->data;
         job->record.reply_size = job->data_size;
-        /* A crash would lose the message at its sender too: waiting for the disk gains nothing. */
+        /* A crash of the sender would lose this message anyway, so waiting for the disk gains nothing. */
         if (job->flags & MESSAGE_MEMORY && !job->told && r->jobs->n_told < TOLD_MAX) {
                 job_set_told(job, true);
                 job_answer(job, job->outcome);

@@ -14,7 +14,7 @@ typedef struct Recorder {
         DedupIndex *index;
         const ReceiverInfo *info;
         void (*done)(sd_id128_t stream,
-                        void *userdata); /* a job of the stream is recorded, answered, freed */
+                        void *userdata); /* a job of the stream was recorded, answered and freed */
         void *userdata;
 
         Timer again;

@@ -31,7 +31,7 @@ static void later(Registration *g, uint64_t usec, void (*next)(Registration *g))
         (void) timer_arm_in(&g->timer, usec);
 }
 
-/* A discovery that comes back waits one lease for each receiver. While its length is not known, it may be
+/* After a restart discovery waits one lease for each receiver. While we do not know its length, we assume
  * the shortest that can be configured. */
 static Backoff backoff_within_lease(const Registration *g)
 {
@@ -190,7 +190,7 @@ static bool identity_equal(const DedupIdentity *a, const DedupIdentity *b)
                a->lock_inode == b->lock_inode && str_equal(a->token, b->token);
 }
 
-/* The identity from now on, with what proves at the next start that it was ours. */
+/* Takes the new identity, with the marks that prove at the next start that it was ours. */
 static void accept_identity(Registration *g, const Registered *registered)
 {
         DedupIdentity *identity = &g->store.identity;
@@ -235,7 +235,7 @@ static void on_status(int status, const char *body, size_t size, const char *loc
                 registration_begin(g);
                 return;
         }
-        log_warning("This receiver's id is alive at another instance: waiting one lease of %s for that to "
+        log_warning("This receiver's id is alive at another instance: waiting one lease of %s for it to "
                     "end",
                         format_duration(lease, g->lease_usec));
         notify_status("Waiting for discovery: our id is alive at another instance");
@@ -262,8 +262,8 @@ static void on_dispute(Registration *g, uint64_t heard_usec)
                 ask_status(g);
                 return;
         }
-        log_warning("The id %s is alive at another instance, which discovery has heard, so this state "
-                    "directory is a copy of its: forgetting it and taking a fresh id",
+        log_warning("The id %s is alive at another instance, so this state directory is a copy: "
+                    "forgetting it and taking a new id",
                         sd_id128_to_uuid_string(g->identity.id, id));
         g->dispute = 0;
         g->previous = SD_ID128_NULL;
@@ -289,7 +289,8 @@ static void on_refused(Registration *g, int status, const char *body, size_t siz
         try_later(g, registration_begin, why ?: "out of memory");
 }
 
-/* If discovery has taken the registration all the same, the holder that it has heard is this receiver. */
+/* The answer is lost, but discovery may have accepted the registration. Then the living holder of the id, as
+ * discovery reports it, is this receiver itself: so the dispute starts again. */
 static void lost(Registration *g, const char *why)
 {
         g->dispute = 0;

@@ -19,7 +19,7 @@
 #include "store/dedup.h"
 
 typedef struct RegistrationEvents {
-        void (*disowned)(void *userdata); /* the id is another's: become a new receiver */
+        void (*disowned)(void *userdata); /* another instance has the id: become a new receiver */
         void (*left)(void *userdata);     /* registration_leave() has ended */
 } RegistrationEvents;
 
@@ -35,8 +35,8 @@ struct Registration {
         ReceiverInfo *info;
         Condition *condition;
         LoopWork *idle_check; /* deferred when connections may be permitted */
-        /* This process and its state directory: instance, boot, lock. Discovery may be told that the holder
-         * of our id is dead only by who holds the very lock that it held, in the same boot; a copy of the
+        /* This process and its state directory: instance, boot, lock. Only a process with the same lock file
+         * in the same boot may tell discovery that the previous holder of our id is dead. A copy of the
          * directory has another lock file. */
         DedupIdentity here;
         RegistrationEvents events;
@@ -51,9 +51,9 @@ struct Registration {
         char *complaint;               /* the last one that was logged */
         uint64_t lease_usec;
         uint64_t asked;      /* when the last registration was sent; CLOCK_BOOTTIME */
-        sd_id128_t previous; /* the instance that we have replaced for certain; null: none */
-        uint64_t dispute;    /* since when our id is another's; 0: it is not */
-        char *local_ip;      /* by which discovery is reached; "" over a Unix socket, NULL: not known yet */
+        sd_id128_t previous; /* the instance that has certainly ended, so we replace it; null: none */
+        uint64_t dispute;    /* since when another instance has our id; 0: none has it */
+        char *local_ip;      /* our address toward discovery; "" over a Unix socket, NULL: not known yet */
         bool registered;
         DedupIdentityOp store;
 };

@@ -12,8 +12,8 @@
  * freed by receiver_info_clear() in any case. */
 int self_describe(ReceiverInfo *info, const ReceiverConfig *config, Error *error);
 
-/* True when a listener is bound to all addresses of the host, and none to be told instead is configured:
- * then self_find_addresses() needs to know the address by which this host reaches discovery. */
+/* True when Advertise= is empty and a listener is bound to all addresses of the host. Then
+ * self_find_addresses() needs the address of this host toward discovery. */
 bool self_needs_local_ip(const ReceiverConfig *config, const ListenerSet *listeners);
 
 /* The configured addresses, or where we listen. `local_ip` stands for all addresses of the host; it may be

@@ -9,7 +9,7 @@
 struct Settle {
         Settles *settles;
         sd_id128_t stream; /* key */
-        SequenceSet set;   /* the copy that is being written, while that of the index changes */
+        SequenceSet set;   /* the copy that is being written; the one in the index may change meanwhile */
         DedupPruneOp prune;
         DedupForgetOp forget;
         bool writing; /* one of the two is with the database */
@@ -167,8 +167,8 @@ static void on_evicted(DbOp *op, int result)
 static void complain(Settles *all)
 {
         if (!all->full)
-                log_warning("New senders are answered busy: of all %u streams that are remembered the "
-                            "senders are connected, or were heard within a day and have not settled them",
+                log_warning("New senders are answered busy: all %u streams are in use. Their senders are "
+                            "connected, or were heard within a day and have not settled everything",
                                 RECEIVER_STREAMS_MAX);
         all->full = true;
 }
@@ -187,8 +187,8 @@ bool settles_make_room(Settles *all)
                 return false;
         }
         if (n > 0)
-                log_notice("Outcomes of %d messages are forgotten to make room for a new sender: theirs "
-                           "has been silent for a day. Should it come back, they may run again",
+                log_notice("Forgetting the outcomes of %d messages to make room for a new sender: their "
+                           "sender has been silent for a day. If it comes back, they may run again",
                                 n);
         all->full = false;
         dedup_forget_op_init(o);
@@ -223,7 +223,7 @@ int settle_announced(Settles *all, const Sender *sender, const SettledFrame *f, 
 
         dedup_index_used(all->index, f->stream, sender->conn, loop_now(all->loop, CLOCK_MONOTONIC));
         if (r == -EPROTO)
-                return error_set(error, r, "more is open in the stream than its window");
+                return error_set(error, r, "more messages are open in the stream than its window allows");
 
         Settle *s = r >= 0 ? make(all, f->stream) : NULL;
         if (!s) {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What senders announce as settled, on its way to the disk. One write per stream at a time; what is
- * announced meanwhile goes with the next one. A stream that its sender closes is forgotten when none of its
- * messages is in progress; PRUNED confirms it when that is synced. */
+/* Writes to disk what senders announce as settled. One write per stream at a time; the next one takes
+ * everything that is announced meanwhile. When a sender closes a stream, the stream is forgotten as soon as
+ * none of its messages is in progress. PRUNED confirms this after the sync. */
 
 #include "receiver/conn.h"
 #include "receiver/dedup.h"

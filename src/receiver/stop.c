@@ -28,9 +28,10 @@ static void leave(Stop *s)
 static void lose_patience(Stop *s)
 {
         if (s->intake->jobs->n_running > 0)
-                log_warning("A handler has not finished in time: it is killed, and its message comes again");
+                log_warning("A handler has not finished in time: killing it; its sender will send the "
+                            "message again");
         else
-                log_warning("An outcome has not been written or read in time: it gets a little more");
+                log_warning("An outcome has not been written or read in time: waiting a little longer");
         s->killed = true;
         jobs_kill(s->intake->jobs);
         (void) timer_arm_in(&s->timer, STOP_GRACE_USEC);
@@ -47,7 +48,7 @@ static void on_timer(void *userdata)
         else if (!s->killed)
                 lose_patience(s);
         else {
-                log_warning("Ending all the same: what was not answered comes again");
+                log_warning("Ending now: senders will send again what was not answered");
                 stop_finish(s);
         }
 }

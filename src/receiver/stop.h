@@ -21,7 +21,7 @@ typedef struct Stop {
         LoopWork *idle_check; /* deferred when clients have been told */
 
         GoodbyeReason reason;
-        bool killed; /* StopTimeoutSec= was over: what ran has been killed */
+        bool killed; /* StopTimeoutSec= is over: what ran has been killed */
         Timer timer;
         UnitJob *unit_job;
 } Stop;

@@ -3,9 +3,9 @@
 
 #include <utlist.h>
 
-/* A handler that reports progress more often is passed on this often. */
+/* Progress is passed on at most this often. */
 #define PROGRESS_INTERVAL_USEC (100 * USEC_PER_MSEC)
-/* However short the ack timeout. */
+/* "Working" is sent at most this often, however short the ack timeout is. */
 #define WORKING_SHORTEST_USEC (50 * USEC_PER_MSEC)
 
 static void arm(Working *w, uint64_t usec)
@@ -16,7 +16,7 @@ static void arm(Working *w, uint64_t usec)
         (void) timer_arm_at(&w->timer, usec);
 }
 
-/* Three times within the ack timeout, where the sender says that it is short. */
+/* A third of the ack timeout, if the sender has told us that it is short. */
 static uint64_t find_interval(const MessageFrame *m)
 {
         Bytes attributes = m->attributes, value;

@@ -16,8 +16,7 @@
 #include "runtime/watch.h"
 
 #define READ_CHUNK 16384u
-/* After the end of the leader a pipe holds at most what the kernel lets it: 1 MiB where somebody enlarged
- * it. */
+/* After the leader has ended, a pipe holds at most its capacity: 1 MiB if a process has enlarged it. */
 #define LAST_READS 64u
 
 struct Child {
@@ -134,8 +133,8 @@ static void on_timeout(void *userdata)
         child_kill(c);
 }
 
-/* The leader has ended. Until it is reaped its number is taken, so the group that is killed here, and that
- * `done` is told, cannot be another one. */
+/* The leader has ended. Until it is reaped no other process can have its number. So the group that is killed
+ * here, and that `done` gets, is the right one. */
 static void on_exit_of_leader(uint32_t events, void *userdata)
 {
         Child *c = userdata;
@@ -218,7 +217,8 @@ Child *child_free(Child *c)
         watch_stop(&c->output_watch);
         watch_stop(&c->report_watch);
         child_kill(c);
-        /* Just killed, it may need a moment; then the end of this process reaps it. */
+        /* A process that was killed just now may not be dead yet. Then init reaps it when this process ends.
+         */
         if (c->process.pid > 0)
                 (void) waitpid(c->process.pid, NULL, WNOHANG);
         child_process_close(&c->process);

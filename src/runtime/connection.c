@@ -335,8 +335,8 @@ size_t connection_output_size(const Connection *c)
 
 void connection_pause(Connection *c, bool paused)
 {
-        /* Not update_events() in any case: while output waits for its flush, that would cost two more system
-         * calls for each answer. */
+        /* Calls update_events() only after a change: while output waits for its flush, each call would cost
+         * two more system calls. */
         if (paused == c->paused)
                 return;
         c->paused = paused;

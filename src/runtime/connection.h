@@ -14,7 +14,7 @@
 typedef struct Connection Connection;
 
 typedef struct ConnectionCallbacks {
-        void (*connected)(Connection *c, void *userdata); /* of connection_open(): it is made */
+        void (*connected)(Connection *c, void *userdata); /* connection_open() only: it is established */
         void (*readable)(Connection *c, void *userdata);  /* there are new bytes in connection_input() */
         void (*half_closed)(Connection *c,
                         void *userdata); /* the peer sends no more; NULL: `ended` with 0 is called instead */
@@ -28,13 +28,13 @@ int connection_new(
                 Loop *loop, int fd, const ConnectionCallbacks *callbacks, void *userdata, Connection **ret);
 
 /* Begins to connect. The host of a TCP address may be a name: its addresses are looked up and tried one
- * after the other. `silence_usec` is for connection_end_silence(). Every failure to connect is told by
- * `ended`, never from inside this call. */
+ * after the other. `silence_usec` is for connection_end_silence(). `ended` reports every failure to connect,
+ * never from inside this call. */
 int connection_open(Loop *loop, const Address *address, uint64_t silence_usec,
                 const ConnectionCallbacks *callbacks, void *userdata, Connection **ret);
 
 /* Sets TCP_NODELAY, keepalive and TCP_USER_TIMEOUT, so that the connection fails when the peer has not
- * answered for about this long. Accepted sockets inherit it from their listening socket. */
+ * answered for about this long. Accepted sockets inherit these options from their listening socket. */
 void connection_end_silence(int fd, uint64_t silence_usec);
 
 /* False: the file of a Unix socket is missing, so connection_open() would fail. */
@@ -48,7 +48,7 @@ Buffer *connection_output(Connection *c); /* call connection_flush() after appen
 void connection_flush(Connection *c);     /* the output is written at the end of this iteration */
 size_t connection_output_size(const Connection *c);
 void connection_pause(Connection *c, bool paused);
-void connection_shutdown(Connection *c); /* the peer sees that nothing more comes */
+void connection_shutdown(Connection *c); /* tells the peer that nothing more comes */
 /* Writes what the kernel takes at once, for a process that ends and does not return to its loop. Calls no
  * callback and ignores errors. */
 void connection_write_now(Connection *c);

@@ -20,8 +20,8 @@ typedef struct ListenerSet {
 /* Takes the sockets that systemd has passed. Returns their number, or negative errno with the reason. */
 int listeners_inherit(ListenerSet *set, Error *error);
 
-/* Binds one more. For a Unix socket: makes missing parent directories (0755), replaces a file on which
- * nobody listens, and sets `unix_mode`. -EADDRINUSE: somebody listens there. */
+/* Binds one more. For a Unix socket: makes missing parent directories (0755), replaces a socket file on
+ * which nobody listens, and sets the mode `unix_mode`. -EADDRINUSE: somebody listens there. */
 int listeners_bind(ListenerSet *set, const Address *address, unsigned unix_mode, Error *error);
 
 /* 0, or -EPERM with the reason when other hosts can reach a socket and `allow_insecure` is false. */

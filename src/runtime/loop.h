@@ -30,16 +30,17 @@ int loop_run(Loop *l);
 int loop_iterate(Loop *l, uint64_t usec); /* one iteration that waits at most so long; for tests */
 void loop_exit(Loop *l, int code);
 
-/* When the iteration began, in usec. For what is done for each of many messages and need not be exact. */
+/* The time at which the iteration began, in µs. Cheaper than now_usec(), for work that is done for every
+ * message and need not be exact. */
 uint64_t loop_now(Loop *l, clockid_t clock);
 
-/* `post` is called at the end of each iteration in which something happened, and again after the work that
- * was deferred to there. NULL: nothing is called. An iteration calls back all that is ready, and what
- * becomes ready meanwhile, but some hundred callbacks at most. */
+/* `post` is called at the end of each iteration in which something happened, and again after the deferred
+ * work. NULL: nothing is called. One iteration calls the callbacks of everything that is ready or becomes
+ * ready meanwhile, but some hundred callbacks at most. */
 void loop_set_post(Loop *l, void (*post)(void *userdata), void *userdata);
 
-/* Work that is deferred to the end of the iteration and done once for all who asked for it. Its owner embeds
- * it by value. */
+/* Work that runs once at the end of the iteration, however often it was deferred. Its owner embeds it by
+ * value. */
 typedef struct LoopWork LoopWork;
 struct LoopWork {
         void (*run)(void *userdata);

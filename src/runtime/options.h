@@ -10,7 +10,7 @@
 typedef enum OptionUse {
         OPTION_VALUE, /* --name VALUE */
         OPTION_FLAG,  /* --name or --name=BOOL */
-        OPTION_EARLY, /* as OPTION_VALUE, but set before the files are read, since it says which ones */
+        OPTION_EARLY, /* as OPTION_VALUE, but set before the files are read, because it decides which ones */
 } OptionUse;
 
 typedef struct Option {

@@ -14,8 +14,8 @@ typedef struct Service {
         void *userdata;
 } Service;
 
-/* Feeds the watchdog ($WATCHDOG_USEC) at half of its time, as long as `is_alive` says true. It may be NULL:
- * always. 0 or negative errno. */
+/* Feeds the watchdog ($WATCHDOG_USEC) at half of its period, while `is_alive` returns true (NULL: always). 0
+ * or negative errno. */
 int service_start(Service *s, Loop *loop, bool (*is_alive)(void *userdata), void *userdata);
 void service_stop(Service *s); /* safe on a zeroed Service, and twice */
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* A time on the loop, on CLOCK_BOOTTIME. */
+/* Calls a function from the loop at a time of CLOCK_BOOTTIME. */
 
 #include "base/time-util.h"
 #include "runtime/loop.h"
@@ -21,6 +21,6 @@ int timer_arm_in(Timer *t, uint64_t usec); /* from now; replaces what was armed;
 int timer_arm_at(Timer *t, uint64_t usec); /* absolute CLOCK_BOOTTIME */
 void timer_disarm(Timer *t);
 bool timer_is_armed(const Timer *t);
-/* In its function: how much later than armed it was called, as after the machine was suspended. What others
- * have sent meanwhile may not have been read. */
+/* Only from inside `fn`: how many µs too late it was called, for instance because the machine was suspended.
+ * What peers have sent meanwhile may still be unread. */
 uint64_t timer_late(const Timer *t);

@@ -22,7 +22,7 @@ int watch_start(Watch *w, Loop *loop, int fd, uint32_t events, void (*fn)(uint32
 void watch_stop(Watch *w); /* safe on a zeroed Watch, and twice */
 
 void watch_change(Watch *w, uint32_t events);
-void watch_pause(Watch *w, bool pause); /* while paused, nothing is reported, errors neither */
+void watch_pause(Watch *w, bool pause); /* while paused, nothing is reported, not even errors */
 void watch_be_last(Watch *w);           /* it is called after all others that are ready in the iteration */
 static inline bool watch_is_started(const Watch *w)
 {

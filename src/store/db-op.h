@@ -9,12 +9,14 @@
 
 typedef struct DbOp DbOp;
 struct DbOp {
-        /* In the writer thread; touches only the operation and the database. 0 or negative errno. */
+        /* Called in the writer thread. May touch only the operation and the database. 0 or negative errno.
+         */
         int (*run)(DbOp *op, sqlite3 *sql);
-        /* Appends the operation to `record`, as a record of the redo log. NULL, or -ENOTSUP: only the tables
-         * can do it. */
+        /* Appends the operation to `record`, in the form of the redo log. NULL, or -ENOTSUP as the result:
+         * the operation must run in the tables. Otherwise 0 or negative errno. */
         int (*redo)(const DbOp *op, Buffer *record);
-        /* In the loop's thread. 0: the operation is committed and synced. May free the operation. */
+        /* Called in the loop's thread. 0: the operation is committed and synced. Otherwise a negative errno.
+         * May free the operation. */
         void (*done)(DbOp *op, int result);
         DbOp *next; /* in the list that has it */
         int result;

@@ -220,9 +220,10 @@ int db_state_open_redo(DbState *s, const char *path, Error *error)
                 return -ENOMEM;
         r = read_applied(s);
         if (r < 0)
-                return error_set(error, r, "%s does not say what it has of its redo log", path);
+                return error_set(error, r, "%s does not say how much of its redo log it has", path);
         r = redo_open(redo_path, &s->redo);
-        /* Without room for a new log the tables are enough; one that is there may hold what they lack. */
+        /* The daemon can run without a log when no new one can be made. But a log that exists may hold
+         * records that the tables lack. */
         if (r < 0 && !disk_exists(redo_path))
                 return 0;
         if (r < 0)
@@ -236,7 +237,7 @@ int db_state_open_redo(DbState *s, const char *path, Error *error)
         if (r >= 0)
                 r = db_state_flush(s);
         if (r < 0)
-                return error_set(error, r, "cannot bring what is in %s into %s: %s", redo_path, path,
+                return error_set(error, r, "cannot write the records of %s to %s: %s", redo_path, path,
                                 strerror(-r));
         redo_restart(s->redo);
         return 0;

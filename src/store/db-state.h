@@ -17,12 +17,14 @@ typedef struct DbState {
         bool apply_is_due; /* the memtable lacks the last block */
 } DbState;
 
-/* `s` has its `sql` and its `memtable`. Afterwards the tables have what a crash left in the log. */
+/* The caller has set `sql` and `memtable`. Writes to the tables what a crash left in the log. 0 or negative
+ * errno with the reason. */
 int db_state_open_redo(DbState *s, const char *path, Error *error);
 void db_state_clear(DbState *s);
 
-/* Negative: nothing of the batch is on disk. Otherwise every operation has its own result, and may be handed
- * back at once. db_state_apply() must be the next call: it is apart so that nobody waits for it. */
+/* Negative errno: nothing of the batch is on disk. Otherwise every operation has its own result and may be
+ * handed back at once. The next call must be db_state_apply(), which enters the batch in the memtable. It is
+ * a separate function so that nobody waits for it. */
 int db_state_run(DbState *s, DbOp *first);
 void db_state_apply(DbState *s);
 

@@ -12,11 +12,11 @@
 #include "store/sql.h"
 #include "store/worker.h"
 
-/* So many operations are handed over without waiting for the end of the iteration: thread and loop then work
- * at the same time. */
+/* As soon as so many operations are staged they go to the thread, before the end of the iteration. So thread
+ * and loop work at the same time. */
 #define KICK_AT 128u
 
-#define LAZY_MAX 1024u /* pending operations; they are memory, so with more of them none is left waiting */
+#define LAZY_MAX 1024u /* pending operations; they use memory, so with more of them none waits */
 
 struct Db {
         DbState state;  /* the worker's, once it is started */
@@ -36,7 +36,7 @@ static void run_batch(DbOp *first, void *userdata)
         Db *db = userdata;
         int r = db_state_run(&db->state, first);
 
-        /* SQLite's log may hold the space that is missing. */
+        /* SQLite's own log may occupy the missing space. */
         if (r == -ENOSPC)
                 db_state_checkpoint(&db->state);
         for (DbOp *op = r < 0 ? first : NULL; op; op = op->next)
@@ -52,7 +52,8 @@ static void flush_last(void *userdata)
         (void) db_state_flush(&((Db *) userdata)->state); /* after a failure the next start does it */
 }
 
-/* Not SQLite's lock: it tells a second daemon that this state is in use before that one reads a byte. */
+/* A lock of our own, beside SQLite's. A second daemon learns from it that the state is in use, before it
+ * reads a byte. */
 static int take_lock(Db *db, const char *path, uint64_t lock_usec, Error *error)
 {
         _cleanup_free_ char *lock_path = str_format("%s.lock", path);

@@ -3,16 +3,16 @@
 
 /* One SQLite database (WAL, synchronous=FULL) with one writer thread. The loop submits operations; the
  * thread runs all that wait in one transaction (group commit: they share one sync) and hands them back when
- * that is durable.
+ * they are durable.
  *
  * Order: operations run, and their `done` is called, in the order in which they were submitted. Failure: an
  * operation that fails is rolled back alone (savepoint) and done with its own error. If the COMMIT fails
  * (disk full, I/O error), every operation of the batch fails and nothing of it is on disk.
  *
- * Redo log: with a memtable, a batch of operations that all have a `redo` is appended to the log and synced,
- * and nothing more. The tables get what still matters when the log is full, when an operation needs the
- * tables, at the end, and at the next start. The log is PATH.redo, and the database has a table
- * redo (applied INTEGER). If the file cannot be created, everything goes straight to the tables.
+ * Redo log: with a memtable, a batch of operations that all have a `redo` is only appended to the log and
+ * synced. What still matters goes to the tables when the log is full, when an operation needs the tables, at
+ * the end, and at the next start. The log is PATH.redo, and the database has a table redo (applied INTEGER).
+ * If the file cannot be created, everything goes straight to the tables.
  *
  * The loop watches db_fd() for reading and then calls db_dispatch(). This floor knows no event loop. */
 
@@ -43,8 +43,8 @@ int db_start(Db *db); /* starts the writer thread; 0 or negative errno */
 void db_submit(Db *db, DbOp *op);
 void db_kick(Db *db);
 
-/* For an operation that nobody waits for: it goes with the next commit, or alone after 20 ms, or at once
- * when a thousand operations are pending. The order of all operations is kept. */
+/* For an operation that nobody waits for. It runs with the next urgent one, or after 20 ms, or at once when
+ * about a thousand operations are pending. The order of all operations is kept. */
 void db_submit_lazily(Db *db, DbOp *op);
 int db_fd(Db *db);
 void db_dispatch(Db *db);        /* calls `done` of everything that is finished */
@@ -53,9 +53,9 @@ size_t db_pending(const Db *db); /* submitted and not yet done */
 /* False while one batch has been running for longer than `usec`: the disk hangs. */
 bool db_is_alive(Db *db, uint64_t usec);
 
-/* The descriptor that holds the lock, for a process that must outlive this one before the state may be used
- * again. */
+/* The descriptor that holds the lock. A process that inherits it keeps the state locked after this process
+ * has ended. */
 int db_lock_fd(Db *db);
 
-/* Which file the lock is. A copy of the directory has another one. 0 or negative errno. */
+/* Identifies the lock file. A copy of the directory has another one. 0 or negative errno. */
 int db_lock_identity(Db *db, uint64_t *ret_device, uint64_t *ret_inode);

@@ -21,7 +21,7 @@ DEFINE_CLEANUP(DiskFile *, disk_close)
 int disk_lock(DiskFile *f, uint64_t patience_usec);
 int disk_fd(const DiskFile *f); /* its descriptor, which holds the lock; -1 where there is none */
 
-/* Which file it is: another file has another pair, even one of the same name. */
+/* Identifies the file: another file has another pair, even if it has the same name. */
 int disk_identity(const DiskFile *f, uint64_t *ret_device, uint64_t *ret_inode);
 
 int disk_size(const DiskFile *f, uint64_t *ret);
@@ -30,8 +30,8 @@ int disk_truncate(DiskFile *f, uint64_t size);
 int disk_write(DiskFile *f, uint64_t at, const void *data, size_t n); /* all of it */
 int disk_sync(DiskFile *f);                                           /* the data; the size only if needed */
 
-/* The first `size` bytes for reading, as they are after every write. Replaces the mapping before; after a
- * failure that one stays. */
+/* Maps the first `size` bytes for reading; the mapping shows later writes too. Replaces the previous
+ * mapping, which stays valid when this fails. */
 int disk_map(DiskFile *f, size_t size, const uint8_t **ret);
 void disk_release_pages(DiskFile *f); /* frees the memory of the mapping; it is read again where needed */
 

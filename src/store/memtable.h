@@ -2,7 +2,8 @@
 #pragma once
 
 /* What is in the redo log and not yet in the tables. Only its owner (outbox, dedup) knows what a record
- * means; this is how the database reaches it. Functions that return int return 0 or a negative errno. */
+ * means; the database calls the owner through these functions. Functions that return int return 0 or a
+ * negative errno. */
 
 #include "store/redo.h"
 #include <sqlite3.h>
@@ -11,7 +12,7 @@ typedef struct Memtable {
         int (*apply)(void *table, const uint8_t *record, size_t size,
                         uint32_t at); /* the log has the record, at `at` */
         /* Writes what still matters to the tables, inside a transaction. Changes nothing in memory: the
-         * transaction may fail, and the flush then comes again. */
+         * transaction may fail, and then flush() is called again. */
         int (*flush)(void *table, Redo *redo, sqlite3 *sql);
         void (*clear)(void *table);         /* what was flushed is committed */
         size_t (*count)(const void *table); /* how many rows a flush would write */

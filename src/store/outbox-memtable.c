@@ -171,7 +171,7 @@ static int flush_delivery(const DeliveryEntry *d, Redo *redo, sqlite3 *sql)
         const void *payload = NULL;
         int r = read_delivery(d, redo, &record, &payload);
 
-        /* A message that is history by now is written as that, at once. */
+        /* A message that is acked or cancelled by now is written without its payload. */
         if (slot_of(record.state) >= 0)
                 payload = NULL;
         if (r >= 0)

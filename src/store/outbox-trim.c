@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Removing messages that are at their end. Which ones is found first, into the table temp.doomed, because
- * their rows are in three tables. */
+/* Removes messages that have ended. Their rows are in three tables, so their numbers are first collected in
+ * the table temp.doomed. */
 
 #include <errno.h>
 
@@ -50,8 +50,9 @@ static int remove_doomed(sqlite3 *sql)
         return r;
 }
 
-/* Looking for the surplus walks over all that is kept, and with idempotency keys that may be an hour of
- * messages. So it is done only when an eighth more has come since the last time. Positive: now. */
+/* The search for the surplus walks over all messages that are kept. With idempotency keys that may be all
+ * messages of an hour. So it is done only when an eighth more has come since the last time. Positive: do it
+ * now. */
 static int is_worth_trimming(sqlite3 *sql)
 {
         int rc, r = sql_run_text(sql,

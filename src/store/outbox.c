@@ -44,7 +44,7 @@ static int insert_redo(const DbOp *op, Buffer *record)
 {
         const OutboxInsertOp *o = CONTAINER_OF(op, OutboxInsertOp, op);
 
-        /* What must be unique, or is several rows, is for the tables. */
+        /* Only the tables can check that a key is unique, or insert several rows. */
         if (o->key || o->n_members > 0)
                 return -ENOTSUP;
         return outbox_redo_put_insert(record, &o->record, o->payload);

@@ -2,9 +2,9 @@
 #pragma once
 
 /* The client's messages on disk. A message has a row `message` (what was accepted) and rows `delivery` (how
- * far it got). Member 0 alone: it is for one receiver. A message to several has member 0 for itself and one
- * further member for each receiver. Rows `attempt` are the attempts that did not end well. Further tables
- * hold the streams that receivers may still remember, and what was last known of receivers.
+ * far it got). A message to one receiver has member 0 only. A message to several has member 0 for itself and
+ * one further member for each receiver. Rows `attempt` are the attempts that did not end well. Further
+ * tables hold the streams that receivers may still remember, and what was last known of receivers.
  *
  * On disk a delivery is delayed, queued, bound, gathering, cancelling, giving up or final. Sent and backoff
  * belong to one connection and are stored as bound. A crash may lose the newest attempts and the last error.
@@ -33,8 +33,9 @@ typedef struct OutboxLoad {
 } OutboxLoad;
 int outbox_load(Db *db, const OutboxLoad *load);
 
-/* Accepts a message: all of `record` except what an attempt fills. A bound one adds its stream. -EEXIST: a
- * message with that key is there already; `existing` is its id, and nothing is written. */
+/* Accepts a message. Writes all of `record` except the fields that an attempt fills, and the stream if the
+ * message is bound. -EEXIST: a message with that key is there already; `existing` is its id, and nothing is
+ * written. */
 typedef struct OutboxInsertOp {
         DbOp op;
         OutboxRecord record;

@@ -18,14 +18,14 @@
 #define HEADER        24u /* magic, size of the records, checksum of number and records, number */
 #define RECORD_HEADER 4u  /* size */
 
-/* Reading the map brings at most so much of the file into memory; the kernel maps so much around each place.
- */
+/* At most RESIDENT_MAX bytes of the mapped file stay in memory. The kernel maps about AROUND bytes for each
+ * place that is read. */
 #define RESIDENT_MAX ((size_t) 1 << 20)
 #define AROUND       ((size_t) 64 << 10)
 
 #define BLOCK_KEPT ((size_t) 4 << 20) /* the memory of a larger block is freed when the next batch comes */
 
-#define VERSION_AT 3u /* where in the magic */
+#define VERSION_AT 3u /* index in the magic */
 
 static const uint8_t magic[4] = {'A', 'G', 'R', 2};
 
@@ -66,7 +66,7 @@ int redo_open(const char *path, Redo **ret)
                 x = disk_size(r->file, &found);
         if (x < 0)
                 return x;
-        /* A crash while the file grew leaves an odd size. No block reaches into what was not there yet. */
+        /* A crash while the file grows leaves an odd size. No block reaches into the new part. */
         size_t size = MAX((size_t) found / SIZE_MIN * SIZE_MIN, SIZE_MIN);
         if (found < size) {
                 x = disk_fill(r->file, 0, size);

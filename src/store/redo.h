@@ -27,8 +27,9 @@ Redo *redo_free(Redo *r);
 DEFINE_CLEANUP(Redo *, redo_free)
 
 /* Calls `record` for each record in the blocks after number `applied`, in order. Call it once, first; then
- * write everything to the tables and call redo_restart(). -EPROTO: another version of the format holds what
- * the tables lack. Every version has its magic and number in the same place. */
+ * write everything to the tables and call redo_restart(). -EPROTO: the log has another version of the
+ * format, and holds records that the tables lack. Every version has its magic and number in the same place.
+ */
 int redo_replay(Redo *r, uint64_t applied, RedoRecord record, void *userdata);
 
 /* A batch: begin, append records to the buffer that is returned (each between redo_record_begin() and
@@ -38,7 +39,7 @@ int redo_record_begin(Redo *r); /* 0 or -ENOMEM */
 void redo_record_end(Redo *r);
 
 /* Writes and syncs the batch. -ENOBUFS: no room after the last block; nothing was done, and the caller may
- * try again after redo_restart(). Any other error: nobody knows what is on disk, and the number is used up.
+ * try again after redo_restart(). Any other error: it is unknown what is on disk, and the number is used up.
  */
 int redo_commit(Redo *r);
 int redo_walk(Redo *r, RedoRecord record, void *userdata); /* the records of the last committed block */

@@ -102,7 +102,7 @@ typedef struct AnswerFrame {
 /* The client answers with GOODBYE; after that it sends no MESSAGE on this connection. */
 typedef enum GoodbyeReason {
         GOODBYE_RESTARTING = 1, /* reconnect at once; no attempt is counted */
-        GOODBYE_STOPPING = 2,   /* it leaves */
+        GOODBYE_STOPPING = 2,   /* the sender of GOODBYE leaves */
 } GoodbyeReason;
 
 /* The submissions on one socket are numbered from 1 in their order. */
@@ -163,9 +163,9 @@ typedef struct Frame {
 } Frame;
 
 /* Decodes the frame at the front of `data`. Returns its size, and the frame in *ret, whose Bytes point into
- * `data`. 0: more bytes are needed; at *ret_need bytes (may be NULL) the caller should try again. -EBADMSG,
- * with the reason: this is no frame. -EMSGSIZE: the body is longer than `body_max`. A frame of an unknown
- * type is an error, because the version says what may come. */
+ * `data`. 0: more bytes are needed; the caller tries again when it has *ret_need of them (`ret_need` may be
+ * NULL). -EBADMSG, with the reason: this is no frame. -EMSGSIZE: the body is longer than `body_max`. A frame
+ * of an unknown type is an error, because the version fixes the set of types. */
 ssize_t frame_decode(const uint8_t *data, size_t size, size_t body_max, Frame *ret, size_t *ret_need,
                 Error *error);
 

@@ -264,7 +264,7 @@ void receiver_list_clear(ReceiverList *list)
         *list = (ReceiverList){};
 }
 
-/* Clients send them back as part of a path, so they have the letters of names. */
+/* Clients send these words back as part of a path, so only the characters of names are allowed. */
 static int get_word(const cJSON *object, const char *field, bool required,
                 char ret[static NAME_MAX_LENGTH + 1], JsonError *error)
 {

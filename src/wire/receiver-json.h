@@ -11,7 +11,7 @@
 
 #define JSON_FIELD_MAX 64
 
-/* What is wrong, and in which field; "": in the whole text. */
+/* What is wrong, and in which field. "": in the text as a whole. */
 typedef struct JsonError {
         Error error;
         char field[JSON_FIELD_MAX];

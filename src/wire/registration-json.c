@@ -49,7 +49,7 @@ int registered_parse(const char *text, size_t size, Registered *ret, JsonError *
                 r = get_lease(json, &registered.lease_usec, error);
         if (r < 0)
                 return r;
-        /* The token is sent in a header, so it has the letters of names. */
+        /* The token is sent in a header, so only the characters of names are allowed. */
         if (strlen(token) > TOKEN_MAX_LENGTH || !name_is_valid(token))
                 return json_error_set(error, -EINVAL, "token",
                                 "\"token\" must be at most %u letters and digits", TOKEN_MAX_LENGTH);
