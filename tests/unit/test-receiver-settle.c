@@ -94,7 +94,7 @@ static void test_too_many_holes(void **state)
         send_holes(s, 10000);
         expect_nothing(s);
         send_holes(s, 20000);
-        expect_error(s, "more is open in the stream than its window");
+        expect_error(s, "more messages are open in the stream than its window allows");
 }
 
 /* Streams of senders that are gone make room for new ones. */
