@@ -114,7 +114,8 @@ static int migrate(sqlite3 *sql, const char *path, const char *const *migrations
         return 0;
 }
 
-/* SQLite would create the file with the mode that the umask leaves; it holds messages. */
+/* SQLite would create the file with the mode that the umask leaves; it holds messages. The file is closed
+ * before SQLite opens it: to close it later would drop SQLite's lock. */
 static int create(const char *path, Error *error)
 {
         DiskFile *file = NULL;

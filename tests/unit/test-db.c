@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -321,6 +323,33 @@ static void test_lock_identity(void **state)
         db_close(db);
 }
 
+/* As another process sees it. This one must not open the file: to close it would drop the lock. */
+static bool is_locked(const char *path)
+{
+        struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+        int status;
+        pid_t pid = fork();
+
+        if (pid == 0) {
+                int fd = open(path, O_RDWR | O_CLOEXEC);
+                _exit(fd < 0 || fcntl(fd, F_GETLK, &lock) < 0 ? 2 : lock.l_type != F_UNLCK);
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFEXITED(status) && WEXITSTATUS(status) < 2);
+        return WEXITSTATUS(status);
+}
+
+/* Also SQLite's own lock is held: the sqlite3 program would otherwise spoil a database that is in use. */
+static void test_the_database_is_locked(void **state)
+{
+        const char *path = ((Fixture *) *state)->path;
+        Db *db = open_db(*state, schema);
+
+        assert_true(is_locked(path));
+        db_close(db);
+        assert_false(is_locked(path));
+}
+
 static void test_lock_and_versions(void **state)
 {
         Fixture *f = *state;
@@ -363,6 +392,7 @@ int main(void)
                         cmocka_unit_test_setup_teardown(test_alive, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_cannot_be_opened, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_lock_identity, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_the_database_is_locked, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_lock_and_versions, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_not_a_database, setup, teardown),
         };
