@@ -120,7 +120,7 @@ static int start(void *userdata, void **ret_root, Loop **ret_loop, Error *error)
         return 0;
 }
 
-/* What cannot change while the client runs stays. */
+/* Settings that cannot change at run time keep their values. */
 static int reload(void *root, void *fresh, Error *error)
 {
         Daemon *d = root;

@@ -38,7 +38,7 @@ static void load_client(
         c->messages.n_dead = n_dead;
 }
 
-/* Whether it was ever on the wire nobody knows any more: every send of it may be a duplicate. */
+/* After a restart the client does not know whether it sent the message. So every send may be a duplicate. */
 static int load_bound(OutboxRecord *record, void *userdata)
 {
         Client *c = userdata;
@@ -99,7 +99,7 @@ static int load_receiver(sd_id128_t id, const char *record, bool departed, void 
         return resolver_load(userdata, id, record, departed);
 }
 
-/* The end of an iteration: what is submitted here still goes to the writer thread at once. */
+/* Runs at the end of each iteration. Operations that it submits still go to the writer thread at once. */
 static void before_kick(void *userdata)
 {
         Client *c = userdata;
@@ -157,7 +157,7 @@ static void on_ended(Message *m, bool durable)
                 fanout_ended(m);
 }
 
-/* Whom the floors below tell of what happens. */
+/* Sets the callbacks of the floors below. */
 static void wire(Client *c, const ClientObserver *observer)
 {
         c->observer = *observer;

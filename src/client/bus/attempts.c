@@ -10,7 +10,7 @@
 #include "client/bus/view.h"
 #include "client/intake/explain.h"
 
-/* A call for which more of a message is read from the disk. */
+/* A call that needs more data of a message from the disk. */
 typedef struct Query {
         ClientBus *bus;
         sd_bus_message *call;
@@ -50,7 +50,7 @@ static int query_read(Query *q, DbOp *op)
         return r;
 }
 
-/* Memory knows more of a delivery than the disk. */
+/* Prefers deliveries in memory: they are newer than those on disk. */
 static void reply_deliveries(ClientBus *b, sd_bus_message *call, const OutboxRecord *records, size_t n)
 {
         sd_bus_message *reply = NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What became of one message, in detail. */
+/* Methods that show one message in detail: its deliveries, its attempts, and why it is not done. */
 
 #include "client/bus/bus.h"
 

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The client on D-Bus. docs/DBUS_API.md and dbus/ are the contract. A method reads and checks its arguments,
- * calls one function of the engine and answers.
+/* The D-Bus interface of the client. docs/DBUS_API.md and dbus/ define it. A method reads and checks its
+ * arguments, calls one function of the engine and sends the reply.
  *
- *   manager                  the tables: methods, properties, who may call what; start and end
- *   object signals           message objects; what the engine tells us
+ *   manager                  the tables of methods, properties and permissions; start and end
+ *   object signals           message objects; events of the engine
  *   send dead drain query attempts   methods
  *   look-up wait             calls that wait for a message
  *   options guard read subscribe
- *   view                     how a message looks
- *   reply                    errors, and readers of arguments
+ *   view                     the D-Bus form of a message
+ *   reply                    error replies, and readers of arguments
  *
- * A file calls only those below it. */
+ * A file calls only files that stand below it in this list. */
 
 #include <systemd/sd-bus.h>
 
@@ -34,7 +34,7 @@ typedef struct Waiter Waiter;
 typedef struct ClientBus {
         /* client-main */
         Client *client;
-        bool system; /* which bus */
+        bool system; /* true: the system bus; false: the user's bus */
 
         /* bus/manager */
         sd_bus *bus; /* NULL before it is open and after it is closed */
@@ -42,7 +42,7 @@ typedef struct ClientBus {
         /* bus/signals */
         struct {
                 bool named;     /* the bus name is ours */
-                Message *dirty; /* their properties have changed in this iteration of the loop */
+                Message *dirty; /* messages whose properties changed in this iteration of the loop */
                 LoopWork flush;
         } signals;
 
@@ -55,20 +55,20 @@ typedef struct ClientBus {
         /* bus/wait */
         struct {
                 Waiter *all;
-                size_t n_counted; /* those that wait for an end */
+                size_t n_counted; /* waiters for the end of a message */
                 Heap deadlines;
                 Timer timer;
         } wait;
 
         /* bus/guard */
         struct {
-                Guard *waiting; /* calls whose sender is being checked */
+                Guard *waiting; /* calls whose sender is not checked yet */
                 unsigned n_waiting, next_trusted;
-                char *trusted[TRUSTED_MAX]; /* connections of root and of our own user */
+                char *trusted[TRUSTED_MAX]; /* bus connections of root and of the client's user */
         } guard;
 
         /* bus/subscribe */
         struct {
-                sd_bus_track *track; /* connections that want signals about messages */
+                sd_bus_track *track; /* bus connections that have subscribed to signals about messages */
         } subscribe;
 } ClientBus;

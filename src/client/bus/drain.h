@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Maintenance of a receiver. */
+/* The method that drains a receiver for maintenance, or resumes it. */
 
 #include "client/bus/bus.h"
 

@@ -10,7 +10,7 @@
 #include "client/bus/reply.h"
 
 #define POLKIT        "org.freedesktop.PolicyKit1"
-#define GUARDS_MAX    1024u /* calls that wait, in total */
+#define GUARDS_MAX    1024u /* waiting calls, in total */
 #define OF_CALLER_MAX 64u
 
 struct Guard {
@@ -18,7 +18,7 @@ struct Guard {
         sd_bus_message *call;
         const char *action;
         sd_bus_message_handler_t method;
-        sd_bus_slot *slot; /* what is being asked */
+        sd_bus_slot *slot; /* the question that is in progress */
         bool of_group;     /* the caller is in this service's group */
         Guard *prev, *next;
 };
@@ -125,7 +125,7 @@ static int read_credentials(sd_bus_message *reply, uint32_t *ret_uid, bool *ret_
         return r;
 }
 
-/* While a bus runs, no name of a connection is used twice. */
+/* A bus never uses the name of a connection twice, so a trusted name stays valid. */
 static void trust(ClientBus *b, const char *sender)
 {
         (void) str_replace(b->guard.trusted + b->guard.next_trusted, sender);

@@ -75,7 +75,7 @@ static int get_number(sd_bus *bus, const char *path, const char *interface, cons
         return -ENOENT;
 }
 
-/* Methods that change something: which action of org.ackgroup.client1 their sender must be allowed to do. */
+/* Methods that change something. Their sender needs the authorization org.ackgroup.client1.ACTION. */
 static const struct {
         const char *member;
         const char *action;
@@ -101,7 +101,7 @@ static int guarded(sd_bus_message *call, void *userdata, sd_bus_error *error)
         return -EBADRQC;
 }
 
-/* sd-bus hands over the Message. The ClientBus is the userdata of the table. */
+/* Here sd-bus passes the Message as userdata. The ClientBus is the userdata of the table. */
 static int message_cancel_guarded(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
         sd_bus_slot *table = sd_bus_get_current_slot(sd_bus_message_get_bus(call));
@@ -109,7 +109,7 @@ static int message_cancel_guarded(sd_bus_message *call, void *userdata, sd_bus_e
         return bus_guard(sd_bus_slot_get_userdata(table), call, "manage", object_method_cancel);
 }
 
-/* sd-bus shall let everybody call: the guard decides. */
+/* sd-bus lets everybody call; the guard decides. */
 #define METHOD(name, in, out, fn)                                                                           \
         SD_BUS_METHOD_WITH_ARGS(name, SD_BUS_ARGS in, SD_BUS_RESULT out, fn, SD_BUS_VTABLE_UNPRIVILEGED)
 /* Returns nothing. */

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* org.ackgroup.Client1. How to use it:
+/* The service org.ackgroup.Client1. Usage:
  *
  *   ClientBus bus = {.client = &client, .system = …};
  *   client_start(&client, &observer, …)   with client_bus_observer(&bus)
  *   client_bus_open(&bus, …)
  *   …
- *   client_stop(&client)                  what is on its way to the disk is still answered on the bus
+ *   client_stop(&client)                  writes that are in progress finish, and their calls get a reply
  *   client_bus_clear(&bus)
  *   client_clear(&client) */
 
@@ -16,7 +16,7 @@
 ClientObserver client_bus_observer(ClientBus *b);
 
 int client_bus_open(ClientBus *b, Error *error);
-/* The same on a connection that is made already, which `b` takes over. */
+/* The same on an existing connection. `b` takes it over. */
 int client_bus_attach(ClientBus *b, sd_bus *bus);
-/* Answers all calls that still wait, and closes the connection. */
+/* Replies to all waiting calls and closes the connection. */
 void client_bus_clear(ClientBus *b);

@@ -101,7 +101,7 @@ int object_find(sd_bus *bus, const char *path, const char *interface, void *user
         return 1;
 }
 
-/* The message is looked up again: it may have left memory while the sender of the call was checked. */
+/* Looks up the message again: it may have left memory while the guard checked the sender. */
 int object_method_cancel(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
         ClientBus *b = userdata;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Message objects: their properties, which there are, and Cancel. */
+/* Message objects: their properties, their enumeration, and Cancel. */
 
 #include "client/bus/bus.h"
 
@@ -22,6 +22,6 @@ int object_get_reply(sd_bus *bus, const char *path, const char *interface, const
 /* Userdata is the ClientBus. */
 int object_find(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret,
                 sd_bus_error *error);
-/* The newest ones. Others can be looked at by their path once GetMessage has named it. */
+/* Lists the newest messages only. A caller gets the path of any other message from GetMessage. */
 int object_enumerate(sd_bus *bus, const char *prefix, void *userdata, char ***ret, sd_bus_error *error);
 int object_method_cancel(sd_bus_message *call, void *userdata, sd_bus_error *error);

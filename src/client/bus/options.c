@@ -21,7 +21,7 @@ typedef struct SendOption {
         const char *type;
         size_t offset; /* of the field in BulkOptions */
         uint64_t min, max;
-        bool is_duration; /* errors show its limits as durations */
+        bool is_duration; /* error texts show its limits as durations */
 } SendOption;
 
 #define OPTION(field) offsetof(BulkOptions, field)

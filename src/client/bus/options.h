@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The options of Send and OpenStream, an a{sv}; docs/DBUS_API.md says what they mean. */
+/* Reads the options of Send and OpenStream, an a{sv}. docs/DBUS_API.md explains them. */
 
 #include <systemd/sd-bus.h>
 
 #include "client/intake/bulk.h"
 
-/* `stream`: OpenStream's own options too. Strings point into the call. -EINVAL with a sentence: an unknown
- * option, or a wrong type or value. */
+/* `stream`: accept the options that only OpenStream has, too. The strings in `ret` point into the call.
+ * Returns -EINVAL, with a sentence in `error`, for an unknown option, a wrong type or a wrong value. */
 int bus_read_send_options(sd_bus_message *call, bool stream, BulkOptions *ret, Error *error);
-int bus_read_mode(const char *mode, SelectorMode *ret, Error *error); /* 0, or -EINVAL with a sentence */
+int bus_read_mode(const char *mode, SelectorMode *ret,
+                Error *error); /* 0, or -EINVAL with a sentence in `error` */

@@ -80,7 +80,7 @@ static int by_name(const void *a, const void *b)
         return strcmp((*(const Peer *const *) a)->info.name, (*(const Peer *const *) b)->info.name);
 }
 
-/* The receivers that discovery lists and `s` selects, sorted by name. NULL: out of memory. */
+/* Returns the receivers that discovery lists and `s` selects, sorted by name. NULL: out of memory. */
 static const Peer **find_receivers(const Client *c, const Selector *s, size_t *ret_n)
 {
         const Peer **peers = calloc(HASH_CNT(hh_name, c->peers.by_name) + 1, sizeof *peers);
@@ -129,7 +129,7 @@ typedef struct Listing {
         BusRead read;
         ClientBus *bus;
         sd_bus_message *call;
-        unsigned wanted; /* states, as they are now */
+        unsigned wanted; /* bits: the states to list */
 } Listing;
 
 static void listing_free(Listing *l)
@@ -174,7 +174,7 @@ static int take_message_filter(sd_bus_message *call, const char *key, void *user
         return r;
 }
 
-/* The disk says where a message stood when it was last written. Memory knows better. */
+/* The record on disk may be old. If the message is in memory, its state there counts. */
 static int append_message(sd_bus_message *reply, const Listing *l, const OutboxRecord *stored)
 {
         const Message *m = message_find(l->bus->client, stored->id);
@@ -234,7 +234,8 @@ int bus_method_list_messages(sd_bus_message *call, void *userdata, sd_bus_error 
         }
         if (l->wanted == 0)
                 l->wanted = (1u << _DELIVERY_STATE_MAX) - 1;
-        /* A message that is not at its end may be in another such state in memory than on disk. */
+        /* A live message may have another live state in memory than on disk. So this reads all live states,
+         * and append_message() filters them. */
         l->find.states = l->wanted & live ? l->wanted | live : l->wanted;
         l->call = sd_bus_message_ref(call);
         l->find.op.done = on_listed;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Which messages and receivers there are. */
+/* Methods that list messages and receivers. */
 
 #include "client/bus/bus.h"
 

@@ -43,7 +43,7 @@ void bus_read_done(ClientBus *b)
         BusRead *r = b->read.waiting;
 
         b->read.n_running--;
-        /* The client is stopping: it reads nothing any more. */
+        /* The client is stopping and reads nothing more. */
         if (!r || b->client->stopping)
                 return;
         DL_DELETE(b->read.waiting, r);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Reads of the outbox for calls that only look. Anybody may make such calls, so few reads run at a time and
- * the others wait in turn: a sender waits behind no more than these few. */
+/* Reads of the outbox for calls that change nothing. Everybody may make such calls. So only a few reads run
+ * at a time, and the others wait in order. A sender waits for at most these few reads. */
 
 #include "client/bus/bus.h"
 
@@ -12,8 +12,8 @@ struct BusRead {
         BusRead *prev, *next;
 };
 
-/* Submits the operation now or in its turn. `op->done` calls bus_read_done() first. `r` and `call` live
- * until then. 0, or -EUSERS (too many wait) or -ESHUTDOWN. */
+/* Submits the operation now, or later in its turn. `op->done` must call bus_read_done() first. `r` and
+ * `call` must stay valid until then. Returns 0, -EUSERS (too many calls wait) or -ESHUTDOWN. */
 int bus_read(ClientBus *b, BusRead *r, DbOp *op, sd_bus_message *call);
 void bus_read_done(ClientBus *b);
-void bus_read_clear(ClientBus *b); /* those that wait get -ESHUTDOWN */
+void bus_read_clear(ClientBus *b); /* waiting reads end with -ESHUTDOWN */

@@ -73,7 +73,7 @@ int bus_method_send_text(sd_bus_message *call, void *userdata, sd_bus_error *err
         return send_message(userdata, call, true);
 }
 
-/* One end of a socket pair goes to the caller. */
+/* Makes a socket pair and gives one end to the caller. */
 int bus_method_open_stream(sd_bus_message *call, void *userdata, sd_bus_error *error_unused)
 {
         BulkOptions options = {.submission.policy = POLICY_ALL_OPEN, .mode = "any", .settlements = true};

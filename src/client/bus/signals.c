@@ -59,7 +59,7 @@ static void on_message_saved(Message *m, void *userdata)
         bus_wait_check(userdata, m, true);
 }
 
-/* One signal tells all that happened to a message in this iteration. */
+/* Sends one signal for all changes of a message in this iteration. */
 static void on_flush(void *userdata)
 {
         ClientBus *b = userdata;
@@ -105,7 +105,7 @@ static JournalEvent journal_event_of(MessageEvent event)
         case EVENT_MEMBER_DEAD:
                 return JOURNAL_DEAD;
         default:
-                return _JOURNAL_EVENT_MAX; /* not in the journal, but in the debug log */
+                return _JOURNAL_EVENT_MAX; /* only in the debug log */
         }
 }
 
@@ -152,8 +152,8 @@ static void on_receiver(const ReceiverInfo *info, bool listed, void *userdata)
                                 sd_id128_to_uuid_string(info->id, id), info->name, info->group);
 }
 
-/* The name is taken once it is known which receivers there are, or that discovery does not answer. So the
- * call that started this service finds its receiver. */
+/* Requests the bus name only after discovery has listed the receivers or failed to answer. So the call that
+ * started this service finds its receiver. */
 static void take_name(ClientBus *b)
 {
         Client *c = b->client;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What the engine tells: goes to the journal, to subscribers as signals, and to calls that wait. */
+/* Passes events of the engine to the journal, to subscribers as signals, and to waiting calls. */
 
 #include "client/bus/bus.h"
 

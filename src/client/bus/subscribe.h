@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Who wants signals about messages. A signal costs as much as a call, and mostly nobody listens. So, as with
- * systemd's manager, they are sent only while somebody has subscribed and is still on the bus. */
+/* Subscribers to signals about messages. A signal costs as much as a call, and usually nobody listens. So
+ * the client sends signals only while a subscriber is on the bus. systemd's manager does the same. */
 
 #include "client/bus/bus.h"
 

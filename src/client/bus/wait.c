@@ -10,7 +10,8 @@
 #include "client/intake/lookup.h"
 #include "client/state/message.h"
 
-/* Calls that wait for an end. Those that wait for the disk only are not counted: they end by themselves. */
+/* Limits of calls that wait for the end of a message. Calls that wait for the disk do not count: they always
+ * end soon. */
 #define WAITERS_MAX   4096u /* in total */
 #define OF_CALLER_MAX 1024u
 
@@ -18,8 +19,8 @@ struct Waiter {
         ClientBus *bus;
         sd_bus_message *call;
         sd_bus_track *caller;
-        Message *message; /* pinned; NULL while it is looked up */
-        bool saved;       /* waits for the disk, not for the end */
+        Message *message; /* pinned; NULL during the look-up */
+        bool saved;       /* waits for the disk, not for the end of the message */
         HeapItem deadline;
         uint64_t timeout_usec;
         Waiter *prev, *next; /* of the message */
@@ -57,7 +58,7 @@ static int on_caller_gone(sd_bus_track *track, void *userdata)
 {
         Waiter *w = userdata;
 
-        /* While its message is looked up it must stay. Its answer goes nowhere, which does no harm. */
+        /* During the look-up the waiter must stay. Its reply then reaches nobody, which does no harm. */
         if (w->message)
                 waiter_free(w);
         return 0;
@@ -211,7 +212,7 @@ int bus_wait_cancelled(ClientBus *b, Message *m, sd_bus_message *call)
         Waiter *w;
         int r;
 
-        /* It waits before the message is cancelled: one that is in memory only is saved at once. */
+        /* Wait first, then cancel: a message that is in memory only is saved at once. */
         r = wait_saved(b, m, call, &w);
         if (r < 0)
                 return r;

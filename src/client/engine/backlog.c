@@ -25,7 +25,7 @@ static bool is_before(Position a, Position b)
         return a.priority != b.priority ? a.priority > b.priority : a.number < b.number;
 }
 
-/* Puts it to its place: by priority, then by age. Searches from the end, where most go. */
+/* Inserts the message by priority, then by age. Searches from the end, because most messages go there. */
 static void enter(Queue *q, Message *m)
 {
         Position own = position_of(&m->record);
@@ -50,7 +50,7 @@ static void leave(Queue *q, Message *m)
         q->client->queues.n_unassigned--;
 }
 
-/* Leaves the last message of a front that is too long to the disk. */
+/* Removes the last message of a front that is too long. It stays on disk. */
 static void shorten(Queue *q)
 {
         Message *last = q->queued->queued.prev;
@@ -82,7 +82,7 @@ void backlog_add(Queue *q, Message *m)
                 return;
         }
         enter(q, m);
-        /* Many queues together must not hold many payloads, as with one queue for each key. */
+        /* Many queues, such as one for each key, must not keep many payloads in memory together. */
         if (q->client->queues.n_unassigned > FRONTS_MAX && !m->transient)
                 message_drop_payload(m);
         if (q->n_stored == 0)
@@ -124,7 +124,7 @@ static void take_row(Queue *q, OutboxRecord *record)
         q->read_to = position_of(record);
         if (!m) {
                 if (message_new(q->client, record, &m) < 0)
-                        return; /* it stays counted; the next start reads it again */
+                        return; /* out of memory: it stays counted, and the next start reads it again */
         } else if (m->queued.on || m->link.peer || m->record.state != DELIVERY_QUEUED)
                 return;
         q->n_stored--;
@@ -136,7 +136,7 @@ static void on_page(DbOp *op, int r)
         Page *p = CONTAINER_OF(CONTAINER_OF(op, OutboxFindOp, op), Page, find);
         Queue *q = p->queue;
         Retries *retries = &q->client->retries;
-        /* A failed read may have returned rows that were rolled back with it. */
+        /* Ignore the rows of a failed read: its transaction was rolled back. */
         size_t n = r >= 0 ? p->find.n_records : 0;
 
         q->reading = false;

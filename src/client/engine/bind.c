@@ -118,7 +118,7 @@ static Peer *choose_any(Client *c, const Selector *selector)
         return best;
 }
 
-/* The key stays with the receiver of its first message while it has messages. */
+/* A key stays with the receiver of its first message as long as the key has messages. */
 static Peer *choose_owner(Queue *q)
 {
         Client *c = q->client;
@@ -146,7 +146,7 @@ Peer *bind_choose(Queue *q)
 
         switch (q->selector.mode) {
         case SELECTOR_TO:
-                /* Before a receiver was listed it is not known whether it takes frames. */
+                /* A receiver that was never listed has no name. Nobody knows yet whether it takes frames. */
                 p = peer_find(c, q->selector.receiver);
                 return p && p->info.name ? p : NULL;
         case SELECTOR_ANY:
@@ -154,7 +154,7 @@ Peer *bind_choose(Queue *q)
         case SELECTOR_KEY:
                 return q->n_bound > 0 ? NULL : choose_owner(q);
         default:
-                return NULL; /* members are bound, not the whole */
+                return NULL; /* the client binds the members, not the whole */
         }
 }
 
@@ -195,7 +195,7 @@ void bind_queue(Queue *q)
                         backlog_give_back(q, m);
                         p->sought = p->sought || q->selector.mode == SELECTOR_KEY;
                         if (r == -EAGAIN && p->full && q->selector.mode == SELECTOR_ANY)
-                                continue; /* another one may have room */
+                                continue; /* another receiver may have room */
                         break;
                 }
                 message_save(m);
@@ -210,7 +210,8 @@ void bind_queue(Queue *q)
                 bind_connect(q);
 }
 
-/* There may be many stuck queues, so they are searched only after something changed for this receiver. */
+/* There may be many stuck queues. So this searches them only if `p->sought` says that one may wait for `p`.
+ */
 static void bind_stuck(Peer *p)
 {
         Queue *q, *next;
@@ -243,7 +244,7 @@ void bind_for_peer(Peer *p)
                 if (q->queued || q->n_stored > 0)
                         bind_queue(q);
                 if (!p->info.plain)
-                        peer_connect(p); /* so that it gets its share of the next ones */
+                        peer_connect(p); /* so it gets its share of the next messages */
         }
         bind_stuck(p);
 }

@@ -16,11 +16,11 @@
 #include "client/state/message.h"
 #include "client/state/peer.h"
 
-#define READ_AGAIN_USEC USEC_PER_SEC /* after a payload could not be read */
+#define READ_AGAIN_USEC USEC_PER_SEC /* pause after a failed read of a payload */
 
 static const Backoff backoff_busy = {100 * USEC_PER_MSEC, 5 * USEC_PER_SEC};
 
-/* The observer does not hear of these steps of quiet messages. */
+/* Quiet messages do not report these steps to the observer. */
 static const bool routine[_DELIVERY_EVENT_MAX] = {
                 [DELIVERY_BIND] = true,
                 [DELIVERY_WRITE] = true,
@@ -35,7 +35,7 @@ static void arm_retry(Message *m, DeliveryEvent event, uint64_t hint_usec)
         uint64_t random = random_u64(), usec = 0;
 
         m->failures++;
-        /* After a timeout there is no further pause. */
+        /* There is no pause after a timeout: the client has waited already. */
         if (event == DELIVERY_ANSWER_FAILED)
                 usec = backoff_delay(&backoff_failed, m->failures, random);
         else if (event == DELIVERY_ANSWER_BUSY)
@@ -54,7 +54,8 @@ static void settle(Message *m, DeliveryState before)
                 m->record.attempts++;
                 c->messages.n_attempts++;
         }
-        /* If it is tried again later, its attempts say that it was started; without any, this flag does. */
+        /* A retry must know that the message may have been started. Its attempts show that; without
+         * attempts, this flag shows it. */
         if (m->link.sends > 0 && m->record.attempts == 0 && dead_letter)
                 m->record.duplicate = true;
         if (!m->link.peer && m->queue && before == DELIVERY_QUEUED)
@@ -93,7 +94,7 @@ static void report(Message *m, DeliveryEvent event, uint32_t attempt, const char
         Client *c = m->client;
         int told;
 
-        /* An end is told when it is on disk (deliver_settled). */
+        /* deliver_settled() reports an end, when it is on disk. */
         if (delivery_state_is_final(m->record.state) || (m->quiet && routine[event]))
                 return;
         told = event_of_step(m, event);
@@ -103,7 +104,7 @@ static void report(Message *m, DeliveryEvent event, uint32_t attempt, const char
         message_changed(m);
 }
 
-/* Does what a step asks for. True when the message must be saved. */
+/* Does the actions of a step. Returns true if the message must be saved. */
 static bool act(Message *m, DeliveryState before, DeliveryEvent event, unsigned actions, const char *detail,
                 uint64_t hint_usec)
 {
@@ -113,7 +114,7 @@ static bool act(Message *m, DeliveryState before, DeliveryEvent event, unsigned 
                 due_arm(m, message_policy(m).ack_timeout_usec);
         if (actions & DELIVERY_ARM_RETRY)
                 arm_retry(m, event, hint_usec);
-        /* Of a message to several receivers each member asks. */
+        /* The whole of a message to several receivers has no receiver; its members ask theirs. */
         if ((actions & DELIVERY_ASK_CANCEL) && m->link.peer) {
                 peer_write_cancel(m->link.peer, m);
                 due_arm(m, message_policy(m).ack_timeout_usec);
@@ -125,7 +126,7 @@ static bool act(Message *m, DeliveryState before, DeliveryEvent event, unsigned 
         return actions & (DELIVERY_CHARGE | DELIVERY_SETTLE | DELIVERY_DROP_BINDING | DELIVERY_ASK_CANCEL);
 }
 
-/* After the last attempt that is allowed, a failure is an end. */
+/* After the last allowed attempt, a failure makes the message a dead letter. */
 static DeliveryEvent count_out(const Message *m, DeliveryEvent event)
 {
         uint64_t max = message_policy(m).max_attempts;
@@ -161,8 +162,8 @@ static void handle(Message *m, DeliveryEvent event, const char *detail, uint64_t
         if (m->record.state == DELIVERY_BOUND && event != DELIVERY_DISCONNECT)
                 peer_ready(m);
         else if (delivery_state_is_ending(m->record.state) && m->link.peer)
-                peer_unready(m); /* its receiver is only asked about it */
-        /* The next message of that key may go. */
+                peer_unready(m); /* only a question about it may go to its receiver */
+        /* The next message of the key may go now. */
         if (next && delivery_state_is_final(m->record.state))
                 bind_queue(next);
 }
@@ -186,7 +187,7 @@ void deliver_settled(Message *m)
         message_changed(m);
         c->ended(m, true);
         if (p)
-                bind_for_peer(p); /* its window has moved */
+                bind_for_peer(p); /* its window may have room now */
 }
 
 void deliver_too_large(Message *m, uint32_t limit)
@@ -229,7 +230,7 @@ bool deliver_may_move(const Message *m)
                 return peer_is_gone(p) || (p->info.draining && message_never_started(m));
         if (m->queue->selector.mode != SELECTOR_ANY)
                 return false;
-        /* It was never written, or nobody is left who could answer. */
+        /* It may move if it was never sent, or if its receiver is gone and cannot answer. */
         return message_never_started(m) || peer_is_gone(p);
 }
 
@@ -256,7 +257,8 @@ void deliver_answer(Message *m, const AnswerFrame *a)
                 text = str_printable(a->data.data, a->data.size, ERROR_TEXT_MAX);
         if (a->outcome == OUTCOME_REJECTED)
                 (void) str_replace(&m->record.error, text);
-        /* Busy means not started. If this was the only send, the next one is the first. */
+        /* BUSY means that the receiver did not start it. After only one send, the message was never started
+         * at all. */
         if (a->outcome == OUTCOME_BUSY && m->link.sends == 1 && m->record.state == DELIVERY_SENT)
                 peer_not_started(m);
         if (a->outcome == OUTCOME_WORKING && !str_empty(text))
@@ -281,7 +283,7 @@ void deliver_cancel(Message *m)
         if (m->record.state == DELIVERY_CANCELLING)
                 message_save(m);
         deliver_event(m, message_never_started(m) ? DELIVERY_CANCEL_UNSENT : DELIVERY_CANCEL, text);
-        /* Nobody can be asked about plain text. */
+        /* A receiver of plain text cannot be asked. */
         if (m->record.state == DELIVERY_CANCELLING && !m->bind.window)
                 deliver_event(m, DELIVERY_GONE, text);
 }
@@ -320,7 +322,7 @@ int deliver_revive(Message *m)
 
         if (r < 0)
                 return r;
-        /* It gets all of its attempts once more, and no deadline. */
+        /* It gets all attempts again, and no deadline. */
         m->record.duplicate |= m->record.attempts > 0;
         m->record.attempts = 0;
         m->record.wake_usec = m->record.settled_usec = 0;

@@ -13,12 +13,12 @@
 #include "client/state/message.h"
 #include "client/state/peer.h"
 
-/* When this process was held up for so long (the machine was suspended), answers that came meanwhile are
- * read before anybody is charged for having said nothing. */
+/* If the timer is late by HELD_UP_USEC, the process was held up (for example, the machine was suspended).
+ * Then the client reads the answers that came meanwhile, for READ_FIRST_USEC, before it counts timeouts. */
 #define HELD_UP_USEC    (200 * USEC_PER_MSEC)
 #define READ_FIRST_USEC (50 * USEC_PER_MSEC)
 
-/* A crash may have come between the wish to end it and its end. */
+/* A crash may have come between the request to end a message and its end. */
 void dispatch_loaded(Peer *p)
 {
         Message *m, *next;
@@ -80,13 +80,13 @@ static void on_down(Peer *p)
                 if (m->record.state == DELIVERY_SENT)
                         deliver_event(m, DELIVERY_DISCONNECT, "the connection ended");
         }
-        /* What was written goes first again, in order of binding. */
+        /* Messages that were written go first again, in order of binding. */
         peer_reorder(p);
         dispatch_move_on(p);
 }
 
-/* A plain text message counts as sent now. Frames count as sent when they are in the output; when that
- * drains, there is room for more. */
+/* A plain text message counts as sent now. A frame counts as sent when it is in the output buffer. When the
+ * buffer is empty, there is room for more frames. */
 static void on_written(Peer *p)
 {
         if (p->plain)
@@ -137,13 +137,13 @@ static void on_time(Message *m)
                 deliver_event(m, DELIVERY_DUE, NULL);
                 return;
         }
-        if (m->record.state == DELIVERY_BOUND) { /* its payload could not be read */
+        if (m->record.state == DELIVERY_BOUND) { /* the read of its payload failed before */
                 peer_ready(m);
                 return;
         }
         text = str_format("no ack within %s", format_duration(duration, message_policy(m).ack_timeout_usec));
         deliver_event(m, DELIVERY_TIMEOUT, text);
-        /* With the last attempt it is given up, and nobody can be asked about plain text. */
+        /* After the last attempt it is given up. A receiver of plain text cannot be asked. */
         if (delivery_state_is_ending(m->record.state) && !m->bind.window)
                 deliver_event(m, DELIVERY_GONE, text);
 }

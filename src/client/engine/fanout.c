@@ -12,7 +12,7 @@
 #include "client/engine/save.h"
 #include "client/state/message.h"
 
-/* While it is open it stays in memory, since the ends of its members are counted there. */
+/* An open whole stays in memory, because memory counts the ends of its members. */
 static void hold(Fanout *f, bool on)
 {
         Message *m = f->message;
@@ -63,7 +63,7 @@ void fanout_begin(Message *m, OutboxRecord *records, size_t n)
         message_drop_payload(m);
 }
 
-/* What follows from the members. */
+/* The state of the whole follows from its members. */
 
 /* Cancels a member that was never sent. One that was sent finishes. */
 static void drop_member(Message *member)
@@ -132,9 +132,9 @@ void fanout_load(Message *m, unsigned n_acked, unsigned n_failed, unsigned n_mem
         message_announce(m);
 }
 
-/* What people want. */
+/* Requests about a message. */
 
-/* The whole may have been cancelled while its members were read. */
+/* The whole may have been cancelled during the read of its members. */
 static void start_member(Message *member)
 {
         const Message *m = message_find(member->client, member->record.id);
@@ -161,7 +161,8 @@ void message_start(Message *m)
 {
         if (!m->fanout)
                 deliver_start(m);
-        /* The members first: after a crash in between the whole is still delayed, and this comes again. */
+        /* Start the members first. After a crash in between, the whole is still delayed, and all of this
+         * runs again. */
         else if (m->record.state == DELIVERY_DELAYED && !m->fanout->reading)
                 members_walk(m, &starting);
 }
@@ -211,7 +212,7 @@ void message_give_up(Message *m, const char *why)
         end(m, DELIVERY_GIVE_UP, why);
 }
 
-/* A crash may have come between the wish and the changes of the members. */
+/* A crash may have come between the request and the changes of the members. */
 void fanouts_recount(Client *c)
 {
         IndexCursor cursor = {};
@@ -238,13 +239,13 @@ static int check_revive(const Message *m)
         return m->purging ? -ENOENT : 0;
 }
 
-/* Ends that came while the members were read were counted already; the walk counts all of them again. */
+/* Ends that came during the read are counted already. The walk counts all ends again, so it starts at 0. */
 static void begin_count(Message *m)
 {
         m->fanout->n_acked = m->fanout->n_failed = 0;
 }
 
-/* A member without an end on disk is counted when it has one. */
+/* A member whose end is not on disk yet is counted later, by fanout_ended(). */
 static void count_member(Message *member)
 {
         Fanout *f = message_find(member->client, member->record.id)->fanout;
@@ -290,7 +291,7 @@ int message_revive(Message *m)
         return 0;
 }
 
-/* Who joins. */
+/* Receivers that join. */
 
 typedef struct Join {
         OutboxJoinOp join;

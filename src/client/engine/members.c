@@ -12,7 +12,8 @@
 #include "client/engine/bind.h"
 #include "client/state/message.h"
 
-/* Bytes of payload that each member gets in memory; more is read from disk, one after the other. */
+/* Bytes. Each member gets a copy of a payload up to this size. Members read a larger one from disk, one
+ * after the other. */
 #define COPIED_MAX 4096u
 
 typedef struct MembersPage {
@@ -170,7 +171,7 @@ void member_add(Message *m, OutboxRecord *record)
 {
         Message *member;
 
-        /* Without memory for it, the next start finds it on disk. */
+        /* If memory runs out, the next start loads the member from disk. */
         if (message_new(m->client, record, &member) < 0)
                 return;
         if (member->record.state != DELIVERY_QUEUED) {

@@ -12,7 +12,7 @@
 #include "client/state/message.h"
 #include "client/state/peer.h"
 
-/* The payload comes from the disk; the message is ready again when it is there. */
+/* A read of a payload from the disk. The message becomes ready again when the payload is in memory. */
 typedef struct Fetch {
         OutboxPayloadOp fetch;
         Message *message;
@@ -55,10 +55,10 @@ static void fetch(Message *m)
         db_submit(m->client->db, &f->fetch.op);
 }
 
-/* False: no more can be written now. */
+/* Returns false if the client cannot write more messages now. */
 static bool write_one(Peer *p, Message *m)
 {
-        /* A draining receiver is still asked for what it may know. */
+        /* A draining receiver gets no new messages. It still gets those that it may have started. */
         if (p->info.draining && message_never_started(m))
                 return false;
         peer_unready(m);
@@ -73,7 +73,7 @@ static bool write_one(Peer *p, Message *m)
                 fetch(m);
                 return true;
         default:
-                peer_ready(m); /* out of memory: when the connection has drained */
+                peer_ready(m); /* out of memory: tries again when the output is written */
                 return false;
         }
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Writes what is ready to a receiver, as far as its credit goes, and fetches payloads that are on disk only.
- * Connects when there is something to write. */
+/* Writes ready messages to a receiver, up to its credit. Reads payloads that are on disk only. Connects if
+ * there is a message to write. */
 
 #include "client/state/types.h"
 

@@ -13,7 +13,7 @@
 typedef struct Save {
         OutboxSaveOp save;
         Message *message;
-        SendWindow *old_window; /* of a binding that this save gives up */
+        SendWindow *old_window; /* of the binding that this save gives up */
         uint64_t old_sequence;
         bool binding;
 } Save;
@@ -50,7 +50,7 @@ static void save_later(Message *m)
         retry_soon(&m->client->retries, &m->save.retry, save_again);
 }
 
-/* `state` is what is on disk now. */
+/* `state`: the state on disk now. */
 static void take_effect(Message *m, DeliveryState state, bool was_binding)
 {
         Client *c = m->client;
@@ -127,7 +127,7 @@ static void persist_dead_letter(Message *m)
         }
         outbox_insert_op_init(&d->insert);
         d->message = m;
-        d->insert.record = m->record; /* a message at its end does not change meanwhile */
+        d->insert.record = m->record; /* safe to share: a final message does not change meanwhile */
         d->insert.payload = m->payload;
         d->insert.op.done = on_persisted;
         m->save.running = true;
@@ -139,8 +139,8 @@ static void submit(Message *m, Save *s)
 {
         Client *c = m->client;
 
-        /* The program that sent it in bulk has heard of the ack. Losing this write only means that the
-         * receiver is asked again. */
+        /* The program that sent it in bulk already knows of the ack. If this write is lost, the client only
+         * asks the receiver again. */
         bool lazily = m->quiet && m->bind.window && s->save.record.state == DELIVERY_ACKED;
 
         m->save.running = true;
@@ -178,7 +178,8 @@ void message_save(Message *m)
         s->save.record = m->record;
         s->save.record.error = NULL;
         (void) str_replace(&s->save.record.error, m->record.error);
-        /* On disk, sent and backoff are bound too. A binding is bound as soon as this is written. */
+        /* The disk stores the states sent and backoff as bound. A new binding is bound when this write is
+         * done. */
         if (m->bind.pending || m->record.state == DELIVERY_SENT || m->record.state == DELIVERY_BACKOFF)
                 s->save.record.state = DELIVERY_BOUND;
         s->save.attempts = attempts_take(m);

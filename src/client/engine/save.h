@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Writes how far a message got. One write of a message is on its way at a time; what changes meanwhile is
- * written behind it. What depends on the disk happens in Client.saved, when the write is synced: a binding
- * may be sent, an end may be told. What the disk refuses is tried again (state/retry). */
+/* Writes the state of a message to disk. One write per message is in progress at a time. If the message
+ * changes meanwhile, another write follows. Client.saved runs when the write is synced: only then may the
+ * client send a new binding or report an end. A failed write is tried again (state/retry). */
 
 #include "client/state/types.h"
 
 void message_save(Message *m);
-/* The next save gives up this binding too: when it is synced, the sequence is settled. `w` may be NULL. */
+/* The next save also gives up this binding. When that save is synced, the sequence is settled. NULL as `w`:
+ * plain text, which has no sequence. */
 void save_give_up_binding(Message *m, SendWindow *w, uint64_t sequence);
-/* It is a dead letter and in memory only, so that its save puts all of it on disk. */
+/* True if it is a dead letter that exists in memory only. Its next save writes all of it to disk. */
 bool message_must_be_persisted(const Message *m);

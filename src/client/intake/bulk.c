@@ -17,17 +17,17 @@ struct Bulk {
         Client *client;
         Connection *connection;
         BulkOptions options;  /* its strings are owned */
-        uint64_t last_number; /* of the last submission that was read */
-        size_t n_inserting;   /* submissions on their way to the disk */
-        size_t n_open;        /* what counts against the credit */
-        Message *messages;    /* whose end it waits for */
+        uint64_t last_number; /* of the newest submission */
+        size_t n_inserting;   /* submissions that are being written to disk */
+        size_t n_open;        /* messages that use credit */
+        Message *messages;    /* the program waits for their ends */
 
-        uint64_t first_accepted; /* of those in `accepted` */
-        Buffer accepted;         /* ids in order, not written yet */
+        uint64_t first_accepted; /* number of the first entry in `accepted` */
+        Buffer accepted;         /* ids for the next ACCEPTED, in order */
 
-        bool finished; /* it will submit no more */
-        bool ending;   /* nothing more is read; the socket is closed when everything is written */
-        char mistake[ERROR_TEXT_MAX]; /* what it did wrong; written last */
+        bool finished;                /* the program submits no more */
+        bool ending;                  /* read no more; close the socket when all output is written */
+        char mistake[ERROR_TEXT_MAX]; /* the program's mistake; written last */
         Bulk *prev, *next;
 };
 
@@ -52,7 +52,7 @@ static void forget_messages(Bulk *s)
         s->messages = NULL;
 }
 
-/* Insertions on their way to the disk still point here. */
+/* Insertions in progress still point to `s`, so the last one frees it. */
 static void release(Bulk *s)
 {
         if (s->connection || s->n_inserting > 0)
@@ -75,7 +75,7 @@ static void say(Bulk *s, const Frame *f)
 {
         if (!s->connection)
                 return;
-        /* Without memory for an answer the socket is closed, so that the program does not wait for it. */
+        /* If there is no memory for an answer, close the socket, so the program does not wait for it. */
         if (frame_encode(connection_output(s->connection), f) < 0)
                 s->ending = true;
         connection_flush(s->connection);
@@ -165,7 +165,7 @@ static void on_submitted(Message *m, int r, uint64_t number, void *userdata)
                 release(s);
                 return;
         }
-        /* The message of this idempotency key was sent before, and another program waits for its end. */
+        /* `taken`: the key belongs to an earlier message, and a program waits for its end already. */
         bool taken = r >= 0 && m->bulk.program && s->options.settlements;
         if (r < 0 || taken) {
                 s->n_open--;
@@ -206,7 +206,7 @@ static int read_attributes(Submission *s, Bytes attributes, char keys[2][KEY_MAX
 
 static void submit(Bulk *s, const SubmitFrame *f)
 {
-        Submission *one = &s->options.submission; /* large, so it is filled in and not copied */
+        Submission *one = &s->options.submission; /* it is large, so fill it in and do not copy it */
         const char *common_key = one->key;
         char keys[2][KEY_MAX_LENGTH + 1];
         Error error;
@@ -271,7 +271,7 @@ static void tell_mistake(Bulk *s)
         s->mistake[0] = '\0';
 }
 
-/* Closes the socket when nothing is left to be written. */
+/* Closes the socket if the program reads too slowly, or if nothing is left to write. */
 static void look(Bulk *s)
 {
         if (s->connection && connection_output_size(s->connection) > BULK_OUTPUT_END) {

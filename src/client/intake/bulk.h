@@ -1,20 +1,22 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Programs that send in bulk. Each writes SUBMIT frames on a socket and reads ACCEPTED, REFUSED and
- * SETTLEMENT (docs/PROTOCOL.md, "Bulk submission"). A submission is a message as any other.
+/* Programs that send in bulk. Each writes SUBMIT frames to a socket and reads ACCEPTED, REFUSED and
+ * SETTLEMENT (docs/PROTOCOL.md, "Bulk submission"). A submission is a message like any other.
  *
- * A program has at most BULK_CREDIT messages open. A message is open until it is settled, or until it is
- * accepted if the program wants no settlements. Beyond that the socket is not read. It is not read either
- * while the program does not read its own answers. A program that never reads them is cut off. */
+ * A program has at most BULK_CREDIT messages open. A message is open until it is settled. If the program
+ * wants no settlements, a message is open until it is accepted. The client stops reading the socket while
+ * the credit is used up, and while the program does not read its answers. If the unread answers keep
+ * growing, the client closes the socket. */
 
 #include "client/intake/submit.h"
 
 #define BULK_MAX    256u
 #define BULK_CREDIT 4096u
-/* Bytes of unread answers, from where the socket is not read. */
+/* Bytes of unread answers. At this size the client stops reading the socket. */
 #define BULK_OUTPUT_MAX ((size_t) 1 << 20)
-/* With so many it is cut off. Each open message may still add a reply. */
+/* Bytes of unread answers. At this size the client closes the socket. Until then each open message may add
+ * an answer. */
 #define BULK_OUTPUT_END ((size_t) 32 << 20)
 
 typedef struct Bulk Bulk;
@@ -22,16 +24,16 @@ typedef struct Bulk Bulk;
 /* Filled in by the caller. */
 typedef struct BulkOptions {
         Submission submission; /* common to all messages; payload and keys come with each */
-        const char *mode;      /* as it was read; submission.mode counts */
+        const char *mode;      /* the word in the options; the client uses submission.mode */
         const char *durability;
-        bool settlements; /* the program hears of the end of each message */
-        bool signals;     /* shown on the bus, as messages of Send are */
+        bool settlements; /* the program gets a SETTLEMENT for each message */
+        bool signals;     /* the messages appear on the bus, like those of Send */
 } BulkOptions;
 
-/* Takes over `fd`, one end of a socket pair, on success. Copies the options. 0, -EMFILE (too many programs),
- * or an error of client_submit() when the options alone are wrong. */
+/* Takes over `fd`, one end of a socket pair, on success. Copies the options. Returns 0, -EMFILE (too many
+ * programs), or an error of client_submit() if the options are wrong. */
 int bulk_open(Client *c, int fd, const BulkOptions *options, Error *error);
 
-void bulk_ended(Message *m); /* tells its program, if one waits for it */
-void bulk_flush(Client *c);  /* writes the answers since the last call */
+void bulk_ended(Message *m); /* sends a SETTLEMENT to its program, if one waits for it */
+void bulk_flush(Client *c);  /* writes the answers that were added since the last call */
 void bulk_clear(Client *c);

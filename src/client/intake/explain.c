@@ -21,7 +21,7 @@ static void say(char text[static ERROR_MAX], const char *format, ...)
         va_end(ap);
 }
 
-/* From now until then. */
+/* Formats the duration from now until then. */
 static const char *until(uint64_t boottime_usec, char buffer[static DURATION_MAX])
 {
         uint64_t now = now_usec(CLOCK_BOOTTIME);
@@ -38,7 +38,8 @@ static const char *since(uint64_t realtime_usec, char buffer[static DURATION_MAX
 
 #define KIND_MAX 256u
 
-/* Group and labels of the selector, with `group` and `label` before each, as far as there is room. */
+/* Writes the group and the labels of the selector, with `group` and `label` before each. Omits labels that
+ * do not fit. */
 static const char *kind(
                 const Selector *s, const char *group, const char *label, char buffer[static KIND_MAX])
 {

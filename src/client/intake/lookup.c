@@ -40,7 +40,7 @@ static void on_found(DbOp *op, int r)
         free(l);
 }
 
-/* "5f0c1a" becomes 5f0c1a00… to 5f0c1aff…. */
+/* "5f0c1a" becomes the range 5f0c1a00… to 5f0c1aff…. */
 static int parse_prefix(const char *text, sd_id128_t *ret_first, sd_id128_t *ret_last)
 {
         sd_id128_t first = SD_ID128_NULL, last = SD_ID128_NULL;
@@ -89,7 +89,7 @@ void message_look_up(Client *c, const char *prefix, void (*done)(Message *m, int
                 free(l);
                 return;
         }
-        /* The client is stopping: it reads nothing any more. */
+        /* The client is stopping and reads nothing more. */
         if (c->stopping) {
                 done(NULL, -ESHUTDOWN, userdata);
                 free(l);

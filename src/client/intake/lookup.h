@@ -5,8 +5,9 @@
 
 #include "client/state/types.h"
 
-/* `prefix`: 6 to 32 hex digits, or a UUID with dashes. `done` gets the only message whose id begins with it,
- * pinned for the duration of the call, or NULL with -ENOENT, -ENOTUNIQ, -EINVAL (no such form), -ENOMEM,
- * -ESHUTDOWN or what the disk says. It may be called before this returns. */
+/* `prefix`: 6 to 32 hex digits, or a UUID with dashes. `done` gets the only message whose id begins with it.
+ * The message is pinned during that call. On failure `done` gets NULL with -ENOENT, -ENOTUNIQ (several),
+ * -EINVAL (malformed prefix), -ENOMEM, -ESHUTDOWN or an error of the disk. `done` may run before this
+ * function returns. */
 void message_look_up(Client *c, const char *prefix, void (*done)(Message *m, int r, void *userdata),
                 void *userdata);

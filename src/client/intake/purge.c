@@ -33,7 +33,7 @@ int message_purge(Message *m, PurgeDone done, void *userdata)
 
         if (m->purging)
                 return -EALREADY;
-        /* Of a message that is tried again the disk may still say that it is dead. */
+        /* The disk may still say "dead" for a message that is tried again, so check memory. */
         if (!delivery_state_is_final(m->record.state) || (m->fanout && m->fanout->reading))
                 return -EBUSY;
         p = calloc(1, sizeof *p);

@@ -23,12 +23,12 @@ struct Resolver {
         Client *client;
         Timer timer;
         HttpRequest *request;
-        char revision[NAME_MAX_LENGTH + 1]; /* of the list that is known; "": none */
-        char next[NAME_MAX_LENGTH + 1];     /* where the next page begins; "": there is none */
+        char revision[NAME_MAX_LENGTH + 1]; /* of the known list; "": none */
+        char next[NAME_MAX_LENGTH + 1];     /* start of the next page; "": none */
         uint64_t generation;
         unsigned failures;
-        unsigned refused; /* requests in a row for which discovery had no room */
-        bool poll;        /* the next request does not wait at discovery */
+        unsigned refused; /* consecutive requests that found no room at discovery */
+        bool poll;        /* the next request asks discovery to answer at once */
 };
 
 static const char *const discovery_state_names[_DISCOVERY_STATE_MAX] = {
@@ -105,7 +105,7 @@ int resolver_load(Client *c, sd_id128_t id, const char *record, bool departed)
                 receiver_info_clear(&info);
                 return r;
         }
-        /* Until discovery says otherwise. */
+        /* Valid until discovery answers. */
         if (departed)
                 peer_describe(p, &info);
         else
@@ -113,7 +113,7 @@ int resolver_load(Client *c, sd_id128_t id, const char *record, bool departed)
         return 0;
 }
 
-/* It is kept while something waits for it. */
+/* The peer stays as long as something needs it. */
 static void drop(Peer *p)
 {
         Client *c = p->client;
@@ -123,7 +123,7 @@ static void drop(Peer *p)
                 return;
         c->observer.receiver_listed(&p->info, false, c->observer.userdata);
         dispatch_move_on(p);
-        pump(p); /* tries to connect: if that fails, the receiver is gone */
+        pump(p); /* tries to connect; if it fails, the receiver is gone */
         peer_release(p);
 }
 
@@ -148,7 +148,7 @@ static void take_receiver(Resolver *v, ReceiverInfo *info)
         fanouts_joined(c, p);
 }
 
-/* Drops receivers that no page of the list has. */
+/* Drops the receivers that are on no page of the list. */
 static void drop_others(Resolver *v)
 {
         Client *c = v->client;
@@ -176,8 +176,8 @@ static void take_changes(Resolver *v, ReceiverList *list)
         strcpy(v->revision, list->revision);
 }
 
-/* The revision is that of the first page. So the next request tells what changed while the others were read.
- */
+/* Keeps the revision of the first page. So the next request also gets changes that came while the client
+ * read the other pages. */
 static void take_page(Resolver *v, ReceiverList *list)
 {
         if (!v->next[0]) {
@@ -200,7 +200,7 @@ static void ask_later(Resolver *v, unsigned failures)
         (void) timer_arm_in(&v->timer, backoff_delay(&BACKOFF_CONNECT, failures, random));
 }
 
-/* Discovery answers, so the list stays valid; only changes are heard of later. */
+/* Discovery answers, so the list stays valid. The client only learns of changes later. */
 static void on_no_room(Resolver *v)
 {
         if (v->refused++ == 0)
@@ -229,7 +229,7 @@ static void on_answer(int status, const char *body, size_t size, const char *loc
         ReceiverList list;
 
         v->request = NULL;
-        if (status == 410) { /* the list has changed while its pages were read */
+        if (status == 410) { /* the list changed while the client read its pages */
                 v->revision[0] = v->next[0] = '\0';
                 (void) timer_arm_in(&v->timer, 0);
                 return;
@@ -250,7 +250,7 @@ static void on_answer(int status, const char *body, size_t size, const char *loc
         if (!v->poll)
                 v->refused = 0;
         v->poll = false;
-        if (!list.next[0]) /* else the list is not complete */
+        if (!list.next[0]) /* this was the last page */
                 set_state(v->client, DISCOVERY_REACHABLE);
         bool news = !str_equal(v->revision, list.revision);
         if (list.changes)
@@ -261,11 +261,11 @@ static void on_answer(int status, const char *body, size_t size, const char *loc
         peers_forget(v->client);
         if (news)
                 v->client->observer.changed(v->client->observer.userdata);
-        /* From the loop, since a request must not be made inside the callback of another one. */
+        /* Use the timer: the callback of a request must not make another request. */
         (void) timer_arm_in(&v->timer, 0);
 }
 
-/* An older discovery does not know "changes"; it reads "since" and answers with the whole list. */
+/* An older discovery does not know "changes". It reads "since" and answers with the whole list. */
 static char *path_of(const Resolver *v)
 {
         if (v->next[0])

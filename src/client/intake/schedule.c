@@ -6,7 +6,7 @@
 #include "client/state/message.h"
 
 #define PAGE 256u
-/* The wall clock may be set meanwhile, so it is read at least this often. */
+/* Somebody may set the wall clock, so the client reads it at least this often. */
 #define LOOK_USEC (5 * USEC_PER_SEC)
 
 typedef struct Page {
@@ -38,17 +38,17 @@ static void look_at(Message *m)
 {
         uint64_t now = now_usec(CLOCK_REALTIME), deadline = m->record.policy.deadline_usec;
 
-        /* Without a time it has been handled already, or was revived. */
+        /* A message without a time was handled already, or was revived. */
         if (m->record.wake_usec == 0 || m->record.wake_usec > now)
                 return;
         if (deadline > 0 && deadline <= now)
                 message_give_up(m, "its deadline has passed");
         else
                 message_start(m);
-        /* One that is being cancelled keeps its time until its end. To look at it again changes nothing. */
+        /* A message that is being cancelled keeps its time until its end. It needs no further check. */
         if (delivery_state_is_ending(m->record.state))
                 return;
-        /* One whose members are being read keeps its time, too. */
+        /* A message whose members are being read keeps its time too: check it again in a moment. */
         schedule_note(m->client, m->record.wake_usec == 0 || m->record.wake_usec > now
                                                  ? m->record.wake_usec
                                                  : usec_add(now, LOOK_USEC));

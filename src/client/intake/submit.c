@@ -24,7 +24,7 @@ typedef struct Insert {
         OutboxInsertOp insert;
         Client *client;
         Message *message;
-        OutboxRecord *members; /* of a message to several */
+        OutboxRecord *members; /* of a message to several receivers */
         size_t n_members;
         char *key;
         uint64_t number;
@@ -39,7 +39,7 @@ static void insert_free(Client *c, Insert *i)
         slab_free(&c->slab, i, sizeof *i);
 }
 
-/* Undoes make_message() and bind_at_once(): the sequence counts as settled. */
+/* Undoes make_message() and bind_at_once(). The sequence counts as settled. */
 static void submit_rollback(Message *m)
 {
         Client *c = m->client;
@@ -50,7 +50,7 @@ static void submit_rollback(Message *m)
         message_release(m);
 }
 
-/* The message that was accepted under this idempotency key before. */
+/* `m`: the earlier message with this idempotency key. */
 static void on_existing(Message *m, int r, void *userdata)
 {
         Insert *i = userdata;
@@ -156,7 +156,7 @@ static int check(const Client *c, const Submission *s, Error *error)
         return 0;
 }
 
-/* A message in memory has one receiver, no idempotency key, and no times. */
+/* A message that is accepted in memory must have one receiver, no idempotency key and no times. */
 static int check_transient(const Client *c, const Submission *s, Error *error)
 {
         if (!s->transient)
@@ -209,7 +209,7 @@ int submission_queue(Client *c, const Submission *s, char **ret, Error *error)
         return r;
 }
 
-/* Turns delays into instants, and adds the configured deadline. */
+/* Converts delays to points in time, and adds the configured deadline. */
 static int resolve_times(const Client *c, const Submission *s, Policy *ret, Error *error)
 {
         uint64_t now = loop_now(c->loop, CLOCK_REALTIME);
@@ -225,7 +225,7 @@ static int resolve_times(const Client *c, const Submission *s, Policy *ret, Erro
                 return error_set(error, -EINVAL, "deadline: it has passed already");
         if (ret->deadline_usec > 0 && ret->deadline_usec <= ret->start_usec)
                 return error_set(error, -EINVAL, "deadline: it lies before the start of the message");
-        /* Messages of one key are in order, so they have one priority. */
+        /* Messages of one key stay in order, so they all have the same priority. */
         if (s->mode == SELECTOR_KEY)
                 ret->priority = PRIORITY_DEFAULT;
         return 0;
@@ -268,14 +268,15 @@ static int make_message(Client *c, const Submission *s, char *queue, const Polic
         return 0;
 }
 
-/* If the receiver is clear and no older message waits for it, binding and acceptance share one commit. */
+/* If the choice of the receiver is clear and no older message waits for it, one commit holds both the
+ * acceptance and the binding. */
 static void bind_at_once(Message *m)
 {
         Queue *q = m->queue;
         Peer *p = m->record.state != DELIVERY_QUEUED || q->queued || q->n_stored > 0 ? NULL : bind_choose(q);
 
         if (p)
-                (void) bind_message(m, p); /* without room it is queued */
+                (void) bind_message(m, p); /* if there is no room, the message is queued */
         if (q->selector.mode == SELECTOR_ANY && q->n_messages == 1)
                 bind_connect(q);
 }

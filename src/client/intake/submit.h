@@ -1,41 +1,42 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Acceptance: checks a message, chooses its receiver where that is clear, and writes it to disk. `done` is
- * called when that is synced. */
+/* Acceptance: checks a message, binds it to a receiver if the choice is clear, and writes it to disk. Calls
+ * `done` when the write is synced. */
 
 #include "client/state/types.h"
 
 /* A message to send, filled in by the caller. */
 typedef struct Submission {
         SelectorMode mode;
-        const char *target;  /* to: id or name; else a group, "" for every receiver */
+        const char *target;  /* mode to: id or name; other modes: a group, "" for every receiver */
         const void *payload; /* copied */
         size_t size;
-        Label labels[LABELS_MAX]; /* not with to */
+        Label labels[LABELS_MAX]; /* not with mode to */
         size_t n_labels;
         bool plain;                  /* also receivers of plain text */
-        bool follow;                 /* all: also those that join later */
-        unsigned quorum;             /* quorum: how many must ack */
-        const char *key;             /* key: messages of one key go one after the other */
-        const char *idempotency_key; /* the sender's own name for the message; NULL: none */
-        bool transient;              /* accepted in memory only: lost with this process */
-        bool quiet;                  /* not announced; the observer hears only of failures */
+        bool follow;                 /* mode all: also receivers that join later */
+        unsigned quorum;             /* mode quorum: how many receivers must ack */
+        const char *key;             /* mode key: messages with one key are delivered one after the other */
+        const char *idempotency_key; /* the sender's name for the message; NULL: none */
+        bool transient;              /* accepted in memory only: lost if this process ends */
+        bool quiet;                  /* not announced; the observer gets only failures */
         uint64_t number;             /* passed to `done` */
-        uint64_t delay_usec;         /* from now; else policy.start_usec says */
+        uint64_t delay_usec;         /* from now; 0: policy.start_usec is the start */
         Policy policy;
-        const char *queue; /* what submission_queue() said; NULL: it is asked */
+        const char *queue; /* the result of submission_queue(); NULL: client_submit() calls it */
 } Submission;
 
-/* The selector of its receivers, as text (malloc'ed). Errors as below. Do not keep it where the mode is to:
- * the name may mean another receiver later. */
+/* Returns the selector of the receivers as text in `ret` (malloc'ed). Errors: as for client_submit(). Do not
+ * keep the text for mode to: the name may mean another receiver later. */
 int submission_queue(Client *c, const Submission *s, char **ret, Error *error);
 
-/* Called once, from the loop: 0 and the message, or NULL and what the disk said. With an idempotency key it
- * may be the message that was accepted under that key before. */
+/* Called once, from the loop: with the message and 0, or with NULL and an error of the disk. With an
+ * idempotency key, `m` may be an earlier message with the same key. */
 typedef void (*SubmitDone)(Message *m, int r, uint64_t number, void *userdata);
 
-/* Errors, with a sentence: -EINVAL; -ENOENT and -ENOTUNIQ (no such receiver, several); -EMSGSIZE; -EDQUOT
- * (the outbox is full); -ESHUTDOWN; -ENOMEM. Then `done` is not called. */
-const char *submit_error_name(int r); /* the last part of the name that such an error has on D-Bus */
+/* The last part of the D-Bus error name for an error of client_submit(). */
+const char *submit_error_name(int r);
+/* Returns 0, or with a sentence in `error`: -EINVAL, -ENOENT (no such receiver), -ENOTUNIQ (several),
+ * -EMSGSIZE, -EDQUOT (the outbox is full), -ESHUTDOWN or -ENOMEM. On failure it does not call `done`. */
 int client_submit(Client *c, const Submission *submission, SubmitDone done, void *userdata, Error *error);

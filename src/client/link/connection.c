@@ -124,7 +124,7 @@ static void on_answer(Peer *p, const AnswerFrame *a)
 {
         Message *m = peer_find_message(p, a->message);
 
-        /* Late, or about a binding that was given up. */
+        /* The answer is late, or belongs to a binding that was given up. */
         if (!m || !sd_id128_equal(m->record.stream, a->stream) || m->record.sequence != a->sequence)
                 return;
         bool passing = a->outcome == OUTCOME_FAILED || a->outcome == OUTCOME_BUSY;
@@ -133,8 +133,8 @@ static void on_answer(Peer *p, const AnswerFrame *a)
         p->client->link.answer(m, a);
 }
 
-/* No message is written behind this answer. When the receiver reads it, it has all messages, and it says of
- * each whether it has begun it. */
+/* Answers GOODBYE. The client writes no message after this answer. When the receiver reads the answer, it
+ * has all messages, and it reports for each whether it has started it. */
 static void on_goodbye(Peer *p, const Frame *f)
 {
         p->link.leaving = true;
@@ -227,7 +227,7 @@ static const ConnectionCallbacks callbacks = {
                 .drained = on_drained,
 };
 
-/* The next address that can be tried. -EHOSTUNREACH: there is none, and a pause begins. */
+/* Tries the addresses from `address` on. Returns -EHOSTUNREACH if none is left; then a pause begins. */
 static int try_address(Peer *p, size_t address)
 {
         for (; address < p->info.n_addresses; address++)
@@ -275,7 +275,8 @@ bool peer_has_room(const Peer *p)
                connection_output_size(p->link.connection) < CONNECTION_OUTPUT_MAX;
 }
 
-/* A receiver says "working" every WORKING_INTERVAL_USEC. A client that waits for less long tells it so. */
+/* A receiver sends "working" every WORKING_INTERVAL_USEC. A client with a shorter ack timeout asks for a
+ * shorter interval. */
 static Bytes find_attributes(const Message *m, uint8_t buffer[static ATTRIBUTE_U32_SIZE])
 {
         uint64_t usec = message_policy(m).ack_timeout_usec;
@@ -323,7 +324,7 @@ void peer_write_cancel(Peer *p, Message *m)
                         .cancel = {m->record.stream, m->record.sequence, m->record.id},
         };
 
-        /* It is asked again by the timer, so questions must not pile up for a receiver that does not read.
+        /* The timer repeats the question, so questions must not pile up for a receiver that does not read.
          */
         if (p->link.state != PEER_CONNECTED ||
                         connection_output_size(p->link.connection) >= CONNECTION_OUTPUT_MAX)

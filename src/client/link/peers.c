@@ -69,14 +69,15 @@ unsigned peer_list(Peer *p, ReceiverInfo *info)
 
         forget_name(p);
         peer_describe(p, info);
-        /* Discovery never lists two of one name; if it did, the later one is found by its name. */
+        /* Discovery never lists two receivers with one name. If it did, a look-up would find the later one.
+         */
         HASH_FIND(hh_name, c->peers.by_name, p->info.name, strlen(p->info.name), other);
         if (other)
                 forget_name(other);
         p->listed = true;
         p->sought = p->sought || changes;
         HASH_ADD_KEYPTR(hh_name, c->peers.by_name, p->info.name, strlen(p->info.name), p);
-        /* It came back, maybe elsewhere: what failed before says nothing any more. */
+        /* It came back, perhaps at another address, so earlier failures mean nothing. */
         if (changes && p->link.state == PEER_IDLE)
                 peer_reset_failures(p);
         return changes;
@@ -101,7 +102,7 @@ static void peer_free(Peer *p)
                 if (q->owner == p)
                         q->owner = NULL;
         HASH_DELETE(hh, c->peers.by_id, p);
-        index_clear(&p->members); /* at the end of the process it is not empty */
+        index_clear(&p->members); /* not empty at the end of the process */
         windows_clear(p);
         timer_clear(&p->timer);
         receiver_info_clear(&p->info);
@@ -133,8 +134,8 @@ void peer_release(Peer *p)
                 forget(p);
 }
 
-/* It has left, and nothing of this client is open there. When it comes back after all, it meets a stream
- * that it does not know, and keeps what it has of the old ones. */
+/* The receiver has left, and this client has nothing open there. If it comes back, the client uses a new
+ * stream, and the receiver keeps its records of the old ones. */
 static bool is_forgettable(const Peer *p)
 {
         const SendWindow *w;

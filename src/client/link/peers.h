@@ -1,25 +1,27 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The receivers that this client knows: made, listed, forgotten. Each connects when there is something to
- * say to it. */
+/* The receivers that this client knows: creates, lists and frees them. */
 
 #include "client/state/types.h"
 
-int peer_get(Client *c, sd_id128_t id, Peer **ret); /* finds or makes it; 0 or negative errno */
+int peer_get(Client *c, sd_id128_t id, Peer **ret); /* finds or creates it; 0 or negative errno */
 
-void peer_describe(Peer *p, ReceiverInfo *info); /* what is known of it; takes what `info` holds */
+void peer_describe(
+                Peer *p, ReceiverInfo *info); /* stores its description; takes over the contents of `info` */
 
 /* What peer_list() changed. */
 typedef enum PeerChange {
-        PEER_CAME = 1 << 0,    /* it was not listed before */
-        PEER_CHANGED = 1 << 1, /* what is known of it */
+        PEER_CAME = 1 << 0,    /* it is newly listed */
+        PEER_CHANGED = 1 << 1, /* its description changed */
 } PeerChange;
 
-/* Discovery lists it like this; takes what `info` holds. Returns bits of PeerChange. */
+/* Discovery lists it with this description. Takes over the contents of `info`. Returns bits of PeerChange.
+ */
 unsigned peer_list(Peer *p, ReceiverInfo *info);
-bool peer_unlist(Peer *p); /* discovery does not list it any more; true: it was listed before */
+bool peer_unlist(Peer *p); /* discovery lists it no more; returns true if it was listed before */
 
-void peer_release(Peer *p);   /* frees it when nothing needs it */
-void peers_forget(Client *c); /* frees those that left longest ago, beyond DEPARTED_MAX */
+void peer_release(Peer *p); /* frees it if nothing needs it */
+void peers_forget(
+                Client *c); /* keeps at most DEPARTED_MAX departed receivers; frees those that left first */
 void peers_clear(Client *c);

@@ -67,7 +67,7 @@ static void on_ended(Connection *s, int error, void *userdata)
         disconnect(p);
         if (m->record.state == DELIVERY_SENT) {
                 answer(m, OUTCOME_FAILED, p->link.problem ?: "");
-                /* If it is tried again, the next one goes then. */
+                /* If the message is tried again, the next message goes after that attempt. */
                 if (delivery_state_is_final(m->record.state))
                         p->client->link.room(p);
         } else if (p->link.address + 1 < p->info.n_addresses)

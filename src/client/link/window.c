@@ -10,8 +10,8 @@
 #include "client/state/peer.h"
 
 #define ANNOUNCE_USEC  USEC_PER_SEC
-#define WINDOWS_MAX    32u  /* streams to one receiver, from where no new one is begun */
-#define ANNOUNCE_COUNT 128u /* told at once, so that the window moves on under load */
+#define WINDOWS_MAX    32u  /* streams to one receiver; at this number no new one starts */
+#define ANNOUNCE_COUNT 128u /* so many new settlements are announced at once: the window must advance */
 
 static SendWindow *find(const Peer *p, sd_id128_t stream)
 {
@@ -89,8 +89,8 @@ static bool is_in_window(const SendWindow *w)
         return w->next_sequence - w->settled.low < MIN(STREAM_WINDOW, w->peer->link.window);
 }
 
-/* A few messages that do not end (they fail for ever, or run for hours) hold up the window. The others go on
- * in a new stream; this one is closed when the few have ended. */
+/* True if a few messages that do not end (they fail for ever, or run for hours) hold up the window. The
+ * other messages then use a new stream. The client closes the old stream when those few have ended. */
 static bool is_held_up(const SendWindow *w)
 {
         return w->next_sequence > 0 && !is_in_window(w) && w->n_open < STREAM_WINDOW / 2 &&
@@ -144,8 +144,7 @@ void window_settle(SendWindow *w, uint64_t sequence)
 
         w->n_open--;
         w->peer->full = false;
-        /* Without memory for it the receiver keeps a record until the stream is closed, which does no harm.
-         */
+        /* If memory runs out, the receiver keeps a record until the stream is closed, which does no harm. */
         if (sequence_set_add(&w->settled, sequence, sequence) < 0)
                 return;
         w->n_unannounced++;
@@ -161,8 +160,8 @@ int window_load_open(SendWindow *w, uint64_t sequence)
         return sequence_set_add(&w->settled, sequence, sequence);
 }
 
-/* So far `settled` holds the open sequences. Everything else of an old stream is settled or was never used.
- */
+/* After loading, `settled` holds the open sequences. All other sequences of an old stream are settled or
+ * were never used. */
 static int invert(SendWindow *w)
 {
         SequenceSet open = w->settled, settled;
@@ -264,7 +263,7 @@ void window_pruned(Peer *p, sd_id128_t stream)
         DL_DELETE(p->windows, w);
         sequence_set_clear(&w->settled);
         free(w);
-        p->full = false; /* a new stream may be begun */
+        p->full = false; /* a new stream may start */
 }
 
 void windows_clear(Peer *p)

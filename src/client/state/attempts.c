@@ -22,7 +22,7 @@ static void add(Message *m, MessageEvent outcome, uint32_t attempt, const char *
         (void) snprintf(a->outcome, sizeof a->outcome, "%s", message_event_to_string(outcome));
         (void) str_replace(&a->detail, detail);
         LL_APPEND(m->attempts, a);
-        /* While the disk refuses them they must not pile up. */
+        /* If the disk fails, attempts must not pile up. */
         LL_COUNT(m->attempts, a, n);
         if (n <= ATTEMPTS_KEPT)
                 return;

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* How each attempt ended. A successful one is in the delivery itself. The others are kept beside it, and go
- * to disk with the next save of the message. */
+/* The outcome of each attempt. The delivery itself records a successful attempt. This list holds the others
+ * until the next save of the message writes them to disk. */
 
 #include "client/state/types.h"
 
-/* A step of the delivery: notes the attempt that it ends, if it ends one. */
+/* Call it for each step of the delivery. If the step ends an attempt, this records its outcome. */
 void attempts_note(
                 Message *m, DeliveryState before, DeliveryEvent event, uint32_t attempt, const char *detail);
 
-/* For a save: takes what is not on disk yet; gives it back when it could not be written. */
+/* For a save: takes the attempts that are not on disk yet. If the write fails, give them back. */
 OutboxAttempt *attempts_take(Message *m);
 void attempts_give_back(Message *m, OutboxAttempt *attempts);

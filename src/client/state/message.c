@@ -56,7 +56,7 @@ int message_new(Client *c, OutboxRecord *record, Message **ret)
 
 uint32_t message_hash(sd_id128_t id, uint64_t member)
 {
-        uint32_t random; /* ids that were made here are random */
+        uint32_t random; /* message ids are random, so a part of the id is a good hash */
 
         memcpy(&random, id.bytes, sizeof random);
         return random + (uint32_t) member * UINT32_C(0x9e3779b9);

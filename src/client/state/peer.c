@@ -37,7 +37,7 @@ int peer_find_by_word(Client *c, const char *word, Peer **ret)
                         return -ENOTUNIQ;
                 found = p;
         }
-        /* Then those that are not listed: messages to them wait. */
+        /* Then the receivers that are not listed: messages to them wait. */
         for (p = found ? NULL : c->peers.by_id; p; p = p->hh.next) {
                 if (!p->info.name || !name_matches(p->info.name, word))
                         continue;
@@ -71,7 +71,7 @@ uint32_t peer_free_credit(const Peer *p)
                 return p->listed && p->n_bound == 0 && p->link.failures == 0;
         if (!peer_is_connected(p) || p->full)
                 return 0;
-        /* Without credit one message may go, as a probe. */
+        /* Without credit one message may be bound, as a probe. */
         if (p->link.credit == 0)
                 return p->n_bound == 0;
         return p->link.credit > p->n_bound ? p->link.credit - (uint32_t) p->n_bound : 0;
@@ -137,7 +137,7 @@ void peer_ready(Message *m)
         if (m->link.ready || m->fetching)
                 return;
         m->link.ready = true;
-        /* Behind those that are as urgent. */
+        /* Insert it behind all messages of the same or a higher priority. */
         Message *last = p->ready ? p->ready->link.ready_prev : NULL;
         while (last && last->record.policy.priority < m->record.policy.priority)
                 last = last == p->ready ? NULL : last->link.ready_prev;
@@ -171,7 +171,7 @@ void peer_reorder(Peer *p)
 void peer_sent(Message *m)
 {
         m->link.sends++;
-        /* Plain text goes one at a time, without credit. */
+        /* Plain text uses no credit: one message goes at a time. */
         if (m->link.peer->info.plain)
                 return;
         m->link.in_flight = true;

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Queues by selector. Which messages a queue has is engine/backlog's part. */
+/* Queues by selector. engine/backlog puts messages into them. */
 
 #include "client/state/types.h"
 
-/* Finds it or makes it. When another one is made and there are many, unused ones are freed. 0, -EINVAL (not
- * the text of a selector), -ENOMEM. */
+/* Finds or creates a queue. If there are many queues, creating one may free unused ones. Returns 0, -EINVAL
+ * (not the text of a selector) or -ENOMEM. */
 int queue_get(Client *c, const char *text, Queue **ret);
-Queue *queue_of_receiver(Client *c, sd_id128_t receiver); /* of the messages for it alone; or NULL */
+Queue *queue_of_receiver(
+                Client *c, sd_id128_t receiver); /* of messages to this receiver alone; NULL: none */
 void queues_clear(Client *c);

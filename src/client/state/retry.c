@@ -9,7 +9,7 @@ static void on_timer(void *userdata)
 {
         Retries *r = userdata;
 
-        /* Only those that were in the list at the beginning. */
+        /* Only the items that were in the list at the beginning. */
         for (unsigned n = r->n_items; n > 0 && r->items; n--) {
                 RetryItem *i = r->items;
                 void (*again)(RetryItem * i) = i->again;

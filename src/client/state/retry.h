@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What the disk refused (it is full, it fails) is tried again after a second; nothing is forgotten. */
+/* Repeats failed operations of the disk (it is full, it has errors) after one second. No operation is lost.
+ */
 
 #include "runtime/timer.h"
 
@@ -22,9 +23,10 @@ typedef struct Retries {
 int retries_init(Retries *r, Loop *loop);
 void retries_clear(Retries *r);
 
-/* Calls `again` once, from the loop, with the item out of the list. Nothing when it is in the list. */
+/* Adds the item to the list. Later the loop removes it and calls `again` once. Does nothing if the item is
+ * in the list. */
 void retry_soon(Retries *r, RetryItem *i, void (*again)(RetryItem *i));
-void retry_cancel(Retries *r, RetryItem *i); /* nothing when it is not in the list */
+void retry_cancel(Retries *r, RetryItem *i); /* does nothing if it is not in the list */
 
 static inline bool retry_is_waiting(const RetryItem *i)
 {

@@ -26,7 +26,7 @@ void transient_run(Client *c)
 {
         DbOp *op;
 
-        /* Also operations that these submit, since nothing else may wake the loop. */
+        /* Includes operations that a `done` submits, because nothing else may wake the loop. */
         while ((op = c->transient.first)) {
                 c->transient.first = op->next;
                 op->done(op, op->result);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The client's state: every struct of it. Whoever is above may read it. Each group of fields names the file
+/* All structs of the client's state. The floors above may read them. Each group of fields names the file
  * that writes it; no other file assigns to it. */
 
 #include <uthash.h>
@@ -35,14 +35,14 @@ typedef struct Resolver Resolver;
 typedef struct SendWindow SendWindow;
 
 typedef enum DiscoveryState {
-        DISCOVERY_UNKNOWN, /* not asked yet */
+        DISCOVERY_UNKNOWN, /* no answer yet */
         DISCOVERY_REACHABLE,
         DISCOVERY_UNREACHABLE,
         _DISCOVERY_STATE_MAX,
 } DiscoveryState;
 
-/* A message in memory. Of a million messages only those are here that are bound to a receiver, near the
- * front of their queue, among the newest, or looked at. The others are on disk only. */
+/* A message in memory. A message is in memory if it is bound to a receiver, near the front of its queue,
+ * among the newest, or in use. All others are on disk only. */
 struct Message {
         Client *client;
         OutboxRecord record; /* engine/, state/attempts, state/message; the states "sent" and "backoff" exist
@@ -50,24 +50,24 @@ struct Message {
 
         /* state/message */
         IndexItem by_key;
-        Queue *queue;   /* of its selector; NULL once the message is final */
+        Queue *queue;   /* of its selector; NULL: the message is final */
         void *payload;  /* NULL: on disk only */
-        Fanout *fanout; /* of a message to several receivers: counts its members; else NULL */
+        Fanout *fanout; /* of a message to several receivers; else NULL */
         unsigned pins;
         bool announced; /* the observer knows it */
         bool recent;    /* in the list of the newest */
         Message *recent_prev, *recent_next;
 
         bool transient; /* state/transient: not on disk, unless it becomes a dead letter */
-        bool quiet;     /* intake/submit: of a bulk submission; not announced, only failures are told */
+        bool quiet;     /* intake/submit: not announced; the observer gets only its failures */
         bool fetching;  /* engine/pump: its payload is being read */
-        bool purging;   /* intake/purge: its removal is on its way to the disk */
+        bool purging;   /* intake/purge: its removal is being written */
 
         OutboxAttempt *attempts; /* state/attempts: attempts that are over and not on disk yet */
 
         /* engine/deliver */
         unsigned failures; /* in a row */
-        char *progress;    /* "40 copying", as the handler said last; or NULL */
+        char *progress;    /* the handler's last report, such as "40 copying"; or NULL */
         HeapItem due;      /* ack timeout, or next attempt */
 
         /* engine/backlog: place in the list of its queue */
@@ -78,27 +78,27 @@ struct Message {
 
         /* engine/bind */
         struct {
-                SendWindow *window; /* holds its sequence until its end is on disk; NULL for plain text */
-                bool pending;       /* the binding is on its way to the disk */
+                SendWindow *window; /* has its sequence until its end is on disk; NULL for plain text */
+                bool pending;       /* the binding is being written */
         } bind;
 
         /* state/peer: place at its receiver */
         struct {
-                Peer *peer; /* bound to; NULL before that, and once the message is final */
+                Peer *peer; /* its receiver; NULL: not bound, or final */
                 Message *prev, *next;
                 IndexItem by_member; /* of members, by id */
-                bool ready;          /* in the list of what can be written */
+                bool ready;          /* in the list of messages that can be written */
                 Message *ready_prev, *ready_next;
                 bool in_flight; /* counts against the receiver's credit */
-                unsigned sends; /* to the wire under this binding, as far as this process knows */
+                unsigned sends; /* sends under this binding that this process knows of */
         } link;
 
         /* engine/save */
         struct {
-                bool running;           /* intake/submit too: a write is on its way */
-                bool again;             /* and is out of date already */
-                RetryItem retry;        /* the disk refused it */
-                SendWindow *old_window; /* of a binding that was given up, until that is on disk; or NULL */
+                bool running;           /* intake/submit too: a write is in progress */
+                bool again;             /* the message changed meanwhile: another write must follow */
+                RetryItem retry;        /* the write failed */
+                SendWindow *old_window; /* of the previous binding, until its end is on disk; or NULL */
                 uint64_t old_sequence;
         } save;
 
@@ -112,20 +112,20 @@ struct Message {
         /* bus/ */
         struct {
                 void *waiters;
-                bool dirty; /* has changes that are not signalled yet */
+                bool dirty; /* has changes without a signal yet */
                 Message *prev, *next;
         } bus;
 };
 
-/* A message to several receivers has a message for the whole (member 0), which people see, and a delivery
- * for each member. engine/fanout writes it. */
+/* A message to several receivers has a Message for the whole (member 0), which users see, and one for each
+ * member. engine/fanout writes it. */
 struct Fanout {
         Message *message; /* state/message */
         unsigned need;    /* state/message, engine/fanout: acks of a quorum */
         unsigned n_members, n_acked, n_failed;
         bool reading;        /* engine/members: its members are being read */
         bool held;           /* open, so it stays in memory */
-        Fanout *prev, *next; /* of those that take in who joins */
+        Fanout *prev, *next; /* of those that receivers may still join */
 };
 
 typedef struct Position {
@@ -133,8 +133,8 @@ typedef struct Position {
         uint64_t number;
 } Position;
 
-/* Messages of one selector that have no receiver yet: the more urgent ones first, then in order of
- * acceptance. The front is in memory, the rest on disk only. */
+/* Messages of one selector that have no receiver yet, by priority, then in order of acceptance. The front is
+ * in memory, the rest is on disk only. */
 struct Queue {
         Client *client;
 
@@ -143,42 +143,41 @@ struct Queue {
         Selector selector;
         Queue *prev, *next; /* of mode any */
         UT_hash_handle hh, hh_receiver;
-        size_t n_messages; /* state/message: in memory that belong to it, wherever they are */
+        size_t n_messages; /* state/message: all its messages in memory, bound ones too */
         size_t n_bound;    /* state/peer: bound to a receiver */
 
         /* engine/backlog */
         Message *queued; /* the front, oldest first */
         size_t n_queued;
-        uint64_t n_stored; /* queued on disk behind the front */
-        Position read_to;  /* state/queue too: everything up to here is in memory; what is stored lies behind
-                            */
+        uint64_t n_stored; /* on disk behind the front */
+        Position read_to;  /* state/queue too: memory holds everything up to here */
         bool reading;
-        RetryItem retry;           /* the next page could not be read */
-        void (*on_read)(Queue *q); /* a page was read, or is to be read again */
+        RetryItem retry;           /* the read of the next page failed */
+        void (*on_read)(Queue *q); /* called after a read, and again a while after a failed one */
 
         /* engine/bind */
-        Peer *owner; /* link/peers too: of mode key: who gets its messages while there are any */
-        bool stuck;  /* of mode key: in the list of those that nobody was found for */
+        Peer *owner; /* link/peers too: for mode key: the receiver of its messages while it has any */
+        bool stuck;  /* for mode key: in the list of queues that found no receiver */
         Queue *stuck_prev, *stuck_next;
 };
 
-/* The sequences of one stream to one receiver: which are settled, and what of it the receiver was told.
- * link/window writes it. */
+/* The sequences of one stream to one receiver: which are settled, and which of them the receiver has been
+ * told about. link/window writes it. */
 struct SendWindow {
         Peer *peer;
         sd_id128_t stream;
-        uint64_t next_sequence; /* 0: an older stream, which gets no new sequences */
+        uint64_t next_sequence; /* 0: an older stream, which gives out no new sequences */
         SequenceSet settled;
         size_t n_open;
-        unsigned n_unannounced; /* settled, and not told to the receiver yet */
-        bool keeping;           /* its row is on its way to the disk */
-        bool kept;              /* on disk: the next start can close it */
+        unsigned n_unannounced; /* settled, but the receiver has not been told yet */
+        bool keeping;           /* its row is being written */
+        bool kept;              /* its row is on disk, so the next start can close it */
         SendWindow *prev, *next;
 };
 
 typedef enum PeerState {
         PEER_IDLE,       /* no connection; the timer, if armed, ends a pause after a failure */
-        PEER_CONNECTING, /* and greeting: the timer limits how long */
+        PEER_CONNECTING, /* or greeting; the timer limits the time */
         PEER_CONNECTED,
 } PeerState;
 
@@ -187,37 +186,38 @@ struct Peer {
         Client *client;
 
         /* link/peers */
-        ReceiverInfo info; /* only the id is always known */
-        bool listed;       /* discovery's last list has it */
-        uint64_t left;     /* counts who has left, in order; 0: it was not there since the start */
+        ReceiverInfo info; /* only the id is always set */
+        bool listed;       /* discovery's last list contains it */
+        uint64_t left;     /* number in the order of leaving; 0: it has not been listed since the start */
         Timer timer;       /* armed by link/connection and link/plain */
         UT_hash_handle hh, hh_name;
-        uint64_t generation; /* intake/resolve: of the list that it was in */
+        uint64_t generation; /* intake/resolve: of the last list that contained it */
 
         /* engine/bind */
-        uint64_t turn; /* when it was last chosen for a message to anybody */
-        bool sought;   /* link/peers too: a key may wait for it, since it is new or had no room */
+        uint64_t turn; /* peers.turn when it was last chosen for a message of mode any */
+        bool sought;   /* link/peers too: queues of mode key may wait for it: it is new or had no room */
 
         /* state/peer */
         Message *bound; /* in order of binding */
         size_t n_bound;
-        Index members;  /* those of them that are members, by id */
-        Message *ready; /* those of them that can be written now: the more urgent ones first */
+        Index members;  /* the members among them, by id */
+        Message *ready; /* the messages among them that can be written now, by priority */
 
         /* link/window */
-        sd_id128_t stream_id; /* of the newest stream, made anew at each start and for each receiver */
+        sd_id128_t stream_id; /* of the newest stream; each start of the client makes a new one for each
+                                 receiver */
         SendWindow *windows;
-        bool full; /* the newest window is used up: nothing more is bound */
+        bool full; /* the newest window is used up: no more messages are bound */
 
         /* link/connection */
         struct {
                 PeerState state;
-                bool missed;     /* the last try to reach it failed, at every address */
-                bool leaving;    /* it said GOODBYE */
-                bool restarting; /* and that it comes back at once */
+                bool missed;     /* the last try failed at every address */
+                bool leaving;    /* it sent GOODBYE */
+                bool restarting; /* GOODBYE announced that it comes back at once */
                 Connection *connection;
-                LoopWork down;     /* tells that no address could be reached */
-                size_t address;    /* being tried */
+                LoopWork down;     /* reports that no address could be reached */
+                size_t address;    /* the address in use */
                 unsigned failures; /* in a row */
                 char *problem;     /* why the last connection failed; or NULL */
                 uint32_t credit, window, max_payload;
@@ -225,33 +225,32 @@ struct Peer {
                 Peer *prev, *next;    /* of the connected ones */
         } link;
 
-        Message *plain; /* link/plain: whose connection this is */
+        Message *plain; /* link/plain: the message that uses the connection; or NULL */
 };
 
-/* What happens at a connection. Called from the loop, never from inside a call into link/. */
+/* Events of a connection. They come from the loop, never from inside a call into link/. */
 typedef struct LinkEvents {
         void (*up)(Peer *p);   /* it is connected */
         void (*down)(Peer *p); /* the connection ended, or no address could be reached */
-        void (*answer)(Message *m, const AnswerFrame *a); /* to this binding and attempt */
-        void (*room)(Peer *p);                            /* it can take more */
-        void (*leaving)(Peer *p);                         /* it said GOODBYE */
-        void (*written)(Peer *p); /* all output, or the plain text message `p->plain`, is with the kernel */
+        void (*answer)(Message *m, const AnswerFrame *a); /* for the present binding */
+        void (*room)(Peer *p);                            /* it can take more messages */
+        void (*leaving)(Peer *p);                         /* it sent GOODBYE */
+        void (*written)(Peer *p); /* the kernel has all output, or the plain text message `p->plain` */
         void (*idle)(Peer *p);    /* a pause after a failure is over */
 } LinkEvents;
 
-/* Who wants to be told; every function must be there. message_event and message_changed may come from inside
- * a call that the observer made, the others come from the loop. */
+/* The observer of the engine. Every function must be set. message_event and message_changed may come from
+ * inside a call that the observer made. The others come from the loop. */
 typedef struct ClientObserver {
-        void (*message_added)(Message *m, void *userdata);   /* it can be looked at from now on */
+        void (*message_added)(Message *m, void *userdata);   /* users can see it from now on */
         void (*message_removed)(Message *m, void *userdata); /* it leaves memory; it may still be on disk */
         void (*message_changed)(Message *m, void *userdata);
-        /* of members too: their id is the one of the message */
+        /* for members too, with the id of the whole message */
         void (*message_event)(Message *m, MessageEvent event, uint32_t attempt, const char *detail,
                         void *userdata);
-        void (*message_saved)(
-                        Message *m, void *userdata); /* what was true when it was last changed is synced */
+        void (*message_saved)(Message *m, void *userdata); /* its last change is synced */
         void (*receiver_listed)(const ReceiverInfo *info, bool listed, void *userdata);
-        void (*changed)(void *userdata); /* the client's own numbers, or discovery's state */
+        void (*changed)(void *userdata); /* the client's counters, or the state of discovery */
         void *userdata;
 } ClientObserver;
 
@@ -267,33 +266,34 @@ struct Client {
         Address discovery_address;
         ClientObserver observer;
         LinkEvents link;
-        /* A write of the message is synced (engine/save). `state`: as it is on disk now. */
+        /* A write of the message is synced (engine/save). `state`: its state on disk. */
         void (*saved)(Message *m, DeliveryState state, bool was_binding);
-        /* The message is at its end (engine/deliver). Not `durable`: acked, and that is not on disk yet. */
+        /* The message is final (engine/deliver). Not `durable`: it is acked, but the ack is not on disk yet.
+         */
         void (*ended)(Message *m, bool durable);
-        sd_id128_t id; /* of this client, for good */
+        sd_id128_t id; /* of this client; it never changes */
         char host[NAME_MAX_LENGTH + 1];
         bool stopping;
 
         RandomPool random;
-        Slab slab; /* of messages, their payloads, and what is under way to the disk about them */
+        Slab slab; /* of messages, their payloads and their operations of the disk */
         Retries retries;
 
         struct {
                 Index index;     /* state/message: in memory, by id and member */
-                Message *recent; /* state/message: the newest of them, oldest first */
+                Message *recent; /* state/message: the newest messages, oldest first */
                 size_t n_recent;
 
                 /* engine/, intake/, client.c */
                 uint64_t last_number;
                 uint64_t n_open;                /* accepted and not settled, on disk too */
-                uint64_t n_dead;                /* rejected or dead, and kept until somebody decides */
+                uint64_t n_dead;                /* rejected or dead, and not yet purged or revived */
                 uint64_t n_settled, n_attempts; /* since the start */
         } messages;
 
         struct {
                 Queue *by_text, *by_receiver, *any; /* state/queue */
-                unsigned n_swept;    /* state/queue: at how many the next look for unused ones is due */
+                unsigned n_swept;    /* state/queue: the number of queues at which unused ones are freed */
                 Queue *stuck;        /* engine/bind, state/queue */
                 size_t n_unassigned; /* engine/backlog: messages in memory that have no receiver yet */
         } queues;
@@ -302,7 +302,7 @@ struct Client {
                 Peer *by_id, *by_name; /* link/peers; by_name: the listed ones */
                 uint64_t n_left;       /* link/peers: receivers that left, since the start */
                 Peer *connected;       /* link/connection */
-                uint64_t turn;         /* engine/bind: of choosing among equals */
+                uint64_t turn;         /* engine/bind: counts choices, so that equal receivers take turns */
         } peers;
 
         /* link/window */
@@ -314,13 +314,13 @@ struct Client {
         struct {
                 Heap heap;
                 Timer timer;
-                uint64_t armed; /* for when; USEC_INFINITY: it is not */
-                bool held;      /* what came while the process was held up is read first */
+                uint64_t armed; /* the timer's time; USEC_INFINITY: not armed */
+                bool held;      /* the process was held up: answers that came meanwhile are read first */
         } due;
 
         struct {
-                Fanout *following;         /* engine/fanout, state/message: take in who joins */
-                struct MembersPage *pages; /* engine/members: reads that are not done */
+                Fanout *following;         /* engine/fanout, state/message: receivers may still join these */
+                struct MembersPage *pages; /* engine/members: reads in progress */
         } fanouts;
 
         struct {
@@ -329,18 +329,18 @@ struct Client {
 
         /* state/transient */
         struct {
-                DbOp *first, **end; /* done without the disk, at the end of this iteration */
-                size_t n_bytes;     /* of payloads that are in memory only */
+                DbOp *first, **end; /* operations that end without the disk, at the end of this iteration */
+                size_t n_bytes;     /* of payloads in memory only */
         } transient;
 
         struct {
-                size_t n_bytes; /* intake/submit: of payloads that are on their way to the disk */
+                size_t n_bytes; /* intake/submit: of payloads that are being written */
         } submit;
 
         /* intake/schedule */
         struct {
                 Timer timer;
-                uint64_t next; /* since the epoch: when the first message has a time; USEC_INFINITY: none */
+                uint64_t next; /* since the epoch: the earliest time of a message; USEC_INFINITY: none */
                 bool reading;
         } schedule;
 
@@ -350,7 +350,7 @@ struct Client {
                 size_t n_programs;
         } bulk;
 
-        struct Drain *drains; /* intake/drain: that discovery has not answered */
+        struct Drain *drains; /* intake/drain: requests that discovery has not answered */
 
         Resolver *resolver;             /* client.c */
         DiscoveryState discovery_state; /* intake/resolve */
