@@ -11,7 +11,7 @@
 
 #define REGISTER_TIMEOUT_MS 10000
 
-/* In the child process. */
+/* Runs in the child process. */
 static void become_agent(int notify_fd)
 {
         char number[16];
@@ -19,18 +19,18 @@ static void become_agent(int notify_fd)
         (void) snprintf(number, sizeof number, "%d", notify_fd);
         (void) fcntl(notify_fd, F_SETFD, 0);
         (void) execlp("pkttyagent", "pkttyagent", "--notify-fd", number, "--fallback", (char *) NULL);
-        (void) !write(notify_fd, "", 1); /* there is no such program */
+        (void) !write(notify_fd, "", 1); /* pkttyagent is not installed */
         _exit(127);
 }
 
-/* 0 when the agent is registered, or takes too long for that; -ENOENT when it ended. */
+/* Returns 0 if the agent has registered or needs too long, -ENOENT if it has ended. */
 static int wait_until_registered(pid_t pid, int fd)
 {
         struct pollfd ready = {.fd = fd, .events = POLLIN};
         char missing;
         int status;
 
-        /* The agent closes its end when it is registered, and when it exits. */
+        /* The agent closes its end of the pipe when it has registered, and when it exits. */
         if (poll(&ready, 1, REGISTER_TIMEOUT_MS) <= 0)
                 return 0;
         return waitpid(pid, &status, read(fd, &missing, 1) == 1 ? 0 : WNOHANG) == pid ? -ENOENT : 0;

@@ -22,7 +22,7 @@ char *bar_draw(char *buffer, size_t width, double part)
 void bar_show(Bar *b, const char *line)
 {
         fputs(ERASE_LINE, stderr);
-        /* A line that wraps cannot be erased. */
+        /* The terminal must not wrap the line: a wrapped line cannot be erased. */
         (void) columns_print(stderr, line, columns_of_terminal(STDERR_FILENO) - 1);
         (void) fflush(stderr);
         b->shown = true;

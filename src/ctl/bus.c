@@ -13,7 +13,7 @@
         "only root, the group ackgroup, and users that a polkit rule allows may do that (see ackctl(1), "   \
         "AUTHORIZATION)"
 
-/* The name of an error, or with a dot at its end what the name begins with. */
+/* The name of an error. With a dot at its end: a prefix of names. */
 static const struct {
         const char *name;
         ExitCode code;
@@ -79,25 +79,25 @@ bool bus_is_gone(const sd_bus_error *error)
         return false;
 }
 
-/* A client runs, or the first call would start one. */
+/* True if a client runs or the first call can start one. */
 static bool is_provided(Ctl *c)
 {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         int r = sd_bus_call_method(
                         c->bus, BUS_NAME, BUS_PATH, "org.freedesktop.DBus.Peer", "Ping", &error, NULL, NULL);
 
-        /* systemd reports a unit that is masked or missing. */
+        /* An error of systemd means that the unit is masked or missing. */
         return r >= 0 || !(bus_is_gone(&error) || str_after_prefix(error.name, "org.freedesktop.systemd1."));
 }
 
-/* To the client on another host or in a container. An error says where to look. */
+/* Connects to the client on another host or in a container. */
 static int connect_elsewhere(Ctl *c)
 {
         const char *name;
         int r = open_bus(c, c->user);
 
         if (r >= 0)
-                r = sd_bus_get_unique_name(c->bus, &name); /* waits until it is connected */
+                r = sd_bus_get_unique_name(c->bus, &name); /* waits for the connection */
         if (r >= 0)
                 return 0;
         return c->host ? ctl_fail(EXIT_NO_SERVICE,
@@ -110,7 +110,7 @@ static int connect_elsewhere(Ctl *c)
                                          c->machine, strerror(-r));
 }
 
-/* Where nobody provides the service on the system bus, but somebody does on the session bus: takes that. */
+/* Uses the session bus if only the session bus has the service. */
 static int try_session_bus(Ctl *c, int r)
 {
         sd_bus *first = TAKE_PTR(c->bus);
@@ -162,7 +162,7 @@ int bus_new_call(Ctl *c, sd_bus_message **ret, const char *method)
         return sd_bus_message_new_method_call(c->bus, ret, BUS_NAME, BUS_PATH, MANAGER_INTERFACE, method);
 }
 
-/* A person at this terminal can type a password. */
+/* True if a person at this terminal can type a password. */
 static bool can_ask(Ctl *c)
 {
         if (c->no_ask_password || c->on_session_bus || c->host || c->machine || geteuid() == 0 ||
@@ -189,7 +189,7 @@ static int call_interactively(Ctl *c, sd_bus_message *call, sd_bus_error *error,
         return r < 0 ? r : sd_bus_call(c->bus, again, UINT64_MAX, error, ret);
 }
 
-/* Every call of this method would be denied, whatever its arguments are. */
+/* True if every call of this method would be denied, with any arguments. */
 static bool is_denied(const sd_bus_error *error)
 {
         static const char *const names[] = {

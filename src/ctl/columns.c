@@ -6,7 +6,7 @@
 #include <sys/ioctl.h>
 #include <wchar.h>
 
-/* Moves *p behind one character; returns its width. What the locale cannot read has width 1. */
+/* Moves *p past one character and returns its width. A byte that the locale cannot decode has width 1. */
 static size_t next_character(const char **p)
 {
         mbstate_t state = {};

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What every part of ackctl shares: the options of the command line, the terminal, the connection to the
- * bus. Results go to standard output; messages to people go to standard error. */
+/* The data that all parts of ackctl share: command-line options, terminal, bus connection. Results go to
+ * standard output. Messages to people go to standard error. */
 
 #include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>
@@ -13,10 +13,10 @@ typedef enum ExitCode {
         EXIT_OK = 0,
         EXIT_FAILED = 1,
         EXIT_USAGE = 2,
-        EXIT_NOT_ACKED = 3, /* rejected, cancelled, dead */
+        EXIT_NOT_ACKED = 3, /* the message is rejected, cancelled or dead */
         EXIT_TIMEOUT = 4,
         EXIT_NO_SERVICE = 5,
-        EXIT_NOT_FOUND = 6, /* receiver or message */
+        EXIT_NOT_FOUND = 6, /* no such receiver or message */
         EXIT_INTERRUPTED = 130,
 } ExitCode;
 
@@ -28,7 +28,7 @@ typedef enum JsonMode {
 } JsonMode;
 
 typedef struct Ctl {
-        /* The options, set by options.c. Texts point into argv, as they were typed; NULL: not given. */
+        /* The options, set by options.c. Strings point into argv; NULL: not given. */
         bool user, system, no_ask_password, no_legend, version;
         bool help; /* written by run too */
         const char *host, *machine;
@@ -48,6 +48,6 @@ typedef struct Ctl {
         sd_bus *bus;
         sd_event *event;
         bool on_session_bus;
-        pid_t agent;   /* the process that asks for a password; 0 or less: none */
-        bool hopeless; /* the last call failed, and every call like it would fail too */
+        pid_t agent;   /* process id of the password agent; 0 or less: none */
+        bool hopeless; /* the last call failed, and similar calls would fail too */
 } Ctl;

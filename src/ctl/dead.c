@@ -9,7 +9,7 @@
 #include "ctl/verb.h"
 #include "model/delivery.h"
 
-/* Refuses messages that are no dead letters: the other settled ones are kept for people who look. */
+/* Purges dead letters only. The client keeps other settled messages as its history. */
 static int purge_each(Ctl *c, char **ids)
 {
         int code = EXIT_OK, r;
@@ -33,7 +33,7 @@ static int purge_each(Ctl *c, char **ids)
         return code;
 }
 
-/* Calls the method for every dead letter. */
+/* Calls `method` for every dead letter. */
 static int call_for_all(Ctl *c, const char *method)
 {
         _cleanup_(cjsonp) cJSON *all = NULL;

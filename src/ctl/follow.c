@@ -16,7 +16,8 @@
 #include "model/selector.h"
 
 #define ASK_AGAIN_USEC (500 * USEC_PER_MSEC)
-/* After so long without an event, the reason is shown. Longer than the default ack timeout. */
+/* After this time without an event, ackctl asks why and prints the reason. It is longer than the default ack
+ * timeout. */
 #define QUIET_USEC      (6 * USEC_PER_SEC)
 #define ERROR_SHOWN_MAX 512u /* bytes */
 
@@ -24,11 +25,11 @@ struct Follow {
         Ctl *c;
         sd_bus_slot *events;
 
-        /* of the message that is waited for; cleared behind it */
+        /* The fields below belong to the present message; forget() clears them. */
         const char *id;
-        bool several; /* it has several receivers: the replies are shown with their names */
+        bool several; /* it has several receivers: print the replies with their names */
         Steps steps;
-        sd_bus_slot *answer, *explanation; /* calls under way */
+        sd_bus_slot *answer, *explanation; /* calls in progress */
         sd_event_source *timeout, *again, *interrupt, *quiet;
         bool away; /* the client does not answer */
         bool done;
@@ -95,7 +96,7 @@ static int on_event(sd_bus_message *signal, void *userdata, sd_bus_error *error)
         return 0;
 }
 
-/* With --json: also a message that is not done yet is printed, so that its id is known. */
+/* With --json it prints a message that is not done yet too, so the user learns its id. */
 static void print_unfinished(Follow *f)
 {
         _cleanup_(cjsonp) cJSON *properties = NULL, *object = NULL;
@@ -133,7 +134,7 @@ static int on_interrupt(sd_event_source *source, const struct signalfd_siginfo *
         return 0;
 }
 
-/* What Wait answers. It points into the answer. */
+/* The reply of Wait. The strings point into the reply. */
 typedef struct End {
         const char *state, *receiver, *problem;
         uint32_t attempts;
@@ -156,7 +157,7 @@ static int read_end(sd_bus_message *answer, End *ret)
         return r;
 }
 
-/* `replies` as from query_replies(); NULL for a message to one receiver. */
+/* `replies`: from query_replies(); NULL for a message to one receiver. */
 static void print_json(const Follow *f, const End *end, cJSON *replies)
 {
         _cleanup_(cjsonp) cJSON *object = cJSON_CreateObject();
@@ -166,14 +167,14 @@ static void print_json(const Follow *f, const End *end, cJSON *replies)
         cJSON_AddNumberToObject(object, "attempts", end->attempts);
         cJSON_AddStringToObject(object, "receiver", end->receiver);
         cJSON_AddItemToObject(object, "reply", value_of_bytes(end->reply, end->reply_size));
-        /* An acked message may still have the error of an earlier attempt; it does not matter. */
+        /* An acked message may still have the error of an earlier attempt. Do not print it. */
         cJSON_AddStringToObject(object, "error", end->acked ? "" : end->problem);
         if (replies)
                 cJSON_AddItemReferenceToObject(object, "replies", replies);
         value_print(f->c, object);
 }
 
-/* Prints the bytes as they are. `whole_line`: adds a newline where the reply does not end with one. */
+/* Prints the bytes unchanged. `whole_line`: adds a newline if the reply does not end with one. */
 static void print_reply(const char *reply, size_t n, bool whole_line)
 {
         (void) !fwrite(reply, 1, n, stdout);
@@ -236,7 +237,7 @@ static int on_answer(sd_bus_message *answer, void *userdata, sd_bus_error *ignor
         return 0;
 }
 
-/* Asks for the end of the message; the answer comes when it is there. 0, or negative errno. */
+/* Calls Wait. The reply comes when the message is final. Returns 0 or negative errno. */
 static int ask(Follow *f)
 {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL;
@@ -281,7 +282,7 @@ int follow_new(Ctl *c, Follow **ret)
         return 0;
 }
 
-/* Forgets the message that was waited for. */
+/* Clears the fields of the present message. */
 static void forget(Follow *f)
 {
         f->quiet = sd_event_source_disable_unref(f->quiet);

@@ -1,20 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Waits for messages, one after the other. The steps go to standard error as they happen, the reply to
- * standard output. The client may be restarted meanwhile: it has the message on its disk and is asked again.
- */
+/* Waits for messages, one after the other. Prints each step to standard error, and the reply to standard
+ * output. If the client restarts, ackctl asks again: the client has the message on disk. */
 
 #include "ctl/ctl.h"
 
 typedef struct Follow Follow;
 
-/* Subscribes to events; to be called before a message is sent, so that none of its events is missed. 0, or
- * an exit code after telling why. */
+/* Subscribes to events. Call it before you send a message, so that no event is missed. Returns 0, or an exit
+ * code after printing the reason. */
 int follow_new(Ctl *c, Follow **ret);
 Follow *follow_free(Follow *f);
 DEFINE_CLEANUP(Follow *, follow_free)
 
-/* Waits for the end of the message, for --timeout, or for Ctrl-C. The client has just named the message:
- * `id` is the whole id, `mode` its mode. Returns an exit code. */
+/* Waits until the message is final, --timeout expires, or the user presses Ctrl-C. `id`: the whole id, as
+ * the client returned it. `mode`: the mode of the message. Returns an exit code. */
 int follow_message(Follow *f, const char *id, const char *mode);

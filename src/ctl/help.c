@@ -5,7 +5,7 @@
 
 #include "ctl/options.h"
 
-/* How many blanks fill a text up to `columns`. */
+/* The number of spaces that pad `text` to `columns`. */
 static int padding(const char *text, int columns)
 {
         return MAX(columns - (int) mbstowcs(NULL, text, 0), 0);

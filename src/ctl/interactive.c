@@ -10,7 +10,7 @@
 #include "ctl/query.h"
 #include "ctl/send.h"
 
-/* A line without its end; NULL at the end of the input. */
+/* Reads a line, without its newline; NULL at the end of the input. */
 static char *ask(const char *question)
 {
         char *line = NULL;
@@ -48,7 +48,7 @@ static void show_receivers(const Ctl *c, const cJSON *receivers)
         printf("    r  look again\n    q  leave\n\n");
 }
 
-/* What the person chose: the id of a receiver, "" for any, or NULL for neither. */
+/* Returns the user's choice: the id of a receiver, "" for any receiver, or NULL for an invalid answer. */
 static const char *choose(const cJSON *receivers, const char *answer)
 {
         unsigned n = (unsigned) cJSON_GetArraySize(receivers), number;
@@ -62,8 +62,8 @@ static const char *choose(const cJSON *receivers, const char *answer)
         return NULL;
 }
 
-/* Lets the person choose a receiver and type a message, and sends it. *ret_done: the person leaves. Returns
- * an exit code; what went wrong with a message is no reason to leave. */
+/* Lets the user choose a receiver and type a message, and sends it. *ret_done: the user leaves. Returns an
+ * exit code. A failed message does not end the dialogue. */
 static int send_one(Ctl *c, Follow **f, bool *ret_done)
 {
         _cleanup_(cjsonp) cJSON *receivers = NULL;

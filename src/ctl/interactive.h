@@ -3,6 +3,6 @@
 
 #include "ctl/ctl.h"
 
-/* The dialogue on a terminal: choose a receiver, type a message, see it acked; again. Returns an exit code.
- */
+/* The dialogue on a terminal. The user chooses a receiver, types a message and sees the result, as often as
+ * wanted. Returns an exit code. */
 int ctl_interactive(Ctl *c);

@@ -23,10 +23,10 @@
 #include "wire/frame.h"
 
 #define CHUNK      65536u
-#define OUTPUT_MAX ((size_t) 1 << 20) /* bytes that wait for the socket */
+#define OUTPUT_MAX ((size_t) 1 << 20) /* bytes of output that are not on the socket yet */
 #define WAKE_UP_MS 200                /* for the bar and --timeout */
 
-/* A line that is accepted and not settled. Only with --json, which shows its id at the end. */
+/* A line that is accepted but not settled. Only with --json, which prints its id at the end. */
 typedef struct Open {
         uint64_t number;
         sd_id128_t id;
@@ -40,9 +40,9 @@ typedef struct Lines {
         Buffer input, output, answers;
         char separator;
         bool input_ended;
-        uint32_t credit;       /* how many lines may wait */
-        uint64_t last_decided; /* this line and all before it are accepted or refused; a refusal may come
-                                  early */
+        uint32_t credit;       /* the number of lines that may be open */
+        uint64_t last_decided; /* this line and all before it are accepted or refused; refusals of later
+                                  lines may have come early */
         Open *open;
 } Lines;
 
@@ -109,7 +109,7 @@ static int on_settlement(Lines *l, const SettlementFrame *f)
         return 0;
 }
 
-/* 0, or an exit code. Frames of other types mean nothing here. */
+/* Returns 0 or an exit code. Ignores frames of other types. */
 static int on_frame(Lines *l, const Frame *f)
 {
         switch (f->type) {
@@ -149,7 +149,7 @@ static int take_answers(Lines *l)
 
 /* The input. */
 
-/* Another line may be submitted. */
+/* True if another line may be submitted. */
 static bool has_room(const Lines *l)
 {
         return tally_waiting(&l->tally) < l->credit && buffer_size(&l->output) < OUTPUT_MAX;
@@ -161,7 +161,7 @@ static int submit(Lines *l, const uint8_t *data, size_t size)
         return frame_encode(&l->output, &(Frame){.type = FRAME_SUBMIT, .submit.payload = {data, size}});
 }
 
-/* Submits the complete lines of the input, as far as there is room. */
+/* Submits complete lines of the input, as long as there is room. */
 static int take_lines(Lines *l)
 {
         while (has_room(l)) {
@@ -169,7 +169,7 @@ static int take_lines(Lines *l)
                 size_t size = buffer_size(&l->input);
                 const uint8_t *end = size > 0 ? memchr(data, l->separator, size) : NULL;
 
-                /* No frame can carry it, and to send a part of it would be another message. */
+                /* No frame can carry the line, and a part of the line would be a different message. */
                 if (!end && size > PAYLOAD_MAX)
                         return ctl_fail(EXIT_FAILED,
                                         "line %" PRIu64 " is longer than %u bytes, the most "
@@ -277,7 +277,7 @@ static bool is_late(const Lines *l)
         return timeout > 0 && now_usec(CLOCK_BOOTTIME) >= usec_add(l->tally.started_usec, timeout);
 }
 
-/* Interrupted, or too late. */
+/* Prints what was reached before the interrupt or the timeout. */
 static int give_up(Lines *l)
 {
         char text[DURATION_MAX];

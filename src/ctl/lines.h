@@ -3,7 +3,7 @@
 
 #include "ctl/ctl.h"
 
-/* Sends every line of --file or standard input as a message of its own, through a stream, and counts what
- * becomes of them; with --no-wait until all are accepted. Memory is bounded, whatever the input. Returns an
- * exit code. */
+/* Sends each line of --file or of standard input as a separate message, through a stream, and counts the
+ * outcomes. With --no-wait it ends when all lines are accepted. Its use of
+ * memory is bounded for any input. Returns an exit code. */
 int lines_send(Ctl *c, const char *mode, const char *target);

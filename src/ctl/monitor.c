@@ -81,7 +81,7 @@ static int on_bus_lost(sd_bus_message *signal, void *userdata, sd_bus_error *err
                         ctl_fail(EXIT_NO_SERVICE, "lost the connection to the bus"));
 }
 
-/* Without a client at the start monitor ends; one that goes away later is waited for. */
+/* If there is no client at the start, monitor ends. If the client leaves later, monitor waits for it. */
 static int on_subscribed(sd_bus_message *answer, void *userdata, sd_bus_error *ignored)
 {
         const sd_bus_error *error = sd_bus_message_get_error(answer);

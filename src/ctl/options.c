@@ -99,7 +99,7 @@ static int set_json(JsonMode *mode, const char *value)
         return ctl_fail(EXIT_USAGE, "--json is \"short\", \"pretty\" or \"off\", not \"%s\"", value);
 }
 
-/* 0, or an exit code after telling what is wrong. */
+/* Returns 0, or an exit code after printing the reason. */
 static int set_option(Ctl *c, const Option *o, const char *value)
 {
         void *field = (char *) c + o->offset;
@@ -129,7 +129,7 @@ static int set_option(Ctl *c, const Option *o, const char *value)
         return EXIT_USAGE;
 }
 
-/* The first of the options that have this name. */
+/* Returns the first option with the same name. */
 static OptionId first_of_name(OptionId id)
 {
         OptionId first = 0;
@@ -139,9 +139,9 @@ static OptionId first_of_name(OptionId id)
         return first;
 }
 
-#define LONG_FIRST 256 /* beyond every letter */
+#define LONG_FIRST 256 /* above every letter */
 
-/* `longs` has room for _OPTION_MAX + 1, `letters` for 2 * _OPTION_MAX + 1. */
+/* `longs` must have room for _OPTION_MAX + 1 entries, `letters` for 2 * _OPTION_MAX + 1 bytes. */
 static void make_getopt(struct option *longs, char *letters)
 {
         for (OptionId id = 0; id < _OPTION_MAX; id++) {
@@ -193,7 +193,7 @@ int options_parse(Ctl *c, int argc, char **argv, uint64_t *ret_seen, int *ret_ar
         int found, r;
 
         make_getopt(longs, letters);
-        optind = 0; /* begins anew */
+        optind = 0; /* restarts getopt */
         while ((found = getopt_long(argc, argv, letters, longs, NULL)) >= 0) {
                 if (found == '?') {
                         fputs("\"ackctl --help\" shows the options.\n", stderr);
@@ -214,7 +214,7 @@ int options_parse(Ctl *c, int argc, char **argv, uint64_t *ret_seen, int *ret_ar
         return 0;
 }
 
-/* Also where only another option of this name is. */
+/* True if `taken` has this option or another one with the same name. */
 static bool is_taken(OptionId id, uint64_t taken)
 {
         for (OptionId other = 0; other < _OPTION_MAX; other++)
@@ -237,7 +237,7 @@ void options_clear(Ctl *c)
         c->states = strv_free(c->states);
 }
 
-/* 0, or an exit code after telling what is wrong. */
+/* Returns 0, or an exit code after printing the reason. */
 static int parse_value(const Option *o, const char *text, uint64_t *ret)
 {
         CallKind kind = o->call_kind;
@@ -277,7 +277,7 @@ static int append_list(sd_bus_message *call, const char *name, char **list)
         return r < 0 ? r : sd_bus_message_close_container(call);
 }
 
-/* 0, a negative errno, or an exit code after telling what is wrong. */
+/* Returns 0, a negative errno, or an exit code after printing the reason. */
 static int append_text(sd_bus_message *call, const Option *o, const char *text)
 {
         uint64_t value;

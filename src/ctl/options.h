@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The options of the command line: one table says what each is called, where its value goes, and what it
- * adds to a call of Send or OpenStream. */
+/* The options of the command line. One table gives for each option its name, the field for its value, and
+ * its argument in a call of Send or OpenStream. */
 
 #include "ctl/ctl.h"
 
 typedef enum OptionId {
         OPTION_TO,
         OPTION_ANY,
-        OPTION_ALL_RECEIVERS, /* --all means something else to each verb that takes it */
+        OPTION_ALL_RECEIVERS, /* the meaning of --all depends on the verb */
         OPTION_QUORUM,
         OPTION_KEY,
         OPTION_GROUP,
@@ -35,7 +35,7 @@ typedef enum OptionId {
         OPTION_LIMIT,
         OPTION_ALL_MESSAGES,
         OPTION_ALL_DEAD_LETTERS,
-        OPTION_JSON, /* every verb takes the options from here on */
+        OPTION_JSON, /* every verb takes this option and all below */
         OPTION_NO_LEGEND,
         OPTION_SYSTEM,
         OPTION_USER,
@@ -60,9 +60,9 @@ typedef enum OptionKind {
         OPTION_MODE,     /* JsonMode */
 } OptionKind;
 
-/* How the value is sent in a call. */
+/* The D-Bus type of the value in a call. */
 typedef enum CallKind {
-        CALL_NOT,
+        CALL_NOT,      /* not sent */
         CALL_FLAG,     /* b */
         CALL_TEXT,     /* s */
         CALL_LIST,     /* as */
@@ -70,13 +70,13 @@ typedef enum CallKind {
         CALL_U64,      /* t, up to UINT32_MAX */
         CALL_DURATION, /* t, µs */
         CALL_INSTANT,  /* t, µs since 1970 */
-        CALL_END,      /* t, µs since 1970; typed as an instant, or as a duration from now */
+        CALL_END,      /* t, µs since 1970; the user types a time, or a duration from now */
 } CallKind;
 
 typedef struct Option {
         char letter; /* 0: none */
         const char *name, *value,
-                        *text; /* value: what is typed behind it, NULL for a flag; text: for --help */
+                        *text; /* value: placeholder in --help, NULL for a flag; text: for --help */
         OptionKind kind;
         size_t offset; /* of the field in Ctl */
         CallKind call_kind;
@@ -85,15 +85,15 @@ typedef struct Option {
 
 extern const Option options_table[_OPTION_MAX]; /* indexed by OptionId, in the order of --help */
 
-/* Reads the options into *c. *ret_seen: a bit for each that was given; *ret_argc and *ret_argv: what is not
- * an option (argv is reordered). 0, or an exit code after telling what is wrong. */
+/* Reads the options into *c. *ret_seen: a bit for each option that is present. *ret_argc and *ret_argv: the
+ * other arguments; it reorders argv. Returns 0, or an exit code after printing the reason. */
 int options_parse(Ctl *c, int argc, char **argv, uint64_t *ret_seen, int *ret_argc, char ***ret_argv);
 
-/* The name of an option that was seen and that is not among `taken`, or NULL. */
+/* Returns the name of an option that is in `seen` but not in `taken`, or NULL. Both are sets of bits. */
 const char *options_find_excess(uint64_t seen, uint64_t taken);
 
 void options_clear(Ctl *c); /* frees what options_parse() allocated */
 
-/* Appends the options of a message, as the last argument of Send. With `stream_mode`, as that of OpenStream.
- * 0, a negative errno, or an exit code after telling what is wrong. */
+/* Appends the message options as the last argument of Send or, with `stream_mode`, of OpenStream. Returns 0,
+ * a negative errno, or an exit code (above 0) after printing the reason. */
 int options_append(const Ctl *c, sd_bus_message *call, const char *stream_mode, const char *target);

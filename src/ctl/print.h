@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Colours, and the line that says what went wrong. */
+/* Colours and error lines. */
 
 #include "ctl/ctl.h"
 
@@ -15,7 +15,7 @@ typedef enum Style {
         _STYLE_MAX,
 } Style;
 
-/* The escape sequences around a word; "" without colour. */
+/* The escape sequences before and after a word; "" without colour. */
 const char *style_begin(bool colour, Style style);
 const char *style_end(bool colour, Style style);
 

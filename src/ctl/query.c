@@ -6,7 +6,7 @@
 #include "base/str-util.h"
 #include "ctl/bus.h"
 
-#define PAGE_MAX 1000u /* messages in one answer */
+#define PAGE_MAX 1000u /* messages in one reply */
 
 static int get_properties(Ctl *c, const char *path, const char *interface, cJSON **ret)
 {
@@ -143,7 +143,7 @@ static int append_page(const Ctl *c, sd_bus_message *call, const char *after, un
         return r < 0 ? r : sd_bus_message_close_container(call);
 }
 
-/* One page of messages. *ret_next is malloc'ed; "" when this is the last page. */
+/* Gets one page of messages. *ret_next: start of the next page (malloc'ed); "": this is the last page. */
 static int get_page(Ctl *c, const char *after, unsigned limit, cJSON **ret, char **ret_next)
 {
         static const char *const fields[] = {"id", "mode", "target", "state", "receiver", "attempts",

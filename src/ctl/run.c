@@ -23,7 +23,7 @@ static const Verb *find_verb(const char *name)
         return NULL;
 }
 
-/* The verb takes these options and so many arguments. `v` is NULL without a verb. */
+/* Checks that the verb takes these options and this number of arguments. NULL as `v`: there is no verb. */
 static int check_use(const Verb *v, int argc, uint64_t seen)
 {
         const char *excess = options_find_excess(seen, OPTIONS_EVERYWHERE | (v ? v->options : 0));
@@ -91,7 +91,7 @@ int ctl_run(Ctl *c, int argc, char **argv)
         r = options_parse(c, argc, argv, &seen, &argc, &argv);
         if (r == 0)
                 r = dispatch(c, argc, argv, seen);
-        /* A program that reads the result must learn that a part of it is missing. */
+        /* The exit code must tell a program that reads the output if some of it is missing. */
         if ((fflush(stdout) != 0 || ferror(stdout)) && r == EXIT_OK)
                 r = ctl_fail(EXIT_FAILED, "cannot write the output: %s", strerror(errno));
         options_clear(c);

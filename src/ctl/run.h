@@ -3,6 +3,6 @@
 
 #include "ctl/ctl.h"
 
-/* Does what the command line says, from connecting to the bus to the exit code. Only the fields of the
- * terminal are set in *c before; afterwards it holds nothing that is to be freed. */
+/* Runs the command line, from the connection to the bus to the exit code, which it returns. The caller sets
+ * only the terminal fields of *c. Afterwards the caller has nothing to free. */
 int ctl_run(Ctl *c, int argc, char **argv);

@@ -73,7 +73,7 @@ static int read_payload(const Ctl *c, char **ret, size_t *ret_size)
         return r < 0 ? ctl_fail(EXIT_FAILED, "cannot read %s: %s", name, strerror(-r)) : 0;
 }
 
-/* The mode that the options say. Exactly one must be given; else EXIT_USAGE after telling so. */
+/* Finds the mode from the options. If there is not exactly one, prints an error and returns EXIT_USAGE. */
 static int find_mode(const Ctl *c, const char **ret)
 {
         const struct {
@@ -101,7 +101,8 @@ static int find_mode(const Ctl *c, const char **ret)
                         n > 1 ? "only one of" : "one of");
 }
 
-/* Options that do not go together. `message`: there is one on the command line. 0, or EXIT_USAGE. */
+/* Checks for options that exclude each other. `message`: the command line has a message. Returns 0 or
+ * EXIT_USAGE. */
 static int check_options(const Ctl *c, bool message)
 {
         const struct {

@@ -11,7 +11,7 @@
 #include "model/message-event.h"
 
 #define BAR_WIDTH  30u
-#define DETAIL_MAX 512u /* bytes of a detail that are shown */
+#define DETAIL_MAX 512u /* bytes of a detail that are printed */
 #define LINE_SIZE  1024u
 
 void steps_clear(Steps *s)
@@ -41,10 +41,10 @@ void steps_say(Steps *s, const char *word, const char *format, ...)
         fprintf(stderr, "%s%-12s%s  %s\n", style_begin(colour, style), word, style_end(colour, style), text);
 }
 
-/* How the line of an event names the receiver. Events that are not here do not name it. */
+/* The word before the receiver in the line of an event. Events without an entry do not name the receiver. */
 static const struct {
         const char *preposition;
-        bool attempt_over; /* then the number of the attempt is shown even for the first */
+        bool attempt_over; /* print the number even of the first attempt */
 } receiver_words[_MESSAGE_EVENT_MAX] = {
                 [EVENT_BOUND] = {"to", false},
                 [EVENT_SENT] = {"to", false},
@@ -78,7 +78,7 @@ static void say_event(Steps *s, const char *word, int event, const char *receive
                         detail);
 }
 
-/* False for the same progress as before: receivers repeat it as a sign of life. */
+/* False if the progress is the same as before. Receivers repeat it to show that they are alive. */
 static bool is_new_progress(Steps *s, const char *receiver, const char *progress)
 {
         char *now = str_format("%s %s", receiver, progress);
@@ -109,7 +109,7 @@ static void show_progress(Steps *s, const char *receiver, const char *progress)
                 steps_say(s, "working", "at %s: %u %%%s", receiver, percent, text);
 }
 
-/* "working" is shown once for each attempt at each receiver. */
+/* True for the first "working" of an attempt at a receiver. Only the first one is printed. */
 static bool is_new_work(Steps *s, const char *receiver, uint32_t attempt)
 {
         _cleanup_free_ char *work = str_format("%s %" PRIu32, receiver, attempt);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The steps of one message on standard error: a line for each event, and a progress bar on a terminal.
- * Nothing with --json. */
+/* Prints the steps of one message to standard error: a line for each event, and a progress bar on a
+ * terminal. Prints nothing with --json. */
 
 #include "ctl/bar.h"
 #include "ctl/ctl.h"
@@ -10,19 +10,19 @@
 typedef struct Steps {
         const Ctl *c;
         Bar bar;
-        char *progress; /* the last progress that was shown as a line */
-        char **working; /* receivers and attempts whose "working" was shown */
+        char *progress; /* the last progress that was printed as a line */
+        char **working; /* receivers and attempts whose "working" was printed */
 } Steps;
 
-void steps_clear(Steps *s); /* frees what it holds */
+void steps_clear(Steps *s); /* frees the contents of *s */
 
-/* Ends the line of the bar. To be called before anything else is printed. */
+/* Ends the line of the bar. Call it before you print other text. */
 void steps_end_bar(Steps *s);
 
-/* One line: a word in its colour, and the rest. */
+/* Prints one line: a word in its colour, then the text. */
 void steps_say(Steps *s, const char *word, const char *format, ...) _printf_(3, 4);
 
-/* Shows an event as the signal MessageEvent has it; "accepted" with the id. The end of a message is not
- * shown: the answer of Wait says more. */
+/* Prints an event of the signal MessageEvent; "accepted" shows the id. It does not print the end of a
+ * message, because the reply of Wait says more. */
 void steps_event(Steps *s, const char *id, const char *event, uint32_t attempt, const char *receiver,
                 const char *detail);

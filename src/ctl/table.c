@@ -68,7 +68,7 @@ char *cell_format(const Ctl *c, const cJSON *value, ColumnKind kind)
         case COLUMN_LIST:
                 return format_list(value);
         default:
-                /* Control characters of others must not reach the terminal. */
+                /* Control characters in data must not reach the terminal. */
                 bytes = value_bytes(value, &n);
                 return n == 0 ? strdup("-") : str_printable(bytes, n, 4096);
         }
@@ -78,12 +78,12 @@ char *cell_format(const Ctl *c, const cJSON *value, ColumnKind kind)
 typedef struct Shown {
         const Column *column;
         size_t cell;           /* its index in a row */
-        size_t longest, width; /* of the longest cell; as printed */
+        size_t longest, width; /* columns: of the longest cell; as printed */
 } Shown;
 
 typedef struct Table {
         const Ctl *c;
-        char **cells; /* row after row */
+        char **cells; /* all cells of a row, then the next row */
         size_t n_rows, n_cells;
         Shown shown[COLUMNS_MAX];
         size_t n_shown;
@@ -125,7 +125,7 @@ static void leave_out(Table *t, unsigned turn)
         t->n_shown = n;
 }
 
-/* Shrinks columns to the available width, beginning with the last. True when all fit. */
+/* Shrinks columns to the available width, the last column first. Returns true if all columns fit. */
 static bool fit(Table *t, size_t available)
 {
         size_t total = 0;
@@ -146,7 +146,8 @@ static bool fit(Table *t, size_t available)
         return total <= available;
 }
 
-/* On a narrow terminal times lose seconds and year first, then whole columns are left out. */
+/* Fits the table to the terminal. Shrinks columns, then removes year and seconds from times, then omits
+ * whole columns. */
 static void lay_out(Table *t, size_t available)
 {
         for (size_t i = 0; i < t->n_shown; i++)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Records (an array of JSON objects) as a table that fits the terminal, or as JSON. */
+/* Prints records (an array of JSON objects) as a table that fits the terminal, or as JSON. */
 
 #include "ctl/value.h"
 
@@ -19,18 +19,17 @@ typedef struct Column {
         const char *title;
         const char *field;
         ColumnKind kind;
-        size_t least;   /* on a narrow terminal the column shrinks to this; 0: never */
-        unsigned leave; /* if that is not enough, columns are left out in this order; 0: never */
+        size_t least;   /* smallest width on a narrow terminal; 0: never shrinks */
+        unsigned leave; /* order in which columns are omitted if there is no room; 0: never */
 } Column;
 
 #define COLUMNS_MAX 12u
 
-/* `columns` ends with one without a title; at most COLUMNS_MAX. `noun` is the word for a row, in the
- * singular. */
+/* The last entry of `columns` has no title; at most COLUMNS_MAX columns. `noun`: the word for one row. */
 void table_print(const Ctl *c, const cJSON *records, const Column *columns, const char *noun);
 
-/* One record, a line for each field; fields without a value are left out. Or as JSON. */
+/* Prints one record: a line for each field that has a value. With --json: as JSON. */
 void lines_print(const Ctl *c, const cJSON *record, const Column *columns);
 
-/* One cell as text, malloc'ed; NULL when out of memory. */
+/* Returns one cell as text (malloc'ed); NULL: out of memory. */
 char *cell_format(const Ctl *c, const cJSON *value, ColumnKind kind);

@@ -39,7 +39,7 @@ uint64_t tally_settled(const Tally *t)
         return n;
 }
 
-/* What the person waits for. */
+/* Lines whose wait is over. */
 static uint64_t done(const Tally *t)
 {
         return t->c->no_wait ? t->accepted : tally_settled(t);
@@ -73,7 +73,7 @@ void tally_hide_bar(Tally *t)
         bar_erase(&t->bar);
 }
 
-/* How much of the input is done, from 0 to 1; 0 when its size is not known. */
+/* The part of the input that is done, from 0 to 1; 0 if the size of the input is not known. */
 static double done_part(const Tally *t)
 {
         if (t->input_size == 0 || t->submitted == 0)
@@ -140,7 +140,7 @@ static void print_id(Tally *t, sd_id128_t id)
         check_output(t);
 }
 
-/* `id` NULL: not known; `attempts` 0: none. */
+/* NULL as `id`: not known. 0 as `attempts`: omitted. */
 static void print_json(Tally *t, uint64_t line, const sd_id128_t *id, const char *end, uint32_t attempts,
                 const char *data_name, Bytes data)
 {

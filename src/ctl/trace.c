@@ -11,7 +11,7 @@
 #include "model/delivery.h"
 #include "model/selector.h"
 
-/* Adds the last attempt of a delivery: the client keeps it in the delivery, not in the list of attempts. */
+/* Adds the last attempt of a delivery. The client stores it in the delivery, not in the list of attempts. */
 static void add_last(cJSON *attempts, const cJSON *delivery, unsigned member)
 {
         const char *word = value_string(delivery, "state");
@@ -95,7 +95,7 @@ static int trace(Ctl *c, const char *id)
                 r = query_attempts(c, id, &attempts);
         if (r != 0)
                 return r;
-        /* The receivers of a message to several are numbered from 1. */
+        /* In a message to several receivers, members have numbers from 1. */
         member = selector_mode_is_whole(selector_mode_from_string(value_string(message, "Mode"))) ? 1 : 0;
         cJSON_ArrayForEach(d, deliveries)
                 add_last(attempts, d, member++);

@@ -67,7 +67,7 @@ static cJSON *read_bytes(sd_bus_message *m)
         return sd_bus_message_read_array(m, 'y', &data, &n) < 0 ? NULL : value_of_bytes(data, n);
 }
 
-/* The members of an open container. */
+/* Reads the members of an open container. */
 static cJSON *read_members(sd_bus_message *m, bool dictionary)
 {
         cJSON *all = dictionary ? cJSON_CreateObject() : cJSON_CreateArray();
@@ -142,7 +142,8 @@ double value_number(const cJSON *object, const char *field)
         return cJSON_IsNumber(item) ? item->valuedouble : 0;
 }
 
-/* cJSON writes some numbers of 16 digits with an exponent. Times are such numbers; they get all digits. */
+/* cJSON writes some numbers of 16 digits with an exponent. Times are such numbers. This makes cJSON write
+ * all digits. */
 static void write_out_integers(cJSON *value)
 {
         cJSON *child;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* D-Bus values as JSON: --json prints it, and tables are made from it. */
+/* Converts D-Bus values to JSON, for --json and for tables. */
 
 #include <cjson/cJSON.h>
 
@@ -12,20 +12,20 @@ static inline void cjsonp(cJSON **p)
         cJSON_Delete(*p);
 }
 
-/* Reads the next value. Bytes become a string where they are text, else an array of numbers. NULL when the
- * value cannot be read, and when out of memory. */
+/* Reads the next value. Bytes become a string if they are text, otherwise an array of numbers. NULL:
+ * unreadable value, or out of memory. */
 cJSON *value_read(sd_bus_message *m);
 
-/* Reads the next value, an array of structs, as an array of objects. `fields` are the names of the members,
- * and end with NULL. NULL when the value has another form, and when out of memory. */
+/* Reads the next value, an array of structs, as an array of objects. `fields`: the names of the members;
+ * ends with NULL. NULL: the value has another type, or out of memory. */
 cJSON *value_read_records(sd_bus_message *m, const char *const *fields);
 
-const char *value_string(const cJSON *object, const char *field); /* "" where there is none */
-double value_number(const cJSON *object, const char *field);      /* 0 where there is none */
+const char *value_string(const cJSON *object, const char *field); /* "" if there is none */
+double value_number(const cJSON *object, const char *field);      /* 0 if there is none */
 
-void value_print(const Ctl *c, const cJSON *value); /* in the form that --json asks for, and a newline */
+void value_print(const Ctl *c, const cJSON *value); /* in the form that --json selects, with a newline */
 
-/* Bytes as value_read() gives them, and back: malloc'ed; no bytes for a value of another type. NULL when out
- * of memory. */
+/* Convert bytes to the form of value_read(), and back. The bytes are malloc'ed. A value of another type
+ * gives no bytes. NULL: out of memory. */
 cJSON *value_of_bytes(const void *data, size_t n);
 char *value_bytes(const cJSON *value, size_t *ret_n);

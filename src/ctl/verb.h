@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What a verb is, and the functions of the verbs. verbs.c has the table. */
+/* The type of a verb, and the functions of the verbs. verbs.c has the table. */
 
 #include "ctl/ctl.h"
 
@@ -9,12 +9,12 @@ typedef struct Verb {
         const char *name;
         const char *arguments; /* as --help shows them */
         int min, max;          /* number of arguments; max -1: no limit */
-        uint64_t options;      /* bits of those that it takes, without OPTIONS_EVERYWHERE */
+        uint64_t options;      /* bits of the options that it takes, without OPTIONS_EVERYWHERE */
         int (*run)(Ctl *c, int argc, char **argv);
-        const char *summary, *text; /* for --help: in the list of verbs; of the verb itself */
+        const char *summary, *text; /* for --help: for the list of verbs; for the verb itself */
 } Verb;
 
-/* argv[0] is the verb. Each returns an exit code, after telling what is wrong. */
+/* argv[0] is the verb. Each returns an exit code, and prints the reason if it fails. */
 int verb_list(Ctl *c, int argc, char **argv);
 int verb_send(Ctl *c, int argc, char **argv);
 int verb_messages(Ctl *c, int argc, char **argv);

@@ -3,4 +3,4 @@
 
 #include "ctl/verb.h"
 
-extern const Verb verbs_table[]; /* ends with one without a name */
+extern const Verb verbs_table[]; /* the last entry has no name */

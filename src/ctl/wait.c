@@ -3,7 +3,8 @@
 #include "ctl/query.h"
 #include "ctl/verb.h"
 
-/* Looks the message up first: this fails where no client runs, and gives the whole id, which events have. */
+/* Looks up the message first. This fails if no client runs, and it returns the whole id, which events
+ * contain. */
 static int wait_for(Ctl *c, Follow *f, const char *id)
 {
         _cleanup_(cjsonp) cJSON *message = NULL;
