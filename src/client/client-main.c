@@ -58,16 +58,17 @@ static const char help[] =
                 "  --config FILE        instead of ackgroup.conf\n"
                 "  --state-dir DIR      where the outbox is kept\n"
                 "  --log-level LEVEL\n"
-                "  --system, --user     which bus (system for root, the user's otherwise)\n"
+                "  --system, --user     the bus (system for root, session for others)\n"
                 "  --discovery URL      unix:PATH or http://HOST:PORT\n"
-                "  --ack-timeout SEC    without an ack for so long: send again (5)\n"
-                "  --backoff SEC        pause after a failure; doubles with each (500ms; 0: none)\n"
-                "  --backoff-max SEC    but not beyond this (30)\n"
-                "  --max-attempts N     then it is a dead letter (0: tried for ever)\n"
-                "  --deadline SEC       after so long it is a dead letter (infinity)\n"
-                "  --max-payload SIZE   of one message (1M, at most 16M)\n"
-                "  --outbox-limit N     messages that may wait; more are refused (1000000)\n"
-                "  --history N          acked and cancelled messages to keep for looking at (1000)\n";
+                "  --ack-timeout SEC    send again if no ack comes in this time (5)\n"
+                "  --backoff SEC        pause after a failure, doubled each time (500ms; 0: none)\n"
+                "  --backoff-max SEC    the longest such pause (30)\n"
+                "  --max-attempts N     attempts before a message is a dead letter (0: no limit)\n"
+                "  --deadline SEC       after this time a message is a dead letter (infinity)\n"
+                "  --max-payload SIZE   largest message (1M, at most 16M)\n"
+                "  --outbox-limit N     messages and dead letters that may wait; more are refused "
+                "(1000000)\n"
+                "  --history N          acked messages, and cancelled ones, that are kept (1000)\n";
 
 static const Options options = {.help = help, .section = "Client", .table = &table, .options = rows};
 

@@ -61,6 +61,6 @@ void help_print(const Verb *verbs)
                                 v->summary);
         puts("\nOptions of every verb (\"ackctl VERB --help\" shows its own):");
         print_options(OPTIONS_EVERYWHERE);
-        puts("\nWithout --user or --system: the system's client; the session's, if only that is there.");
+        puts("\nWithout --user or --system: the system's client, or the session's if that is the only one.");
         print_codes();
 }

@@ -27,7 +27,7 @@ int verb_list(Ctl *c, int argc, char **argv)
         if (r != 0)
                 return r;
         if (str_equal(value_string(properties, "DiscoveryState"), "unreachable"))
-                fputs("Discovery does not answer: this is what was known last.\n", stderr);
+                fputs("Discovery does not answer: this is the last known list.\n", stderr);
         table_print(c, receivers, columns, "receiver");
         return EXIT_OK;
 }

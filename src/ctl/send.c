@@ -96,7 +96,7 @@ static int find_mode(const Ctl *c, const char **ret)
         if (n == 1)
                 return 0;
         return ctl_fail(EXIT_USAGE,
-                        "say to whom, with %s --to RECEIVER, --any, --all, --quorum K, --key KEY"
+                        "give %s --to RECEIVER, --any, --all, --quorum K, --key KEY"
                         " (see \"ackctl send --help\")",
                         n > 1 ? "only one of" : "one of");
 }
@@ -114,7 +114,7 @@ static int check_options(const Ctl *c, bool message)
                                         "--to"},
                         {c->follow_joins && !c->all, "--follow-joins goes with --all"},
                         {c->no_wait && !c->lines && c->timeout_usec > 0,
-                                        "either --timeout or --no-wait, which waits for nothing"},
+                                        "either --timeout or --no-wait, not both"},
                         {c->delay && c->at, "either --in or --at, not both"},
                         {message && (c->file || c->lines),
                                         "either a message or --file or --lines, not both"},

@@ -22,8 +22,8 @@ const Verb verbs_table[] = {
                                 "          ackctl send --any --lines <jobs.txt\n"
                                 "          date | ackctl send --any --group pictures --no-wait\n"},
                 {"messages", "", 0, 0, PAGE_OPTIONS, verb_messages, "Show messages, the newest first",
-                                "Shows the messages that wait or are on their way, and the newest of those\n"
-                                "that are done.\n"
+                                "Shows the messages that are not done, and the newest of those that are "
+                                "done.\n"
                                 "\nExample: ackctl messages --state queued --state waiting\n"},
                 {"show", "ID…", 1, -1, 0, verb_show, "Show all about a message",
                                 "Shows state, attempts, receiver, last error and reply of each message. "
@@ -40,7 +40,8 @@ const Verb verbs_table[] = {
                                 "5f0c1a2b\n"},
                 {"trace", "ID…", 1, -1, 0, verb_trace, "Show every attempt of a message",
                                 "Shows when and where each attempt was made, how it ended and how long it\n"
-                                "took. Of a message to several receivers it also shows the result at each.\n"
+                                "took. For a message to several receivers, it also shows the result at "
+                                "each.\n"
                                 "\nExample: ackctl trace 5f0c1a2b\n"},
                 {"why", "ID…", 1, -1, 0, verb_why, "Say why a message is not done yet",
                                 "Says in one sentence what a message waits for, and what would help.\n"
@@ -56,8 +57,7 @@ const Verb verbs_table[] = {
                 {"drain", "RECEIVER…", 1, -1, 0, verb_drain, "Send nothing new to a receiver",
                                 "No client sends new messages to the receiver, and the receiver refuses "
                                 "them.\n"
-                                "It finishes what it has. \"ackctl resume\" or a restart of the receiver "
-                                "ends it.\n"
+                                "It finishes what it has. \"ackctl resume\" or a restart ends the drain.\n"
                                 "\nExample: ackctl drain 2 && ackctl list\n"},
                 {"resume", "RECEIVER…", 1, -1, 0, verb_resume, "End a drain",
                                 "The receiver gets messages again.\n\nExample: ackctl resume 2\n"},

@@ -33,7 +33,7 @@ int listening_open(ListenerSet *set, const ListenSpec *spec, Error *error)
                 r = bind_all(set, spec, spec->addresses, error);
         else if (r == 0) {
                 if (!spec->defaults || !spec->defaults[0])
-                        return error_set(error, -ENXIO, "cannot find the runtime directory: give Listen=");
+                        return error_set(error, -ENXIO, "cannot find the runtime directory: set Listen=");
                 r = bind_all(set, spec, spec->defaults, error);
         }
         if (r >= 0)

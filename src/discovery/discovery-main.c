@@ -40,19 +40,20 @@ static const Option rows[] = {
                 {},
 };
 
-static const char help[] =
-                "Usage: ackgroup-discovery [OPTION…]\n\n"
-                "Tells clients which receivers are there.\n\n"
-                "  --help, --version\n"
-                "  --config FILE               instead of ackgroup.conf\n"
-                "  --state-dir DIR             where the registry is kept\n"
-                "  --log-level LEVEL\n"
-                "  --listen ADDR               unix:PATH or tcp:HOST:PORT; repeatable\n"
-                "  --seed-api[=BOOL]           also /register, /heartbeat and /receivers, without tokens\n"
-                "  --lease SEC                 a receiver without a heartbeat for so long is removed (30)\n"
-                "  --allow-tcp-registration    allow registration over TCP, too\n"
-                "  --connections-per-address N of one TCP address at once (512)\n"
-                "  --allow-insecure            listen beyond loopback without TLS\n";
+static const char help[] = "Usage: ackgroup-discovery [OPTION…]\n\n"
+                           "Keeps the list of receivers for the clients.\n\n"
+                           "  --help, --version\n"
+                           "  --config FILE               instead of ackgroup.conf\n"
+                           "  --state-dir DIR             where the registry is kept\n"
+                           "  --log-level LEVEL\n"
+                           "  --listen ADDR               unix:PATH or tcp:HOST:PORT; repeatable\n"
+                           "  --seed-api[=BOOL]           also answer /register, /heartbeat and /receivers, "
+                           "without tokens\n"
+                           "  --lease SEC                 a receiver without a heartbeat for this time is "
+                           "removed (30)\n"
+                           "  --allow-tcp-registration    allow registration over TCP, too\n"
+                           "  --connections-per-address N connections of one TCP address at once (512)\n"
+                           "  --allow-insecure            listen beyond loopback without TLS\n";
 
 static const Options options = {
                 .help = help,

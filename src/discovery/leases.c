@@ -250,7 +250,7 @@ static int on_stored(uint64_t row, sd_id128_t id, sd_id128_t token, const char *
                 notify_extend(LOAD_STEP_USEC);
         r = receiver_json_from_text(record, &info);
         if (r < 0) {
-                log_warning_errno(r, "Cannot read a stored receiver, leaving it out");
+                log_warning_errno(r, "Cannot read a stored receiver, ignoring it");
                 return 0;
         }
         r = load_lease(ls, row, token, &info);

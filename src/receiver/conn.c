@@ -259,7 +259,7 @@ static int on_frame(Conn *c, const Frame *f, Error *error)
         for (size_t i = 0; i < ELEMENTSOF(frame_handlers); i++)
                 if (frame_handlers[i].type == f->type && frame_handlers[i].state == c->state)
                         return frame_handlers[i].fn(c, f, error);
-        return error_set(error, -EPROTO, "a frame of type %02x has no place here", f->type);
+        return error_set(error, -EPROTO, "a frame of type %02x is not allowed here", f->type);
 }
 
 static void read_frames(Conn *c)
@@ -292,7 +292,7 @@ static void read_frames(Conn *c)
 
 static void text_complete(Conn *c)
 {
-        Sender sender = {.conn = c->id, .name = "a sender of bare text"};
+        Sender sender = {.conn = c->id, .name = "a sender of plain text"};
         Buffer *in = connection_input(c->connection);
 
         timer_disarm(&c->timer);
@@ -319,7 +319,7 @@ static void on_readable(Connection *s, void *userdata)
         if (c->state == CONN_NEW) {
                 bool framed = *buffer_peek(in) == FRAME_MAGIC_FIRST;
                 if (!framed && !c->conns->config->plain_text)
-                        conn_refuse(c, "this receiver takes frames only, no bare text");
+                        conn_refuse(c, "this receiver takes frames only, no plain text");
                 else
                         c->state = framed ? CONN_HELLO : CONN_TEXT;
         }

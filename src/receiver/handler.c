@@ -228,7 +228,8 @@ int handler_run(Handler *h, Job *job)
         int r = environment ? child_spawn(h->loop, &spec, on_done, job, &job->child) : -ENOMEM;
         /* Out of memory, processes or descriptors: logged once, and again only after a run was possible. */
         if (r < 0 && !h->cannot_run)
-                log_warning("Cannot run the handler: %s; messages are refused until it can", strerror(-r));
+                log_warning("Cannot run the handler: %s; messages are answered busy until it runs",
+                                strerror(-r));
         h->cannot_run = r < 0;
         return r < 0 ? r : 0;
 }

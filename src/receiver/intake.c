@@ -138,10 +138,10 @@ static void ask_again(Intake *in, const Sender *sender, const MessageFrame *m)
 }
 
 static const char *const verdict_texts[] = {
-                [DEDUP_IN_PROGRESS] = ", being worked on",
+                [DEDUP_IN_PROGRESS] = ", in progress",
                 [DEDUP_RECORDED] = ", known",
                 [DEDUP_SETTLED] = ", settled",
-                [DEDUP_CONFLICT] = ", in conflict with another one",
+                [DEDUP_CONFLICT] = ", in conflict with another message",
                 [DEDUP_TOO_MANY] = ", refused: too many streams",
 };
 

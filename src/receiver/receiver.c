@@ -58,7 +58,7 @@ static void on_reset(DbOp *op, int result)
 
         r->resetting = false;
         if (result < 0) {
-                (void) log_error_errno(result, "Cannot forget the state of another receiver");
+                (void) log_error_errno(result, "Cannot remove the state of another receiver");
                 loop_exit(r->loop, EXIT_FAILURE);
                 return;
         }
@@ -205,7 +205,7 @@ static int find_discovery(Receiver *r, Error *error)
         if (!r->config->discovery) {
                 int x = paths_socket(DISCOVERY_SOCKET, &near);
                 if (x < 0)
-                        return error_set(error, x, "cannot find the runtime directory: give Discovery=");
+                        return error_set(error, x, "cannot find the runtime directory: set Discovery=");
         }
         return address_parse_url(r->config->discovery ?: near, &r->registration.server, error);
 }

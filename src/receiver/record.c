@@ -45,9 +45,7 @@ static void on_refused(Recorder *r, Job *job, int error)
         char id[SD_ID128_UUID_STRING_MAX];
 
         if (!job->unrecorded)
-                (void) log_error_errno(error,
-                                "Message %s: cannot record that it is %s, trying again until it can be "
-                                "answered",
+                (void) log_error_errno(error, "Message %s: cannot record the outcome (%s), trying again",
                                 sd_id128_to_uuid_string(job->message, id), outcome_to_string(job->outcome));
         job->unrecorded = true;
         if (!timer_is_armed(&r->again))

@@ -47,7 +47,7 @@ static void try_later(Registration *g, void (*next)(Registration *g), const char
         const Backoff b = backoff_within_lease(g);
 
         if (!g->complaint || !str_equal(g->complaint, why)) {
-                log_warning("%s; trying again until it works", why);
+                log_warning("%s; trying again", why);
                 (void) str_replace(&g->complaint, why);
         }
         notify_status("%s: %s", g->registered ? "Serving" : "Waiting for discovery", why);
@@ -115,7 +115,7 @@ static void on_heartbeat(int status, const char *body, size_t size, const char *
                 free_clear(&g->complaint);
                 later(g, g->lease_usec / 3, heartbeat);
         } else if (status > 0) {
-                log_info("Discovery does not know this receiver any more: registering again");
+                log_info("Discovery does not know this receiver: registering again");
                 registration_begin(g);
         } else
                 unreachable(g, heartbeat, error->text);
@@ -238,7 +238,7 @@ static void on_status(int status, const char *body, size_t size, const char *loc
         log_warning("This receiver's id is alive at another instance: waiting one lease of %s for it to "
                     "end",
                         format_duration(lease, g->lease_usec));
-        notify_status("Waiting for discovery: our id is alive at another instance");
+        notify_status("Waiting: another instance has this receiver's id");
         later(g, usec_add(g->lease_usec, DISPUTE_MARGIN_USEC), registration_begin);
 }
 
@@ -322,7 +322,7 @@ void registration_begin(Registration *g)
                 return;
         }
         if (self_find_addresses(g->info, g->config, g->listeners, g->local_ip) < 0) {
-                log_error("There is no address to tell discovery: give one by Advertise=");
+                log_error("There is no address for clients: set Advertise=");
                 loop_exit(g->loop, EXIT_FAILURE);
                 return;
         }

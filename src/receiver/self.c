@@ -25,10 +25,9 @@ static int find_name(ReceiverInfo *info, const ReceiverConfig *config, Error *er
         if (!info->name || !info->group)
                 return -ENOMEM;
         if (!name_is_valid(info->name))
-                return error_set(error, -EINVAL,
-                                "\"%s\" cannot be a name: give another by Name=", info->name);
+                return error_set(error, -EINVAL, "\"%s\" is not a valid name: set Name=", info->name);
         if (!name_is_valid(info->group))
-                return error_set(error, -EINVAL, "Group=%s is not a name", info->group);
+                return error_set(error, -EINVAL, "Group=%s is not a valid name", info->group);
         return 0;
 }
 

@@ -67,7 +67,7 @@ static void on_pruned(DbOp *op, int result)
 
         crash_point("behind-pruning");
         if (result < 0)
-                (void) log_error_errno(result, "Cannot write what is settled");
+                (void) log_error_errno(result, "Cannot record settled messages");
         s->writing = false;
         next_step(s);
 }

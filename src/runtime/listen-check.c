@@ -10,8 +10,8 @@ int listeners_check_security(const ListenerSet *set, bool allow_insecure, Error 
         for (size_t i = 0; i < set->n && !allow_insecure; i++)
                 if (!address_is_local(&set->listeners[i].address))
                         return error_set(error, -EPERM,
-                                        "%s can be reached from other hosts without TLS; to have it so, "
-                                        "write AllowInsecure=yes",
+                                        "%s can be reached from other hosts without TLS; to allow that, set "
+                                        "AllowInsecure=yes",
                                         address_format(&set->listeners[i].address, text));
         return 0;
 }

@@ -231,8 +231,8 @@ int db_state_open_redo(DbState *s, const char *path, Error *error)
         r = redo_replay(s->redo, s->applied, apply_record, s);
         if (r == -EPROTO)
                 return error_set(error, r,
-                                "%s was left by another version of this program: start and stop that one "
-                                "once more",
+                                "%s was written by another version of this program: start and stop that "
+                                "version once more",
                                 redo_path);
         if (r >= 0)
                 r = db_state_flush(s);

@@ -80,7 +80,7 @@ def test_no_room_to_wait_for_changes(discovery, receiver, client, many_descripto
     revision = d.ask("GET", "/v1/receivers?group=other")[1]["revision"]
     held = wait_for_changes(d, f"/v1/receivers?group=other&wait=60&since={revision}", 1024)
     c = client(d, "--log-level", "debug")
-    wait_until(lambda: "no room to wait" in c.read_log(), "it is refused")
+    wait_until(lambda: "no more waiting requests" in c.read_log(), "it is refused")
     assert [r[1] for r in c.receivers()] == ["1"]
     receiver(d, "2")
     wait_until(lambda: sorted(r[1] for r in c.receivers()) == ["1", "2"], "it hears of the second")
@@ -238,13 +238,13 @@ def test_too_large_for_the_receiver(discovery, receiver, client):
     (("SendText", "sssa{sv}", "any", "", "x", 1, "label", "as", 1, "zone"), "zone"),
     (("SendText", "sssa{sv}", "any", "", "x" * 2000, 0), "2000 bytes are more than the 1000"),
     (("Wait", "st", "123456", 0), 'No message "123456"'),
-    (("Wait", "st", "12345", 0), "not a message id"),
-    (("Wait", "st", "123456g", 0), "not a message id"),
+    (("Wait", "st", "12345", 0), "neither a message id"),
+    (("Wait", "st", "123456g", 0), "neither a message id"),
     (("Cancel", "s", "ffffffff"), 'No message "ffffffff"'),
-    (("GetMessage", "s", ""), "not a message id"),
+    (("GetMessage", "s", ""), "neither a message id"),
     (("ListMessages", "a{sv}", 1, "limit", "u", 0), "limit: from 1 to"),
     (("ListMessages", "a{sv}", 1, "states", "as", 1, "lost"), 'no state "lost"'),
-    (("ListMessages", "a{sv}", 1, "after", "s", "x"), "after: not what"),
+    (("ListMessages", "a{sv}", 1, "after", "s", "x"), "after: not the"),
     (("ListMessages", "a{sv}", 1, "color", "s", "x"), 'Filter "color" is not known'),
     (("ListReceivers", "a{sv}", 1, "group", "u", 1), 'Filter "group" is of the wrong type'),
 ])

@@ -443,9 +443,9 @@ def test_what_is_known_without_discovery(discovery, receiver, client, ackctl):
     assert "does not answer" not in ackctl("list")[1]
     d.end()
     wait_until(lambda: c.properties()["DiscoveryState"] == "unreachable", "the client has noticed")
-    assert "Discovery does not answer: this is what was known last." in ackctl("list")[1]
+    assert "Discovery does not answer: this is the last known list." in ackctl("list")[1]
     assert ackctl("list", "--json=short")[1] == ""
-    assert "which may know it, does not answer" in ackctl("send", "--to", "2", "x", code=6)[1]
+    assert "and discovery does not answer" in ackctl("send", "--to", "2", "x", code=6)[1]
 
 
 def test_why_nobody_is_there(discovery, client, ackctl):

@@ -160,7 +160,7 @@ def test_delay(discovery, receiver, client, tmp_path):
     m, whole, other = (c.send("any", "", "x", at=start), c.send("all", "", "x", at=start),
                        c.send("any", "", "x", delay=3600 * SECOND))
     assert [c.state(x) for x in (m, whole, other)] == ["delayed"] * 3
-    assert "Its time has not come" in c.explain(m)
+    assert "It is delayed until" in c.explain(m)
     c.end(kill=True)
     c.start(wait_until)
     assert c.properties()["Waiting"] == 3

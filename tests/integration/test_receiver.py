@@ -289,7 +289,7 @@ def test_plain_text(discovery, receiver, tmp_path):
 
 def test_plain_text_is_off(discovery, receiver):
     r = receiver(discovery(), "r1", "--listen", "tcp:127.0.0.1:0")
-    assert b"no bare text" in talk(tcp_port(r), b"hello")
+    assert b"no plain text" in talk(tcp_port(r), b"hello")
 
 
 def test_failure_injection(discovery, receiver, tmp_path):

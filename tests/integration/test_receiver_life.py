@@ -276,7 +276,7 @@ def test_copied_state_takes_a_fresh_id(discovery, receiver):
     shutil.copytree(one.state, two.state)
     two.start()
     assert two.id != one.id
-    assert "fresh id" in two.read_log() and "fresh id" not in one.read_log()
+    assert "taking a new id" in two.read_log() and "taking a new id" not in one.read_log()
     # Nothing is known there of what was sent to the other one.
     t = two.sender(stream=s.stream)
     assert t.ask(1).outcome == frames.ACKED
@@ -300,7 +300,7 @@ def dispute(r):
 
 def assert_still_the_same(r, first, s, message):
     assert r.id == first
-    assert "fresh id" not in r.read_log()
+    assert "taking a new id" not in r.read_log()
     assert Sender(r.socket, first, stream=s.stream).ask(1, message=message, duplicate=True).outcome == frames.ACKED
 
 
@@ -436,7 +436,7 @@ def test_sockets_from_systemd(discovery, receiver, tmp_path):
 
 @pytest.mark.parametrize("options, words", [
     (["--concurrency", "0"], "--concurrency"),
-    (["--name", "two words"], "cannot be a name"),
+    (["--name", "two words"], "is not a valid name"),
     (["--label", "x"], "x"),
     (["--listen", "tcp:0.0.0.0:0"], "AllowInsecure"),
     (["--failure-probability", "2"], "--failure-probability"),

@@ -136,7 +136,7 @@ static void test_without_polkit(void **state)
         }
         /* It is there and does not answer: being in the group is not enough. */
         f->polkit_error = SD_BUS_ERROR_NO_REPLY;
-        SEND_FAILS(f, "Authorization", "polkit does not say who may do that: no answer");
+        SEND_FAILS(f, "Authorization", "polkit does not answer: no answer");
 }
 
 static void test_caller_has_gone(void **state)
@@ -161,7 +161,7 @@ static void test_too_many_wait(void **state)
         assert_int_equal(f->bus.guard.n_waiting, N - 1);
         fixture_stop(f);
         for (unsigned i = 0; i < N - 1; i++)
-                finish_failed(f, calls + i, "Disconnected", "The client is ending");
+                finish_failed(f, calls + i, "Disconnected", "The client stops");
 }
 
 static void start_object_cancel(Fixture *f, Answer *a, const char *path)

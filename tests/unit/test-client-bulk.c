@@ -217,7 +217,7 @@ static void test_mistakes(void **state)
         expect(&f, FRAME_CREDIT);
         put(&(Frame){.type = FRAME_PING});
         expect(&f, FRAME_ERROR);
-        assert_memory_equal(f.text.data, "only SUBMIT frames have a place here", f.text.size);
+        assert_memory_equal(f.text.data, "only SUBMIT frames are allowed here", f.text.size);
 
         assert_int_equal(open_stream(any()), 0);
         expect(&f, FRAME_CREDIT);

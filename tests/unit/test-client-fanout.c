@@ -118,13 +118,13 @@ static void test_too_few(void **state)
         s.quorum = 2;
         assert_int_equal(submit(s), -ENOENT);
         assert_string_equal(submit_error.text,
-                        "Discovery does not answer, so nobody can say who is in the group");
+                        "Discovery does not answer, so the receivers of the group are not known");
         list("");
         assert_int_equal(submit(s), -ENOENT);
-        assert_string_equal(submit_error.text, "No receiver of that kind is there");
+        assert_string_equal(submit_error.text, "No receiver matches");
         list("a");
         assert_int_equal(submit(s), -ENOENT);
-        assert_string_equal(submit_error.text, "Only 1 receivers are there, fewer than the 2 that must ack");
+        assert_string_equal(submit_error.text, "Only 1 receivers match, but 2 must ack");
         assert_int_equal(c->messages.n_open, 0);
         s.quorum = 0;
         assert_int_equal(submit(s), -EINVAL);

@@ -26,7 +26,7 @@ static void test_what_is_refused(void **state)
         Submission s = submission(SELECTOR_TO, "a", "x");
 
         assert_int_equal(submit(s), -ENOENT);
-        assert_non_null(strstr(submit_error.text, "discovery, which may know it, does not answer"));
+        assert_non_null(strstr(submit_error.text, "and discovery does not answer"));
         list("ab");
         s.target = "z";
         assert_int_equal(submit(s), -ENOENT);
@@ -266,7 +266,7 @@ static void test_explanations(void **state)
         list("");
         assert_string_equal(why(m), "No receiver of group g is there.");
         list("a");
-        assert_string_equal(why(m), "The connection to a receiver is being made.");
+        assert_string_equal(why(m), "The client is connecting to a receiver.");
         hang_up('a', -ECONNREFUSED);
         assert_string_equal(
                         why(m), "None of 1 receivers can be reached; a@h: tcp:host:97: Connection refused.");
@@ -277,24 +277,23 @@ static void test_explanations(void **state)
         pass(2 * USEC_PER_SEC);
         assert_string_equal(why(m), "Receiver a@h has had it for 2s and has not acked it yet.");
         assert_int_equal(submit(s), 0);
-        assert_string_equal(why(find()), "All 1 receivers that are connected have as much as they can take, "
-                                         "and 1 messages wait.");
+        assert_string_equal(why(find()), "All 1 connected receivers are full, and 1 messages wait.");
         const Message *bound = send_to("a", "y");
-        assert_string_equal(why(bound), "Receiver a@h has as much as it can take (with this one it has 2 "
-                                        "messages).");
+        assert_string_equal(
+                        why(bound), "Receiver a@h is full (2 messages are bound to it, this one included).");
         MessageFrame f = expect_message('a', "x");
         answer('a', &f, OUTCOME_FAILED, "broken");
         assert_non_null(strstr(why(m), "Attempt 1 at a@h did not succeed (broken); the next one is in "));
         pass(USEC_PER_SEC);
         f = expect_message('a', "y");
         answer('a', &f, OUTCOME_BUSY, "");
-        assert_non_null(strstr(why(bound), "Receiver a@h had no room for it; it is asked again in "));
+        assert_non_null(strstr(why(bound), "Receiver a@h had no room for it; the next try is in "));
         hang_up('a', 0);
         assert_non_null(strstr(
                         why(m), "Receiver a@h cannot be reached: tcp:host:97: closed by the receiver."));
         message_give_up((Message *) m, "enough");
         run();
-        assert_string_equal(why(m), "It may have been started, so a@h is being asked what became of it.");
+        assert_string_equal(why(m), "A handler may have begun it, so the client asks a@h for the outcome.");
         assert_int_equal(message_cancel((Message *) bound), 0);
         run();
         assert_non_null(strstr(why(bound), "It is done: cancelled"));
@@ -316,7 +315,7 @@ static void test_more_explanations(void **state)
         s = submission(SELECTOR_TO, "a", "x");
         s.delay_usec = 60 * USEC_PER_SEC;
         assert_int_equal(submit(s), 0);
-        assert_non_null(strstr(why(find()), "Its time has not come: it starts at "));
+        assert_non_null(strstr(why(find()), "It is delayed until "));
         list_draining("ab", "a");
         const Message *m = send_to("a", "x");
         welcome('a', 4);

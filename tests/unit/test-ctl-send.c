@@ -119,8 +119,8 @@ static void test_send_mistakes(void **state)
         static const struct {
                 const char *words[8], *text;
         } cases[] = {
-                        {{"send", "x"}, "say to whom, with one of --to RECEIVER, --any"},
-                        {{"send", "--to=1", "--all", "x"}, "with only one of --to RECEIVER, --any"},
+                        {{"send", "x"}, "give one of --to RECEIVER, --any"},
+                        {{"send", "--to=1", "--all", "x"}, "give only one of --to RECEIVER, --any"},
                         {{"send", "--to=1", "--group=g", "x"}, "go with a group"},
                         {{"send", "--to=1", "--label=a=b", "x"}, "go with a group"},
                         {{"send", "--any", "--follow-joins", "x"}, "--follow-joins goes with --all"},

@@ -72,7 +72,7 @@ static void test_what_is_no_frame(void **state)
         s = world_connect(RECEIVER_ADDRESS);
         world_send(s, "hello", 5);
         world_settle();
-        expect_error(s, "no bare text");
+        expect_error(s, "no plain text");
 
         s = world_connect(RECEIVER_ADDRESS);
         world_send(s,
@@ -87,7 +87,7 @@ static void test_what_is_no_frame(void **state)
 
         s = world_connect(RECEIVER_ADDRESS);
         send_message(s, message(1, "x"));
-        expect_error(s, "no place here");
+        expect_error(s, "is not allowed here");
 
         s = sender_open();
         char large[PAYLOAD_DEFAULT_MAX + 20000] = {};

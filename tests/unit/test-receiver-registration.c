@@ -202,7 +202,7 @@ static void test_dispute_ends(void **state)
         answer(asked("GET", "/v1/status"), 200, "{\"lease_seconds\":5}");
         assert_int_equal(f->receiver->condition.id, ID_DISPUTED);
         expect_hello_refused();
-        assert_non_null(strstr(world_status(), "our id is alive at another instance"));
+        assert_non_null(strstr(world_status(), "another instance has this receiver's id"));
         world_advance(5400 * USEC_PER_MSEC);
         assert_null(world_request(""));
         world_advance(100 * USEC_PER_MSEC);
@@ -322,7 +322,7 @@ static void test_wrong_configuration(void **state)
         free(f->config.name);
         f->config.name = strdup("two words");
         assert_int_equal(fixture_new(f), -EINVAL);
-        assert_non_null(strstr(f->error.text, "cannot be a name"));
+        assert_non_null(strstr(f->error.text, "is not a valid name"));
         assert_int_equal(str_replace(&f->config.name, NULL), 0);
         assert_int_equal(str_replace(&f->config.group, "a group"), 0);
         assert_int_equal(fixture_new(f), -EINVAL);

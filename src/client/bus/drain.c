@@ -13,11 +13,11 @@ static void on_drained(int status, const char *problem, void *userdata)
         if (status == 204)
                 (void) sd_bus_reply_method_return(call, NULL);
         else if (status == 404)
-                (void) bus_fail(call, "NoSuchReceiver", "Discovery does not know that receiver (any more)");
+                (void) bus_fail(call, "NoSuchReceiver", "Discovery does not list this receiver");
         else if (status > 0)
                 (void) bus_fail(call, "Discovery",
-                                "Discovery refuses (HTTP status %d): it must be asked over its Unix"
-                                " socket, or allow it by AllowTcpRegistration=",
+                                "Discovery refuses (HTTP status %d): use its Unix socket, or set "
+                                "AllowTcpRegistration=yes there",
                                 status);
         else
                 (void) bus_fail(call, "Discovery", "Discovery does not answer: %s", problem);

@@ -66,8 +66,7 @@ static int on_polkit(sd_bus_message *reply, void *userdata, sd_bus_error *error)
         if (!e && sd_bus_message_enter_container(reply, 'r', "bba{ss}") > 0)
                 (void) sd_bus_message_read(reply, "bb", &allowed, &could_ask);
         if (e && runs) {
-                (void) bus_fail(g->call, "Authorization", "polkit does not say who may do that: %s",
-                                e->message);
+                (void) bus_fail(g->call, "Authorization", "polkit does not answer: %s", e->message);
                 guard_free(g);
         } else if (allowed || (!runs && g->of_group))
                 pass(g);
@@ -194,7 +193,7 @@ int bus_guard(ClientBus *b, sd_bus_message *call, const char *action, sd_bus_mes
 void bus_guard_clear(ClientBus *b)
 {
         while (b->guard.waiting) {
-                (void) bus_fail(b->guard.waiting->call, "Disconnected", "The client is ending");
+                (void) bus_fail(b->guard.waiting->call, "Disconnected", "The client stops");
                 guard_free(b->guard.waiting);
         }
         for (size_t i = 0; i < TRUSTED_MAX; i++)

@@ -170,7 +170,7 @@ static int take_message_filter(sd_bus_message *call, const char *key, void *user
                 return -ENOENT;
         r = sd_bus_message_read(call, "v", "s", &after);
         if (r >= 0 && after[0] != '\0' && parse_u64(after, 1, UINT64_MAX, &l->find.number) < 0)
-                return error_set(error, -EINVAL, "after: not what a page before gave as \"next\"");
+                return error_set(error, -EINVAL, "after: not the \"next\" of an earlier page");
         return r;
 }
 

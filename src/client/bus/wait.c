@@ -71,7 +71,8 @@ static void on_deadline(void *userdata)
 
         while ((first = heap_first(&b->wait.deadlines)) && first->due <= now_usec(CLOCK_BOOTTIME)) {
                 Waiter *w = CONTAINER_OF(first, Waiter, deadline);
-                (void) bus_fail(w->call, "Timeout", "Not done yet; it stays in the outbox and is tried on");
+                (void) bus_fail(w->call, "Timeout",
+                                "Not done yet; the message stays in the outbox and is tried again");
                 waiter_free(w);
         }
         arm(b);

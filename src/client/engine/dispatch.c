@@ -26,7 +26,8 @@ void dispatch_loaded(Peer *p)
         DL_FOREACH_SAFE2(p->bound, m, next, link.next)
         {
                 if (delivery_state_is_ending(m->record.state) && !m->bind.window)
-                        deliver_event(m, DELIVERY_GONE, "nobody can be asked about bare text");
+                        deliver_event(m, DELIVERY_GONE,
+                                        "plain text has no id, so the receiver cannot be asked");
         }
         if (p->listed && p->info.draining)
                 dispatch_move_on(p);
@@ -43,7 +44,7 @@ void dispatch_move_on(Peer *p)
                 if (delivery_state_is_ending(m->record.state) && peer_is_gone(p))
                         deliver_event(m, DELIVERY_GONE, "the receiver is gone");
                 else if (deliver_may_move(m)) {
-                        deliver_event(m, DELIVERY_UNBIND, "the receiver is not there");
+                        deliver_event(m, DELIVERY_UNBIND, "the receiver is not available");
                         if (!q->reading)
                                 bind_queue(q);
                 }

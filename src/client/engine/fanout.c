@@ -309,7 +309,7 @@ static void on_joined(DbOp *op, int r)
                 message_changed(m);
                 member_add(m, &j->join.member);
         } else if (r != -EEXIST)
-                log_error_errno(r, "Cannot add a receiver that joined to a message");
+                log_error_errno(r, "Cannot add a new receiver to a message");
         outbox_record_clear(&j->join.member);
         free(j);
         message_unpin(m);

@@ -148,15 +148,14 @@ int members_choose(Message *m, OutboxRecord **ret, size_t *ret_n, Error *error)
                 if (selector_matches(selector, &p->info))
                         r = add_record(m, &p->info, &records, &n);
         if (r == -E2BIG)
-                r = error_set(error, -EINVAL, "More than %u receivers are meant", MEMBERS_MAX);
+                r = error_set(error, -EINVAL, "More than %u receivers match", MEMBERS_MAX);
         else if (r >= 0 && n == 0 && c->discovery_state != DISCOVERY_REACHABLE)
                 r = error_set(error, -ENOENT,
-                                "Discovery does not answer, so nobody can say who is in the group");
+                                "Discovery does not answer, so the receivers of the group are not known");
         else if (r >= 0 && n == 0)
-                r = error_set(error, -ENOENT, "No receiver of that kind is there");
+                r = error_set(error, -ENOENT, "No receiver matches");
         else if (r >= 0 && n < selector->quorum)
-                r = error_set(error, -ENOENT,
-                                "Only %zu receivers are there, fewer than the %u that must ack", n,
+                r = error_set(error, -ENOENT, "Only %zu receivers match, but %u must ack", n,
                                 selector->quorum);
         if (r < 0) {
                 outbox_records_free(records, n);

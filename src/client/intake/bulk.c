@@ -251,7 +251,7 @@ static void read_frames(Bulk *s)
                 if (n == 0)
                         break;
                 if (n < 0 || f.type != FRAME_SUBMIT) {
-                        fail(s, n < 0 ? error.text : "only SUBMIT frames have a place here");
+                        fail(s, n < 0 ? error.text : "only SUBMIT frames are allowed here");
                         break;
                 }
                 submit(s, &f.submit);

@@ -83,7 +83,7 @@ static void explain_group(const Message *m, Explanation *e)
         if (q->selector.mode == SELECTOR_KEY && q->n_bound > 0) {
                 say(e->why, "An older message of the same key is at %s.",
                                 q->owner ? peer_name(q->owner) : "a receiver");
-                say(e->advice, "ackctl messages shows it; cancelling it lets the next one go.");
+                say(e->advice, "ackctl messages shows it; when it is cancelled, the next one goes.");
                 return;
         }
         for (const Peer *p = m->client->peers.by_name; p; p = p->hh_name.next) {
@@ -101,17 +101,15 @@ static void explain_group(const Message *m, Explanation *e)
                 say(e->why, "All %u receivers are draining: they take nothing new.", n);
                 say(e->advice, "ackctl resume RECEIVER ends that.");
         } else if (n_connected > 0) {
-                say(e->why,
-                                "All %u receivers that are connected have as much as they can take, and %zu "
-                                "messages wait.",
-                                n_connected, q->n_queued + (size_t) q->n_stored);
-                say(e->advice, "Start more receivers, or raise Concurrency= or Queue= of these.");
+                say(e->why, "All %u connected receivers are full, and %zu messages wait.", n_connected,
+                                q->n_queued + (size_t) q->n_stored);
+                say(e->advice, "Start more receivers, or raise their Concurrency= or Queue=.");
         } else if (failing) {
                 say(e->why, "None of %u receivers can be reached; %s: %s.", n, peer_name(failing),
                                 failing->link.problem);
                 say(e->advice, "Look at it: systemctl status 'ackgroup-receiver@*'");
         } else
-                say(e->why, "The connection to a receiver is being made.");
+                say(e->why, "The client is connecting to a receiver.");
 }
 
 static void explain_peer(const Message *m, const Peer *p, Explanation *e)
@@ -123,8 +121,8 @@ static void explain_peer(const Message *m, const Peer *p, Explanation *e)
                                 p->link.problem ? ": " : "", p->link.problem ?: "",
                                 p->listed ? "" : ", and discovery does not list it");
                 say(e->advice, p->listed ? "Look at it: systemctl status 'ackgroup-receiver@*'"
-                                         : "It goes on when the receiver is back; ackctl cancel takes the "
-                                           "message back.");
+                                         : "It is sent when the receiver is back; ackctl cancel cancels "
+                                           "it.");
         } else if (p->info.draining && m->link.sends == 0 && !m->record.duplicate) {
                 say(e->why, "Receiver %s is draining: it takes nothing new.", peer_name(p));
                 say(e->advice, "ackctl resume %s ends that.", peer_name(p));
@@ -132,7 +130,7 @@ static void explain_peer(const Message *m, const Peer *p, Explanation *e)
                 say(e->why, "Receiver %s has had it for %s and has not acked it yet.", peer_name(p),
                                 since(m->record.sent_usec, duration));
         else {
-                say(e->why, "Receiver %s has as much as it can take (with this one it has %zu messages).",
+                say(e->why, "Receiver %s is full (%zu messages are bound to it, this one included).",
                                 peer_name(p), p->n_bound);
                 say(e->advice, "Raise Concurrency= or Queue= of the receiver.");
         }
@@ -158,7 +156,7 @@ static void explain_fanout(const Message *m, Explanation *e)
                         m->fanout->n_members - m->fanout->n_acked - m->fanout->n_failed > n && n > 0
                                         ? " and more"
                                         : "");
-        say(e->advice, "ackctl trace %.8s tells of each of them.", SD_ID128_TO_STRING(m->record.id));
+        say(e->advice, "ackctl trace %.8s shows each of them.", SD_ID128_TO_STRING(m->record.id));
 }
 
 static void explain_waiting(const Message *m, Explanation *e)
@@ -168,14 +166,14 @@ static void explain_waiting(const Message *m, Explanation *e)
         const char *when = m->due.position == HEAP_NOT_IN ? "a moment" : until(m->due.due, duration);
 
         if (m->record.attempts == 0 || str_empty(m->record.error)) {
-                say(e->why, "Receiver %s had no room for it; it is asked again in %s.",
+                say(e->why, "Receiver %s had no room for it; the next try is in %s.",
                                 m->record.receiver_name, when);
                 say(e->advice, "Raise Concurrency= or Queue= of the receiver.");
                 return;
         }
         say(e->why, "Attempt %" PRIu32 " at %s did not succeed (%s); the next one is in %s.",
                         m->record.attempts, m->record.receiver_name, m->record.error, when);
-        say(e->advice, "journalctl -u 'ackgroup-receiver@*' tells why, if the receiver is on this host.");
+        say(e->advice, "journalctl -u 'ackgroup-receiver@*' shows why, if the receiver is on this host.");
 }
 
 static void explain_end(const Message *m, Explanation *e)
@@ -200,7 +198,7 @@ void explain(const Message *m, Explanation *ret)
         switch (m->record.state) {
         case DELIVERY_DELAYED:
                 (void) strftime(text, sizeof text, "%F %T %Z", localtime_r(&at, &tm));
-                say(ret->why, "Its time has not come: it starts at %s.", text);
+                say(ret->why, "It is delayed until %s.", text);
                 break;
         case DELIVERY_GATHERING:
                 explain_fanout(m, ret);
@@ -211,7 +209,7 @@ void explain(const Message *m, Explanation *ret)
                         if (p)
                                 explain_peer(m, p, ret);
                         else
-                                say(ret->why, "Its receiver is not known any more.");
+                                say(ret->why, "Its receiver is not known.");
                 } else
                         explain_group(m, ret);
                 break;
@@ -224,7 +222,7 @@ void explain(const Message *m, Explanation *ret)
                 break;
         case DELIVERY_CANCELLING:
         case DELIVERY_GIVING_UP:
-                say(ret->why, "It may have been started, so %s is being asked what became of it.",
+                say(ret->why, "A handler may have begun it, so the client asks %s for the outcome.",
                                 m->link.peer ? peer_name(m->link.peer) : "each receiver");
                 break;
         default:

@@ -58,7 +58,7 @@ static void on_stored(DbOp *op, int r)
         Store *s = CONTAINER_OF(CONTAINER_OF(op, OutboxReceiverOp, op), Store, store);
 
         if (r < 0)
-                log_debug_errno(r, "Cannot keep a receiver's addresses in the outbox");
+                log_debug_errno(r, "Cannot store a receiver's addresses in the outbox");
         free(s->text);
         free(s);
 }
@@ -99,7 +99,7 @@ int resolver_load(Client *c, sd_id128_t id, const char *record, bool departed)
 
         r = receiver_json_from_text(record, &info);
         if (r < 0)
-                return log_warning_errno(r, "Passing over a receiver in the outbox");
+                return log_warning_errno(r, "Ignoring a receiver in the outbox that cannot be read");
         r = peer_get(c, id, &p);
         if (r < 0) {
                 receiver_info_clear(&info);
@@ -204,7 +204,7 @@ static void ask_later(Resolver *v, unsigned failures)
 static void on_no_room(Resolver *v)
 {
         if (v->refused++ == 0)
-                log_info("Discovery has no room to wait for changes: asking it from time to time");
+                log_info("Discovery takes no more waiting requests: asking it from time to time");
         v->poll = true;
         ask_later(v, v->refused);
 }
@@ -213,8 +213,7 @@ static void retry(Resolver *v, const char *reason)
 {
         if (v->failures++ == 0)
                 journal_event(JOURNAL_DISCOVERY_LOST, &(JournalFields){.reason = reason},
-                                "Discovery does not answer (%s); the receivers that are known keep getting "
-                                "messages",
+                                "Discovery does not answer (%s); known receivers still get messages",
                                 reason);
         ask_later(v, v->failures);
         v->revision[0] = v->next[0] = '\0';

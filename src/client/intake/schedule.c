@@ -77,7 +77,7 @@ static void on_page(DbOp *op, int r)
 
         c->schedule.reading = false;
         if (r < 0) {
-                log_error_errno(r, "Cannot read from the outbox what is due");
+                log_error_errno(r, "Cannot read the messages that are due from the outbox");
                 c->schedule.next = usec_add(now_usec(CLOCK_REALTIME), USEC_PER_SEC);
         } else
                 c->schedule.next = MIN(c->schedule.next, p->find.next_usec);

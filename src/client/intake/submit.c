@@ -168,7 +168,7 @@ static int check_transient(const Client *c, const Submission *s, Error *error)
                                 "idempotency_key, "
                                 "delay, at and deadline");
         if (c->transient.n_bytes + s->size > MEMORY_BYTES_MAX)
-                return error_set(error, -EDQUOT, "messages of %zu bytes wait in memory already",
+                return error_set(error, -EDQUOT, "the messages in memory have %zu bytes already",
                                 c->transient.n_bytes);
         return 0;
 }
@@ -179,9 +179,7 @@ static int resolve_receiver(Client *c, const Submission *s, Selector *ret, Error
         int r = peer_find_by_word(c, s->target, &p);
 
         if (r == -ENOENT && c->discovery_state != DISCOVERY_REACHABLE)
-                return error_set(error, r,
-                                "No receiver \"%s\" is known, and discovery, which may know it, does not "
-                                "answer",
+                return error_set(error, r, "No receiver \"%s\" is known, and discovery does not answer",
                                 s->target);
         if (r == -ENOENT)
                 return error_set(error, r, "No receiver \"%s\" is known", s->target);
@@ -224,8 +222,8 @@ static int resolve_times(const Client *c, const Submission *s, Policy *ret, Erro
         if (ret->deadline_usec > 0 && ret->deadline_usec <= now)
                 return error_set(error, -EINVAL, "deadline: it has passed already");
         if (ret->deadline_usec > 0 && ret->deadline_usec <= ret->start_usec)
-                return error_set(error, -EINVAL, "deadline: it lies before the start of the message");
-        /* Messages of one key stay in order, so they all have the same priority. */
+                return error_set(error, -EINVAL, "deadline: it is before the start of the message");
+        /* Messages of one key are in order, so they have one priority. */
         if (s->mode == SELECTOR_KEY)
                 ret->priority = PRIORITY_DEFAULT;
         return 0;

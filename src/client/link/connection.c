@@ -107,7 +107,7 @@ static int on_welcome(Peer *p, const WelcomeFrame *w, Error *error)
         Client *c = p->client;
 
         if (!sd_id128_equal(w->receiver, p->info.id) || p->link.state != PEER_CONNECTING)
-                return error_set(error, -EPROTO, "another receiver, or WELCOME twice");
+                return error_set(error, -EPROTO, "another receiver answers, or WELCOME came twice");
         peer_reset_failures(p);
         p->link.state = PEER_CONNECTED;
         p->link.credit = w->credit;

@@ -48,7 +48,7 @@ static void on_kept(DbOp *op, int r)
         SendWindow *w = p ? find(p, o->stream) : NULL;
 
         if (r < 0)
-                log_debug_errno(r, "Cannot note a new stream in the outbox");
+                log_debug_errno(r, "Cannot store a new stream in the outbox");
         if (w) {
                 w->keeping = false;
                 w->kept = r >= 0;
