@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A program on a pseudo-terminal, as a person has it."""
+"""Runs a program on a pseudo-terminal, as a person does."""
 
 import os
 import pty
@@ -20,7 +20,7 @@ class Terminal:
         self.text = ""
 
     def read(self, wanted):
-        """False at the end."""
+        """Returns False at the end."""
         assert select.select([self.fd], [], [], 60)[0], f"{wanted} never came: {self.text}"
         try:
             data = os.read(self.fd, 65536)

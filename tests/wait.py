@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What every kind of test here does instead of sleeping."""
+"""Tests poll with this instead of sleeping."""
 
 import time
 
 
 def wait_until(condition, what, seconds=60):
-    """Polls until the condition holds; its last value is returned. Only a broken program gets near the limit."""
+    """Polls until the condition holds and returns its last value. Only a broken program reaches the time limit."""
     end = time.monotonic() + seconds
     while True:
         value = condition()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The real programs, each with its own directory, ended by their own pids; and where they stand in the network."""
+"""The real programs. Each has its own directory and is ended by its pid. Also the network between them."""
 
 import json
 import os
@@ -12,13 +12,13 @@ import time
 
 
 def uptime():
-    """Not moved by steps of the clock; handlers use the same."""
+    """Seconds that steps of the wall clock do not change; the handlers use the same clock."""
     return float(pathlib.Path("/proc/uptime").read_text().split()[0])
 
 
 class Daemon:
-    """Started, killed and started again. `deaths` are the times at which it was killed or ended, `crashes` the signals
-    that it ended by without being sent one."""
+    """A program that can be started, killed and started again. `deaths`: the times at which it was killed or ended.
+    `crashes`: the signals that ended it and that nobody sent."""
 
     def __init__(self, name, directory, command, environment=None, namespace=None):
         self.name = name
@@ -40,7 +40,7 @@ class Daemon:
                                         stdout=self.log, stderr=self.log)
 
     def end(self, number=signal.SIGKILL):
-        """A stopping receiver lets handlers finish; whoever waits for longer than that is killed."""
+        """A receiver that stops lets handlers finish. A daemon that takes longer than that is killed."""
         if not self.process:
             return
         self.note_crash()
@@ -60,7 +60,7 @@ class Daemon:
             self.crashes.append(signal.Signals(-self.process.returncode).name)
 
     def revive(self):
-        """After an end of its own (a full disk at its start, say)."""
+        """Starts the daemon again after it has ended by itself, for instance because the disk was full at its start."""
         if self.process is None or self.process.poll() is not None:
             self.note_crash()
             self.left = uptime()
@@ -73,7 +73,7 @@ class Daemon:
 
 
 class Client(Daemon):
-    """With a bus of its own."""
+    """A client with its own bus."""
 
     def __init__(self, name, directory, build, command, **more):
         directory.mkdir(parents=True, exist_ok=True)
@@ -87,7 +87,7 @@ class Client(Daemon):
         self.bus.stdout.readline()
 
     def ackctl(self, *words, timeout=60):
-        """(exit status, output)."""
+        """Returns (exit status, output)."""
         environment = {**os.environ, "DBUS_SESSION_BUS_ADDRESS": self.address}
         try:
             done = subprocess.run([self.ackctl_program, "--user", *map(str, words)], env=environment,
@@ -97,7 +97,7 @@ class Client(Daemon):
         return done.returncode, done.stdout if done.returncode == 0 else done.stderr
 
     def waiting(self):
-        """Messages that are not at their end, or None when it does not answer."""
+        """The number of messages that have not ended, or None when the client does not answer."""
         status, text = self.ackctl("status", "--json=short")
         return json.loads(text).get("Waiting") if status == 0 else None
 
@@ -109,7 +109,7 @@ class Client(Daemon):
 
 
 class Proxy:
-    """Between clients and one receiver: delays what passes, and cuts connections."""
+    """Stands between clients and one receiver: it delays data and cuts connections."""
 
     def __init__(self, port, target_port):
         self.target_port = target_port
@@ -162,8 +162,8 @@ def run(*words, check=True):
 
 
 class Network:
-    """A namespace with one more host in it; the campaign itself is in a namespace of its own already. `troubles` are
-    the (begin, end) of the times at which that host could not be reached, or not well."""
+    """A network namespace with one more host in it. The campaign itself already runs in a namespace of its own.
+    `troubles`: the (begin, end) of the times at which that host could not be reached, or not reliably."""
 
     HERE, THERE = "10.77.1.1", "10.77.1.2"
 
@@ -182,7 +182,7 @@ class Network:
         run("nft", "add table ip chaos; add chain ip chaos in { type filter hook input priority 0; }")
 
     def lose(self, percent):
-        """Of what comes from there; 100 is a cut, without a word to either side."""
+        """Drops this percentage of the packets from that host. 100 cuts the connection; neither side is told."""
         self.begin = uptime()
         run("nft", f"flush chain ip chaos in; add rule ip chaos in iifname near0 numgen random mod 100 < {percent} drop"
             if percent < 100 else "flush chain ip chaos in; add rule ip chaos in iifname near0 drop")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What submitters and handlers wrote down and synced themselves, and what must hold of it. Nothing here comes from the
-counters of a daemon; of a daemon's word only the end of each message is taken, and held against the ledger."""
+"""The ledgers that submitters and handlers write and sync themselves, and the rules that must hold for them. Nothing
+here comes from counters of the daemons. Only the end of each message is the word of a daemon, and it is compared with
+the ledger."""
 
 import collections
 import os
@@ -61,8 +62,9 @@ class Verdict:
 
 
 def check_doubles(v, message, runs, absences):
-    """A second run is told to be one. At the same receiver that one died since the run before it: the named gap. At
-    another, the first one was gone: it died, or could not be reached."""
+    """A second run must be marked as a possible duplicate. A second run at the same receiver is allowed only if that
+    receiver died in between: the named gap. A run at another receiver is allowed only if the first one died or could
+    not be reached."""
     for before, again in zip(runs, runs[1:]):
         same = before.receiver == again.receiver
         gone = [end - begin for begin, end in absences.get(before.receiver, [])
@@ -85,8 +87,9 @@ def check_key_order(v, sent, first_run):
 
 
 def judge(sent, ends, members, runs, absences):
-    """`ends`: state by message; one that is not `limited` may not be dead, and no handler rejects. `members`: of messages to several, state by receiver. `absences`: by receiver the
-    (begin, end) of times at which it could not be reached; of a death both are the same."""
+    """`ends`: state by message. Only a message that is `limited` may be dead, and no handler rejects. `members`: of
+    messages to several, state by receiver. `absences`: by receiver, the (begin, end) of the times at which it could not
+    be reached; for a death begin and end are the same."""
     v = Verdict()
     by_message = collections.defaultdict(list)
     first_run = {}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What the judge of the campaign lets pass, and what not."""
+"""What the judge of the campaign accepts, and what it does not."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from .ledger import Run, Sent, judge
 
 
 def runs(*places):
-    """(time, receiver, told) of runs of the message m."""
+    """Makes runs of the message m from (time, receiver, told)."""
     return [Run(time, "m", receiver, 1, told, "text") for time, receiver, told in places]
 
 
@@ -54,7 +54,7 @@ def test_dead_without_a_reason():
 
 @pytest.mark.parametrize("order, problems", [(("m1", "m2"), 0), (("m2", "m1"), 1), (("m1", "m2", "m1"), 0)])
 def test_the_order_of_a_key(order, problems):
-    """By the first run of each; a run that is done again is a matter of doubles."""
+    """The first run of each message counts. A repeated run is a matter for the check of doubles."""
     sent = [Sent(0, n, "key", "k", f"m{n}") for n in (1, 2)]
     its_runs = [Run(float(n), message, "a", 1, True, "text") for n, message in enumerate(order)]
     v = judge(sent, {"m1": "acked", "m2": "acked"}, {}, its_runs, {"a": [(1.0, 1.0)]})

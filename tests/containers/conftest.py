@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The images, built once; each test begins without a container and without a volume."""
+"""The images are built once. Each test begins without containers and volumes."""
 
 import os
 import pathlib

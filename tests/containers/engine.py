@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""podman and podman-compose with images, containers and networks of their own: nothing of the machine's is seen or
-touched, and nothing is left behind. What runs is in a network and a mount namespace of the engine's, since the bridges,
-addresses and locks of two engines would meet in the machine's; only what is built needs the network outside."""
+"""podman and podman-compose with their own images, containers and networks. They see and touch nothing of the machine,
+and leave nothing behind. Containers run in a network namespace and a mount namespace of the engine; otherwise bridges,
+addresses and locks of two engines would collide. Only builds use the network outside."""
 
 import json
 import os
@@ -77,7 +77,7 @@ class Engine:
         self.inside = ["nsenter", f"--target={self.namespace.pid}", "--net", "--mount", f"--wd={TOP / 'containers'}", "--"]
 
     def podman(self, *words, check=True, stdin=None, timeout=180, outside=False):
-        """Standard output; with check=False all output, and self.status."""
+        """Returns standard output. With check=False returns all output and sets self.status."""
         done = subprocess.run([*([] if outside else self.inside), "podman", *map(str, words)], env=self.environment, capture_output=True, text=True,
                               input=stdin or "", timeout=timeout)
         self.status = done.returncode
@@ -85,7 +85,7 @@ class Engine:
         return done.stdout if check else done.stdout + done.stderr
 
     def compose(self, *words, **variables):
-        """What a person types in the folder of the compose files."""
+        """Runs what a person types in the folder of the compose files."""
         done = subprocess.run([*self.inside, "podman-compose", *map(str, words)], text=True, timeout=180,
                               env={**self.environment, **{k: str(v) for k, v in variables.items()}},
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -100,7 +100,7 @@ class Engine:
         return self.podman("ps", "--format", "{{.Names}}").split()
 
     def import_base(self):
-        """Under the name that the Containerfile has it from a registry, which is asked for nothing."""
+        """Imports the base image under the name that the Containerfile uses for it, so no registry is asked."""
         if self.podman("images", "-q", BASE):
             return
         tree = host.tree("bookworm", "")
@@ -112,7 +112,7 @@ class Engine:
         assert tar.wait() == 0
 
     def build(self, image=IMAGE, target="runtime"):
-        """With the host's network, since that of containers may not get out here."""
+        """Uses the network of the host, because containers may have no way out here."""
         self.import_base()
         self.podman("build", "--network=host", "-f", TOP / "containers/Containerfile", "--target", target, "-t", image, TOP,
                     timeout=900, outside=True)
@@ -124,7 +124,7 @@ class Engine:
         self.podman("network", "prune", "-f", check=False)
 
     def end(self):
-        """Nothing runs, nothing is mounted; the images are in the directory."""
+        """Stops and unmounts everything; the images stay in the directory."""
         self.clear()
         self.namespace.kill()
         self.namespace.wait()
@@ -140,7 +140,7 @@ class Group:
         self.names = {}
 
     def name(self, service, n=1):
-        """What podman-compose has called the container: its versions differ in that."""
+        """The container's name; versions of podman-compose choose different names."""
         if (service, n) not in self.names:
             labels = {"service": service, "container-number": n}
             filters = [word for key, value in labels.items() for word in ("--filter", f"label=com.docker.compose.{key}={value}")]
@@ -157,7 +157,7 @@ class Group:
         return self.engine.podman("exec", *options, self.name("client", client), "ackctl", *words, check=check, stdin=stdin)
 
     def receivers(self, client=1):
-        """Name → record; empty while the client does not answer."""
+        """Returns name → record; empty while the client does not answer."""
         text = self.ackctl("list", "--json=short", client=client, check=False)
         return {r["name"]: r for r in json.loads(text)} if self.engine.status == 0 else {}
 
@@ -174,7 +174,7 @@ class Group:
 
 
 def main():
-    """Why no container can run here, and status 1; or nothing."""
+    """Prints why no container can run here and returns 1; prints nothing otherwise."""
     with tempfile.TemporaryDirectory(prefix="ackgroup-engine-", dir="/var/tmp") as directory:
         engine = Engine(pathlib.Path(directory))
         try:

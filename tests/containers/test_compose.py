@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The compose files with podman-compose: what a person types, and what survives what."""
+"""The compose files with podman-compose: the commands that a person types, and what survives which failure."""
 
 import re
 import threading
@@ -15,8 +15,8 @@ THREE = ("1@receiver", "2@receiver", "3@receiver")
 
 @pytest.fixture
 def handler(tmp_path):
-    """A compose file that gives receivers a command by their configuration, in a directory that outlives them. It is
-    called with a shell script; $D is that directory, and the handler finds itself in it."""
+    """Makes a compose file that gives receivers a handler by configuration. The argument is a shell script. $D is a
+    directory that outlives the containers."""
     directory = tmp_path / "shared"
     directory.mkdir()
     directory.chmod(0o777)
@@ -47,7 +47,7 @@ def up_with(group, override, **variables):
 
 @pytest.mark.parametrize("order", [(1, 2, 0), (2, 0, 1)], ids=str)
 def test_any_start_order(group, order):
-    """Whoever comes first waits for discovery. (Discovery, receivers, client is the seed's, below.)"""
+    """Whoever starts first waits for discovery. The order discovery, receivers, client is the seed's, below."""
     order = [FILES[i] for i in order]
     group.up(order[0], order[1])
     if order[2] == FILES[0]:
@@ -59,8 +59,8 @@ def test_any_start_order(group, order):
 
 
 def test_the_seeds_flow(group):
-    """Its README with other file names: five receivers of which each forgets half of its acks, a shell in the client's
-    container, the numbered list, the message, the ack."""
+    """The seed's README with other file names: five receivers, each of which forgets half of its acks, a shell in the
+    client's container, the numbered list, the message, the ack."""
     group.up("compose.discovery.yml")
     group.up("compose.receiver.yml", RECEIVERS=5)
     group.up("compose.client.yml", ACK_TIMEOUT="300ms")
@@ -91,7 +91,7 @@ def test_the_seeds_flow(group):
 
 
 def test_half_of_the_acks_are_lost(group):
-    """Many messages, to anybody: all acked, each processed once."""
+    """Many messages to any receiver: all are acked, and each is processed once."""
     group.up(ACK_TIMEOUT="300ms", RECEIVERS=2)
     group.wait_for("1@receiver", "2@receiver")
     ids = [group.ackctl("send", "--any", "--no-wait", f"message {n};").strip() for n in range(20)]
@@ -104,7 +104,7 @@ def test_half_of_the_acks_are_lost(group):
 
 
 def test_a_stopped_receiver_finishes_and_is_gone_at_once(group, handler):
-    """The lease would keep it for an hour."""
+    """The lease alone would keep it listed for an hour."""
     up_with(group, handler("echo begun >>runs; until [ -e go ]; do sleep 0.05; done; echo done >>runs"), RECEIVERS=1, LEASE="1h")
     group.wait_for("1@receiver")
     message = group.ackctl("send", "--to", "1", "--no-wait", "work").strip()
@@ -122,7 +122,8 @@ def test_a_stopped_receiver_finishes_and_is_gone_at_once(group, handler):
 
 
 def test_a_killed_receiver_is_gone_after_its_lease_and_goes_on_when_it_is_back(group, handler):
-    """In the middle of a message: it runs again there, with the warning that it may be the second time."""
+    """It is killed while it processes a message. That message runs again there, with the warning that it may be the
+    second time."""
     script = 'echo "run $ACKGROUP_POSSIBLE_DUPLICATE" >>runs; until [ -e go ]; do sleep 0.05; done; echo "done by $ACKGROUP_RECEIVER_NAME"'
     up_with(group, handler(script), RECEIVERS=1, LEASE="3s")
     before = group.wait_for("1@receiver")["1@receiver"]
@@ -141,7 +142,8 @@ def test_a_killed_receiver_is_gone_after_its_lease_and_goes_on_when_it_is_back(g
 
 
 def test_discovery_is_killed_and_comes_back(group):
-    """Without it clients reach whom they know; with it again nobody has to register, and who is new is told."""
+    """Without discovery clients reach the receivers that they know. When it is back, nobody has to register again, and
+    clients hear of new receivers."""
     group.up(RECEIVERS=2, FAILURE_PROBABILITY=0, LEASE="1h")
     before = group.wait_for("1@receiver", "2@receiver")
     group.engine.podman("kill", group.name("discovery"))
@@ -158,7 +160,7 @@ def test_discovery_is_killed_and_comes_back(group):
 
 
 def test_two_clients_at_once(group):
-    """Each has its own outbox and bus."""
+    """Each client has its own outbox and bus."""
     group.up(CLIENTS=2, RECEIVERS=2, FAILURE_PROBABILITY=0)
     for client in (1, 2):
         group.wait_for("1@receiver", "2@receiver", client=client)
@@ -182,7 +184,8 @@ def test_two_clients_at_once(group):
 
 
 def test_down_and_up_again(group):
-    """The containers are others, the volumes the same: what was accepted is delivered, and everybody is who they were."""
+    """The containers are new, the volumes are the same: accepted messages are delivered, and everybody keeps their
+    identity."""
     group.up(FAILURE_PROBABILITY=0, LEASE="1h")
     before = group.wait_for(*THREE)
     done = group.ackctl("send", "--to", "3", "--json=short", "before")
@@ -205,7 +208,8 @@ def test_down_and_up_again(group):
 
 
 def test_the_whole_group_can_grow_and_shrink(group):
-    """A replica takes the first directory that is free: no two have the same, and one that comes back is itself."""
+    """A replica takes the first free directory. No two replicas have the same, and one that comes back has its old
+    identity."""
     group.up(RECEIVERS=2, FAILURE_PROBABILITY=0)
     two = group.wait_for("1@receiver", "2@receiver")
     group.engine.podman("stop", "-t", "40", group.name("receiver", 1))
@@ -215,7 +219,7 @@ def test_the_whole_group_can_grow_and_shrink(group):
 
 
 def test_nothing_is_open_to_others(group):
-    """No published port, no privilege, no other user than the image's."""
+    """No published port, no privilege, no user except the image's."""
     group.up(RECEIVERS=1)
     for service in ("discovery", "receiver", "client"):
         name = group.name(service)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""One container: what is in the image, who is PID 1, signals, exit statuses, logs, health."""
+"""One container: the content of the image, PID 1, signals, exit statuses, logs, health."""
 
 import json
 
@@ -20,7 +20,7 @@ def start(engine, name, *words, options=()):
 
 
 def processes(engine, name):
-    """PID → (command line, state), of those that there are for longer than this takes."""
+    """Returns PID → (command line, state) of the processes that live longer than this call takes."""
     found = {}
     for line in engine.podman("top", name, "pid", "state", "args").splitlines()[1:]:
         pid, state, command = line.split(None, 2)
@@ -29,7 +29,7 @@ def processes(engine, name):
 
 
 def test_image(engine):
-    """Small, without a compiler, not root's, and it says what it is."""
+    """The image is small, has no compiler, does not run as root, and describes itself."""
     config = json.loads(engine.podman("image", "inspect", IMAGE))[0]
     base = json.loads(engine.podman("image", "inspect", "debian:bookworm-slim"))[0]
     added = (config["Size"] - base["Size"]) / 1e6
@@ -46,7 +46,7 @@ def test_image(engine):
 
 
 def test_what_is_wrong_is_said_and_the_status_tells(engine):
-    """78: the configuration is wrong; a program's own status else."""
+    """Status 78: the configuration is wrong. Otherwise the program's own status."""
     text = run(engine, IMAGE, "discovery", "--lease=soon", check=False)
     assert engine.status == 78 and "--lease" in text
     text = run(engine, IMAGE, "discovery", "--listen=tcp:0.0.0.0:7480", check=False)
@@ -67,7 +67,7 @@ def test_sigterm_ends_each_with_status_0(engine, group):
 
 
 def test_tini_is_pid_1_and_reaps(engine, group):
-    """A handler's grandchild in a session of its own outlives it; what it leaves is nobody's zombie."""
+    """A handler's grandchild in its own session outlives the handler. Its zombie is reaped by tini."""
     script = ('setsid sh -c "touch /tmp/orphan-began; sleep 0.2; touch /tmp/orphan-ended" >/dev/null 2>&1 & '
               "for i in $(seq 500); do [ -e /tmp/orphan-began ] && break; sleep 0.02; done; cat")
     engine.podman("network", "create", "reaping")
@@ -105,7 +105,8 @@ def test_the_bus_in_a_clients_container(engine, group):
 
 @pytest.mark.parametrize("role", ["discovery", "receiver", "client"])
 def test_health(engine, group, role):
-    """Healthy is what answers: not a receiver that waits for discovery, not a daemon that is stopped."""
+    """Healthy means that the daemon answers. A receiver that waits for discovery and a daemon that is stopped are not
+    healthy."""
     options = {"discovery": [], "client": [], "receiver": ["--listen=tcp:127.0.0.1:7481", "--discovery=http://127.0.0.1:7480"]}
     start(engine, role, role, *options[role])
 
@@ -128,7 +129,7 @@ def test_health(engine, group, role):
 
 
 def test_a_slow_resolver_holds_up_nothing(engine, group):
-    """While it waits for a name server that does not answer it can be stopped."""
+    """The receiver can be stopped while it waits for a name server that does not answer."""
     engine.podman("network", "create", "--disable-dns", "--subnet=10.77.0.0/24", "quiet")
     start(engine, "receiver", "receiver", "--discovery=http://discovery.example:7480", "--listen=tcp:127.0.0.1:7481",
           options=["--network=quiet", "--dns=10.77.0.250", "--dns-opt=timeout:30", "--dns-opt=attempts:5"])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Hosts with their own systemd, as containers; and the containers as units of a host's systemd."""
+"""Containers as hosts with their own systemd, and containers as units of a host's systemd."""
 
 import json
 import os
@@ -19,7 +19,7 @@ GENERATOR = "/usr/lib/systemd/system-generators/podman-system-generator"
 
 
 def test_three_hosts(engine, group):
-    """Discovery, receivers and a client, each on a host of its own: started by the units, under their sandbox."""
+    """Discovery, receivers and a client, each on its own host. The units start them in their sandbox."""
     engine.build(SYSTEMD_IMAGE, "systemd")
     engine.compose("-f", "systemd/compose.yml", "up", "-d")
 
@@ -45,8 +45,8 @@ def test_three_hosts(engine, group):
 
 
 class PodmanHost(host_module.Host):
-    """A Debian 13 with podman, the image and the quadlet files. Its storage is outside, since an overlay does not carry
-    another one."""
+    """A Debian 13 with podman, the image and the quadlet files. Its storage is outside, because an overlay cannot lie
+    on another overlay."""
 
     def __init__(self, directory, engine):
         self.engine = engine
@@ -84,7 +84,7 @@ def podman_host(engine):
 
 
 def test_the_generator_takes_the_quadlet_files(podman_host):
-    """Without a warning; each becomes a unit."""
+    """The generator prints no warning; each file becomes a unit."""
     text = podman_host.run(GENERATOR, "--dryrun", check=False)
     assert podman_host.status == 0, text
     units = [f"container-ackgroup-{name}.service" for name in ("discovery", "receiver@", "client", "network", "discovery-volume")]
@@ -95,7 +95,8 @@ def test_the_generator_takes_the_quadlet_files(podman_host):
 
 
 def test_the_units_start_what_they_say(podman_host):
-    """Started is what is ready; the client's container has ackctl; a receiver that is stopped is gone at once."""
+    """A unit counts as started when the daemon is ready. The client's container has ackctl. A receiver that is stopped
+    leaves the list at once."""
     host = podman_host
     host.systemctl("daemon-reload")
     unit = "container-ackgroup-{}.service".format

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A crash with loss of power at each named step: what was accepted is acked, and each message runs once, or a second
-time that was told to be one."""
+"""A crash with loss of power at each named step. Accepted messages are acked. Each message runs once, or a second time
+with the mark of a possible duplicate."""
 
 import os
 import pathlib
@@ -16,7 +16,7 @@ wait_until, script, lines, BUILD = integration.wait_until, integration.script, i
 SOURCE = pathlib.Path(__file__).parents[2] / "src"
 MESSAGES = 6
 
-# A handler that writes down what it has done before it ends: its message, its text, whether it was told.
+# A handler that records what it has done before it ends: its message, its text, the mark of a possible duplicate.
 LEDGER = """text=$(cat); echo "$ACKGROUP_MESSAGE $text ${ACKGROUP_POSSIBLE_DUPLICATE:-0}" >>$D/ledger"""
 
 
@@ -38,7 +38,7 @@ def environment(directory, point, lies=False):
 
 
 def send_all(c):
-    """Texts of what was accepted, by message; the client may go away meanwhile."""
+    """Returns text by message of the accepted messages. The client may disappear meanwhile."""
     accepted = {}
     for n in range(MESSAGES):
         try:
@@ -49,7 +49,7 @@ def send_all(c):
 
 
 def send_until_crash(c, process):
-    """Some steps come once a second, or with every other message only."""
+    """Repeats, because some steps come once a second, or with every other message only."""
     accepted = {}
     for _ in range(30):
         accepted.update(send_all(c))
@@ -65,7 +65,7 @@ def check(tmp_path, c, accepted, crashes):
     for m in accepted:
         assert c.wait(m)["state"] == "acked", m
     runs = [line.split() for line in lines(tmp_path / "ledger")]
-    # Also what was accepted without anybody hearing of it. All that waits for the same commit is in the gap together.
+    # Includes messages whose acceptance nobody heard of. All that wait for the same commit are in the gap together.
     for m in {*accepted, *(message for message, _, _ in runs)}:
         mine = [told for message, _, told in runs if message == m]
         assert 1 <= len(mine) <= 1 + crashes, (m, runs)
@@ -100,16 +100,16 @@ def test_client(discovery, receiver, client, tmp_path, point, time):
     c.process = None
     c.start(wait_until)
     accepted.update(send_all(c))
-    # Also what was accepted without anybody hearing of it comes to its end.
+    # Messages whose acceptance nobody heard of end, too.
     wait_until(lambda: c.properties()["Waiting"] == 0, "everything is done")
     check(tmp_path, c, accepted, crashes=1)
 
 
-# What has to do with its identity happens once in the life of a receiver, the end of a stream once in that of a client.
+# Steps of the identity come once in the life of a receiver; the end of a stream comes once in the life of a client.
 @pytest.mark.parametrize("point, time", [(point, time) for point in RECEIVER for time in (1, 3)
                                          if time == 1 or not re.search("identity|forgotten", point)])
 def test_receiver(discovery, receiver, client, tmp_path, point, time):
-    d = discovery("--lease", "2")  # who loses its identity waits for so long until its name is free
+    d = discovery("--lease", "2")  # a receiver that loses its identity waits this long until its name is free
     r = receiver(d, "1", command=script(tmp_path, LEDGER), start=False)
     r.directory.joinpath("state").mkdir()
     r.start(wait=False, environment=environment(r.directory, f"{point}:{time}"))
@@ -120,7 +120,7 @@ def test_receiver(discovery, receiver, client, tmp_path, point, time):
         accepted = send_all(c)
         for m in accepted:
             c.wait(m)
-        assert c.end() == 0  # the stream of that client is closed by the next one
+        assert c.end() == 0  # the next client closes the stream of that client
         c.start(wait_until)
     else:
         accepted = send_until_crash(c, process)
@@ -132,7 +132,8 @@ def test_receiver(discovery, receiver, client, tmp_path, point, time):
 
 
 def test_cancel_of_a_whole(discovery, receiver, client, tmp_path):
-    """That it is cancelled is on disk, its members know nothing of it yet: they are not delivered after the crash."""
+    """The disk knows that the message is cancelled; its members do not know it yet. They are not delivered after the
+    crash."""
     d = discovery()
     r = receiver(d, "1", command=script(tmp_path, LEDGER))
     c = client(d, start=False)
@@ -157,7 +158,7 @@ def test_cancel_of_a_whole(discovery, receiver, client, tmp_path):
 
 
 def test_handlers_begin_while_the_disk_is_written(discovery, receiver, client, tmp_path):
-    """A handler is forked while another thread syncs: the library that takes writes back is in its way no more than a kernel."""
+    """A handler is forked while another thread syncs. The library that undoes writes must not disturb this."""
     d = discovery()
     r = receiver(d, "1", "--concurrency", "8", command=script(tmp_path, LEDGER), start=False)
     r.directory.joinpath("state").mkdir()
@@ -169,7 +170,7 @@ def test_handlers_begin_while_the_disk_is_written(discovery, receiver, client, t
 
 
 def test_that_a_missing_sync_is_seen(discovery, receiver, client, tmp_path):
-    """With syncs that do nothing, what was accepted is lost: so the tests above can fail."""
+    """With syncs that do nothing, accepted messages are lost. This proves that the tests above can fail."""
     d = discovery()
     c = client(d, start=False)
     normal = c.bus.environment

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Receivers that are played by the test: they say what docs/PROTOCOL.md lets a receiver say, or what it does not."""
+"""Receivers that the test plays. They follow docs/PROTOCOL.md, or break it on purpose."""
 
 import socket
 import struct
@@ -10,8 +10,8 @@ import frames
 
 
 class Actor:
-    """Every receiver that it registers has the same address; who is meant HELLO says. Acks everything, unless
-    `on_message(connection, MESSAGE body)` is given. As a context it ends its threads."""
+    """All receivers that it registers have the same address; HELLO says which one is meant. Acks every message, unless
+    `on_message(connection, MESSAGE body)` is given. As a context manager it ends its threads."""
 
     def __init__(self, directory, discovery, on_message=None, credit=100, on_hello=None):
         directory.mkdir(exist_ok=True)
@@ -45,7 +45,7 @@ class Actor:
                 pass
 
     def register(self, name, **more):
-        """Its id."""
+        """Returns the new id."""
         status, body, _ = self.discovery.ask("POST", "/v1/receivers", {
             "instance": str(uuid.uuid4()), "name": name, "addresses": [f"unix:{self.path}"], **more})
         assert status == 201, body

@@ -25,7 +25,7 @@ def check(r, error=None):
 
 
 def connect(address):
-    """A connection to the bus at that address."""
+    """Returns a connection to the bus at that address."""
     bus = Pointer()
     check(sd.sd_bus_new(ctypes.byref(bus)))
     check(sd.sd_bus_set_address(bus, address.encode()))
@@ -51,7 +51,7 @@ def append_option(call, name, kind, value):
 
 
 def subscribe(client):
-    """To signals, for as long as what is returned lives: hand it to unsubscribe()."""
+    """Subscribes to signals until the result is passed to unsubscribe()."""
     bus = connect(client.bus.environment["DBUS_SESSION_BUS_ADDRESS"])
     error = BusError()
     check(sd.sd_bus_call_method(bus, NAME.encode(), PATH.encode(), MANAGER.encode(), b"Subscribe", ctypes.byref(error), None,
@@ -67,7 +67,7 @@ TYPES = {"mode": "s", "target": "s", "settlements": "b", "signals": "b", "durabi
 
 
 def open_stream(client, **options):
-    """A Submitter. Failed where the client refuses."""
+    """Returns a Submitter. Raises Failed when the client refuses."""
     bus = connect(client.bus.environment["DBUS_SESSION_BUS_ADDRESS"])
     call, reply, error, fd = Pointer(), Pointer(), BusError(), ctypes.c_int(-1)
     try:

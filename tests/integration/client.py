@@ -13,11 +13,11 @@ MESSAGE = "org.ackgroup.Client1.Message"
 
 
 class Failed(Exception):
-    """What busctl says of an error reply."""
+    """The text that busctl prints for an error reply."""
 
 
 class Bus:
-    """A dbus-daemon in a directory; programs find it by `environment`."""
+    """A dbus-daemon with its own directory; programs find it by `environment`."""
 
     def __init__(self, directory):
         address = f"unix:path={directory / 'bus'}"
@@ -115,18 +115,18 @@ class Client:
         return self.properties(message)["State"]
 
     def messages(self, *filters):
-        """(rows, next)."""
+        """Returns (rows, next)."""
         n = sum(1 for word in filters if word in ("states", "limit", "after"))
         return self.call("ListMessages", "a{sv}", n, *filters)
 
     def deliveries(self, message):
-        """By name of the receiver."""
+        """Returns the deliveries by name of the receiver."""
         names = ("id", "name", "state", "attempts", "sent", "settled", "next", "error", "reply")
         rows = [dict(zip(names, row)) for row in self.call("ListDeliveries", "s", message)[0]]
         return {row["name"]: {**row, "reply": bytes(row["reply"])} for row in rows}
 
     def attempts(self, message):
-        """(receiver, outcome) of each recorded try."""
+        """Returns (receiver, outcome) of each recorded attempt."""
         return [(row[1], row[5]) for row in self.call("ListAttempts", "s", message)[0]]
 
     def explain(self, message):
@@ -141,7 +141,7 @@ class Client:
 
 
 def interfaces(text, wanted):
-    """Members of the interfaces that begin so: comparable, whatever the order and the comments."""
+    """The members of the interfaces whose names begin so, in a form that ignores order and comments."""
     root = xml.etree.ElementTree.fromstring(text)
     found = {}
     for interface in root.iter("interface"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Real programs in a private directory: loopback and Unix sockets only, each ended by its own pid."""
+"""Real programs in a private directory. They use loopback and Unix sockets only. Each is ended by its pid."""
 
 import http.client
 import json
@@ -23,7 +23,7 @@ BUILD = pathlib.Path(os.environ["ACKGROUP_BUILD"])  # where meson built the prog
 
 
 def script(tmp_path, text, name="handler"):
-    """A handler; `$D` is a directory of its own."""
+    """Makes a handler; `$D` is its own directory."""
     path, fresh = tmp_path / name, tmp_path / f"{name}.new"
     fresh.write_text(f"#!/bin/sh\nD='{tmp_path}'\n{text}\n")
     fresh.chmod(0o755)
@@ -36,7 +36,7 @@ def lines(path):
 
 
 def is_dead(pid):
-    """Gone, or a zombie that nobody reaps."""
+    """True: the process is gone, or is a zombie that nobody reaps."""
     try:
         return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] in "ZX"
     except OSError:
@@ -88,7 +88,7 @@ class Discovery:
         return (self.directory / "discovery.log").read_text()
 
     def end(self, kill=False):
-        """The exit status; a clean end must leave no report of a sanitizer behind."""
+        """Returns the exit status. A clean end must leave no sanitizer report behind."""
         if self.process is None:
             return None
         self.process.kill() if kill else self.process.terminate()
@@ -97,7 +97,7 @@ class Discovery:
         return status
 
     def ask(self, method, path, body=None, token=None, tcp=False, raw=None):
-        """(status, decoded body, headers)."""
+        """Returns (status, decoded body, headers)."""
         connection = (http.client.HTTPConnection("127.0.0.1", self.port, timeout=30) if tcp
                       else UnixConnection(self.socket))
         headers = {"Authorization": f"Bearer {token}"} if token else {}
@@ -132,7 +132,7 @@ def discovery(tmp_path):
 
 @pytest.fixture
 def many_descriptors():
-    """For the test and for what it starts."""
+    """Raises the limit of descriptors for the test and the programs that it starts."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(16384, before[1]), before[1]))
     yield
@@ -140,7 +140,7 @@ def many_descriptors():
 
 
 def wait_for_changes(d, path, n, tcp=False):
-    """Connections with requests that wait: n of them, and more until one is refused."""
+    """Opens n connections with requests that wait, and more until one is refused."""
     held, answered = [], select.poll()
     while len(held) < n or not answered.poll(1000):
         s = socket.socket(socket.AF_INET if tcp else socket.AF_UNIX)
@@ -183,7 +183,7 @@ class Receiver:
         return self
 
     def record(self):
-        """What discovery knows of the process that runs now, or None."""
+        """What discovery knows of the running process, or None."""
         assert self.process.poll() is None, "the receiver ended: " + self.read_log()
         if "Registered as" not in self.read_log(self.log_start):
             return None
@@ -195,7 +195,7 @@ class Receiver:
         return wait_until(self.record, "the receiver is registered")["id"]
 
     def sender(self, **more):
-        """A connection behind HELLO."""
+        """A connection that has exchanged HELLO."""
         wait_until(self.socket.exists, "the receiver listens")
         return Sender(self.socket, self.id, **more)
 
@@ -236,13 +236,13 @@ def bus(tmp_path):
 
 
 def resident(process, field="VmRSS"):
-    """KiB; "VmHWM": at the most."""
+    """In KiB. "VmHWM" is the maximum so far."""
     status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
     return int(next(line for line in status.splitlines() if line.startswith(field + ":")).split()[1])
 
 
 class Disk:
-    """Of clients that are started while this is there; see disk.c."""
+    """The disk of the clients that are started while this fixture is active; see disk.c."""
 
     def __init__(self, directory, environment):
         directory.mkdir()

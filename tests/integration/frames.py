@@ -23,7 +23,7 @@ def frame(kind, body=b""):
 
 
 class Closed(Exception):
-    """The peer ended the connection."""
+    """The peer has ended the connection."""
 
 
 class Connection:
@@ -41,7 +41,7 @@ class Connection:
         self.sock.sendall(frame(kind, body))
 
     def read(self):
-        """(type, body) of the next frame."""
+        """Returns (type, body) of the next frame."""
         while len(self.buffer) < 12 or len(self.buffer) < 12 + struct.unpack(">I", self.buffer[8:12])[0]:
             try:
                 data = self.sock.recv(65536)
@@ -58,7 +58,7 @@ class Connection:
         return kind, body
 
     def read_kind(self, kind):
-        """The body of the next frame of that type; others are passed over."""
+        """Returns the body of the next frame of that type and skips all others."""
         while True:
             got, body = self.read()
             if got == kind:
@@ -103,7 +103,7 @@ class Sender(Connection):
                    b"".join(struct.pack(">QQ", *r) for r in ranges))
 
     def answer(self, working=False):
-        """The next answer; `working` ones are passed over unless asked for."""
+        """Returns the next answer. Skips `working` unless it is asked for."""
         while True:
             body = self.read_kind(ANSWER)
             sequence, = struct.unpack(">Q", body[16:24])
@@ -113,7 +113,7 @@ class Sender(Connection):
                 return a
 
     def ask(self, sequence, payload=b"", **more):
-        """Sends and returns the answer to it."""
+        """Sends a message and returns the answer to it."""
         message = self.send(sequence, payload, **more)
         a = self.answer()
         assert (a.stream, a.sequence, a.message) == (self.stream, sequence, message)
@@ -121,7 +121,7 @@ class Sender(Connection):
 
 
 class Submitter(Connection):
-    """A program that sends in bulk, on the socket that OpenStream gave. `ids`, `ends` and `refused` are by number."""
+    """A program that submits in bulk, on the socket from OpenStream. `ids`, `ends` and `refused` are by number."""
 
     def __init__(self, sock):
         super().__init__(sock)
@@ -130,7 +130,7 @@ class Submitter(Connection):
         assert self.read()[0] == CREDIT and self.credit > 0
 
     def submit(self, payload, key=None, idempotency_key=None, attributes=b""):
-        """Its number."""
+        """Returns the number of the submission."""
         for tag, value in ((1, key), (2, idempotency_key)):
             if value is not None:
                 attributes += struct.pack(">BH", tag, len(value)) + value
@@ -139,7 +139,7 @@ class Submitter(Connection):
         return self.last
 
     def submit_at_once(self, payload, times):
-        """In one write, so that the client reads all of them before it answers any."""
+        """Submits in one write, so that the client reads all of them before it answers any."""
         self.sock.sendall(times * frame(SUBMIT, struct.pack(">H", 0) + payload))
         self.last += times
 
@@ -174,7 +174,7 @@ class Submitter(Connection):
         return self.ends[number]
 
     def finish(self):
-        """Will submit no more; what is left is read until the client hangs up."""
+        """Submits no more, and reads the rest until the client hangs up."""
         self.sock.shutdown(socket.SHUT_WR)
         try:
             while True:

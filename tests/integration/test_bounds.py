@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What a client keeps for others has a bound, and whoever meets the bound is told."""
+"""Everything that a client keeps for others has a limit. Whoever reaches the limit is told."""
 
 import json
 import os
@@ -18,7 +18,7 @@ DEPARTED_MAX = 256
 
 
 def count(client, directory, text):
-    """Of a copy of its outbox."""
+    """Runs the query on a copy of the client's outbox."""
     directory.mkdir(exist_ok=True)
     for path in (client.directory / "state").glob("outbox.db*"):
         if not path.name.endswith("-shm"):
@@ -28,7 +28,8 @@ def count(client, directory, text):
 
 
 def test_departed_receivers_are_forgotten(discovery, client, tmp_path):
-    """Streams of receivers that left for good are not kept for ever; those of the last that left are."""
+    """The streams of receivers that have left for good are not kept for ever. Those of the receivers that left last are
+    kept."""
     d = discovery("--lease", "600")  # nobody sends heartbeats
     c = client(d)
     with Actor(tmp_path, d) as actor:
@@ -43,7 +44,7 @@ def test_departed_receivers_are_forgotten(discovery, client, tmp_path):
         wait_until(lambda: count(c, tmp_path / "copy", "SELECT count(*) FROM stream") == DEPARTED_MAX, "streams are forgotten")
         assert count(c, tmp_path / "copy", "SELECT count(*) FROM receiver") == DEPARTED_MAX
         kept = count(c, tmp_path / "copy", "SELECT group_concat(lower(hex(id))) FROM receiver").split(",")
-        # Who was being connected to when its turn came is left for later, so nearly the last that left.
+        # The client skips a receiver to which it is connecting at that moment, so the set is only nearly exact.
         assert set(kept) >= {receiver.replace("-", "") for receiver in ids[-DEPARTED_MAX // 2:]}
         c.end(kill=True)
         c.start(wait_until)
@@ -52,7 +53,8 @@ def test_departed_receivers_are_forgotten(discovery, client, tmp_path):
 
 
 def test_departed_receivers_are_no_members(discovery, client, tmp_path):
-    """Nor are they after a start without discovery: what is known of them is for what waits for them alone."""
+    """This holds after a start without discovery, too: a departed receiver is kept only for messages that wait for
+    it."""
     d = discovery("--lease", "600")  # nobody sends heartbeats
     with Actor(tmp_path / "a", d) as a, Actor(tmp_path / "b", d) as b:
         a.register("a")
@@ -77,7 +79,8 @@ def test_departed_receivers_are_no_members(discovery, client, tmp_path):
 
 
 def test_more_streams_than_a_receiver_remembers(discovery, receiver):
-    """Of senders that are gone and have not settled what was acked: that is said once, until there was room again."""
+    """The streams belong to senders that are gone and have not settled acked messages. The warning comes once, and
+    again only after there was room."""
     r = receiver(discovery(), "1", "--concurrency", "64")
     s = r.sender()
     streams = [os.urandom(16) for _ in range(4096)]
@@ -103,7 +106,7 @@ def test_more_streams_than_a_receiver_remembers(discovery, receiver):
 
 
 def test_many_who_look(discovery, receiver, client, bus, tmp_path):
-    """A few of them are served at a time, and a list is made without the replies that it does not show."""
+    """Only a few requests are served at a time, and a list is made without the replies that it does not show."""
     bus.environment["ASAN_OPTIONS"] = f"{bus.environment.get('ASAN_OPTIONS', '')}:quarantine_size_mb=8"
     d = discovery()
     receiver(d, "1", "--concurrency", "8", command=script(tmp_path, "head -c 60000 /dev/zero"))
@@ -122,7 +125,8 @@ def test_many_who_look(discovery, receiver, client, bus, tmp_path):
 
 
 def test_dead_letters_count(discovery, receiver, client, tmp_path):
-    """They are kept until somebody decides, so they fill the outbox: what is new is refused, nothing is dropped."""
+    """Dead letters are kept until somebody decides about them, so they fill the outbox. New messages are refused;
+    nothing is dropped."""
     d = discovery()
     receiver(d, "1", command=script(tmp_path, "test -e $D/go || exit 65"))
     c = client(d, "--outbox-limit", "3")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""ackgroup-client seen from D-Bus: the main job, and the answers to what cannot be done."""
+"""ackgroup-client on D-Bus: its main job, and its answers to calls that it refuses."""
 
 import json
 import pathlib
@@ -41,7 +41,8 @@ def test_main_job(discovery, receiver, client, tmp_path):
 
 
 def test_ack_withheld(discovery, receiver, client, tmp_path):
-    """The seed's fourth phase: half of the acks are forgotten; each message is tried until acked, and runs once."""
+    """The seed's fourth phase: half of the acks are forgotten. Each message is sent until it is acked, and runs
+    once."""
     d = discovery()
     receiver(d, "1", "--failure-probability", "0.5", command=script(tmp_path, "cat >>$D/got; echo >>$D/got"))
     c = client(d, "--ack-timeout", "100ms")
@@ -61,7 +62,7 @@ def test_failed_handler_is_tried_again(discovery, receiver, client, tmp_path):
 
 
 def test_long_handler_is_waited_for(discovery, receiver, client, tmp_path):
-    """It works, and says so: no second attempt, whatever the ack timeout."""
+    """The receiver reports that it works, so there is no second attempt, whatever the ack timeout is."""
     d = discovery()
     receiver(d, "1", command=script(tmp_path, "echo run >>$D/runs; while ! test -e $D/go; do sleep 0.02; done"))
     c = client(d, "--ack-timeout", "3s")
@@ -74,7 +75,8 @@ def test_long_handler_is_waited_for(discovery, receiver, client, tmp_path):
 
 
 def test_no_room_to_wait_for_changes(discovery, receiver, client, many_descriptors):
-    """Discovery answers, so it is not lost: what is known stays, and what is new is heard of, only later."""
+    """Discovery still answers, so it does not count as lost. The client keeps what it knows and hears of changes, only
+    later."""
     d = discovery()
     receiver(d, "1")
     revision = d.ask("GET", "/v1/receivers?group=other")[1]["revision"]
@@ -117,7 +119,7 @@ def test_group_and_label_restrict(discovery, receiver, client):
 
 
 def test_receiver_comes_late(discovery, receiver, client):
-    """Accepted for a receiver that is away; it goes there when it is back."""
+    """The message is accepted while its receiver is away, and delivered when the receiver is back."""
     d = discovery()
     r = receiver(d, "1")
     c = client(d)
@@ -133,7 +135,8 @@ def test_receiver_comes_late(discovery, receiver, client):
 
 
 def test_first_address_is_somebody_elses(discovery, client, tmp_path):
-    """As when a socket was left behind or taken over: what is said there is no reason to stop, the next one is tried."""
+    """For instance because another process has taken over the socket. A refusal there does not stop the client: it
+    tries the next address."""
     d = discovery()
     wrong = Actor(tmp_path / "wrong", d, on_hello=lambda connection, body: connection.write(frames.ERROR, b"I am somebody else"))
     with wrong, Actor(tmp_path, d) as right:
@@ -146,7 +149,7 @@ def test_first_address_is_somebody_elses(discovery, client, tmp_path):
 
 
 def test_receiver_has_left(discovery, receiver, client):
-    """A stop is not the end: what is sent to one that was used waits for it."""
+    """A receiver that has stopped may come back: a message to a receiver that was used before waits for it."""
     d = discovery()
     r = receiver(d, "1")
     c = client(d)
@@ -191,7 +194,7 @@ def test_events_are_signalled(discovery, receiver, client, bus):
     wait_until(lambda: c.wait(c.send("to", "1", "nobody listens"))["state"] == "acked", "one more ends")
     monitor.terminate()
     listener.join(60)
-    # And nothing of the one that ended when nobody had subscribed.
+    # There is no signal of the message that ended before anybody had subscribed.
     assert signals[-1]["path"] == path or signals[-1]["payload"]["data"][0] in (last, path)
     events = [s["payload"]["data"][1] for s in signals
               if s.get("member") == "MessageEvent" and s["payload"]["data"][0] == last]
@@ -288,7 +291,7 @@ def test_log_control(discovery, client, bus):
 
 
 def test_stop_tells_what_is_settled(discovery, receiver, client, tmp_path):
-    """A client that may never come back leaves no records behind."""
+    """A client that may never come back leaves no records at its receivers."""
     d = discovery()
     r = receiver(d, "1")
     c = client(d)
@@ -304,7 +307,7 @@ def test_stop_tells_what_is_settled(discovery, receiver, client, tmp_path):
 
 
 def test_two_clients(discovery, client, tmp_path):
-    """A second one on the same bus, or on the same outbox, says why it ends."""
+    """A second client on the same bus, or on the same outbox, ends and says why."""
     d = discovery()
     c = client(d)
     other = client(d, start=False, name="other").start()

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""kill -9 of each of the three at each phase; who may run a message twice, and who is told; the outbox on disk."""
+"""kill -9 of each of the three daemons at each phase. Which messages may run twice, and that such a run is marked. The
+outbox on disk."""
 
 import concurrent.futures
 import json
@@ -22,7 +23,7 @@ GATED = ('echo "begin ${ACKGROUP_POSSIBLE_DUPLICATE:-0}" >>$D/runs\n'
 
 
 def restart(one):
-    """As systemd would after a kill -9."""
+    """Starts it as systemd does after a kill -9."""
     one.end(kill=True)
     one.start(wait_until) if hasattr(one, "is_there") else one.start()
 
@@ -75,7 +76,7 @@ def test_client_killed_before_it_heard_the_ack(discovery, receiver, client, tmp_
 
 
 def test_receiver_killed_while_the_handler_runs(discovery, receiver, client, tmp_path):
-    """The named gap: it runs again, and the second run is told."""
+    """The named gap: the message runs again, and the second run is marked as a possible duplicate."""
     d = discovery()
     r = receiver(d, "1", command=script(tmp_path, GATED))
     c = client(d)
@@ -102,7 +103,7 @@ def test_receiver_killed_behind_the_record(discovery, receiver, client, tmp_path
 
 
 def test_discovery_killed(discovery, receiver, client, tmp_path):
-    """Whom the client knows it goes on reaching, even after a restart of its own."""
+    """The client still reaches the receivers that it knows, even after it has been restarted itself."""
     d = discovery()
     r = receiver(d, "1", command=script(tmp_path, "cat >>$D/got; echo >>$D/got"))
     c = client(d)
@@ -120,7 +121,8 @@ def test_discovery_killed(discovery, receiver, client, tmp_path):
 
 
 def test_everything_killed_at_once(discovery, receiver, client, tmp_path):
-    """What ran when its receiver was killed may run again (the named gap), and then it is told."""
+    """A message that ran when its receiver was killed may run again (the named gap). Then it is marked as a possible
+    duplicate."""
     d = discovery()
     r = receiver(d, "1", command=script(tmp_path, 'text=$(cat)\necho "$text ${ACKGROUP_POSSIBLE_DUPLICATE:-0}" >>$D/got'))
     c = client(d)
@@ -139,7 +141,7 @@ def test_everything_killed_at_once(discovery, receiver, client, tmp_path):
 
 
 def test_any_fails_over_when_its_receiver_is_gone(discovery, receiver, client, tmp_path):
-    """Gone means unlisted; the other one is told that it may be the second."""
+    """A receiver is gone when it is not listed. The other receiver is told that its run may be the second one."""
     d = discovery("--lease", "2")
     first = receiver(d, "1", command=script(tmp_path, GATED))
     c = client(d)
@@ -155,7 +157,7 @@ def test_any_fails_over_when_its_receiver_is_gone(discovery, receiver, client, t
 
 
 def test_any_does_not_move_from_who_may_have_it(discovery, receiver, client, tmp_path):
-    """A lost connection alone is no reason: the receiver is still listed, and back within its lease."""
+    """A lost connection alone moves no message: the receiver is still listed and comes back within its lease."""
     d = discovery()
     first = receiver(d, "1", command=script(tmp_path, GATED))
     c = client(d)
@@ -169,7 +171,7 @@ def test_any_does_not_move_from_who_may_have_it(discovery, receiver, client, tmp
 
 
 def test_any_does_not_move_because_discovery_has_forgotten(discovery, receiver, client, tmp_path):
-    """A registration that a crash of discovery lost does not make a receiver gone that can be reached."""
+    """A crash of discovery loses a registration. The receiver can still be reached, so it does not count as gone."""
     d = discovery("--lease", "60")
     other = receiver(d, "2", command=script(tmp_path, GATED, name="other"))
     other.process.send_signal(signal.SIGSTOP)  # it answers nobody, so the message goes to the first
@@ -210,7 +212,7 @@ def test_any_moves_from_who_never_got_it(discovery, receiver, client, tmp_path):
 
 
 def test_thousands_wait_in_order(discovery, receiver, client, tmp_path):
-    """More than the client keeps in memory; listed in pages; sent in order after a restart."""
+    """More messages than the client keeps in memory. They are listed in pages and sent in order after a restart."""
     d = discovery()
     r = receiver(d, "1", "--concurrency", "1", "--queue", "100", command=script(tmp_path, "cat >>$D/got; echo >>$D/got"))
     c = client(d)
@@ -235,7 +237,7 @@ def test_thousands_wait_in_order(discovery, receiver, client, tmp_path):
 
 
 def test_large_payloads_wait_on_disk(discovery, receiver, client, bus, tmp_path):
-    """Sixty megabytes wait, and the client does not hold them."""
+    """Sixty megabytes wait, and the client does not keep them in memory."""
     bus.environment["ASAN_OPTIONS"] = os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=1"
     d = discovery()
     r = receiver(d, "1", command=script(tmp_path, "wc -c >>$D/got"))
@@ -256,7 +258,7 @@ def test_large_payloads_wait_on_disk(discovery, receiver, client, bus, tmp_path)
 
 
 def test_outbox_cannot_be_written(discovery, receiver, client, tmp_path):
-    """A full disk: what cannot be kept is refused, what was accepted goes on when there is room again."""
+    """A full disk: messages that cannot be stored are refused. Accepted messages continue when there is room again."""
     d = discovery()
     r = receiver(d, "1", command=script(tmp_path, "cat >>$D/got; echo >>$D/got"))
     before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # inherited: a write beyond the limit fails instead
@@ -279,7 +281,7 @@ def test_outbox_cannot_be_written(discovery, receiver, client, tmp_path):
 
 
 class SeedReceiver:
-    """The seed's receiver in a few lines: one text per connection, ACK unless it forgets."""
+    """The seed's receiver in a few lines: one text per connection, answered by ACK unless it forgets."""
 
     def __init__(self, discovery, forget=0):
         self.texts = []

@@ -21,12 +21,12 @@ def call_in_background(c, method, *words):
 
 
 def settled_by(actor, stream, sequence):
-    """Whether the sender has said so."""
+    """True when the sender has announced the sequence as settled."""
     return any(s == stream and sequence < low for s, _, low in actor.settled)
 
 
 def test_retry_before_the_end_is_synced(disk, discovery, client, tmp_path):
-    """It is refused until then: what is on its way to the disk is the end of the binding before."""
+    """A retry is refused until then: the end of the previous binding is still on its way to the disk."""
     handled = []
 
     def reject_once(connection, message):
@@ -55,7 +55,7 @@ def test_retry_before_the_end_is_synced(disk, discovery, client, tmp_path):
 
 
 def test_purge_and_retry_at_once(disk, discovery, client, tmp_path):
-    """Only one of them can be."""
+    """Only one of the two can succeed."""
     answers = []
 
     def reject_once(connection, message):
@@ -96,11 +96,11 @@ def test_payload_is_read_when_there_is_room_again(disk, discovery, client, tmp_p
 
 
 def test_quorum_is_counted_once(disk, discovery, client, tmp_path):
-    """An ack that is on its way to the disk when the whole is tried again."""
+    """The whole message is retried while the ack of a member is on its way to the disk."""
     early, late, names, lock = [], [], {}, threading.Lock()
 
     def reject_two(connection, message):
-        """Not before the third has it: else it would not be needed any more."""
+        """Waits until the third member has the message; otherwise that member would not be needed any more."""
         with lock:
             (late if names[connection] == "r2" else early).append((connection, message))
             while late and early:
@@ -129,7 +129,8 @@ def test_quorum_is_counted_once(disk, discovery, client, tmp_path):
 
 
 def test_bare_text_is_given_up_in_a_crash(disk, discovery, client, tmp_path):
-    """Between the wish and the end: nobody can be asked about it, and the place is free again."""
+    """The crash comes between the wish to cancel and the end. Nobody can be asked about plain text, so the message ends
+    and its place becomes free."""
     d = discovery("--seed-api")
     c = client(d, "--ack-timeout", "60s")
     seed = SeedReceiver(d, forget=1000)
@@ -144,7 +145,7 @@ def test_bare_text_is_given_up_in_a_crash(disk, discovery, client, tmp_path):
     disk.let_go()
     cancel.communicate(timeout=60)
     c.start(wait_until)
-    if c.state(m) not in ("cancelling", "cancelled"):  # what was being written was something else, before the wish
+    if c.state(m) not in ("cancelling", "cancelled"):  # another write was held back, from before the cancel
         c.call("Cancel", "s", m)
     assert c.wait(m)["state"] == "cancelled"
     seed.forget = 0
@@ -152,7 +153,8 @@ def test_bare_text_is_given_up_in_a_crash(disk, discovery, client, tmp_path):
 
 
 def test_what_is_refused_is_not_sent(disk, discovery, client, tmp_path):
-    """A page of what waits that is read together with what cannot be written holds nothing of that."""
+    """A page of waiting messages is read from the disk while new messages cannot be written. It must not contain the
+    refused ones."""
     held, got, free = [], [], []
 
     def hold_later_ones(connection, message):
@@ -172,7 +174,7 @@ def test_what_is_refused_is_not_sent(disk, discovery, client, tmp_path):
         wait_until(lambda: len(held) == 100, "all of its credit is out")
         disk.fill()
         free.append(True)
-        # With a key each is looked up in the tables, so that it is written there and not to the log.
+        # A message with a key is looked up in the tables, so it is written there and not to the log.
         new.sock.sendall(b"".join(frame(SUBMIT, struct.pack(">HBH", 12, 2, 9) + b"k%08d" % n) for n in range(1000)))
         for connection, message in held:
             Actor.answer(connection, message, ACKED)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""ackctl as people use it: what it prints, and how it exits."""
+"""ackctl as people use it: its output and its exit status."""
 
 import json
 import os
@@ -73,7 +73,7 @@ def test_send_shows_the_steps_and_prints_the_reply(discovery, receiver, client, 
 
 
 def test_send_shows_retries(discovery, receiver, client, ackctl):
-    """Message with error and retry until acked, as a person sees it."""
+    """A message fails and is sent again until it is acked, as a person sees it."""
     d = discovery()
     receiver(d, "1", "--failure-probability", "0.5")
     client(d, "--ack-timeout", "100ms")
@@ -102,7 +102,7 @@ def test_bytes_go_through(discovery, receiver, client, bus, tmp_path):
 
 
 def test_replies_of_several(discovery, receiver, client, bus, tmp_path):
-    """Each reply as it is, text or not, also when the end came before anybody looked."""
+    """Prints each reply unchanged, text or not, also when the message ended before anybody asked."""
     d = discovery()
     receiver(d, "1", command=script(tmp_path, "printf 'bytes \\377\\000.'", name="one"))
     receiver(d, "2", command=script(tmp_path, "printf 'text\\n'", name="two"))
@@ -194,7 +194,7 @@ def test_mistakes_and_exit_codes(discovery, client, ackctl, words, code, text):
 
 @pytest.mark.parametrize("words", [["list"], ["wait", "123456"], ["send", "--any", "x"], ["monitor"]])
 def test_no_service(ackctl, words):
-    """Nobody is waited for who never was there."""
+    """ackctl does not wait for a client that was never there."""
     assert "systemctl start ackgroup-client" in ackctl(*words, code=5)[1]
 
 
@@ -206,7 +206,7 @@ def test_finds_the_session_without_flags(discovery, client, bus):
 
 
 def test_wait_by_a_part_of_the_id(discovery, receiver, client, bus, tmp_path):
-    """Its steps are seen, however the id is cut, and what is printed is the whole id."""
+    """Its steps are shown for any part of the id. The output has the whole id."""
     d = discovery()
     receiver(d, "1", command=script(tmp_path, """n=0; while ! test -e $D/go; do
         n=$((n + 1)); echo "progress 40 file $n" >&3; sleep 0.02; done"""))
@@ -307,7 +307,7 @@ def test_monitor(discovery, receiver, client, ackctl, bus):
 
 
 class ForbiddingBus(Bus):
-    """Lets nobody change anything."""
+    """A bus whose policy forbids every change."""
 
     def __init__(self, directory):
         address = f"unix:path={directory / 'bus'}"
@@ -331,7 +331,7 @@ def bus(request, tmp_path):
 
 @pytest.mark.parametrize("bus", [ForbiddingBus], indirect=True)
 def test_what_is_forbidden_is_tried_once(discovery, receiver, client, ackctl, tmp_path):
-    """And who asks polkit is asked once; what was not done is not counted."""
+    """A person who must authenticate with polkit is asked once. Messages that were not changed are not counted."""
     d = discovery()
     receiver(d, "1", command=script(tmp_path, "exit 65"))
     c = client(d)
@@ -357,7 +357,7 @@ def test_dead_retry_counts_what_was_done(discovery, receiver, client, ackctl, tm
 
 
 def test_json_is_of_one_kind(discovery, receiver, client, ackctl, tmp_path):
-    """Whole ids, rows with the same fields, and no error where all is well in the end."""
+    """Whole ids, rows with the same fields, and no error when the message succeeded in the end."""
     d = discovery()
     receiver(d, "1", command=script(tmp_path, "test $ACKGROUP_ATTEMPT -gt 1", name="one"))
     receiver(d, "2", command=script(tmp_path, "", name="two"))
@@ -411,7 +411,7 @@ def test_completion(discovery, receiver, client, bus, line, wanted):
 
 
 def test_times_in_json_are_whole_numbers(discovery, client, ackctl):
-    """Also those that end in 0, which take one digit less."""
+    """Also times that end in 0, which need one digit less."""
     c = client(discovery())
     for _ in range(60):
         c.send("any", "nobody", "x")
@@ -420,7 +420,7 @@ def test_times_in_json_are_whole_numbers(discovery, client, ackctl):
 
 
 def test_timeout_in_json(discovery, client, ackctl):
-    """What goes on is told as well."""
+    """Messages that have not ended are shown, too."""
     client(discovery())
     m = json.loads(ackctl("send", "--any", "--group", "nobody", "--json=short", "--timeout", "100ms", "x", code=4)[0])
     assert (m["state"], m["attempts"], m["reply"]) == ("queued", 0, "")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""ackctl on a terminal: the dialogue, and that tables and progress fit its width."""
+"""ackctl on a terminal: the dialogue; tables and progress fit the width."""
 
 import re
 import signal
@@ -43,7 +43,7 @@ def test_dialogue(discovery, receiver, client, bus, tmp_path):
 
 
 def test_dialogue_is_interrupted(discovery, client, bus):
-    """The first Ctrl-C leaves the message alone, the next one the dialogue."""
+    """The first Ctrl-C stops waiting for the message, the second one ends the dialogue."""
     d = discovery()
     assert d.ask("POST", "/v1/receivers", {"instance": "5f0c1a2b-0000-4000-8000-000000000001", "name": "away",
                                            "addresses": ["unix:/nonexistent"]})[0] == 201
@@ -68,7 +68,7 @@ def screen_width(text):
 
 @pytest.mark.parametrize("columns", [120, 80, 60, 40])
 def test_tables_fit_the_terminal(discovery, receiver, client, bus, tmp_path, columns):
-    """Every row in its line, and what is most needed in it, also in wide letters."""
+    """Every row fits in one line and shows the most important cells, also with wide letters."""
     d = discovery()
     name, group = "a-receiver-with-a-rather-long-name", "a-group-with-a-rather-long-name"
     receiver(d, name, "--group", group, "--label", "zone=a",
@@ -100,7 +100,7 @@ def test_tables_fit_the_terminal(discovery, receiver, client, bus, tmp_path, col
 
 
 def test_wide_letters_stand_in_columns(discovery, receiver, client, bus, tmp_path):
-    """What stands behind a cell that was cut begins where its title does, whatever the letters are."""
+    """The cell after a shortened cell begins below its title, whatever the width of the letters is."""
     d = discovery()
     receiver(d, "1", command=script(tmp_path, "echo 'error 画像が見つかりません、もう一度送ってください' >&3; exit 1"))
     c = client(d)

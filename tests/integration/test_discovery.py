@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""ackgroup-discovery as its clients meet it; docs/HTTP_API.md is what it promises."""
+"""ackgroup-discovery as its clients see it, by the contract in docs/HTTP_API.md."""
 
 import contextlib
 import functools
@@ -62,7 +62,7 @@ def test_heartbeat_and_lease(discovery):
 
 
 def test_a_discovery_that_was_held_up(discovery):
-    """As when its machine is suspended: for that no receiver loses its lease, and silence counts again behind it."""
+    """As after a suspend of the machine: no receiver loses its lease because of it. Afterwards silence counts again."""
     d = discovery("--lease", "2")
     for name in "abc":
         d.ask("POST", "/v1/receivers", record(name))
@@ -90,7 +90,7 @@ def test_registry_survives_restart(discovery, kill):
 
 
 def test_registry_of_an_older_version(discovery, tmp_path):
-    """Its table is taken over: who was registered stays, with token and all."""
+    """Discovery takes its table over: registered receivers stay, with their tokens."""
     d = discovery()
     ids = [d.ask("POST", "/v1/receivers", record(f"{i}@host", labels={"n": str(i)}))[1] for i in range(3)]
     before = d.ask("GET", "/v1/receivers")[1]["receivers"]
@@ -108,7 +108,7 @@ def test_registry_of_an_older_version(discovery, tmp_path):
 
 
 def test_registry_that_cannot_be_written(discovery, tmp_path, monkeypatch):
-    """Nobody notices but the log; it is written when the disk takes it again."""
+    """Only the log mentions it. The registry is written when the disk accepts it again."""
     monkeypatch.setattr(subprocess, "Popen", functools.partial(subprocess.Popen, restore_signals=False))  # no SIGXFSZ
     d = discovery()
     hard = resource.prlimit(d.process.pid, resource.RLIMIT_FSIZE)[1]
@@ -154,7 +154,8 @@ def test_identity(discovery):
 
 
 def test_whether_the_holder_of_an_id_was_heard(discovery):
-    """Itself, by this discovery: what it has read from its registry, and who asks for the id, prove no life."""
+    """Only a request of the holder itself to this discovery proves that it lives. Neither an entry in the registry nor
+    another process that asks for the id proves it."""
     d = discovery()
     mine = record()
     _, got, _ = d.ask("POST", "/v1/receivers", mine)
@@ -209,7 +210,7 @@ def test_stop_with_watchers(discovery):
     threading.Event().wait(0.3)
     assert d.end() == 0, d.read_log()
     watcher.join(60)
-    assert statuses == [200]  # told what is, not cut off
+    assert statuses == [200]  # it gets the current list, not a closed connection
 
 
 @pytest.mark.parametrize("change, field", [
@@ -249,7 +250,7 @@ def test_tcp_only_reads_by_default(discovery):
 
 
 def test_seed_api(discovery):
-    """As the seed's receiver and client call it."""
+    """The calls of the seed's receiver and client."""
     d = discovery("--seed-api", "--lease", "1")
     status, body, _ = d.ask("POST", "/register", {"host": "127.0.0.1", "port": 5001}, tcp=True)
     assert status == 201 and "message" in body and uuid.UUID(body["id"])
@@ -279,7 +280,8 @@ def test_two_with_one_state(discovery, tmp_path):
 
 
 def test_systemd_sockets_and_readiness(tmp_path):
-    """Sockets passed as systemd passes them, READY=1 told, the sockets' files left alone, WATCHDOG=1 fed."""
+    """Sockets are passed as systemd does it. Discovery sends READY=1 and WATCHDOG=1, and leaves the socket files
+    alone."""
     listening = socket.socket(socket.AF_UNIX)
     listening.bind(str(tmp_path / "d.sock"))
     listening.listen()

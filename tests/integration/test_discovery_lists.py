@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Lists of ackgroup-discovery: what is answered when nothing, something or much has changed; docs/HTTP_API.md."""
+"""Lists of ackgroup-discovery: the answers when nothing, something or much has changed; see docs/HTTP_API.md."""
 
 import gzip
 import json
@@ -65,7 +65,7 @@ def names(body):
 
 
 def fill(d, count):
-    """Registers bench-0 … in a moment; their ids."""
+    """Registers bench-0 … quickly and returns their ids."""
     done = subprocess.run([BUILD / "tests/bench/register-many", str(d.port), "0", str(count)], stdout=subprocess.PIPE,
                           check=True, timeout=300)
     return [line.split()[0].decode() for line in done.stdout.splitlines()]
@@ -164,7 +164,7 @@ def test_changes(talk):
     later = talk.get(f"/v1/receivers?changes={changes['revision']}")
     assert names(later) == ["kept"] and later["receivers"][0]["draining"] is True and later["removed"] == []
 
-    # What cannot be known any more, or was never said, is answered with the whole.
+    # Revisions that are too old or were never issued are answered with the whole list.
     for unknown in ("x", "000000000000-1", revision.split("-")[0] + "-999999"):
         whole = talk.get(f"/v1/receivers?changes={unknown}")
         assert "since" not in whole and names(whole) == ["kept", "new"]
@@ -172,7 +172,7 @@ def test_changes(talk):
 
 
 def test_changes_are_complete(talk):
-    """A reader that only ever takes changes has what a list has, whatever happens in between."""
+    """A reader that only reads changes always has the same receivers as a full list."""
     known, registered = {}, []
     revision = talk.get("/v1/receivers?group=g")["revision"]
     for step in range(60):
@@ -222,7 +222,7 @@ def test_changes_beyond_what_is_kept(discovery):
 
 
 def test_watch_of_a_group(talk):
-    """Only what happens in its group answers it; every answer says what it was."""
+    """Only a change in its own group ends the wait. Every answer contains that change."""
     talk.register("a", "g")
     revision = talk.get("/v1/receivers?group=g")["revision"]
     empty = talk.get("/v1/receivers?group=later")["revision"]
@@ -263,7 +263,7 @@ def test_revision_of_a_group_never_repeats(talk):
 
 
 def test_texts_that_need_escapes(talk):
-    """Addresses are kept as JSON; what is read is what was registered."""
+    """Addresses are stored as JSON; clients read exactly what was registered."""
     addresses = ['unix:/run/a "quoted" \\ path\twith é', "tcp:[::1]:7", "tcp:host.example:1"]
     labels = {"a": "b", "b": "c"}
     talk.register("a", addresses=addresses, labels=labels)
@@ -307,7 +307,7 @@ def test_connections_of_one_address(discovery):
     [("::1", "::1"), ("::ffff:127.0.0.1", "::ffff:127.0.0.1"), ("::ffff:127.0.0.9", "::ffff:127.0.0.1")],
 ], ids=["IPv4", "IPv6"])
 def test_loopback_is_one_address(discovery, ways):
-    """Whoever is on the host has sixteen million of them."""
+    """A process on the host can use any of sixteen million loopback addresses."""
     if ":" in ways[0][0] and not socket.has_dualstack_ipv6():
         pytest.skip("no IPv6 here")
     with socket.create_server(("", 0)) as free:

@@ -40,7 +40,7 @@ def test_every_line_is_a_message(pair, tmp_path):
 
 
 def test_lines_for_several(discovery, receiver, client):
-    """Their attempts are those of all members: nothing is called a retry for that."""
+    """The number of attempts is that of all members, so several attempts do not count as a retry."""
     d = discovery()
     for name in "12":
         receiver(d, name)
@@ -91,7 +91,7 @@ def test_no_wait(client, discovery):
 
 @pytest.mark.parametrize("more", [(), ("--no-wait",)])
 def test_timeout(pair, more, tmp_path):
-    """What comes to its end in time is no matter of it; what does not is told, and where to go on."""
+    """Messages that end in time are not affected. The output names those that do not, and the line to continue with."""
     assert "2 lines: 2 a" in run(pair, "--any", "--timeout", "10min", *more, text="a\nb\n").stderr
     os.mkfifo(tmp_path / "endless")
     with open(tmp_path / "endless", "r+b", buffering=0) as fifo:
@@ -128,7 +128,7 @@ def test_misuse(pair, words, text):
 
 
 def test_the_client_is_killed(discovery, receiver, client, tmp_path):
-    """It is said where to go on; what was accepted is delivered, and nothing twice."""
+    """ackctl names the line to continue with. Accepted messages are delivered, and none runs twice."""
     d = discovery()
     receiver(d, "1", "--queue", "500", command=script(tmp_path, "cat >>$D/got; echo >>$D/got"))
     c = client(d)

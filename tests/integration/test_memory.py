@@ -56,7 +56,7 @@ def test_a_dead_letter_is_kept(discovery, receiver, client, tmp_path):
 
 
 def test_the_receiver_is_killed(discovery, receiver, client, tmp_path):
-    """It runs again what may not be on its disk, and says so to the handler."""
+    """It runs a message again that may be missing on its disk, and tells the handler so."""
     d = discovery()
     r = receiver(d, "1", command=script(
         tmp_path, "cat >>$D/got; echo \" ${ACKGROUP_POSSIBLE_DUPLICATE:-0}\" >>$D/got; test -e $D/go || sleep 1000"))
@@ -71,7 +71,7 @@ def test_the_receiver_is_killed(discovery, receiver, client, tmp_path):
 
 
 def test_many_wait_in_order(discovery, receiver, client):
-    """More than the front of a queue: none of them is left to the disk."""
+    """More messages than the front of a queue holds: none of them is only on disk."""
     d = discovery()
     c = client(d)
     s = open_stream(c, mode="key", key="k", durability="memory", settlements=False)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Messages to all, to a quorum and by key: whom they reach, when they are done, and that crashes change neither."""
+"""Messages to all, to a quorum and by key: which receivers they reach, when they end, and that crashes change
+neither."""
 
 import signal
 
@@ -42,7 +43,8 @@ def test_all_of_a_group(discovery, receiver, client, tmp_path, labels, names):
 
 
 def test_all_waits_for_who_is_away(discovery, receiver, client, tmp_path):
-    """Membership is fixed and durable: killed on either side, every member gets it, and nobody gets it twice."""
+    """The members are fixed and durable. After a kill on either side every member gets the message, and none gets it
+    twice."""
     d, receivers = three(discovery, receiver, tmp_path)
     c = client(d)
     c.wait(c.send("all", "", "first "))
@@ -74,7 +76,7 @@ def test_follow_joins(discovery, receiver, client, tmp_path):
 
 
 def test_stop_with_members_under_way(discovery, receiver, client, tmp_path):
-    """Nothing of them is left behind (which a sanitizer sees)."""
+    """No memory of them is leaked; a sanitizer would see it."""
     d, receivers = three(discovery, receiver, tmp_path)
     c = client(d)
     c.wait(c.send("all", "", "first"))
@@ -85,7 +87,7 @@ def test_stop_with_members_under_way(discovery, receiver, client, tmp_path):
 
 
 def test_quorum(discovery, receiver, client, tmp_path):
-    """Done when two of three have acked; what the third never got is dropped."""
+    """The message ends when two of three have acked. The third member, which never got it, is dropped."""
     d, receivers = three(discovery, receiver, tmp_path)
     c = client(d)
     c.wait(c.send("all", "", "first "))
@@ -101,7 +103,7 @@ def test_quorum(discovery, receiver, client, tmp_path):
 
 
 def test_quorum_out_of_reach(discovery, receiver, client, tmp_path):
-    """Two of three will never take it: dead at once, though the third has not answered."""
+    """Two of three will never take it, so it is dead at once, although the third has not answered."""
     d = discovery()
     small = [receiver(d, name, "--max-payload", "10") for name in "12"]
     receiver(d, "3", command=script(tmp_path, "echo run >>$D/runs; while ! test -e $D/go; do sleep 0.02; done"))
@@ -150,7 +152,7 @@ def test_cancel_of_a_whole(discovery, receiver, client, tmp_path):
 
 
 def test_key_order(discovery, receiver, client, tmp_path):
-    """Whatever fails and however slow: each key in order of acceptance, at one receiver, one at a time."""
+    """Whatever fails or is slow: the messages of a key run in order of acceptance, at one receiver, one at a time."""
     d, _ = three(discovery, receiver, tmp_path, """read -r key n
         test $((n % 3)) = 0 -a $ACKGROUP_ATTEMPT = 1 && exit 1
         echo "$n $ACKGROUP_RECEIVER_NAME" >>$D/key-$key""")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What a handler can say, and what becomes of it; draining; reloading; what ackctl tells of it."""
+"""What a handler can report and its consequences; draining; reloading; what ackctl shows of all this."""
 
 import json
 import os
@@ -37,7 +37,7 @@ def test_exit_status(discovery, receiver, client, tmp_path, exit_status, state):
 
 
 def test_reason(discovery, receiver, client, tmp_path):
-    """What the handler says is the reason, and it reaches the sender."""
+    """The reason that the handler reports reaches the sender."""
     d = discovery()
     receiver(d, "1", command=script(tmp_path, "echo 'error no such picture' >&3; exit 65"))
     c = client(d)
@@ -52,7 +52,7 @@ def test_reason(discovery, receiver, client, tmp_path):
 
 
 def test_retry_hint(discovery, receiver, client, tmp_path):
-    """A failed one does not come back before the time that its handler asks for."""
+    """A failed message does not come back before the time that its handler asks for."""
     d = discovery()
     receiver(d, "1", command=script(tmp_path, """date +%s%3N >>$D/at; test $ACKGROUP_ATTEMPT = 2 && exit 0
         echo 'retry 1500ms' >&3; exit 75"""))
@@ -68,7 +68,7 @@ def test_retry_hint(discovery, receiver, client, tmp_path):
 
 
 def test_progress(discovery, receiver, client, tmp_path):
-    """Each step reaches the sender's terminal; what is no progress is passed over."""
+    """Each step reaches the sender's terminal. Lines that are no progress are ignored."""
     d = discovery()
     receiver(d, "1", command=script(tmp_path, """echo 'progress 40 copying' >&3; echo nonsense >&3
         echo "progress 400" >&$ACKGROUP_REPORT_FD; head -c 5000 /dev/zero | tr '\\0' x >&3; echo >&3
@@ -90,7 +90,7 @@ def test_progress(discovery, receiver, client, tmp_path):
 
 
 def test_drain(discovery, receiver, client, tmp_path):
-    """Nothing new, for anybody; what runs is finished; a message to it waits for the resume."""
+    """The receiver gets nothing new from anybody, and finishes what runs. A message to it waits until it resumes."""
     d = discovery("--lease", "1")
     receivers = [receiver(d, name, command=script(tmp_path, "while ! test -e $D/go; do sleep 0.02; done")) for name in "12"]
     c = client(d)
@@ -121,7 +121,8 @@ def test_drain(discovery, receiver, client, tmp_path):
 
 
 def test_goodbye_is_answered(discovery, client, tmp_path):
-    """Behind the last message. What was refused before is sent again, and is no possible duplicate."""
+    """The client answers after its last message. A message that was refused before is sent again and is not marked as a
+    possible duplicate."""
     flags, behind = [], []
 
     def leave_with_the_third(connection, message):
@@ -173,7 +174,7 @@ def test_reload(discovery, receiver, client, tmp_path):
 
 
 def test_reload_tells_the_capacity(discovery, receiver, tmp_path):
-    """What clients share the load by; and who was drained stays so."""
+    """Clients share the load by the capacity. A receiver that was drained stays so."""
     d = discovery()
     r = receiver(d, "1", start=False)
     conf = tmp_path / "conf"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""How a message is tried: attempts, deadline, delay, priority, the sender's own key; dead letters and their history."""
+"""The policy of a message: attempts, deadline, delay, priority, idempotency key. Dead letters and their history."""
 
 import os
 import signal
@@ -20,7 +20,8 @@ def now():
 
 
 def test_out_of_attempts(discovery, receiver, client, tmp_path):
-    """Three failures, then a dead letter: listed, looked at, tried again with all of its attempts, acked."""
+    """After three failures it is a dead letter. It is listed and shown, then retried with all its attempts, and
+    acked."""
     d = discovery()
     receiver(d, "1", command=script(tmp_path, "echo run >>$D/runs; test -e $D/go"))
     c = client(d, "--backoff", "10ms")
@@ -62,7 +63,7 @@ def test_purge(discovery, receiver, client, tmp_path):
 
 
 def test_no_ack_on_the_last_attempt(discovery, receiver, client, tmp_path):
-    """It may have run: the receiver is asked, and says that it did."""
+    """The message may have run, so the client asks the receiver, which says that it did."""
     d = discovery()
     receiver(d, "1", "--failure-probability", "1", command=script(tmp_path, "echo run >>$D/runs"))
     c = client(d, "--ack-timeout", "1s")
@@ -75,7 +76,8 @@ def test_no_ack_on_the_last_attempt(discovery, receiver, client, tmp_path):
 
 
 def test_long_work_is_one_attempt(discovery, receiver, client, tmp_path):
-    """However short the ack timeout: the receiver says in time that it works, for what runs and for what waits."""
+    """However short the ack timeout is, the receiver reports in time that it works: for running and for queued
+    messages."""
     d = discovery()
     receiver(d, "1", command=script(tmp_path, "echo run >>$D/runs; sleep 2.5"))
     c = client(d, "--ack-timeout", "1s")
@@ -85,7 +87,7 @@ def test_long_work_is_one_attempt(discovery, receiver, client, tmp_path):
 
 
 def test_a_client_that_was_held_up(discovery, receiver, client, tmp_path):
-    """As when its machine is suspended: what was answered meanwhile was answered in time."""
+    """As after a suspend of the machine: answers that came meanwhile count as answers in time."""
     d = discovery()
     names = [f"r{n}" for n in range(12)]  # many connections, each read in its turn
     for name in names:
@@ -101,7 +103,7 @@ def test_a_client_that_was_held_up(discovery, receiver, client, tmp_path):
 
 
 def test_deadline_of_what_runs(discovery, receiver, client, tmp_path):
-    """The handler is killed, and only then the message is dead."""
+    """The handler is killed first; only then the message is dead."""
     d = discovery()
     receiver(d, "1", command=script(tmp_path, "echo run >>$D/runs; sleep 60"))
     c = client(d)
@@ -113,7 +115,7 @@ def test_deadline_of_what_runs(discovery, receiver, client, tmp_path):
 
 
 def test_retry_of_what_may_have_run(discovery, client, tmp_path):
-    """Its first try was no attempt: the connection ended, and then it was given up."""
+    """Its first send did not count as an attempt: the connection ended, and then the message was given up."""
     flags = []
 
     def ack_the_second(connection, message):
@@ -138,7 +140,7 @@ def test_retry_of_what_may_have_run(discovery, client, tmp_path):
 
 
 def test_deadline_of_what_waits(discovery, client):
-    """Also of messages that are on disk only, and while the client was away."""
+    """Also for messages that are only on disk, and while the client was away."""
     c = client(discovery())
     waiting = [c.send("any", "nobody", f"{i}", deadline=now() + 3 * SECOND) for i in range(3)]
     assert {c.state(m) for m in waiting} == {"queued"}
@@ -152,7 +154,8 @@ def test_deadline_of_what_waits(discovery, client):
 
 
 def test_delay(discovery, receiver, client, tmp_path):
-    """Durable: kept over a kill; not before its time; cancelled while it waits."""
+    """The delay is durable: it survives a kill. The message is not sent before its time and can be cancelled
+    meanwhile."""
     d = discovery()
     receiver(d, "1", command=script(tmp_path, "date +%s%6N >>$D/at"))
     c = client(d)
@@ -172,7 +175,7 @@ def test_delay(discovery, receiver, client, tmp_path):
 
 
 def test_priority(discovery, receiver, client, tmp_path):
-    """The most urgent first, then by age; though more wait than stand in memory."""
+    """The most urgent first, then the oldest, although more messages wait than memory holds."""
     d = discovery()
     r = receiver(d, "1", "--queue", "0", command=script(tmp_path, "cat >>$D/got; echo >>$D/got"))
     c = client(d)
@@ -187,7 +190,7 @@ def test_priority(discovery, receiver, client, tmp_path):
 
 
 def test_idempotency_key(discovery, receiver, client, tmp_path):
-    """The same key sent twice is one message, also after a crash and after its end."""
+    """Two submissions with the same key are one message, also after a crash and after its end."""
     d = discovery()
     receiver(d, "1", command=script(tmp_path, "echo run >>$D/runs"))
     c = client(d)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""ackgroup-receiver as its senders meet it; docs/PROTOCOL.md is what it promises."""
+"""ackgroup-receiver as its senders see it, by the contract in docs/PROTOCOL.md."""
 
 import os
 import resource
@@ -89,7 +89,8 @@ def test_time_limit_and_signal(discovery, receiver, tmp_path):
 
 @pytest.mark.parametrize("flag", [False, True])
 def test_killed_while_the_handler_runs(discovery, receiver, tmp_path, flag):
-    """The whole group of the handler is dead before the successor begins; the flag is the sender's to set."""
+    """The whole process group of the handler is dead before the next instance begins. Only the sender sets the
+    duplicate flag."""
     r = receiver(discovery(), command=script(
         tmp_path, 'echo "$$ ${ACKGROUP_POSSIBLE_DUPLICATE:-no}" >>$D/runs\n'
         'test -e $D/go && exit 0\nsleep 1000 & echo $! >$D/grandchild; wait'))
@@ -124,7 +125,7 @@ def test_connection_lost_before_the_answer(discovery, receiver, tmp_path):
 
 
 def test_killed_behind_the_record(discovery, receiver, tmp_path):
-    """Recorded and never answered: the successor answers without running it again."""
+    """The outcome was recorded but never answered. The next instance answers without a new run."""
     r = receiver(discovery(), "r1", "--failure-probability", "1", command=script(tmp_path, "echo run >>$D/runs"))
     s = r.sender()
     message = s.send(1)
@@ -180,7 +181,8 @@ def test_closed_waits_for_what_runs(discovery, receiver, tmp_path):
 
 
 def test_senders_that_never_come_back(discovery, receiver):
-    """They leave streams behind, more than are remembered: whoever is here is served, also after a restart."""
+    """They leave more streams behind than the receiver remembers. A sender that is connected is served, also after a
+    restart."""
     r = receiver(discovery())
     gone = r.sender()
 
@@ -269,7 +271,7 @@ def tcp_port(r):
 
 
 def talk(port, text, half_close=False):
-    """What a program of the seed does: connect, write, wait for a few bytes."""
+    """Does what a program of the seed does: connects, writes, waits for a few bytes."""
     with socket.create_connection(("127.0.0.1", port), timeout=60) as s:
         s.sendall(text)
         if half_close:
@@ -321,7 +323,8 @@ def test_large_payload_and_reply(discovery, receiver, tmp_path):
 
 
 def test_out_of_descriptors(discovery, receiver, tmp_path):
-    """What cannot be begun is refused, which is no attempt; what runs goes on, and then there is room again."""
+    """A message that cannot be started is refused, and this does not count as an attempt. Running handlers go on, and
+    later there is room again."""
     r = receiver(discovery(), "r1", "--concurrency", "40", start=False,
                  command=script(tmp_path, "echo run >>$D/runs; while ! test -e $D/go; do sleep 0.02; done"))
     r.prefix = ["prlimit", "--nofile=64:4096"]
@@ -341,7 +344,7 @@ def test_out_of_descriptors(discovery, receiver, tmp_path):
 
 
 def test_peer_that_does_not_read(discovery, receiver, tmp_path):
-    """Its answers are held back, others go on, and stopping waits for it no longer than is bearable."""
+    """Its answers wait, others are served, and a stop waits for it only for a limited time."""
     r = receiver(discovery(), command=script(tmp_path, "head -c 65536 /dev/zero"))
     s = r.sender()
     message = s.ask(1).message
@@ -352,7 +355,7 @@ def test_peer_that_does_not_read(discovery, receiver, tmp_path):
 
 
 def test_working_does_not_pile_up(discovery, receiver, tmp_path):
-    """For a peer that does not read, "working" is not said again and again into memory."""
+    """For a peer that does not read, "working" answers do not pile up in memory."""
     r = receiver(discovery(), "r1", "--queue", "50000", command=script(tmp_path, "exec sleep 600"))
     deaf = r.sender()
     for _ in range(15):
@@ -380,7 +383,7 @@ def test_many_in_flight(discovery, receiver):
 
 
 def test_record_cannot_be_written(discovery, receiver, tmp_path):
-    """What is not on disk is not answered, and it is not forgotten either: the handler does not run again."""
+    """An outcome that is not on disk is neither answered nor forgotten. The handler does not run again."""
     r = receiver(discovery(), start=False, command=script(tmp_path, "echo run >>$D/runs"))
     before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # inherited: a write beyond the limit fails instead
     r.start()

@@ -44,7 +44,8 @@ def test_stop_finishes_what_runs(discovery, receiver, tmp_path):
 
 
 def test_a_stop_answers_what_was_on_its_way(discovery, receiver):
-    """Until the sender has said that nothing more comes: of what came before, it knows that nothing was begun."""
+    """It answers until the sender confirms that nothing more comes. So the sender knows that these messages were not
+    begun."""
     r = receiver(discovery(), "1")
     s = r.sender()
     r.process.terminate()
@@ -59,7 +60,7 @@ def test_a_stop_answers_what_was_on_its_way(discovery, receiver):
 
 
 def test_a_stop_does_not_wait_for_ever(discovery, receiver):
-    """A sender that says nothing does not hold it up."""
+    """A sender that does not answer does not delay the stop for ever."""
     r = receiver(discovery(), "1")
     s = r.sender()
     r.process.terminate()
@@ -69,7 +70,8 @@ def test_a_stop_does_not_wait_for_ever(discovery, receiver):
 
 
 def test_a_stop_with_connections_that_nobody_accepts(discovery, receiver):
-    """They come together with the signal, and stay in the backlog: that must not keep the receiver from its end."""
+    """The connections come together with the signal and stay in the backlog. They must not keep the receiver from
+    ending."""
     r = receiver(discovery(), "1")
     r.process.send_signal(signal.SIGSTOP)
     waiting = [socket.socket(socket.AF_UNIX) for _ in range(50)]
@@ -85,7 +87,8 @@ WAITS = "echo run$ACKGROUP_POSSIBLE_DUPLICATE >>$D/runs.$ACKGROUP_RECEIVER_NAME;
 
 
 def test_how_long_a_stop_waits_for_handlers(discovery, receiver, client, tmp_path):
-    """One may take its time; the other is killed, and its message comes again and is told that it may be a duplicate."""
+    """One handler may finish. The other one is killed; its message comes again and is marked as a possible
+    duplicate."""
     d = discovery()
     command = script(tmp_path, WAITS)
     patient = receiver(d, "patient", "--stop-timeout", "infinity", command=command)
@@ -109,7 +112,8 @@ def test_how_long_a_stop_waits_for_handlers(discovery, receiver, client, tmp_pat
 
 
 def test_a_stop_while_an_outcome_cannot_be_written(discovery, receiver, tmp_path):
-    """No handler is blamed; when the disk takes it, it is answered, and discovery is told as ever."""
+    """The log does not blame a handler. When the disk accepts the outcome, it is answered, and discovery is told as
+    usual."""
     d = discovery()
     r = receiver(d, "r1", "--stop-timeout", "100ms", start=False, command=script(tmp_path, "head -c 60000 /dev/zero"))
     before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # inherited: a write beyond the limit fails instead
@@ -146,7 +150,7 @@ def test_how_long_a_stop_waits_is_read_again(discovery, receiver, tmp_path):
 
 
 def test_a_stop_asks_systemd_for_its_time(discovery, receiver, tmp_path):
-    """For as long as it takes; so TimeoutStopSec= of the unit need not know of StopTimeoutSec=."""
+    """It asks again and again while it stops. So TimeoutStopSec= of the unit does not depend on StopTimeoutSec=."""
     path = str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
         notify.bind(path)
@@ -181,7 +185,7 @@ def test_second_signal_ends_at_once(discovery, receiver, tmp_path):
 
 
 def signal_is_handled(pid):
-    """No signal waits to be taken."""
+    """True when no signal is pending."""
     status = pathlib.Path(f"/proc/{pid}/status").read_text()
     return all(int(line.split()[1], 16) == 0 for line in status.splitlines() if line.startswith(("SigPnd", "ShdPnd")))
 
@@ -249,10 +253,11 @@ def test_registers_again_when_unknown(discovery, receiver):
 
 
 def test_discovery_comes_back(discovery, receiver):
-    """It gives everybody one fresh lease: a receiver that is alive asks again within that, however long it was away."""
+    """It gives everybody one new lease. A living receiver asks again within that time, however long discovery was
+    away."""
     d = discovery("--lease", "1")
     r = receiver(d)
-    assert d.end() == 0  # with what it knows on disk
+    assert d.end() == 0  # its registry is on disk
     d.socket.unlink(missing_ok=True)
     refused = 0
     with socket.socket(socket.AF_UNIX) as listener:
@@ -277,21 +282,22 @@ def test_copied_state_takes_a_fresh_id(discovery, receiver):
     two.start()
     assert two.id != one.id
     assert "taking a new id" in two.read_log() and "taking a new id" not in one.read_log()
-    # Nothing is known there of what was sent to the other one.
+    # The new receiver knows nothing of the messages to the other one.
     t = two.sender(stream=s.stream)
     assert t.ask(1).outcome == frames.ACKED
     assert s.ask(1, message=message, attempt=2).outcome == frames.ACKED
 
 
 def move_lock(r):
-    """As by another boot, or by a state directory that was put back: the lock file proves nothing of the one before."""
+    """Replaces the lock file, as another boot or a restored state directory does. It proves nothing about the previous
+    instance."""
     lock = r.state / "receiver.db.lock"
     shutil.copy(lock, r.state / "new")
     (r.state / "new").replace(lock)
 
 
 def dispute(r):
-    """It died, and its successor cannot prove that."""
+    """The receiver has died, and its next instance cannot prove that."""
     r.end(kill=True)
     move_lock(r)
     r.start(wait=False)
@@ -305,7 +311,7 @@ def assert_still_the_same(r, first, s, message):
 
 
 def test_a_dispute_over_a_restart_of_discovery(discovery, receiver, tmp_path):
-    """That gives the dead one a fresh lease; it proves no copy, since nobody has been heard."""
+    """The restart gives the dead instance a new lease. This does not prove a copy, because nobody has been heard."""
     d = discovery("--lease", "2")
     r = receiver(d, command=script(tmp_path, "echo run >>$D/runs"))
     first, s = r.id, r.sender()
@@ -333,7 +339,7 @@ def test_a_dispute_with_a_discovery_that_was_held_up(discovery, receiver, tmp_pa
 
 
 class LosesAnswers(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
-    """Stands before discovery; of the next `lose` registrations that it accepts the answer is lost."""
+    """A proxy of discovery. It loses the answers to the next `lose` accepted registrations."""
 
     def __init__(self, path, discovery):
         super().__init__(str(path), self.Handler)
@@ -358,7 +364,8 @@ class LosesAnswers(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 
 
 def test_answers_to_registrations_that_are_lost(discovery, receiver, tmp_path):
-    """A discovery that forgot it gives it another token, of which it does not hear: it is in dispute with itself."""
+    """Discovery has forgotten the receiver and gives it another token, but that answer is lost. So the receiver is in
+    dispute with itself."""
     d = discovery("--lease", "1")
     with LosesAnswers(tmp_path / "lossy.sock", d) as lossy:
         r = receiver(d, "r1", "--discovery", f"unix:{tmp_path}/lossy.sock")
@@ -397,7 +404,8 @@ def test_second_on_the_same_state_waits(discovery, receiver):
 
 
 def test_warden(discovery, receiver):
-    """It holds the lock and its pipe and no socket, ignores what ends a unit, and goes with its receiver."""
+    """The warden holds the lock and its pipe but no socket. It ignores the signals that end a unit, and ends with its
+    receiver."""
     r = receiver(discovery())
     children = pathlib.Path(f"/proc/{r.process.pid}/task/{r.process.pid}/children").read_text().split()
     warden = next(c for c in children if pathlib.Path(f"/proc/{c}/comm").read_text() == "ackgroup-warden\n")

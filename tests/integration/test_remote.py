@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""ackctl for another host. What ssh does there is done here: systemd-stdio-bridge, on the bus of the test."""
+"""ackctl for another host. The test does locally what ssh does on the other host: it runs systemd-stdio-bridge on the
+bus of the test."""
 
 import os
 import subprocess
@@ -17,7 +18,7 @@ exec systemd-stdio-bridge --bus-path="$REMOTE_BUS"
 
 @pytest.fixture
 def ackctl(tmp_path, bus):
-    """(exit status, output, errors) of an ackctl that has no bus here."""
+    """Returns (exit status, output, errors) of an ackctl that has no local bus."""
     (tmp_path / "bin").mkdir()
     ssh = tmp_path / "bin/ssh"
     ssh.write_text(SSH)

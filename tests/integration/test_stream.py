@@ -18,7 +18,7 @@ ACKED, REJECTED, CANCELLED, DEAD = 1, 2, 3, 4
 
 
 def test_accept_settle_reply(discovery, receiver, client, tmp_path):
-    """Acceptance comes before the end, each message is a message as any other, and the reply is told."""
+    """Acceptance comes before the end. Each submission is an ordinary message, and the program gets the reply."""
     d = discovery()
     receiver(d, "1", "--concurrency", "4", command=script(tmp_path, 'text=$(cat); echo "$text" >>$D/runs; echo "re $text"'))
     c = client(d, "--ack-timeout", "20s")
@@ -51,7 +51,7 @@ def test_every_end(discovery, receiver, client, tmp_path):
 
 
 def test_acceptance_only(discovery, client):
-    """A program that does not care for the end is done when all is on disk."""
+    """A program that does not ask for ends is done when everything is on disk."""
     c = client(discovery())
     s = open_stream(c, settlements=False)
     for n in range(6000):  # more than the credit
@@ -67,7 +67,7 @@ def test_acceptance_only(discovery, client):
 
 
 def test_refused(discovery, client):
-    """One is refused, those around it are not; the reason is the name that D-Bus has for it."""
+    """One submission is refused, its neighbours are not. The reason is the error name of D-Bus."""
     c = client(discovery(), "--outbox-limit", "3", "--max-payload", "1000")
     s = open_stream(c)
     numbers = [s.submit(payload) for payload in (b"a", b"b" * 1001, b"c", b"d" * 1000, b"e")]
@@ -118,7 +118,8 @@ def test_key_order(discovery, receiver, client, tmp_path):
 
 
 def test_more_keys_than_a_stream_has_room_for(discovery, receiver, client, tmp_path):
-    """They wait for somebody, then for room, and none is forgotten; those of a group without anybody hold up nobody."""
+    """The messages wait for a receiver, then for room, and none is forgotten. Messages for a group without receivers
+    delay nobody."""
     d = discovery()
     c = client(d)
     nobody, s = open_stream(c, mode="key", target="nobody", settlements=False), open_stream(c, mode="key", target="some")
@@ -134,7 +135,8 @@ def test_more_keys_than_a_stream_has_room_for(discovery, receiver, client, tmp_p
 
 
 def test_idempotency_key(discovery, receiver, client, tmp_path):
-    """Sent twice it is one message: also when it is acked already, by another program, or behind a crash."""
+    """Two submissions with the same key are one message: also when it is already acked, from another program, or after
+    a crash."""
     d = discovery()
     receiver(d, "1", command=script(tmp_path, "cat >>$D/runs; echo done"))
     c = client(d)
@@ -152,7 +154,7 @@ def test_idempotency_key(discovery, receiver, client, tmp_path):
 
 
 def test_idempotency_key_of_what_is_under_way(discovery, client):
-    """The end of a message is told to one submission; who dropped its socket may take it up again."""
+    """Only one submission gets the end of a message. A program that has dropped its socket may submit the key again."""
     c = client(discovery())
     s, other = open_stream(c), open_stream(c)
     s.submit(b"x", idempotency_key=b"one")
@@ -173,7 +175,7 @@ def test_idempotency_key_of_what_is_under_way(discovery, client):
 
 
 def test_half_close(discovery, receiver, client, tmp_path):
-    """What was submitted before is accepted and settled; then the client hangs up."""
+    """Submissions before the half-close are accepted and settled; then the client hangs up."""
     d = discovery()
     receiver(d, "1", command=script(tmp_path, "sleep 0.2"))
     c = client(d)
@@ -185,7 +187,7 @@ def test_half_close(discovery, receiver, client, tmp_path):
 
 
 def test_a_program_that_goes(discovery, receiver, client, tmp_path):
-    """What was accepted is delivered without it."""
+    """Accepted messages are delivered after the program has gone."""
     d = discovery()
     receiver(d, "1", command=script(tmp_path, "sleep 0.2; cat >>$D/runs"))
     c = client(d)
@@ -200,7 +202,7 @@ def test_a_program_that_goes(discovery, receiver, client, tmp_path):
 
 
 def test_client_is_killed(discovery, receiver, client, tmp_path):
-    """The socket ends. What was accepted comes to its end without anybody; what was not is submitted again under its key."""
+    """The socket ends. Accepted messages end without the program; the others are submitted again under their keys."""
     d = discovery()
     receiver(d, "1", "--concurrency", "4", command=script(tmp_path, 'echo "$(cat)" >>$D/runs'))
     c = client(d)
@@ -227,7 +229,8 @@ def test_client_is_killed(discovery, receiver, client, tmp_path):
                                   MAGIC + struct.pack(">II", 6 << 24, 0xffffffff), frame(6), frame(6, b"\xff\xff")],
                          ids=["text", "bytes", "PING", "WELCOME", "huge", "nothing", "attributes"])
 def test_garbage(discovery, client, data):
-    """The program is told, behind what it had submitted before, and hung up on; nobody else notices."""
+    """The program gets the answers to its earlier submissions, then an error, and the client hangs up. Nobody else is
+    affected."""
     c = client(discovery())
     good, s = open_stream(c), open_stream(c)
     s.submit(b"before")
@@ -246,7 +249,7 @@ def test_garbage(discovery, client, data):
 @pytest.mark.parametrize("attributes", [b"\x01", b"\x01\x00\x05abc", b"\x02\x00\x00", b"\x02\x00\xc9" + b"k" * 201,
                                         b"\x02\x00\x02a\x00"])
 def test_bad_attributes(discovery, client, attributes):
-    """A mistake in one submission refuses that one."""
+    """A mistake in one submission refuses only this one."""
     s = open_stream(client(discovery()))
     s.submit(b"x", attributes=attributes)
     s.submit(b"y", attributes=b"\xee\x00\x03abc")  # an unknown one is passed over
@@ -263,7 +266,8 @@ def test_cut_off_frame(discovery, client):
 
 
 def test_a_program_that_does_not_read(discovery, receiver, client, tmp_path):
-    """Its socket is not read beyond its credit, others are served, and when it reads at last nothing is missing."""
+    """The client reads its socket only up to its credit and serves others. When the program reads at last, nothing is
+    missing."""
     d = discovery()
     receiver(d, "1", "--concurrency", "8", "--queue", "1000")
     c = client(d)
@@ -285,7 +289,7 @@ def test_a_program_that_does_not_read(discovery, receiver, client, tmp_path):
 
 
 def test_memory_of_large_ones(discovery, client, bus):
-    """What is on its way to the disk is bounded in bytes, and given back."""
+    """The bytes on their way to the disk are limited, and the memory is returned."""
     # A sanitizer is not to keep what was freed.
     bus.environment["ASAN_OPTIONS"] = f"{bus.environment.get('ASAN_OPTIONS', '')}:quarantine_size_mb=8"
     c = client(discovery())
@@ -300,7 +304,7 @@ def test_memory_of_large_ones(discovery, client, bus):
 
 
 def test_memory_of_many_keys(discovery, client, bus):
-    """Each key has a queue; what waits in all of them together does not keep its payloads in memory."""
+    """Each key has a queue. The payloads in all these queues together do not stay in memory."""
     bus.environment["ASAN_OPTIONS"] = f"{bus.environment.get('ASAN_OPTIONS', '')}:quarantine_size_mb=8"
     c = client(discovery())
     s = open_stream(c, mode="key", target="nobody", settlements=False)
@@ -314,7 +318,8 @@ def test_memory_of_many_keys(discovery, client, bus):
 
 
 def test_one_that_fails_for_ever(discovery, client, tmp_path):
-    """It holds up nobody: neither those for the same receiver, beyond the window, nor, with another, those for anybody."""
+    """It delays nobody: neither messages for the same receiver, beyond the window, nor, when there is a second
+    receiver, messages for any."""
     def fail_poison(connection, message):
         Actor.answer(connection, message, FAILED if message.endswith(b"poison") else ACKED)
 
@@ -336,7 +341,7 @@ def test_one_that_fails_for_ever(discovery, client, tmp_path):
 
 
 def test_replies_that_nobody_reads(discovery, client, tmp_path):
-    """They do not fill the client's memory: the program is cut off, and its messages come to their ends."""
+    """They do not fill the client's memory: the client cuts off the program, and its messages end."""
     d = discovery()
     c = client(d, "--ack-timeout", "20s")
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What is promised is synced first, seen from outside: the system calls of the daemons in their order."""
+"""A daemon syncs before it promises. Seen from outside, in the order of the daemons' system calls."""
 
 import re
 import signal
@@ -31,7 +31,7 @@ class Trace:
 
 
 def syncs_between(lines, first, last):
-    """The syncs that are done between the read that has `first` and the next call that matches `last`."""
+    """The syncs that complete between the read that has `first` and the next call that matches `last`."""
     begin = next(i for i, line in enumerate(lines) if re.search(READ, line) and first in line)
     end = next(i for i, line in enumerate(lines) if i > begin and re.search(last, line))
     return [line for line in lines[begin:end] if re.search(SYNC, line)]
@@ -39,7 +39,7 @@ def syncs_between(lines, first, last):
 
 @pytest.fixture
 def traced(discovery, receiver, client, tmp_path):
-    """What both daemons do for one message of that durability; others went before it."""
+    """The system calls of both daemons for one message of that durability. Another message went before it."""
     def run(durability):
         d = discovery()
         r = receiver(d, "1")
@@ -60,6 +60,6 @@ def test_durable(traced):
 
 
 def test_memory(traced):
-    """Nobody waits for a disk; the test above could fail."""
+    """Nobody waits for a disk. This also proves that the test above can fail."""
     client, _ = traced("memory")
     assert not syncs_between(client, "a-payload-of-its-own", ACCEPTED)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What the packages install, on real hosts: every test once for each release."""
+"""The installed packages on real hosts: every test runs once for each release."""
 
 import contextlib
 import os
@@ -48,7 +48,7 @@ def release(request):
 
 @pytest.fixture(scope="session")
 def host(release):
-    """One with everything on it."""
+    """A host with all packages installed."""
     with booted(release) as one:
         one.apt("install", "ackgroup")
         yield one
@@ -56,14 +56,14 @@ def host(release):
 
 @pytest.fixture(scope="module")
 def bare_host(release):
-    """One of the module's own, with nothing of ours on it."""
+    """A host for one module, with none of our packages installed."""
     with booted(release) as one:
         yield one
 
 
 @pytest.fixture
 def clean(host):
-    """Everything stopped and unconfigured before the test, nothing failed behind it."""
+    """Before the test everything is stopped and unconfigured. After it nothing has failed."""
     host.systemctl("reset-failed")
     host.systemctl("stop", "ackgroup-client.service", "ackgroup-receiver@*")
     host.systemctl("stop", "ackgroup-discovery.socket", "ackgroup-discovery.service")

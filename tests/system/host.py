@@ -32,7 +32,7 @@ def wait_until(condition, what):
 
 
 def mirror():
-    """Where this machine gets its own packages from; None: debootstrap knows."""
+    """The mirror from which this machine gets its own packages. None: debootstrap knows one."""
     found = []
     for path in [pathlib.Path("/etc/apt/sources.list"), *sorted(pathlib.Path("/etc/apt/sources.list.d").glob("*"))]:
         if path.suffix not in (".list", ".sources") or not path.is_file():
@@ -45,8 +45,8 @@ def mirror():
 
 
 def tree(release, packages=None):
-    """The directory of that release with these packages (those of a host, or none but the essential for ""); made when
-    it is missing."""
+    """The directory of that release with these packages ("": only the essential ones). It is made when it is
+    missing."""
     locale = LOCALE if packages is None else []
     packages = f"{COMMON},{PACKAGES[release]}" if packages is None else packages
     directory = CACHE / f"{release}-{hashlib.sha256(f'{packages} {locale}'.encode()).hexdigest()[:8]}"
@@ -78,7 +78,8 @@ def control_group(pid):
 
 
 def new_control_group(name):
-    """Below this process's own. Two hosts in one would share their units' groups, and kill each other's processes."""
+    """Below this process's own. Two hosts in one control group would share the groups of their units and kill each
+    other's processes."""
     group = control_group("self") / f"ackgroup-{name}-{os.getpid()}-{os.urandom(4).hex()}"
     group.mkdir()
     return group
@@ -118,7 +119,7 @@ class Host:
             raise
 
     def offer(self, packages):
-        """A repository on the host's own disk, and no other."""
+        """Makes a repository on the host's own disk the only one."""
         repository = self.root / "srv/packages"
         shutil.rmtree(repository, ignore_errors=True)
         repository.mkdir(parents=True)
@@ -149,7 +150,7 @@ class Host:
                    "the host is up")
 
     def find_pid(self):
-        """The process that is 1 in there: a child of nspawn's, or a child of that while it starts."""
+        """The process that is PID 1 of the host: a child of nspawn, or a grandchild while it starts."""
         assert self.nspawn.poll() is None, pathlib.Path(self.console.name).read_text(errors="replace")
         for pid in [p for child in children(self.nspawn.pid) for p in (child, *children(child))]:
             try:
@@ -162,12 +163,12 @@ class Host:
         return None
 
     def command(self, *words):
-        """What runs these words there."""
+        """The command that runs these words on the host."""
         return ["nsenter", "-t", str(self.pid), "-a", "--", *map(str, words)]
 
     def run(self, *words, check=True, stdin=""):
-        """Standard output; with check=False whatever came, and self.status. It runs beside the host's process 1: one whose
-        control group lies outside is nobody to logind."""
+        """Returns standard output. With check=False returns what came, and sets self.status. It runs beside the host's
+        PID 1; logind does not know a process whose control group is outside."""
         done = subprocess.run(self.command(*words), input=stdin, capture_output=True, text=True, timeout=180,
                               env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"})
         self.status = done.returncode
@@ -181,7 +182,7 @@ class Host:
         return self.run("systemctl", "--no-pager", *words, **more)
 
     def as_user(self, user, *words, **more):
-        """With the session bus and the user's manager, if there is one."""
+        """Runs as that user, with the session bus and the user's manager if there is one."""
         uid = self.run("id", "-u", user).strip()
         return self.run("setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups", "env",
                         f"XDG_RUNTIME_DIR=/run/user/{uid}", f"HOME=/home/{user}", *words, **more)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Messages without a pause on a host, and what the handlers wrote down themselves about each run."""
+"""A continuous flow of messages on a host, and what the handlers record about each run."""
 
 import collections
 import json
@@ -50,7 +50,7 @@ class Load:
         return self.host.run("sh", "-c", "cat /run/load/accepted 2>/dev/null || true").split()
 
     def flows(self):
-        """Until some more have been accepted than before."""
+        """Waits until some more messages have been accepted."""
         before = len(self.accepted())
         wait_until(lambda: len(self.accepted()) >= before + 10, "messages are accepted")
 
@@ -63,8 +63,8 @@ class Load:
         wait_until(lambda: not self.host.is_active("load.service"), "the submitter has ended")
 
     def check(self, client_restarted=False):
-        """Nothing lost, nothing twice, no attempt charged. A client that was started again cannot know what it had
-        written before, and says so with each message that it sends again."""
+        """Nothing is lost, nothing runs twice, and every message needs one attempt. A client that was restarted cannot
+        know what it had written before, so it marks each message that it sends again."""
         accepted = self.accepted()
         assert len(set(accepted)) == len(accepted) > 20
         self.host.run("ackctl", "wait", "--timeout", "60s", *accepted)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The version before the one that is tested: packages of its own in $ACKGROUP_PREVIOUS, else those that are tested under an
-older number and with another file of configuration, as if that had been changed since."""
+"""The previous version. Its packages are in $ACKGROUP_PREVIOUS. Otherwise they are the tested packages under an older
+version number and with another configuration file, as if that had been changed since."""
 
 import os
 import pathlib
@@ -11,7 +11,7 @@ SINCE = "\n# This line is not there any more.\n"
 
 
 def older(package, directory):
-    """One package under an older number."""
+    """Makes a copy of one package under an older version number."""
     tree = directory / package.stem
     subprocess.run(["dpkg-deb", "--raw-extract", package, tree], check=True)
     control = tree / "DEBIAN/control"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Completion of ackctl, in the shells that people have, as a person has it: by the Tab key."""
+"""Completion of ackctl in common shells, by the Tab key, as a person uses it."""
 
 import pytest
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What the journal tells of a message, and how it explains."""
+"""What the journal shows of a message, and its explanations."""
 
 import json
 
@@ -14,7 +14,7 @@ def story(host, message):
 
 
 def test_the_whole_story_of_one_message(host):
-    """Two daemons, one field; the first attempt fails, the second is acked."""
+    """Two daemons log the same field. The first attempt fails, the second is acked."""
     host.write("/etc/ackgroup/receiver@1.conf", "[Receiver]\nExec=sh -c 'test $ACKGROUP_ATTEMPT = 2'\n")
     host.systemctl("start", "ackgroup-receiver@1.service")
     message = host.run("ackctl", "send", "--to", "1", "--backoff", "10ms", "--no-wait", "x").strip()
@@ -46,7 +46,7 @@ def test_the_journal_explains(host):
 
 
 def test_every_event_is_explained_in_both_languages(host):
-    """The catalog that was installed has an entry for each id that the daemons log; both files the same ones."""
+    """The installed catalog has an entry for each id that the daemons log. Both files have the same ids."""
     directory = "/usr/lib/systemd/catalog/"
     ids = {name: set(host.run("sed", "-n", "s/^-- //p", directory + name).split())
            for name in ("ackgroup.catalog", "ackgroup.pt_BR.catalog")}

@@ -26,7 +26,7 @@ def test_restart(host, unit):
 
 
 def test_all_at_once(host):
-    """The target goes down and comes up with everything that belongs to it."""
+    """The target stops and starts with everything that belongs to it."""
     with Load(host, "all") as load:
         host.systemctl("restart", "ackgroup-discovery.service", "ackgroup-client.service", "ackgroup-receivers.target")
         load.flows()
@@ -34,13 +34,13 @@ def test_all_at_once(host):
 
 
 def refused_connections(host):
-    """How often somebody on this host found nobody who listens, by TCP."""
+    """How many TCP connections on this host found no listener."""
     names, values = [line.split() for line in host.run("cat", "/proc/net/snmp").splitlines() if line.startswith("Tcp:")]
     return int(values[names.index("AttemptFails")])
 
 
 def test_a_stop_stays_one(host):
-    """The client tries all the time; a socket that were still open would start the receiver again."""
+    """The client tries to connect all the time. A socket that was still open would start the receiver again."""
     sockets = [f"ackgroup-receiver@{n}.socket" for n in (1, 2)]
     services = [f"ackgroup-receiver@{n}.service" for n in (1, 2)]
     for n, socket in enumerate(sockets):

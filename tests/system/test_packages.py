@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The life of the packages on a host: installed, removed, installed again, purged. Each test goes on where the one
-before ended."""
+"""The life of the packages on a host: installed, removed, installed again, purged. Each test continues where the
+previous one ended."""
 
 import json
 
@@ -14,12 +14,12 @@ CHANGE = "\n[Client]\nAckTimeoutSec=7s\n"
 
 @pytest.fixture(scope="module")
 def known():
-    """What a test tells those behind it."""
+    """Values that a test passes on to later tests."""
     return {}
 
 
 def ours(host):
-    """Every path on the host that is named after us; what is apt's, the journal's and the repository's aside."""
+    """Every path on the host that has our name, except those of apt, the journal and the repository."""
     text = host.run("find", "/", "-xdev", "(", "-path", "/srv", "-o", "-path", "/var/lib/apt", "-o", "-path", "/var/cache/apt",
                     "-o", "-path", "/var/log", ")", "-prune", "-o", "-iname", "*ackgroup*", "-print")
     return {path for path in text.split() if not path.startswith("/usr/share/locale")}
@@ -52,7 +52,7 @@ def test_what_starts_by_default_is_what_the_preset_says(bare_host):
 
 
 def test_use(bare_host, known):
-    """Something of each kind that has to survive, or to go: state, configuration, an enabled instance."""
+    """Makes one of each kind of thing that must survive or go: state, configuration, an enabled instance."""
     bare_host.run("tee", "-a", CONF, stdin=CHANGE)
     bare_host.write("/etc/ackgroup/receiver@1.conf", "[Receiver]\nGroup=parcels\n")
     bare_host.systemctl("enable", "--now", "ackgroup-receiver@1.service")
@@ -85,7 +85,7 @@ def test_install_again(bare_host, known):
 
 
 def test_purge(bare_host):
-    """Whatever is ours goes, the user's entries aside, as everywhere in Debian."""
+    """Everything of ours goes except the user's entries, as usual in Debian."""
     assert ours(bare_host)
     bare_host.apt("purge", "ackgroup*")
     assert processes(bare_host) == []

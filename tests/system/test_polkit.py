@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Who may do what on the system bus: with polkit, with a rule of the administrator's, with a password, and without."""
+"""Who may do what on the system bus: with polkit, with a rule of the administrator, with a password, and without
+polkit."""
 
 import pytest
 
@@ -33,7 +34,7 @@ exit [lindex [wait] 3]
 
 @pytest.fixture(scope="module", autouse=True)
 def users(host):
-    """anybody: in no group. sender: in one that a rule may name. member: in ours. chief: may become root."""
+    """anybody: in no group. sender: in a group that a rule may name. member: in our group. chief: may become root."""
     host.systemctl("start", "ackgroup-receiver@1.service")
     host.run("groupadd", "operators")
     for name, group in ("anybody", None), ("sender", "operators"), ("member", "ackgroup"), ("chief", "sudo"):
@@ -103,7 +104,7 @@ def test_a_rule_allows_what_it_names(host):
 @pytest.mark.parametrize("language, question", [("C.UTF-8", "Authentication is required to send messages."),
                                                 ("pt_BR.UTF-8", "É necessária autenticação para enviar mensagens.")])
 def test_a_password_is_asked_for_on_a_terminal(host, language, question):
-    """As systemctl does, in the language of who is asked: the agent runs in ackctl's terminal."""
+    """As systemctl does it, in the language of the user: the agent runs in ackctl's terminal."""
     text = host.run("expect", "-c", DIALOGUE.format(language, question), check=False)
     assert host.status == 0 and question in text and "acked" in text, text
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Receivers by systemctl: many instances, a handler that is broken, drop-ins."""
+"""Receivers by systemctl: many instances, a broken handler, drop-ins."""
 
 import json
 
@@ -55,7 +55,7 @@ def test_the_slice_accounts(host):
 
 
 def test_a_broken_handler_is_no_broken_service(host):
-    """It fails message after message, and more often than any start limit; the receiver goes on."""
+    """The handler fails message after message, more often than any start limit. The receiver goes on."""
     unit = "ackgroup-receiver@1.service"
     host.write("/etc/ackgroup/receiver@1.conf", "[Receiver]\nExec=/usr/bin/false\n")
     host.systemctl("start", unit)
@@ -92,7 +92,7 @@ def test_a_mistake_in_the_configuration_is_named_and_not_tried_again(host):
 
 
 def test_an_edit_of_one_instance(host):
-    """As systemctl edit writes it."""
+    """The file is as systemctl edit writes it."""
     host.write("/etc/systemd/system/ackgroup-receiver@2.service.d/override.conf", "[Service]\nMemoryMax=123M\n")
     host.systemctl("daemon-reload")
     host.systemctl("start", "ackgroup-receiver@1.service", "ackgroup-receiver@2.service")

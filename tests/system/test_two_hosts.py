@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Two hosts, each with a systemd and an address of its own: discovery and the client on the one, receivers on the other,
-by TCP. The network between them is two namespaces and a cable, made here. What is written is what docs/ADMIN.md says."""
+"""Two hosts, each with its own systemd and address. Discovery and the client are on one, receivers on the other, over
+TCP. The network between them is two namespaces and a cable, made here. The configuration follows docs/ADMIN.md."""
 
 import json
 import os
@@ -108,7 +108,7 @@ def test_a_restart_there(one, two):
 
 
 def test_nothing_is_open_without_a_word(two):
-    """Nothing is encrypted: who has not written AllowInsecure= is told so, once, and nothing starts."""
+    """Nothing is encrypted. Without AllowInsecure= the log says so once, and nothing starts."""
     unit = "ackgroup-receiver@3.service"
     two.write("/etc/ackgroup/receiver@3.conf", "[Receiver]\nAllowInsecure=no\n")
     two.write("/etc/systemd/system/ackgroup-receiver@3.socket.d/network.conf", f"[Socket]\nListenStream={ADDRESS['two']}:7503\n")

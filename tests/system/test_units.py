@@ -39,7 +39,7 @@ def test_sandbox(host):
 
 
 def test_main_job(host):
-    """One systemctl start, one ackctl send; the client is started by the bus."""
+    """One systemctl start, one ackctl send. The bus starts the client."""
     host.systemctl("start", *map(receiver, (1, 2, 3)))
     records = json.loads(host.run("ackctl", "--json=short", "list"))
     assert [r["name"] for r in records] == [f"{n}@{host.release}" for n in (1, 2, 3)]
@@ -68,7 +68,7 @@ def test_the_first_request_starts_discovery(host):
 
 
 def test_readiness_waits_for_discovery(host):
-    """Longer than TimeoutStartSec=: systemd is told to be patient."""
+    """It waits longer than TimeoutStartSec=, because it asks systemd for more time."""
     host.write("/etc/ackgroup/receiver@w.conf", "[Receiver]\nDiscovery=unix:/run/late/discovery.sock\n")
     host.drop_in(receiver("w"), "[Service]\nTimeoutStartSec=3s\n")
     host.systemctl("start", "--no-block", receiver("w"))
@@ -94,7 +94,7 @@ def test_a_killed_receiver_comes_back(host):
 
 
 def test_the_next_connection_starts_a_receiver(host):
-    """Its socket alone, as after a boot of which only the sockets are enabled."""
+    """Only its socket is started, as after a boot with only the sockets enabled."""
     host.systemctl("start", receiver(2))
     host.run("ackctl", "send", "--to", "2", "before")
     host.systemctl("stop", receiver(2))
@@ -120,7 +120,7 @@ def test_a_message_survives_the_client(host):
 
 @pytest.mark.parametrize("unit", SERVICES)
 def test_watchdog(host, unit):
-    """One that hangs is killed and started again."""
+    """A daemon that hangs is killed and started again."""
     host.drop_in(unit, "[Service]\nWatchdogSec=2s\nTimeoutAbortSec=1s\n")
     host.systemctl("start", unit)
     pid = host.main_pid(unit)
@@ -145,7 +145,8 @@ def test_stop_and_restart(host, unit):
 
 
 def test_a_restart_is_not_taking_leave(host):
-    """The receiver stays registered, so that what it may have begun does not go to others; only a stop takes it out."""
+    """The receiver stays registered, so that messages that it may have begun do not go to others. Only a stop removes
+    it."""
     host.systemctl("start", receiver(1))
     since = host.run("date", "+%s.%N").strip()
 
@@ -162,7 +163,8 @@ def test_a_restart_is_not_taking_leave(host):
 
 
 def test_restart_is_told_as_what_it_is(host):
-    """A sender hears whether the receiver comes back at once. A restart leaves nothing, and charges no attempt to what runs."""
+    """GOODBYE tells a sender whether the receiver comes back at once. A receiver that restarts does not leave
+    discovery."""
     host.systemctl("start", receiver(1))
     for verb, reason in (("restart", 1), ("stop", 2)):
         one = json.loads(host.run("ackctl", "--json=short", "list"))[0]
@@ -179,7 +181,7 @@ def test_restart_is_told_as_what_it_is(host):
 
 @pytest.mark.parametrize("unit", SERVICES)
 def test_reload(host, unit):
-    """The same process goes on, with what the files say now."""
+    """The same process goes on with the new content of the files."""
     host.systemctl("start", receiver(1), unit)
     host.run("ackctl", "send", "--to", "1", "x")
     pid = host.main_pid(unit)
@@ -214,7 +216,7 @@ def test_a_handler_from_the_configuration(host):
 
 @pytest.mark.parametrize("unit", SERVICES)
 def test_stopped_and_started_often(host, unit):
-    """More often than systemd's own limit allows, for the service and for its socket."""
+    """More often than systemd's own limit allows, for the service and its socket."""
     for _ in range(8):
         host.systemctl("start", unit)
         host.systemctl("stop", unit)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""An upgrade in the middle of the work: messages flow, others wait for a receiver that is away, connections are open,
-and the configuration has been changed by the administrator and by the package alike."""
+"""An upgrade under load: messages flow, others wait for a receiver that is away, connections are open. Both the
+administrator and the package have changed the configuration."""
 
 import json
 import pathlib
@@ -62,7 +62,7 @@ def test_upgrade_under_load(old_host):
 
 
 def test_the_changed_configuration_is_kept(old_host):
-    """Behind the upgrade above: the administrator's file is in use, the package's lies beside it."""
+    """After the upgrade above the administrator's file is in use, and the package's file is beside it."""
     assert "\nAckTimeoutSec=7s\n" in old_host.run("cat", CONF)
     assert SINCE in old_host.run("cat", CONF) and SINCE not in old_host.run("cat", CONF + ".dpkg-dist")
     assert old_host.run("busctl", "get-property", "org.ackgroup.Client1", "/org/ackgroup/Client1",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The same units under a user's own manager, with the session bus, and without root."""
+"""The same units under a user's own manager, on the session bus, and without root."""
 
 import json
 
@@ -43,7 +43,7 @@ def test_units_are_valid(session):
 
 
 def test_main_job(session):
-    """Receivers by systemctl, the client by the session bus; nothing of it is root's or the system's."""
+    """systemctl starts the receivers, the session bus starts the client. Nothing runs as root or in the system."""
     session.run("bash", "-c", "systemctl --user start ackgroup-receiver@{1..3}")
     listed = json.loads(session.run("ackctl", "--user", "list", "--json=short"))
     assert [r["name"].split("@")[0] for r in listed] == ["1", "2", "3"]
@@ -57,7 +57,7 @@ def test_main_job(session):
 
 
 def test_ackctl_finds_it_where_the_system_has_none(session):
-    """Without --user, since the system's client is masked."""
+    """Works without --user, because the system's client is masked."""
     session.host.systemctl("mask", "--now", "ackgroup-client.service")
     try:
         session.run("ackctl", "send", "--any", "hello")
