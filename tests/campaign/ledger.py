@@ -11,7 +11,7 @@ Sent = collections.namedtuple("Sent", "sender number mode key message limited", 
 
 QUORUM = 2  # of each message to one
 
-# What a handler does. It fails, is slow and reports by its message and attempt only, so that a seed repeats it. Its
+# The handler. Message and attempt alone decide whether it fails, is slow or reports, so a seed repeats it. Its
 # line in the ledger is its effect; the order of lines is the order of effects.
 HANDLER = """#!/bin/bash
 text=$(cat); n=${text##* }

@@ -69,7 +69,7 @@ def test_the_seeds_flow(group):
     assert len({r["id"] for r in group.receivers().values()}) == 5
 
     terminal = Terminal([*group.engine.inside, "podman", "exec", "-it", group.name("client"), "/bin/bash"], group.engine.environment)
-    terminal.write("PS1='in the ''client> '\n")  # so that what is typed is not yet the answer
+    terminal.write("PS1='in the ''client> '\n")  # so that the echo of the input is not taken for the answer
     terminal.read_until("in the client> ")
     terminal.write("ackctl\n")
     shown = without_colours(terminal.read_until("Receiver: "))
@@ -84,7 +84,7 @@ def test_the_seeds_flow(group):
     terminal.read_until("in the client> ")
     terminal.write("exit\n")
     assert terminal.end() == 0
-    # Lost acks were seen, and no message was processed twice.
+    # Some acks were lost, and no message was processed twice.
     assert "no-ack        from 4@receiver" in without_colours(terminal.text)
     log = group.log("receiver", 4) + "".join(group.log("receiver", n) for n in (1, 2, 3, 5))
     assert sorted(re.findall(r"hello no (\d);", log)) == [str(n) for n in range(8)]

@@ -50,7 +50,7 @@ def test_what_is_wrong_is_said_and_the_status_tells(engine):
     text = run(engine, IMAGE, "discovery", "--lease=soon", check=False)
     assert engine.status == 78 and "--lease" in text
     text = run(engine, IMAGE, "discovery", "--listen=tcp:0.0.0.0:7480", check=False)
-    assert engine.status != 0 and "AllowInsecure=yes" in text  # nothing insecure unless told so
+    assert engine.status != 0 and "AllowInsecure=yes" in text  # nothing insecure without AllowInsecure=
     text = run(engine, "--user", "12345", IMAGE, "receiver", check=False)
     assert engine.status == 78 and "12345" in text and "volume" in text
     run(engine, IMAGE, "sh", "-c", "exit 7", check=False)

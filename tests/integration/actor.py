@@ -23,7 +23,7 @@ class Actor:
         self.on_hello = on_hello or self.welcome
         self.tokens = {}  # by id
         self.settled = []  # (stream, flags, low)
-        self.goodbyes = []  # (connection, reason) that it was answered
+        self.goodbyes = []  # (connection, reason) of the answers to GOODBYE
         self.connections = []
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(str(self.path))

@@ -56,7 +56,7 @@ def test_client_killed_while_the_handler_runs(discovery, receiver, client, tmp_p
     (tmp_path / "go").touch()
     assert c.wait(m)["state"] == "acked"
     assert lines(tmp_path / "runs") == ["begin 0", "end"]
-    assert c.properties(m)["PossibleDuplicate"] is True  # it cannot know better; the receiver does
+    assert c.properties(m)["PossibleDuplicate"] is True  # the client cannot know better; the receiver does
 
 
 def test_client_killed_before_it_heard_the_ack(discovery, receiver, client, tmp_path):
@@ -264,7 +264,7 @@ def test_outbox_cannot_be_written(discovery, receiver, client, tmp_path):
     before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # inherited: a write beyond the limit fails instead
     c = client(d)
     signal.signal(signal.SIGXFSZ, before)
-    for _ in range(8):  # then the redo log has come beyond the limit
+    for _ in range(8):  # then the redo log has reached the limit
         assert c.wait(c.send("to", "1", "a"))["state"] == "acked"
     r.end(kill=True)
     kept = c.send("to", "1", "b")

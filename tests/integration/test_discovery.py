@@ -112,7 +112,7 @@ def test_registry_that_cannot_be_written(discovery, tmp_path, monkeypatch):
     monkeypatch.setattr(subprocess, "Popen", functools.partial(subprocess.Popen, restore_signals=False))  # no SIGXFSZ
     d = discovery()
     hard = resource.prlimit(d.process.pid, resource.RLIMIT_FSIZE)[1]
-    resource.prlimit(d.process.pid, resource.RLIMIT_FSIZE, (4096, hard))  # room for the log, not for a page
+    resource.prlimit(d.process.pid, resource.RLIMIT_FSIZE, (4096, hard))  # enough for the log, not for a page
     one = d.ask("POST", "/v1/receivers", record())[1]
     two = d.ask("POST", "/v1/receivers", record("2@host"))[1]
     wait_until(lambda: "Cannot write the registry" in d.read_log(), "the disk refuses it")
@@ -140,7 +140,7 @@ def test_identity(discovery):
     copy = {**again, "instance": str(uuid.uuid4())}
     status, body, _ = d.ask("POST", "/v1/receivers", copy, token=got["token"])
     assert status == 409 and body["error"]["code"] == "id-alive"
-    # A restart that knows the first to be dead.
+    # A restart that knows that the first instance is dead.
     status, body, _ = d.ask("POST", "/v1/receivers", {**copy, "previous_instance": mine["instance"]}, token=got["token"])
     assert status == 200 and body["id"] == got["id"]
 

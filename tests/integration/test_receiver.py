@@ -161,7 +161,7 @@ def test_settled(discovery, receiver):
     assert t.ask(2, message=messages[1]).outcome == frames.ACKED
     t.settle(4, closed=True)
     assert t.read_kind(frames.PRUNED) == s.stream
-    t.settle(4, closed=True)  # said again: nothing is known, which is confirmed too
+    t.settle(4, closed=True)  # sent again: the stream is unknown now, and this is confirmed too
     assert t.read_kind(frames.PRUNED) == s.stream
 
 
@@ -195,7 +195,7 @@ def test_senders_that_never_come_back(discovery, receiver):
 
     leave_behind(4096)
     s = r.sender()
-    assert s.ask(1).outcome == frames.BUSY  # that one is here, and may go on with any of them
+    assert s.ask(1).outcome == frames.BUSY  # that sender is connected and may continue any of them
     gone.close()
     wait_until(lambda: s.ask(1).outcome == frames.ACKED, "there is room again")
     gone = r.sender()
@@ -227,7 +227,7 @@ def test_cancel(discovery, receiver, tmp_path):
     a = s.answer()
     assert (a.sequence, a.outcome) == (1, frames.CANCELLED)
     assert s.ask(2, message=queued, attempt=2).outcome == frames.CANCELLED
-    # Failed, and never seen: neither runs if it still comes.
+    # One has failed, one was never received: neither runs if it still comes.
     failed = s.ask(3)
     assert failed.outcome == frames.FAILED
     unknown = uuid.uuid4().bytes
@@ -247,7 +247,7 @@ def test_busy_and_credit(discovery, receiver, tmp_path):
     a = r.sender()
     assert a.credit == 3
     b = r.sender()
-    assert b.credit == 0  # all was promised already
+    assert b.credit == 0  # all credit was granted already
     b.read_kind(frames.CREDIT)
     a.read_kind(frames.CREDIT)
     assert (a.credit, b.credit) == (2, 1)
@@ -366,7 +366,7 @@ def test_working_does_not_pile_up(discovery, receiver, tmp_path):
     s.send(1)
     assert s.answer(working=True).outcome == frames.WORKING
     before = resident(r.process)
-    for _ in range(8):  # each time everybody is told
+    for _ in range(8):  # every sender gets an answer each time
         assert s.answer(working=True).outcome == frames.WORKING
     assert resident(r.process) - before < 3000
     r.end(kill=True)

@@ -122,7 +122,7 @@ def test_a_stop_while_an_outcome_cannot_be_written(discovery, receiver, tmp_path
     s = r.sender()
     assert s.ask(1).outcome == frames.ACKED
     limits = resource.prlimit(r.process.pid, resource.RLIMIT_FSIZE)
-    resource.prlimit(r.process.pid, resource.RLIMIT_FSIZE, (16384, limits[1]))  # room for the log only
+    resource.prlimit(r.process.pid, resource.RLIMIT_FSIZE, (16384, limits[1]))  # enough for the log only
     s.send(2)
     wait_until(lambda: "cannot record" in r.read_log(), "the record fails")
     r.process.terminate()

@@ -333,7 +333,7 @@ def test_one_that_fails_for_ever(discovery, client, tmp_path):
         s.take_until(lambda: len(s.ends) == 3000)
         t.submit_at_once(b"x", 3000)
         t.take_until(lambda: len(t.ends) == 3000)
-        # And the stream that they held up is closed with them.
+        # The stream that they kept open is closed, too.
         assert {c.state(m) for m in poison} <= {"waiting", "bound", "sent"}
         for m in poison:
             c.call("Cancel", "s", m)

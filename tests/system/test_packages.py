@@ -37,7 +37,7 @@ def test_install(bare_host):
     assert bare_host.is_active("ackgroup-client.service")
     assert bare_host.property("ackgroup-client.service", "NRestarts") == "0"
     assert bare_host.is_active("ackgroup-discovery.socket")
-    assert processes(bare_host).count("ackgroup-receiv") == 0  # which there are is for the administrator to say
+    assert processes(bare_host).count("ackgroup-receiv") == 0  # the administrator decides which instances exist
 
 
 def test_what_starts_by_default_is_what_the_preset_says(bare_host):

@@ -38,7 +38,7 @@ def test_the_target_is_all_of_them(host):
     wait_until(lambda: running(host) == 1, "a group to begin with")
     host.run("ackctl", "send", "--any", "hello")
     host.systemctl("stop", "ackgroup.target")
-    # systemctl waits for the target, and that waits for nobody.
+    # systemctl waits for the target, but the target does not wait for its units.
     wait_until(lambda: not any(host.is_active(u) for u in ("ackgroup-client.service", "ackgroup-receiver@1.service",
                                                            "ackgroup-receiver@1.socket", "ackgroup-discovery.socket")),
                "all of it is stopped")
