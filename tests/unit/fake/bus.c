@@ -15,7 +15,7 @@ struct FakeBus {
         int service_fd, caller_fd;
         atomic_uint name_answer;
 
-        /* the thread's */
+        /* used by the thread only */
         sd_event *event;
         sd_bus *service, *caller;
 };
@@ -26,7 +26,7 @@ static void check(int r)
                 abort();
 }
 
-/* True when the call is for the bus itself, and answered. */
+/* Returns true if the call was for the bus itself; then it has sent a reply. */
 static int answer(FakeBus *f, sd_bus_message *m)
 {
         const char *member = sd_bus_message_get_member(m), *name;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* A message bus between two connections of one process. One is the service. The other is everybody else: it
- * sets the sender of each message itself, and gets all that the service sends.
+/* A message bus between two connections of one process: the service, and the caller, which acts as all other
+ * programs. The caller sets the sender of each message itself, and receives everything that the service
+ * sends.
  *
- * Calls that sd-bus waits for, such as RequestName, are answered by a thread. Every other call to the bus,
- * such as GetConnectionCredentials, goes to the caller's connection. */
+ * A thread answers calls that sd-bus waits for, such as RequestName. Every other call to the bus, such as
+ * GetConnectionCredentials, goes to the caller's connection. */
 
 #include <systemd/sd-bus.h>
 
@@ -14,11 +15,11 @@
 
 typedef struct FakeBus FakeBus;
 
-/* Both connections are for the calling thread. */
+/* Use both connections in the calling thread only. */
 FakeBus *fake_bus_new(sd_bus **ret_service, sd_bus **ret_caller);
-/* The thread ends when the service's connection is closed; close both before. */
+/* Close both connections first: the thread ends when the service's connection is closed. */
 void fake_bus_free(FakeBus *f);
-/* What RequestName answers from now on: 1 (you have it), or 3 (somebody else has). */
+/* Sets the reply of RequestName from now on: 1 (the name is granted) or 3 (another program has it). */
 void fake_bus_set_name_answer(FakeBus *f, unsigned answer);
-/* The bus ends, as the service sees it. */
+/* Disconnects the service from the bus. */
 void fake_bus_cut(FakeBus *f);

@@ -11,12 +11,12 @@
 
 #define FILE_MAX_SIZE ((size_t) 160 << 20)
 
-/* A file's memory is reserved at once, so that it never moves while it is mapped. */
+/* A file reserves its memory at once, so the memory never moves while it is mapped. */
 typedef struct File File;
 struct File {
-        char *path; /* NULL: it has no name (any more) */
+        char *path; /* NULL: it has no name, or was removed */
         uint64_t inode;
-        uint8_t *data, *synced; /* as they are read; as they are on the platters */
+        uint8_t *data, *synced; /* the content that reads see; the content that survives a power failure */
         size_t size, synced_size;
         bool *dirty;     /* by sector */
         size_t from, to; /* sectors outside of these are clean */
@@ -32,7 +32,7 @@ struct DiskFile {
 
 static struct {
         File *files;
-        unsigned generation; /* another one: the handles of before are stale */
+        unsigned generation; /* if it changes, older handles are stale */
         unsigned n;
         unsigned fail_at, crash_at;
         int error;
@@ -88,7 +88,7 @@ static File *find(const char *path)
 
 typedef enum Fate { DONE, FAILED, CUT_OFF } Fate;
 
-/* Counts an operation: what becomes of it? *ret_r is what it returns. */
+/* Counts an operation and decides its fate. *ret_r: the result that the operation must return. */
 static Fate begin(const DiskFile *f, int *ret_r)
 {
         *ret_r = -EIO;
@@ -143,7 +143,7 @@ static void sync_file(File *f)
         clean(f);
 }
 
-/* What a write that is cut off has changed is for fake_disk_power_on() to decide. */
+/* A write that is cut off changes `data` only. fake_disk_power_on() decides which sectors survive. */
 static int write_bytes(DiskFile *f, uint64_t at, const void *data, size_t n)
 {
         int r;
@@ -212,7 +212,7 @@ int disk_size(const DiskFile *f, uint64_t *ret)
         return 0;
 }
 
-/* What is behind the end is zero already, so only the size is new. */
+/* The memory beyond the end is zero already, so only the size changes. */
 int disk_fill(DiskFile *f, uint64_t from, uint64_t to)
 {
         int r;

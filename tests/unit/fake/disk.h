@@ -1,38 +1,39 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* store/disk.h in memory, with failures and crashes where a test wants them. SQLite's files are on this
- * disk, too. There is one disk; what it holds stays until fake_disk_reset().
+/* store/disk.h in memory. Tests can make operations fail, and can simulate power failures. SQLite's files
+ * are on this disk too. There is one disk; it keeps its files until fake_disk_reset().
  *
- * Every write, fill, truncation and sync is an operation, whoever does it. Operations are counted from 1. */
+ * Every write, fill, truncation and sync counts as an operation, from any caller. Operations count from 1.
+ */
 
 #include "store/disk.h"
 
 #define FAKE_SECTOR 512u
 
-void fake_disk_reset(void);          /* an empty disk that works; files that are open become stale */
-unsigned fake_disk_operations(void); /* since the reset, or since the power came back */
+void fake_disk_reset(void);          /* an empty disk without failures; open files become stale */
+unsigned fake_disk_operations(void); /* number since the reset or since fake_disk_power_on() */
 
-/* The n-th operation from now fails with -error, and so do all after it if `all`. 0: none fails any more. */
+/* The n-th operation from now fails with -error. `all`: all later ones fail too. 0 as `n`: none fails. */
 void fake_disk_fail(unsigned n, int error, bool all);
 
-/* From now on nothing may grow: a write behind the end of a file fails with -ENOSPC. */
+/* While the disk is full, no file can grow: a write beyond the end of a file fails with -ENOSPC. */
 void fake_disk_fill_up(bool full);
 
-/* The power goes at the n-th operation from now: that operation, too, may have happened in part. From then
- * on everything fails with -EIO until the power is back. 0: it stays. */
+/* The power fails at the n-th operation from now. That operation may be done in part. After that everything
+ * fails with -EIO until fake_disk_power_on(). 0: no power failure. */
 void fake_disk_crash_at(unsigned n);
-void fake_disk_crash(void); /* now */
+void fake_disk_crash(void); /* the power fails now */
 bool fake_disk_is_crashed(void);
 
-/* What becomes of the sectors that were written and not synced. */
+/* The fate of sectors that were written but not synced. */
 typedef enum FakeLoss {
-        FAKE_LOSE, /* they are as they were before */
-        FAKE_KEEP, /* all of them are there */
-        FAKE_TEAR, /* each is there or not, by `seed` */
+        FAKE_LOSE, /* they have their old content */
+        FAKE_KEEP, /* they have their new content */
+        FAKE_TEAR, /* each has its old or its new content; `seed` decides */
         _FAKE_LOSS_MAX,
 } FakeLoss;
-void fake_disk_power_on(FakeLoss loss, uint64_t seed); /* files that are open become stale */
+void fake_disk_power_on(FakeLoss loss, uint64_t seed); /* open files become stale */
 
-/* The content of a file, to be looked at and damaged; NULL: it is not there. */
+/* The content of a file. The test may read and change it. NULL: there is no such file. */
 uint8_t *fake_disk_content(const char *path, size_t *ret_size);

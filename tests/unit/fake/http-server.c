@@ -23,7 +23,7 @@ struct HttpExchange {
         HttpServer *server;
         HttpMatch match;
         char *path, *query, *token, *body, *type, *accept_encoding, *if_none_match;
-        char *value; /* of http_query(); they live as long as the exchange */
+        char *value; /* values that http_query() returns; freed with the exchange */
         HttpAnswer *answer;
         HttpExchange *next;
 };
@@ -173,7 +173,7 @@ HttpExchange *fake_http_free(HttpExchange *x)
 {
         if (!x)
                 return NULL;
-        assert(x->answer); /* the program may still answer it */
+        assert(x->answer); /* without an answer, the program may still use it */
         http_answer_free(x->answer);
         free(x->path);
         free(x->query);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* runtime/listen.h without sockets: listeners are only addresses, and nobody connects by itself. */
+/* runtime/listen.h without sockets: a listener is only an address, and nobody connects to it. */
 
 #include "runtime/listen.h"
 

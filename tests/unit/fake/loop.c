@@ -7,7 +7,7 @@
 #include "base/clock.h"
 
 #define START         (1000 * USEC_PER_SEC)
-#define REALTIME_LEAD (1700000000 * USEC_PER_SEC) /* of CLOCK_REALTIME before CLOCK_BOOTTIME */
+#define REALTIME_LEAD (1700000000 * USEC_PER_SEC) /* CLOCK_REALTIME minus CLOCK_BOOTTIME */
 
 struct Loop {
         LoopStop stop;
@@ -19,13 +19,13 @@ struct Loop {
         int code;
 };
 
-/* A Timer or a Watch points to one where it has its event source else. */
+/* A Timer or a Watch points to a FakeSource in place of its event source. */
 typedef struct FakeSource FakeSource;
 struct FakeSource {
         Timer *timer;
         Watch *watch;
         bool armed;
-        uint64_t due, order; /* order: those of the same time fire as they were armed */
+        uint64_t due, order; /* order: timers with the same time fire in the order of arming */
         int fd;
         uint32_t events, ready;
         bool last;
@@ -260,7 +260,7 @@ bool fake_watch_ready(int fd, uint32_t events)
         return any;
 }
 
-/* Looked for anew each time, since a callback may free any of them. */
+/* Searches from the start each time, because a callback may free any source. */
 static FakeSource *find_ready(bool last)
 {
         FakeSource *s = sources;
@@ -330,7 +330,7 @@ void fake_loop_run(uint64_t usec)
         bool busy;
 
         do {
-                end_iteration(the_loop); /* also of what the test itself has done */
+                end_iteration(the_loop); /* includes work that the test itself has added */
                 while (fire_watch() || fire_timer())
                         end_iteration(the_loop);
                 busy = idle && idle(idle_userdata);

@@ -146,7 +146,7 @@ static int vfs_full_path(sqlite3_vfs *vfs, const char *path, int n, char *ret)
         return snprintf(ret, (size_t) n, "%s", path) < n ? SQLITE_OK : SQLITE_CANTOPEN;
 }
 
-/* The same in every run. */
+/* Returns the same numbers in every run. */
 static int vfs_random(sqlite3_vfs *vfs, int n, char *ret)
 {
         static unsigned char next;

@@ -5,7 +5,8 @@
 
 #include "store/disk.h"
 
-const char *fake_vfs(void); /* its name; registers it the first time */
+const char *fake_vfs(void); /* returns the name of the VFS; the first call registers it */
 
-/* From fake/disk.c: bytes that are there, the rest is zeroed; or -EIO. */
+/* In fake/disk.c. Reads up to `n` bytes and fills the rest with zeros. Returns the number of bytes read, or
+ * -EIO. */
 int fake_disk_read(DiskFile *f, uint64_t at, void *ret, size_t n);

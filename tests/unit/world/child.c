@@ -15,7 +15,7 @@
 struct Child {
         Source source;
         Alarm timeout;
-        TestChild *seen; /* by the test */
+        TestChild *seen; /* the test's view of this child */
         size_t output_max;
         void (*report)(const char *line, void *userdata);
         ChildDone done;

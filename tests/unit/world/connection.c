@@ -9,25 +9,25 @@
 #include "runtime/lookup.h"
 #include "world/inside.h"
 
-/* One end of a connection: a daemon's (with a Connection, or with the descriptor of one to come), or the
- * test's. */
+/* One end of a connection: the test's end or a daemon's end. A daemon's end has a Connection, or a
+ * descriptor until it gets one. */
 struct TestSocket {
         TestSocket *peer;
-        int fd; /* until a Connection takes it; -1 */
+        int fd; /* until a Connection takes it, then -1 */
         Connection *connection;
         Buffer received;
-        bool peer_is_shut;   /* nothing comes behind `received` */
+        bool peer_is_shut;   /* no bytes follow after `received` */
         bool peer_is_closed; /* writing fails */
         bool is_stalled;     /* takes no bytes */
-        int error;           /* the peer's, seen at once */
+        int error;           /* the peer's error; visible at once */
 };
 
 struct Connection {
         Source source;
         Loop *loop;
         TestSocket *socket;
-        char address[ADDRESS_STRING_MAX]; /* of an outgoing one */
-        bool connecting, connected;       /* the second: `connected` is to be called */
+        char address[ADDRESS_STRING_MAX]; /* of an outgoing connection */
+        bool connecting, connected;       /* connected: the callback `connected` must still run */
         LoopWork flush;
         ConnectionCallbacks callbacks;
         void *userdata;
@@ -35,7 +35,7 @@ struct Connection {
         bool paused, half_closed, ended;
         int failed;
         bool *freed;
-        Connection *prev, *next; /* of those that are connecting */
+        Connection *prev, *next; /* the list of connecting ones */
         Connection *all_prev, *all_next;
 };
 
@@ -137,7 +137,7 @@ bool world_is_closed(const TestSocket *s)
         return s->peer_is_closed;
 }
 
-/* Connections, with the same order of calls as the real ones. */
+/* Connections. Their callbacks run in the same order as those of real connections. */
 
 static void end(Connection *c, int error)
 {
@@ -146,7 +146,7 @@ static void end(Connection *c, int error)
         c->callbacks.ended(c, error, c->userdata);
 }
 
-/* False: it is gone. */
+/* Returns false if the callback has freed the connection. */
 static bool call(Connection *c, void (*fn)(Connection *c, void *userdata))
 {
         bool freed = false;
@@ -451,7 +451,7 @@ void connection_end_silence(int fd, uint64_t silence_usec)
 {
 }
 
-/* No connection of this world looks a name up; whoever does finds nothing. */
+/* Connections of this world do not use names, so a look-up finds nothing. */
 int lookup_start(Loop *loop, const Address *address,
                 void (*done)(const LookupAnswer *answer, void *userdata), void *userdata, Lookup **ret)
 {

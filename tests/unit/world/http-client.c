@@ -15,7 +15,7 @@ struct HttpRequest {
         HttpClient *client;
         Source source;
         Alarm timeout;
-        TestRequest *seen; /* by the test */
+        TestRequest *seen; /* the test's view of this request */
         Error error;
         int status;
         char *body; /* of the answer; NULL: there is none yet */
@@ -114,7 +114,7 @@ static void on_timeout(void *userdata)
                 world_answer(q->seen, -ETIMEDOUT, NULL);
 }
 
-/* From a daemon of this world; the request may be gone. */
+/* An answer from a daemon of this world. The request may be freed already. */
 static void on_answered(unsigned status, const void *body, size_t size, void *userdata)
 {
         TestRequest *f = userdata;

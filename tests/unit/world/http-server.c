@@ -73,7 +73,7 @@ static void decode(char *s)
         *to = '\0';
 }
 
-/* "&name=value&…" with a NUL for each '&' and '='. */
+/* Splits "&name=value&…": each '&' and '=' becomes a NUL. */
 static void split_query(HttpExchange *x)
 {
         char *copy = world_strdup(x->query), *rest = copy, *word;

@@ -21,7 +21,7 @@ typedef struct Bound {
 
 static Bound *bound;
 static uint16_t next_port;
-static char **used; /* the addresses that were ever listened on */
+static char **used; /* all addresses of past and present listeners */
 
 static void free_used(void *p)
 {

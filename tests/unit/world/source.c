@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* What a loop waits for: timers, descriptors, and sources of the other parts. */
+/* The events that a loop waits for: timers, descriptors, and sources of the other files. */
 
 #include <poll.h>
 #include <stdlib.h>
@@ -228,7 +228,6 @@ void watch_be_last(Watch *w)
 {
 }
 
-/* One thing that is ready and was not dispatched in this turn. */
 bool source_dispatch_one(Loop *l, unsigned turn)
 {
         Alarm *a, *first = NULL;

@@ -3,7 +3,7 @@
 
 #include "world/inside.h"
 
-/* No process: children of this world end with what owns them. */
+/* This warden is no process: children of this world end together with their owner. */
 
 int warden_start(int lock_fd, Warden *ret)
 {

@@ -14,7 +14,7 @@ struct Worker {
         Alarm lazy;
         DbOpList submitted, finished;
         bool urgent, started;
-        uint64_t since; /* when the first of `submitted` came */
+        uint64_t since; /* arrival of the first operation in `submitted` */
 };
 
 static bool held;

@@ -13,7 +13,7 @@
 
 #define BEGIN_USEC    (3600 * USEC_PER_SEC)
 #define REALTIME_USEC (1767225600 * USEC_PER_SEC)
-#define ROUNDS_MAX    100000u /* more without time moving is a loop that never ends */
+#define ROUNDS_MAX    100000u /* more rounds at one point in time mean an endless loop */
 
 struct Loop {
         LoopStop stop;
@@ -260,7 +260,7 @@ void world_settle(void)
         bool any;
         Loop *l;
 
-        /* What the test itself has called. */
+        /* Finish the work that the test itself has added. */
         DL_FOREACH(world.loops, l)
                 if (!l->exited)
                         end_iteration(l);
@@ -269,7 +269,7 @@ void world_settle(void)
                 DL_FOREACH(world.loops, l)
                         if (!l->exited && iterate(l)) {
                                 any = true;
-                                break; /* the list may be another one */
+                                break; /* the list of loops may have changed */
                         }
                 assert(++rounds < ROUNDS_MAX);
         } while (any);
@@ -325,6 +325,6 @@ int loop_run(Loop *l)
         do
                 world_settle();
         while (!l->exited && world_next());
-        assert(l->exited); /* else it would wait for ever */
+        assert(l->exited); /* otherwise the real loop would wait for ever */
         return l->code;
 }

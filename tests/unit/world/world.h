@@ -21,8 +21,8 @@
  *      assert_int_equal(x->status, 200);
  *
  * test-discovery-daemon.c is an example. The world owns everything that a function here returns; world_end()
- * frees it. Addresses are texts, as address_format() makes them. What goes wrong in the world itself ends
- * the program by assert(). */
+ * frees it. Addresses are strings in the format of address_format(). An error in the world itself ends the
+ * program by assert(). */
 
 #include "base/buffer.h"
 #include "base/time-util.h"
@@ -30,74 +30,74 @@
 #include "runtime/loop.h"
 
 void world_begin(void);
-void world_end(void); /* everything that was started on a loop must have been freed */
+void world_end(void); /* first free everything that uses a loop */
 /* A directory that exists, for StateDirectory=; removed by world_end(). The databases in it are in memory.
  */
 const char *world_directory(void);
 
 /* Time. It begins at one hour after boot, on 1 January 2026. */
 
-/* Lets everything happen that is ready now, and whatever follows from it, until nothing is ready. Time
- * stands still. */
+/* Dispatches everything that is ready, until nothing is ready any more. Time does not move. */
 void world_settle(void);
-/* Settles, then moves time on by `usec`; stops at each timer on the way, and settles there. */
+/* Settles, then moves time forward by `usec`. Stops at each timer on the way and settles there. */
 void world_advance(uint64_t usec);
-/* Settles, then moves time to the next timer and settles there. False: there is no timer. */
+/* Settles, then moves time to the next timer and settles there. Returns false if there is no timer. */
 bool world_next(void);
-/* Moves from timer to timer until `done` says true. False: it did not within `usec`. */
+/* Moves from timer to timer until `done` returns true. Returns false if that does not happen within `usec`.
+ */
 bool world_run_until(bool (*done)(void *userdata), void *userdata, uint64_t usec);
-/* Moves time on without running anything, as a suspended machine does: timers on the way are late. */
+/* Moves time forward without running anything, like a suspended machine. Timers on the way fire late. */
 void world_sleep(uint64_t usec);
-void world_set_clock(uint64_t usec); /* of CLOCK_REALTIME; timers do not see it */
+void world_set_clock(uint64_t usec); /* sets CLOCK_REALTIME; timers do not notice it */
 
-void world_seed(uint64_t seed); /* of the random numbers that follow; world_begin() sets it to 1 */
+void world_seed(uint64_t seed); /* seeds the random numbers; world_begin() sets 1 */
 
 /* The loop. loop_run() is not for tests: world_settle() runs all loops. */
 
 void world_signal(Loop *l, int number); /* SIGTERM, SIGINT or SIGHUP */
 bool world_has_exited(
                 const Loop *l, int *ret_code); /* loop_exit() was called; nothing runs on it any more */
-void world_restarting(bool restarting);        /* what unit_job_ask() says; false after world_begin() */
-const char *world_status(void);                /* the newest STATUS=, or "" */
-unsigned world_n_ready(void);                  /* how often READY=1 was sent */
-unsigned world_n_extended(void);               /* how often EXTEND_TIMEOUT_USEC= was sent */
-unsigned world_n_alive(void);                  /* how often WATCHDOG=1 was sent */
+void world_restarting(bool restarting); /* sets the result of unit_job_ask(); world_begin() sets false */
+const char *world_status(void);         /* the newest STATUS=, or "" */
+unsigned world_n_ready(void);           /* how often READY=1 was sent */
+unsigned world_n_extended(void);        /* how often EXTEND_TIMEOUT_USEC= was sent */
+unsigned world_n_alive(void);           /* how often WATCHDOG=1 was sent */
 
 /* Connections. A TestSocket is the end that the test holds. */
 
 typedef struct TestSocket TestSocket;
 
-/* Connects to a daemon that listens at `address`, which accepts when its loop runs. NULL: nobody listens
- * there. */
+/* Connects to the daemon that listens at `address`. The daemon accepts when its loop runs. NULL: nobody
+ * listens there. */
 TestSocket *world_connect(const char *address);
 /* Accepts the oldest connection that a daemon is trying to make to `address`. NULL: there is none. */
 TestSocket *world_accept(const char *address);
-/* How it goes for those who connect to `address` from now on, and for those who are trying to. Negative
- * errno: it fails at once, even where a daemon listens. 0: as without this call; they reach the daemon, or
- * wait for world_accept(). */
+/* Sets the result of connecting to `address`, also for connections in progress. Negative errno: they fail at
+ * once, even if a daemon listens there. 0: they reach the daemon, or wait for world_accept(), as by default.
+ */
 void world_refuse(const char *address, int error);
-/* Breaks all connections that were made to `address` and are still there. Returns how many. */
+/* Breaks all open connections to `address`. Returns their number. */
 unsigned world_cut(const char *address, int error);
-unsigned world_n_connecting(const char *address); /* those that wait for world_accept() */
-/* A descriptor for connection_new(), whose other end is *ret. */
+unsigned world_n_connecting(const char *address); /* connections that wait for world_accept() */
+/* Returns a descriptor for connection_new(). Its other end is *ret. */
 int world_socket(TestSocket **ret);
 
 void world_send(TestSocket *s, const void *data, size_t n);
-/* What the daemon has written. The test consumes what it has looked at. */
+/* The bytes that the daemon has written. The test consumes the bytes that it has read. */
 Buffer *world_received(TestSocket *s);
 void world_stall(TestSocket *s,
-                bool stall);        /* nothing is read at the test's end: the daemon's output piles up */
-void world_shutdown(TestSocket *s); /* the test sends no more, but reads on */
+                bool stall);        /* the test's end stops reading, so the daemon's output piles up */
+void world_shutdown(TestSocket *s); /* the test stops sending but still reads */
 void world_close(TestSocket *s, int error); /* 0, or a negative errno that the daemon sees */
-bool world_is_shut(const TestSocket *s);    /* the daemon sends no more */
+bool world_is_shut(const TestSocket *s);    /* the daemon has stopped sending */
 bool world_is_closed(const TestSocket *s);  /* the daemon has closed its end */
 
-/* HTTP requests of daemons, to addresses on which no daemon of this world listens. */
+/* HTTP requests from daemons to addresses where no daemon of this world listens. */
 
 typedef struct TestRequest {
         char *server, *method, *path, *token, *body; /* token and body may be NULL */
         uint64_t timeout_usec;
-        bool is_open; /* false: answered, cancelled, or its time is over */
+        bool is_open; /* false: answered, cancelled or timed out */
 } TestRequest;
 
 /* The oldest open request whose path begins with `path` ("": any). NULL: there is none. */
@@ -105,7 +105,7 @@ TestRequest *world_request(const char *path);
 /* `body` may be NULL; a negative `status` is an errno. The daemon gets it when its loop runs. */
 void world_answer(TestRequest *q, int status, const char *body);
 
-/* HTTP requests of the test to a daemon. */
+/* HTTP requests from the test to a daemon. */
 
 typedef struct TestExchange {
         unsigned status; /* 0: not answered yet */
@@ -116,13 +116,14 @@ typedef struct TestExchange {
 /* `path` with its query; `token` and `body` may be NULL. NULL: no daemon listens there. */
 TestExchange *world_http(const char *address, const char *method, const char *path, const char *token,
                 const char *body);
-/* As world_http(), with one header more: "Accept-Encoding", "gzip". */
+/* Like world_http(), with one more header, such as "Accept-Encoding", "gzip". */
 TestExchange *world_http_with(const char *address, const char *method, const char *path, const char *token,
                 const char *body, const char *header, const char *value);
-const char *world_header(const TestExchange *x, const char *name); /* of the answer; NULL: it has none */
+const char *world_header(const TestExchange *x, const char *name); /* a header of the answer; NULL: none */
 
-/* Children. A program is found under any name (child_find_program() returns "/fake/NAME" for one without a
- * slash), but for names that begin with "missing". */
+/* Children. Every program exists, except those whose names begin with "missing". child_find_program()
+ * returns
+ * "/fake/NAME" for a name without a slash. */
 
 typedef struct TestChild {
         char *path;
@@ -131,19 +132,17 @@ typedef struct TestChild {
         size_t input_size;
         pid_t group;
         bool is_running;
-        bool is_killed; /* child_kill() or its timeout; the result comes when the loop runs */
+        bool is_killed; /* by child_kill() or by its timeout; the result comes when the loop runs */
 } TestChild;
 
-TestChild *world_child(
-                unsigned i);     /* the i-th of those that run, oldest first; NULL: there are not so many */
-unsigned world_n_children(void); /* that run */
+TestChild *world_child(unsigned i); /* the i-th running child, oldest first; NULL: there are fewer */
+unsigned world_n_children(void);    /* running ones */
 const char *world_environment(const TestChild *c, const char *name); /* the value of a variable, or NULL */
-void world_report(TestChild *c, const char *line);                   /* on descriptor 3 */
-/* `status` is an exit status; 128 + N: killed by signal N. `output` may be NULL. */
+void world_report(TestChild *c, const char *line); /* the child writes a line to descriptor 3 */
+/* Ends the child. `status`: its exit status; 128 + N: killed by signal N. `output` may be NULL. */
 void world_child_end(TestChild *c, int status, const char *output);
-void world_spawn_error(int error); /* what child_spawn() returns from now on; 0: it works */
+void world_spawn_error(int error); /* sets the error of child_spawn() from now on; 0: none */
 
 /* The database. */
 
-void world_hold_disk(
-                bool hold); /* while held, operations wait; closing the database runs them all the same */
+void world_hold_disk(bool hold); /* while held, operations wait; closing the database still runs them */
