@@ -260,7 +260,9 @@ static void on_list(HttpExchange *x, void *userdata)
         if (q.wait_usec == 0 || !q.known || !str_equal(q.known, group_revision(a->groups, g, revision)))
                 return lists_answer(a->lists, x, &q);
         int r = long_polls_add(a->long_polls, x, &q);
-        if (r == -EINVAL)
+        if (r == -ESHUTDOWN) /* as those that wait are answered when discovery stops */
+                lists_answer(a->lists, x, &q);
+        else if (r == -EINVAL)
                 reply_error(x, 400, "invalid", "group", "no group can have this name");
         else if (r < 0)
                 reply_error(x, 503, "limit", NULL, "too many requests wait already");

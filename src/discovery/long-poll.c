@@ -65,6 +65,7 @@ void long_polls_clear(LongPolls *ps)
                 answer(ps, CONTAINER_OF(first, LongPoll, due));
         heap_clear(&ps->due);
         timer_clear(&ps->timer);
+        ps->closed = true;
 }
 
 /* The two limits are separate: anyone on the host may connect to loopback, and must not use up what the
@@ -72,9 +73,11 @@ void long_polls_clear(LongPolls *ps)
 int long_polls_add(LongPolls *ps, HttpExchange *x, const ListQuery *q)
 {
         bool local = http_is_local(x), room = ps->n[local] < LONG_POLLS_MAX;
-        Group *g = group_get(ps->groups, q->group);
         int r = -ENOMEM;
 
+        if (ps->closed)
+                return -ESHUTDOWN;
+        Group *g = group_get(ps->groups, q->group);
         if (!g)
                 return -EINVAL;
         LongPoll *p = room ? calloc(1, sizeof *p) : NULL;

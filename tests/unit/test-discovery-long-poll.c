@@ -153,6 +153,11 @@ static void test_stop(void **state)
         assert_string_equal(names(), "a");
         assert_int_equal(finish(y), 200);
         start();
+
+        /* The servers still read requests when nothing can wait any more. */
+        long_polls_clear(&d->long_polls);
+        assert_int_equal(finish(wait_for(true, "group=g")), 200);
+        assert_int_equal(d->long_polls.n[1], 0);
 }
 
 /* Its cursor was valid when it began to wait. */
