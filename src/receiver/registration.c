@@ -161,7 +161,9 @@ static void serve(Registration *g)
                         address_format(g->info->addresses, where));
         notify_status("Serving as %s (%s)", g->info->name, id);
         loop_defer(g->loop, g->idle_check);
-        notify_ready();
+        if (!g->ready)
+                notify_ready();
+        g->ready = true;
         later(g, g->lease_usec / 3, heartbeat);
 }
 

@@ -55,6 +55,7 @@ struct Registration {
         uint64_t dispute;    /* since when another instance has our id; 0: none has it */
         char *local_ip;      /* our address toward discovery; "" over a Unix socket, NULL: not known yet */
         bool registered;
+        bool ready; /* READY=1 was sent; once is enough */
         DedupIdentityOp store;
 };
 

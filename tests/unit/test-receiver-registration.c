@@ -108,6 +108,7 @@ static void test_forgotten(void **state)
         world_advance(10 * USEC_PER_SEC);
         answer(asked("POST", BEAT), 404, "{}");
         fixture_register(RECEIVER_TEXT_ID, 30);
+        assert_int_equal(world_n_ready(), 1); /* READY=1 is sent once */
         send_message(s, message(1, "x"));
         expect_answer(s, 1, OUTCOME_ACKED, "");
         world_advance(10 * USEC_PER_SEC);
