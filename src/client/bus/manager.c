@@ -194,7 +194,7 @@ static int on_bus_lost(sd_bus_message *signal, void *userdata, sd_bus_error *err
         ClientBus *b = userdata;
 
         if (!b->client->stopping) {
-                log_error("The bus is gone");
+                log_error("The connection to the bus is lost");
                 loop_exit(b->client->loop, EXIT_FAILURE);
         }
         return 0;

@@ -311,7 +311,7 @@ void deliver_start(Message *m)
         if (m->record.state != DELIVERY_DELAYED)
                 return;
         m->record.wake_usec = message_is_member(m) ? 0 : m->record.policy.deadline_usec;
-        deliver_event(m, DELIVERY_DUE, "its time has come");
+        deliver_event(m, DELIVERY_DUE, "its start time has come");
         queue_again(m);
 }
 

@@ -170,7 +170,8 @@ static void on_submitted(Message *m, int r, uint64_t number, void *userdata)
         if (r < 0 || taken) {
                 s->n_open--;
                 refuse(s, number, taken ? -EEXIST : r,
-                                taken ? "a message with that key is under way already" : strerror(-r));
+                                taken ? "another program waits for the message with that key already"
+                                      : strerror(-r));
                 return;
         }
         accept_one(s, number, m);
@@ -275,7 +276,7 @@ static void tell_mistake(Bulk *s)
 static void look(Bulk *s)
 {
         if (s->connection && connection_output_size(s->connection) > BULK_OUTPUT_END) {
-                log_warning("A program that sends in bulk does not read its answers: ending its socket");
+                log_warning("A program that sends in bulk does not read its answers: closing its socket");
                 hang_up(s);
                 return;
         }
