@@ -223,7 +223,7 @@ static int resolve_times(const Client *c, const Submission *s, Policy *ret, Erro
                 return error_set(error, -EINVAL, "deadline: it has passed already");
         if (ret->deadline_usec > 0 && ret->deadline_usec <= ret->start_usec)
                 return error_set(error, -EINVAL, "deadline: it is before the start of the message");
-        /* Messages of one key are in order, so they have one priority. */
+        /* Messages of one key stay in order, so they all have the same priority. */
         if (s->mode == SELECTOR_KEY)
                 ret->priority = PRIORITY_DEFAULT;
         return 0;
