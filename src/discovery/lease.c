@@ -21,7 +21,8 @@ Lease *lease_new(Slab *slab, const ReceiverInfo *info)
         if (!l)
                 return NULL;
         static_assert(NAME_MAX_LENGTH < UINT8_MAX, "addresses_from is one byte");
-        /* The texts begin in the padding at the end of the structure, so it is not assigned as a whole. */
+        /* The texts begin in the padding at the end of the structure. So the allocation may be smaller than
+         * sizeof(Lease), and only the part before the texts is cleared. */
         memset(l, 0, offsetof(Lease, texts));
         l->id = info->id;
         l->instance = info->instance;

@@ -19,7 +19,7 @@
 
 #define CONNECTIONS_MAX    4096u
 #define CONNECTION_MEMORY  (8u << 10) /* for the request line and the headers; zeroed for each request */
-#define CONNECTION_TIMEOUT 30u
+#define CONNECTION_TIMEOUT 30u        /* seconds */
 
 #define TICK_USEC USEC_PER_SEC
 #define SMALL_MAX 1000u
@@ -321,8 +321,8 @@ static void on_connection(void *userdata, struct MHD_Connection *connection, voi
                 s->n_loopback--;
 }
 
-/* Accepted sockets inherit the size of the send buffer. Autotuning grew each to megabytes and halved the
- * throughput, so it is fixed. The kernel doubles the number. */
+/* Accepted sockets inherit the size of the send buffer. Autotuning let each buffer grow to megabytes and
+ * halved the throughput, so the size is fixed. The kernel doubles this number. */
 static void bound_unsent(int listener)
 {
         const int size = 208 << 10;

@@ -2,8 +2,8 @@
 #pragma once
 
 /* Stopping, along the phases of phase.h. Nothing new is begun; what runs is finished, recorded and answered;
- * clients are told by GOODBYE and answer it; then discovery is told, unless the unit is restarted at once,
- * and the loop ends. Each step has a limit of time. */
+ * clients get GOODBYE and answer it; discovery is told, unless the unit is restarted at once; then the loop
+ * ends. Each step has a limit of time. */
 
 #include "receiver/intake.h"
 #include "receiver/registration.h"

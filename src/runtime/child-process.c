@@ -110,7 +110,7 @@ int child_process_fork(ChildProcess *p, const ChildSpec *spec, void *userdata)
         if (r < 0)
                 p->pid = 0;
         else {
-                /* Both processes do it, so it is done whichever runs first. */
+                /* Both processes set the group, so the order in which they run does not matter. */
                 (void) setpgid(p->pid, p->pid);
                 p->input_fd = TAKE_FD(pipes.input[1]);
                 p->output_fd = TAKE_FD(pipes.output[0]);

@@ -14,7 +14,7 @@ typedef enum OutboxRedoType {
         OUTBOX_REDO_STREAM,
 } OutboxRedoType;
 
-/* Append a record. 0, -ENOMEM, or -ENOTSUP: it does not fit the format, so it is for the tables. */
+/* Append a record. 0, -ENOMEM, or -ENOTSUP: it does not fit the format, so it must go to the tables. */
 int outbox_redo_put_insert(Buffer *out, const OutboxRecord *record, const void *payload);
 int outbox_redo_put_save(Buffer *out, const OutboxRecord *record);
 int outbox_redo_put_trim(Buffer *out, unsigned keep, uint64_t keys_since_usec);
