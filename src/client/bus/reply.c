@@ -48,7 +48,7 @@ int bus_fail_look_up(sd_bus_message *call, int r)
                                 "Several messages begin with \"%s\": give more of the id", id);
         case -EINVAL:
                 return bus_fail(call, "InvalidArgument",
-                                "\"%s\" is neither a message id nor the first 6 or more digits of one", id);
+                                "\"%s\" is neither a message id nor at least 6 digits of one", id);
         default:
                 return bus_fail(call, "Storage", "The outbox cannot be read: %s", strerror(-r));
         }
