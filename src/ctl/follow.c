@@ -327,7 +327,7 @@ int follow_message(Follow *f, const char *id, const char *mode)
         int r, code;
 
         f->id = id;
-        f->several = selector_mode_is_whole(selector_mode_from_string(mode));
+        f->several = selector_mode_is_fanout(selector_mode_from_string(mode));
         r = ask(f);
         if (r >= 0)
                 r = add_timers(f);

@@ -376,7 +376,7 @@ int lines_send(Ctl *c, const char *mode, const char *target)
         Lines l = {
                         .c = c,
                         .tally = {.c = c,
-                                        .several = selector_mode_is_whole(selector_mode_from_string(mode))},
+                                        .several = selector_mode_is_fanout(selector_mode_from_string(mode))},
                         .in = -1,
                         .stream = -1,
                         .separator = c->null ? '\0' : '\n',

@@ -96,7 +96,7 @@ static int trace(Ctl *c, const char *id)
         if (r != 0)
                 return r;
         /* In a message to several receivers, members have numbers from 1. */
-        member = selector_mode_is_whole(selector_mode_from_string(value_string(message, "Mode"))) ? 1 : 0;
+        member = selector_mode_is_fanout(selector_mode_from_string(value_string(message, "Mode"))) ? 1 : 0;
         cJSON_ArrayForEach(d, deliveries)
                 add_last(attempts, d, member++);
         print_trace(c, value_string(message, "Id"), deliveries, attempts);

@@ -47,7 +47,7 @@ int selector_parse(const char *text, Selector *ret); /* 0, -EINVAL, -ENOMEM */
 SelectorMode selector_text_mode(const char *text);   /* of a canonical text */
 
 /* A message to several receivers, which has a delivery for each of them. */
-static inline bool selector_mode_is_whole(SelectorMode mode)
+static inline bool selector_mode_is_fanout(SelectorMode mode)
 {
         return mode == SELECTOR_ALL || mode == SELECTOR_QUORUM;
 }

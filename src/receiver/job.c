@@ -23,7 +23,7 @@ void job_free(Job *job)
                 DL_DELETE(j->active, job);
         if (job->state == JOB_RUNNING)
                 j->n_running--;
-        job_set_told(job, false);
+        job_set_answered_early(job, false);
         j->n--;
         child_free(job->child);
         free(job->data);
@@ -75,17 +75,17 @@ Job *job_begin(Jobs *j, const Sender *sender, const MessageFrame *m)
         return job;
 }
 
-void job_set_told(Job *job, bool told)
+void job_set_answered_early(Job *job, bool answered_early)
 {
-        if (told != job->told)
-                job->jobs->n_told += told ? 1 : (size_t) -1;
-        job->told = told;
+        if (answered_early != job->answered_early)
+                job->jobs->n_answered_early += answered_early ? 1 : (size_t) -1;
+        job->answered_early = answered_early;
 }
 
 void job_asked_by(Job *job, uint64_t conn)
 {
         job->conn = conn;
-        job_set_told(job, false);
+        job_set_answered_early(job, false);
 }
 
 void job_answer(const Job *job, Outcome outcome)
@@ -140,7 +140,7 @@ void job_abandon(Job *job)
 
 size_t jobs_taken(const Jobs *j)
 {
-        return j->n - j->n_told;
+        return j->n - j->n_answered_early;
 }
 
 bool jobs_have_room(const Jobs *j)

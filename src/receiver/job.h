@@ -67,7 +67,8 @@ struct Job {
         bool recording;  /* the record is on its way to the disk */
         bool unrecorded; /* the disk has refused it; it is tried again */
 
-        bool told; /* a message in memory only: its sender has the answer before the record is synced */
+        bool answered_early; /* a message in memory only: its sender has the answer before the record is
+                                synced */
 
         Job *prev, *next; /* in `queued` or `active` */
 };
@@ -83,9 +84,9 @@ struct Jobs {
 
         Slab slab; /* of jobs and their payloads */
         Job *queued, *active;
-        size_t n;         /* all of them */
-        size_t n_running; /* handlers */
-        size_t n_told;    /* jobs with `told`; they do not count against the capacity */
+        size_t n;                /* all of them */
+        size_t n_running;        /* handlers */
+        size_t n_answered_early; /* jobs answered early; they do not count against the capacity */
 };
 
 void jobs_clear(Jobs *j); /* after the database is closed; nothing is answered */
@@ -97,7 +98,7 @@ Job *job_begin(Jobs *j, const Sender *sender, const MessageFrame *m);
 
 /* From here on the answer goes to this connection. */
 void job_asked_by(Job *job, uint64_t conn);
-void job_set_told(Job *job, bool told);
+void job_set_answered_early(Job *job, bool answered_early);
 
 /* Answers who asked last: the outcome, "working" with the progress, or busy. */
 void job_answer(const Job *job, Outcome outcome);

@@ -11,8 +11,8 @@
 
 /* Jobs that may be answered before they are recorded. Further jobs wait for the disk, even if their message
  * is accepted in memory only. */
-#define TOLD_MAX          4096u
-#define RECORD_AGAIN_USEC USEC_PER_SEC
+#define ANSWERED_EARLY_MAX 4096u
+#define RECORD_AGAIN_USEC  USEC_PER_SEC
 
 void record_log(const Recorder *r, const Job *job)
 {
@@ -66,7 +66,7 @@ static void on_recorded(DbOp *op, int result)
         crash_point("recorded-before-answer");
         dedup_index_finish(r->index, job->entry, job->outcome);
         record_log(r, job);
-        if (!job->told)
+        if (!job->answered_early)
                 job_answer(job, job->outcome);
         crash_point("recorded-behind-answer");
         job_free(job);
@@ -84,11 +84,12 @@ void record_outcome(Recorder *r, Job *job)
         job->record.reply = job->data;
         job->record.reply_size = job->data_size;
         /* A crash of the sender would lose this message anyway, so waiting for the disk gains nothing. */
-        if (job->flags & MESSAGE_MEMORY && !job->told && r->jobs->n_told < TOLD_MAX) {
-                job_set_told(job, true);
+        if (job->flags & MESSAGE_TRANSIENT && !job->answered_early &&
+                        r->jobs->n_answered_early < ANSWERED_EARLY_MAX) {
+                job_set_answered_early(job, true);
                 job_answer(job, job->outcome);
         }
-        if (job->told)
+        if (job->answered_early)
                 db_submit_lazily(r->db, &job->record.op);
         else
                 db_submit(r->db, &job->record.op);

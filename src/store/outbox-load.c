@@ -118,14 +118,14 @@ static int load_queued(sqlite3_stmt *s, const OutboxLoad *load)
         return load->queued((const char *) sqlite3_column_text(s, 0), column_u64(s, 1), load->userdata);
 }
 
-static int load_whole(sqlite3_stmt *s, const OutboxLoad *load)
+static int load_fanout(sqlite3_stmt *s, const OutboxLoad *load)
 {
         OutboxRecord record;
         int r = outbox_tables_read(s, &record);
 
         if (r < 0)
                 return r;
-        r = load->whole(&record, (unsigned) column_u64(s, OUTBOX_N_FIELDS),
+        r = load->fanout(&record, (unsigned) column_u64(s, OUTBOX_N_FIELDS),
                         (unsigned) column_u64(s, OUTBOX_N_FIELDS + 1),
                         (unsigned) column_u64(s, OUTBOX_N_FIELDS + 2), load->userdata);
         outbox_record_clear(&record);
@@ -185,7 +185,7 @@ int outbox_load(Db *db, const OutboxLoad *load)
                                         load_queued},
                         {"SELECT " OUTBOX_WHOLE_COLUMNS " WHERE d.state IN (" SQL_GATHERING ", " SQL_ENDING
                          ") AND d.receiver IS NULL",
-                                        load_whole},
+                                        load_fanout},
                         {"SELECT stream, receiver FROM stream", load_stream},
                         {"SELECT id, record, departed FROM receiver", load_receiver},
         };

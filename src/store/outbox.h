@@ -25,7 +25,7 @@ typedef struct OutboxLoad {
                         void *userdata);
         int (*bound)(OutboxRecord *record, void *userdata); /* may take over what it holds */
         int (*queued)(const char *queue, uint64_t n, void *userdata);
-        int (*whole)(OutboxRecord *record, unsigned n_acked, unsigned n_failed, unsigned n_members,
+        int (*fanout)(OutboxRecord *record, unsigned n_acked, unsigned n_failed, unsigned n_members,
                         void *userdata); /* a message to several; may take over too */
         int (*stream)(sd_id128_t stream, sd_id128_t receiver, void *userdata);
         int (*receiver)(sd_id128_t id, const char *record, bool departed, void *userdata);

@@ -61,7 +61,7 @@ typedef struct WelcomeFrame {
 } WelcomeFrame;
 
 #define MESSAGE_POSSIBLE_DUPLICATE (1u << 0) /* this send may not be the first on the wire */
-#define MESSAGE_MEMORY             (1u << 1) /* accepted in memory only: the answer need not wait for the disk */
+#define MESSAGE_TRANSIENT          (1u << 1) /* accepted in memory only: the answer need not wait for the disk */
 
 typedef struct MessageFrame {
         sd_id128_t stream;

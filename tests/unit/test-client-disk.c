@@ -182,7 +182,7 @@ static void test_in_memory_it_is_lost(void **state)
         assert_int_equal(c->transient.n_bytes, 1);
         welcome('a', 4);
         MessageFrame f = expect_message('a', "x");
-        assert_int_equal(f.flags, MESSAGE_MEMORY);
+        assert_int_equal(f.flags, MESSAGE_TRANSIENT);
         answer('a', &f, OUTCOME_ACKED, "");
         assert_int_equal(c->transient.n_bytes, 1); /* until it leaves memory */
         assert_state(find(), DELIVERY_ACKED);

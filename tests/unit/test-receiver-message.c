@@ -198,14 +198,14 @@ static void test_memory(void **state)
         fixture_start(f);
         s = sender_open();
         world_hold_disk(true);
-        m.flags = MESSAGE_MEMORY;
+        m.flags = MESSAGE_TRANSIENT;
         send_message(s, m);
         expect_answer(s, 1, OUTCOME_ACKED, "");
-        assert_int_equal(f->receiver->jobs.n_told, 1);
+        assert_int_equal(f->receiver->jobs.n_answered_early, 1);
         assert_int_equal(jobs_taken(&f->receiver->jobs), 0);
         send_message(s, m); /* asks again: now it waits for the disk */
         expect_answer(s, 1, OUTCOME_WORKING, "");
-        assert_int_equal(f->receiver->jobs.n_told, 0);
+        assert_int_equal(f->receiver->jobs.n_answered_early, 0);
         world_hold_disk(false);
         world_advance(USEC_PER_SEC);
         expect_answer(s, 1, OUTCOME_ACKED, "");

@@ -116,7 +116,7 @@ static void test_modes(void **state)
                 Selector s;
 
                 assert_int_equal(selector_text_mode(rows[i].text), rows[i].mode);
-                assert_int_equal(selector_mode_is_whole(rows[i].mode), rows[i].several);
+                assert_int_equal(selector_mode_is_fanout(rows[i].mode), rows[i].several);
                 assert_int_equal(selector_parse(rows[i].text, &s), 0);
                 assert_int_equal(s.mode, rows[i].mode);
                 selector_clear(&s);

@@ -161,7 +161,7 @@ static int check_transient(const Client *c, const Submission *s, Error *error)
 {
         if (!s->transient)
                 return 0;
-        if (selector_mode_is_whole(s->mode) || s->idempotency_key || s->delay_usec > 0 ||
+        if (selector_mode_is_fanout(s->mode) || s->idempotency_key || s->delay_usec > 0 ||
                         s->policy.start_usec > 0 || s->policy.deadline_usec > 0)
                 return error_set(error, -EINVAL,
                                 "durability: \"memory\" is for modes to, any and key, without "
@@ -236,9 +236,9 @@ static int make_message(Client *c, const Submission *s, char *queue, const Polic
                         .number = c->messages.last_number + 1,
                         .size = s->size,
                         .accepted_usec = loop_now(c->loop, CLOCK_REALTIME),
-                        .state = policy->start_usec > 0            ? DELIVERY_DELAYED
-                                 : selector_mode_is_whole(s->mode) ? DELIVERY_GATHERING
-                                                                   : DELIVERY_QUEUED,
+                        .state = policy->start_usec > 0             ? DELIVERY_DELAYED
+                                 : selector_mode_is_fanout(s->mode) ? DELIVERY_GATHERING
+                                                                    : DELIVERY_QUEUED,
                         .wake_usec = policy->start_usec > 0 ? policy->start_usec : policy->deadline_usec,
                         .policy = *policy,
                         .queue = queue,

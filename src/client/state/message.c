@@ -40,7 +40,7 @@ int message_new(Client *c, OutboxRecord *record, Message **ret)
                 queue->n_messages++;
         m->record = *record;
         heap_item_init(&m->due);
-        r = selector_mode_is_whole(selector_text_mode(record->queue)) ? add_fanout(m) : 0;
+        r = selector_mode_is_fanout(selector_text_mode(record->queue)) ? add_fanout(m) : 0;
         if (r >= 0)
                 r = index_add(&c->messages.index, &m->by_key, message_hash(record->id, record->member));
         if (r < 0) {
