@@ -205,7 +205,7 @@ int client_start(Client *c, const ClientObserver *observer, Error *error)
         if (r < 0)
                 return r;
         if (c->messages.n_open > 0)
-                log_info("%" PRIu64 " messages are waiting from before", c->messages.n_open);
+                log_info("%" PRIu64 " messages wait in the outbox", c->messages.n_open);
         HASH_ITER(hh, c->peers.by_id, p, next) {
                 dispatch_loaded(p);
                 pump(p);

@@ -217,7 +217,7 @@ static int on_answer(sd_bus_message *answer, void *userdata, sd_bus_error *ignor
         if (error && bus_is_gone(error)) {
                 if (!f->away)
                         steps_say(&f->steps, "waiting",
-                                        "the client does not run; it has the message on disk; asking again");
+                                        "the client does not run; the message is on its disk; asking again");
                 f->away = true;
                 (void) sd_event_add_time_relative(
                                 f->c->event, &f->again, CLOCK_BOOTTIME, ASK_AGAIN_USEC, 0, on_again, f);

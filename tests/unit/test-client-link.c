@@ -272,7 +272,7 @@ static void test_plain_text(void **state)
         fake_connection_send(wire('p'), "NAK", 3);
         run();
         assert_state(second, DELIVERY_BACKOFF);
-        assert_string_equal(second->record.error, "the receiver answered something else than ACK");
+        assert_string_equal(second->record.error, "the receiver's answer is not ACK");
         pass(5 * USEC_PER_SEC);
         fake_connection_accept(wire('p'));
         run();

@@ -194,7 +194,7 @@ static void test_client_is_restarted(void **state)
         assert_int_equal(RUN(&r, methods, &n, "send", "--any", "x"), EXIT_OK);
         assert_int_equal(n, 3);
         assert_string_equal(r.capture.err,
-                        "waiting       the client does not run; it has the message on disk; asking again\n"
+                        "waiting       the client does not run; the message is on its disk; asking again\n"
                         "acked         by 1@host, 1 attempt\n");
         run_clear(&r);
 }

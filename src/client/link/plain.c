@@ -51,8 +51,7 @@ static void on_readable(Connection *s, void *userdata)
                 return;
         bool acked = memcmp(buffer_peek(connection_input(s)), ACK, STRLEN(ACK)) == 0;
         disconnect(p);
-        answer(m, acked ? OUTCOME_ACKED : OUTCOME_FAILED,
-                        acked ? "" : "the receiver answered something else than ACK");
+        answer(m, acked ? OUTCOME_ACKED : OUTCOME_FAILED, acked ? "" : "the receiver's answer is not ACK");
         p->client->link.room(p);
 }
 
