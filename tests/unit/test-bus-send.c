@@ -211,7 +211,7 @@ static void test_open_stream(void **state)
         buffer_clear(&out);
         done(m);
 
-        FAILS(f, "InvalidArgument", "idempotency_key: not for a stream", "OpenStream", "a{sv}", 1,
+        FAILS(f, "InvalidArgument", "idempotency_key: each message of a stream", "OpenStream", "a{sv}", 1,
                         "idempotency_key", "s", "k");
         FAILS(f, "InvalidArgument", "Unknown mode", "OpenStream", "a{sv}", 1, "mode", "s", "some");
         FAILS(f, "InvalidArgument", "Unknown option", "OpenStream", "a{sv}", 1, "colour", "s", "red");

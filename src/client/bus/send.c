@@ -86,8 +86,7 @@ int bus_method_open_stream(sd_bus_message *call, void *userdata, sd_bus_error *e
         if (r >= 0)
                 r = bus_read_mode(options.mode, &options.submission.mode, &error);
         if (r >= 0 && options.submission.idempotency_key)
-                r = error_set(&error, -EINVAL,
-                                "idempotency_key: not for a stream; its messages have their own");
+                r = error_set(&error, -EINVAL, "idempotency_key: each message of a stream has its own");
         if (r < 0)
                 return bus_fail_argument(call, r, &error);
         if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) < 0)
