@@ -74,6 +74,8 @@ static int start_and_run(Run *run)
         }
         loop_set_reload(loop, on_reload, run);
         r = loop_run(loop);
+        if (r < 0)
+                log_error_errno(r, "%s: the event loop failed", p->name);
         p->free(run->root);
         return r == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
