@@ -14,7 +14,7 @@
 #include "client/state/message.h"
 #include "client/state/peer.h"
 #include "fake/connection.h"
-#include "fake/disk.h"
+#include "world/disk.h"
 #include "fake/http-client.h"
 #include "fake/loop.h"
 #include "fake/worker.h"

@@ -12,7 +12,7 @@
 #include "base/log.h"
 #include "base/str-util.h"
 #include "discovery/discovery.h"
-#include "fake/disk.h"
+#include "world/disk.h"
 #include "fake/http-server.h"
 #include "fake/listen.h"
 #include "fake/loop.h"

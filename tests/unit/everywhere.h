@@ -5,7 +5,7 @@
 
 #include <errno.h>
 
-#include "fake/disk.h"
+#include "world/disk.h"
 #include "fake/worker.h"
 
 typedef struct Scenario {

@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-#include "fake/disk.h"
+#include "world/disk.h"
 
 static void restart(Fixture *f)
 {

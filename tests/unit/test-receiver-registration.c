@@ -3,7 +3,7 @@
 
 #include "receiver-fixture.h"
 
-#include "fake/disk.h"
+#include "world/disk.h"
 
 #define OTHER_ID "22222222-2222-4222-8222-222222222222"
 #define REGISTER "/v1/receivers"

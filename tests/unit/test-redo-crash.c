@@ -12,7 +12,7 @@
 #include <cmocka.h>
 #include <xxhash.h>
 
-#include "fake/disk.h"
+#include "world/disk.h"
 #include "store/redo.h"
 
 static const uint8_t padding[5000] = {1};

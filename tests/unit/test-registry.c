@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "fake/disk.h"
+#include "world/disk.h"
 #include "fake/worker.h"
 #include "store/registry.h"
 #include "store/sql.h"

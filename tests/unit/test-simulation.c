@@ -21,7 +21,7 @@
 #include "client/client.h"
 #include "client/intake/submit.h"
 #include "discovery/discovery.h"
-#include "fake/disk.h"
+#include "world/disk.h"
 #include "receiver/receiver.h"
 #include "world/world.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "fake/disk.h"
+#include "world/disk.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 
 #include "base/str-util.h"
-#include "fake/vfs.h"
+#include "world/vfs.h"
 
 #define FILE_MAX_SIZE ((size_t) 160 << 20)
 

@@ -7,7 +7,7 @@
  * clock. `dependencies : [dep_world, dep_…]`, the world first.
  *
  * Time is virtual and stands still until the test moves it. Random numbers repeat. The database runs in the
- * thread of the test, on the disk in memory of fake/disk.h, which can fail and crash.
+ * thread of the test, on the disk in memory of world/disk.h, which can fail and crash.
  *
  * Several daemons can live in one world. They reach each other at the addresses on which they listen; any
  * other address belongs to the test, which accepts the connections and answers the requests that come there.

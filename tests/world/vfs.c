@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "fake/vfs.h"
+#include "world/vfs.h"
 
 #include <errno.h>
 #include <sqlite3.h>
@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fake/disk.h"
+#include "world/disk.h"
 
 typedef struct VfsFile {
         sqlite3_file base;

@@ -7,6 +7,6 @@
 
 const char *fake_vfs(void); /* returns the name of the VFS; the first call registers it */
 
-/* In fake/disk.c. Reads up to `n` bytes and fills the rest with zeros. Returns the number of bytes read, or
+/* In disk.c. Reads up to `n` bytes and fills the rest with zeros. Returns the number of bytes read, or
  * -EIO. */
 int fake_disk_read(DiskFile *f, uint64_t at, void *ret, size_t n);

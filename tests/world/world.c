@@ -9,7 +9,7 @@
 #include <unistd.h>
 #include <utlist.h>
 
-#include "fake/disk.h"
+#include "world/disk.h"
 
 #define BEGIN_USEC    (3600 * USEC_PER_SEC)
 #define REALTIME_USEC (1767225600 * USEC_PER_SEC)

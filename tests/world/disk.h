@@ -37,3 +37,33 @@ void fake_disk_power_on(FakeLoss loss, uint64_t seed); /* open files become stal
 
 /* The content of a file. The test may read and change it. NULL: there is no such file. */
 uint8_t *fake_disk_content(const char *path, size_t *ret_size);
+
+/* For worlds with machines. The first part of a path is the machine; each machine has a disk of its own with
+ * the functions above applied to it alone. `m` NULL: the disk of paths that belong to no machine. */
+
+typedef struct Machine Machine;
+typedef struct Process Process;
+
+/* Each write or sync takes so long, drawn anew each time. 0, 0: nothing. */
+void disk_set_speed(Machine *m, uint64_t write_min_usec, uint64_t write_max_usec, uint64_t sync_min_usec,
+                uint64_t sync_max_usec);
+void disk_hang(Machine *m, bool hang); /* writes and syncs do not return until it ends */
+void disk_fill(Machine *m, bool full);
+
+typedef enum DiskCall { DISK_WRITE, DISK_SYNC, _DISK_CALL_MAX } DiskCall;
+/* The n-th call of this kind from now fails with -EIO; `all`: later ones too. 0: none. What a sync that
+ * failed should have written is lost, as Linux does it: the pages are clean, but not on the disk. */
+void disk_fail(Machine *m, DiskCall call, unsigned n, bool all);
+
+void disk_lose_power(Machine *m, FakeLoss loss); /* draws from world_random() */
+
+/* Changes one bit, drawn at random, of a file below `directory` whose name ends with `suffix` ("" for any).
+ * Returns the path, or NULL if there is no such byte. */
+const char *disk_flip_bit(const char *directory, const char *suffix);
+void disk_copy(const char *from,
+                const char *to); /* all files below a directory, as they are now; a clone or a backup */
+void disk_remove_all(const char *directory);
+size_t disk_bytes(const char *directory);
+/* The processes hold their locks by name of the file. Keeps the lock of a process that ended until `usec`
+ * (its warden has it). */
+void disk_keep_locks(Process *p, uint64_t usec);
