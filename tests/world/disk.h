@@ -48,7 +48,7 @@ typedef struct Process Process;
 void disk_set_speed(Machine *m, uint64_t write_min_usec, uint64_t write_max_usec, uint64_t sync_min_usec,
                 uint64_t sync_max_usec);
 void disk_hang(Machine *m, bool hang); /* writes and syncs do not return until it ends */
-void disk_fill(Machine *m, bool full);
+void disk_set_full(Machine *m, bool full);
 
 typedef enum DiskCall { DISK_WRITE, DISK_SYNC, _DISK_CALL_MAX } DiskCall;
 /* The n-th call of this kind from now fails with -EIO; `all`: later ones too. 0: none. What a sync that
