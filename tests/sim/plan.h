@@ -16,15 +16,18 @@
 #define MACHINES_MAX  4u
 
 typedef enum StepKind {
-        /* Load. `a`: the client */
+        /* Load. `a`: the client, 0 for c0 */
         STEP_SEND,   /* `message` */
         STEP_BULK,   /* a program opens a stream and sends `b` messages like `message`, numbered from
-                        message.number */
+                        message.number. The i-th (from 0) has the key `message.key + i % message.keys`, and
+                        the idempotency number `message.idempotency + i` unless that is 0 */
         STEP_CANCEL, /* message number `b` */
         STEP_REVIVE, /* retry dead letters, up to `b` of them */
         STEP_PURGE,  /* purge dead letters, up to `b` of them */
 
-        /* Faults. `a`, `b`: numbers of processes (or machines where it is said); `usec`: for how long */
+        /* Faults. `a`, `b`: numbers of processes (or machines where it is said); `usec`: for how long. What
+           still waits for its moment at `faults_end_usec` (KILL_AT, LOSE_ANSWERS, DISK_ERROR) does not
+           happen any more. A step that means nothing at its time (a process that is down) does nothing. */
         STEP_KILL,         /* `a`; it starts again after `usec` */
         STEP_KILL_AT,      /* `a` dies at its `b`-th call into the world; it starts again after `usec` */
         STEP_TERMINATE,    /* SIGTERM to `a`; it starts again after `usec` from its end */
@@ -42,7 +45,8 @@ typedef enum StepKind {
         STEP_DISK_FULL,    /* machine `a`, for `usec` */
         STEP_DISK_SLOW,    /* machine `a`, for `usec` */
         STEP_DISK_HANG,    /* machine `a`, for `usec` */
-        STEP_DISK_ERROR,   /* machine `a`: the `b`-th write or sync from now fails */
+        STEP_DISK_ERROR,   /* machine `a`: the `b`-th write or sync from now fails, and later ones, too, for
+                              `usec` unless that is 0 */
         STEP_FLIP,         /* `a` is killed, a bit of its files flips, it starts again after `usec` */
         STEP_RESTORE,      /* `a` is killed, its files become those of an earlier moment, it starts again */
         STEP_CLONE,        /* `a` is started a second time, with a copy of its state, for `usec` */
@@ -71,6 +75,7 @@ typedef struct PlannedMessage {
         unsigned receiver;    /* mode to: its number */
         unsigned group;       /* other modes: 0 every receiver, 1 or 2 a group */
         unsigned quorum, key; /* key: the number of the ordering key */
+        unsigned keys;        /* of a bulk: so many keys, from `key` on; at least 1 */
         unsigned idempotency; /* 0: none; messages of one client with the same number are repeated
                                  submissions */
         unsigned priority;
@@ -95,7 +100,9 @@ typedef struct Step {
 
 typedef struct Plan {
         uint64_t seed;
-        const char *profile; /* name of the kind of run, see plan.c */
+        uint64_t draws; /* the seed of all that is drawn during the run; `seed` unless it is asked otherwise
+                         */
+        const char *profile; /* name of the kind of run, see plan-profile.c */
         unsigned n_machines, n_clients, n_receivers;
         unsigned machine_of_discovery, machine_of_client[CLIENTS_MAX], machine_of_receiver[RECEIVERS_MAX];
         unsigned group_of_receiver[RECEIVERS_MAX]; /* 1 or 2 */
@@ -108,8 +115,8 @@ typedef struct Plan {
         unsigned net_piece_max;
         uint64_t faults_end_usec; /* all faults are over by then, and all load has been handed over */
         uint64_t patience_usec;   /* after that everything must have ended within so long */
-        unsigned n_messages;
-        Step *steps; /* in order of time */
+        unsigned n_messages;      /* the numbers of all messages are below */
+        Step *steps;              /* in order of time */
         size_t n_steps;
 } Plan;
 
@@ -124,6 +131,22 @@ Plan *plan_free(Plan *p);
 const char *const *plan_profiles(void); /* NULL-terminated */
 const char *step_kind_to_string(StepKind kind);
 /* One line for people: "1.250 s: r2 is frozen for 3.2 s". Writes at most `size` bytes. */
-void step_describe(const Step *s, char *ret, size_t size);
+void step_describe(const Plan *p, const Step *s, char *ret, size_t size);
+bool plan_has(const Plan *p, StepKind kind);
+
 /* Names of processes: "discovery", "c0" …, "r0" … The processes are made in this order: discovery, clients,
  * receivers; their numbers in steps are their process_index(). */
+static inline unsigned plan_n_processes(const Plan *p)
+{
+        return 1 + p->n_clients + p->n_receivers;
+}
+static inline unsigned plan_process_of_client(const Plan *p, unsigned client)
+{
+        return 1 + client;
+}
+static inline unsigned plan_process_of_receiver(const Plan *p, unsigned receiver)
+{
+        return 1 + p->n_clients + receiver;
+}
+#define PROCESS_NAME_MAX 16
+const char *plan_process_name(const Plan *p, unsigned process, char ret[static PROCESS_NAME_MAX]);

@@ -10,11 +10,13 @@ typedef struct RunOptions {
         uint64_t trace_until; /* stop after this observation; 0: never */
         const char *disabled; /* rules that are not checked */
         bool no_allocation_failures;
+        struct Story *story; /* gets every observation (story.h); may be NULL */
 } RunOptions;
 
 typedef struct RunResult {
-        Verdict verdict;
-        uint64_t hash; /* of all observations */
+        Verdict verdict; /* its `process` is gone with the world */
+        int process;     /* the number of that process, or -1 */
+        uint64_t hash;   /* of all observations */
         uint64_t n_observations;
         uint64_t virtual_usec;
         uint64_t n_accepted, n_ended, n_runs, n_effects;
