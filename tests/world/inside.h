@@ -5,7 +5,11 @@
 
 #include "model/address.h"
 #include "runtime/listen.h"
+#include "world/process.h"
 #include "world/world.h"
+
+/* Its process runs as soon as it can: something of this loop has become ready. */
+void loop_wake(Loop *l);
 
 /* Something that can become ready. NULL as `loop`: it belongs to the world. Embed it by value. */
 typedef struct Source Source;
@@ -39,6 +43,14 @@ void fd_free(int fd);
 bool fd_is_ready(int fd, uint32_t events);
 void *fd_userdata(int fd); /* NULL: no such descriptor */
 
+/* What a loop waits for; of the world itself if `l` is NULL. */
+typedef struct Waits {
+        Source *sources;
+        Alarm *alarms;
+} Waits;
+Waits *loop_waits(Loop *l);
+void loop_waits_less(Loop *l); /* a source or an alarm was removed */
+
 void world_free_at_end(void (*fn)(void *p), void *p); /* called by world_end() */
 void *world_alloc(size_t n);                          /* zeroed; world_end() frees it */
 char *world_strdup(const char *s);                    /* returns NULL for NULL */
@@ -46,8 +58,7 @@ char *world_strdup(const char *s);                    /* returns NULL for NULL *
 /* Dispatches one ready source or alarm of this loop (NULL: of the world) that was not dispatched in this
  * turn. Returns false if there is none. */
 bool source_dispatch_one(Loop *l, unsigned turn);
-uint64_t alarms_next(bool (*is_running)(
-                const Loop *l)); /* the earliest time of the loops that run, or USEC_INFINITY */
+uint64_t alarms_next(Loop *l); /* its earliest time, or USEC_INFINITY */
 
 void source_world_begin(void);
 void source_world_end(void);

@@ -11,73 +11,90 @@
 #include "world/inside.h"
 
 typedef struct Descriptor {
-        int fd;
+        bool used;
+        int next_free;
         bool (*is_ready)(int fd, uint32_t events, void *userdata);
         void *userdata;
-        struct Descriptor *prev, *next;
 } Descriptor;
 
-static int next_fd;
-static Source *all_sources;
-static Alarm *alarms;
+/* By number; the numbers of those that are gone are used again. */
 static Descriptor *descriptors;
+static int n_descriptors, n_allocated, first_free;
 
 void source_world_begin(void)
 {
-        next_fd = FD_FIRST;
-        all_sources = NULL;
-        alarms = NULL;
-        descriptors = NULL;
+        n_descriptors = 0;
+        first_free = -1;
 }
 
 void source_world_end(void)
 {
-        assert(!alarms && !all_sources);
-        for (Descriptor *d; (d = descriptors);) {
-                DL_DELETE(descriptors, d);
-                free(d);
-        }
+        assert(!loop_waits(NULL)->alarms && !loop_waits(NULL)->sources);
+        free(descriptors);
+        descriptors = NULL;
+        n_descriptors = n_allocated = 0;
 }
 
 void alarm_add(Alarm *a, Loop *loop, void (*fn)(void *userdata), void *userdata)
 {
         *a = (Alarm){.loop = loop, .due = USEC_INFINITY, .fn = fn, .userdata = userdata};
-        DL_APPEND(alarms, a);
+        DL_APPEND(loop_waits(loop)->alarms, a);
 }
 
 void alarm_remove(Alarm *a)
 {
-        if (a->fn)
-                DL_DELETE(alarms, a);
+        if (!a->fn)
+                return;
+        DL_DELETE(loop_waits(a->loop)->alarms, a);
         a->fn = NULL;
+        loop_waits_less(a->loop);
+}
+
+typedef struct LoopTimer {
+        Alarm alarm;
+        Owned owned;
+} LoopTimer;
+
+static void timer_reclaim(Owned *o)
+{
+        LoopTimer *t = CONTAINER_OF(o, LoopTimer, owned);
+
+        alarm_remove(&t->alarm);
+        free(t);
 }
 
 int timer_init(Timer *t, Loop *loop, const char *description, void (*fn)(void *userdata), void *userdata)
 {
-        Alarm *a = calloc(1, sizeof *a);
+        HOST_SCOPE;
+        LoopTimer *l = calloc(1, sizeof *l);
 
-        assert(a && loop);
-        alarm_add(a, loop, fn, userdata);
-        *t = (Timer){.source = (void *) a, .fn = fn, .userdata = userdata};
+        assert(l && loop);
+        alarm_add(&l->alarm, loop, fn, userdata);
+        owned_add(&l->owned, timer_reclaim);
+        *t = (Timer){.source = (void *) l, .fn = fn, .userdata = userdata};
         return 0;
 }
 
 static Alarm *alarm_of(const Timer *t)
 {
-        return (void *) t->source;
+        return &((LoopTimer *) (void *) t->source)->alarm;
 }
 
 void timer_clear(Timer *t)
 {
-        if (t->source)
-                alarm_remove(alarm_of(t));
-        free(alarm_of(t));
+        LoopTimer *l = (void *) t->source;
+
+        if (!l)
+                return;
+        owned_remove(&l->owned);
+        timer_reclaim(&l->owned);
         t->source = NULL;
 }
 
 int timer_arm_at(Timer *t, uint64_t usec)
 {
         assert(t->source);
+        kill_point();
         alarm_of(t)->due = usec;
         if (usec != USEC_INFINITY)
                 t->due = MAX(usec, now_usec(CLOCK_BOOTTIME));
@@ -110,43 +127,53 @@ uint64_t timer_late(const Timer *t)
 void source_add(Source *s, Loop *loop, bool (*is_ready)(Source *s), void (*dispatch)(Source *s))
 {
         *s = (Source){.loop = loop, .is_ready = is_ready, .dispatch = dispatch};
-        DL_APPEND(all_sources, s);
+        DL_APPEND(loop_waits(loop)->sources, s);
 }
 
 void source_remove(Source *s)
 {
-        if (s->dispatch)
-                DL_DELETE(all_sources, s);
+        if (!s->dispatch)
+                return;
+        DL_DELETE(loop_waits(s->loop)->sources, s);
         s->dispatch = NULL;
+        loop_waits_less(s->loop);
 }
 
 static Descriptor *descriptor(int fd)
 {
-        Descriptor *d;
+        const int i = fd - FD_FIRST;
 
-        DL_FOREACH(descriptors, d)
-                if (d->fd == fd)
-                        return d;
-        return NULL;
+        return i >= 0 && i < n_descriptors && descriptors[i].used ? descriptors + i : NULL;
 }
 
 int fd_new(bool (*is_ready)(int fd, uint32_t events, void *userdata), void *userdata)
 {
-        Descriptor *d = calloc(1, sizeof *d);
+        HOST_SCOPE;
+        int i = first_free;
 
-        assert(d);
-        *d = (Descriptor){.fd = next_fd++, .is_ready = is_ready, .userdata = userdata};
-        DL_APPEND(descriptors, d);
-        return d->fd;
+        if (i >= 0)
+                first_free = descriptors[i].next_free;
+        else {
+                if (n_descriptors == n_allocated) {
+                        n_allocated = MAX(2 * n_allocated, 64);
+                        descriptors = reallocarray(descriptors, (size_t) n_allocated, sizeof *descriptors);
+                        assert(descriptors);
+                }
+                i = n_descriptors++;
+        }
+        descriptors[i] = (Descriptor){.used = true, .is_ready = is_ready, .userdata = userdata};
+        return FD_FIRST + i;
 }
 
 void fd_free(int fd)
 {
         Descriptor *d = descriptor(fd);
 
-        if (d)
-                DL_DELETE(descriptors, d);
-        free(d);
+        if (!d)
+                return;
+        d->used = false;
+        d->next_free = first_free;
+        first_free = fd - FD_FIRST;
 }
 
 void *fd_userdata(int fd)
@@ -168,6 +195,7 @@ bool fd_is_ready(int fd, uint32_t events)
 
 typedef struct FdSource {
         Source source;
+        Owned owned;
         Watch *watch;
         int fd;
         uint32_t events;
@@ -188,9 +216,18 @@ static void watch_dispatch(Source *s)
         f->watch->fn(f->events, f->watch->userdata);
 }
 
+static void watch_reclaim(Owned *o)
+{
+        FdSource *f = CONTAINER_OF(o, FdSource, owned);
+
+        source_remove(&f->source);
+        free(f);
+}
+
 int watch_start(Watch *w, Loop *loop, int fd, uint32_t events, void (*fn)(uint32_t events, void *userdata),
                 void *userdata)
 {
+        HOST_SCOPE;
         FdSource *f = calloc(1, sizeof *f);
 
         assert(f);
@@ -198,6 +235,7 @@ int watch_start(Watch *w, Loop *loop, int fd, uint32_t events, void (*fn)(uint32
         f->fd = fd;
         f->events = events;
         source_add(&f->source, loop, watch_ready, watch_dispatch);
+        owned_add(&f->owned, watch_reclaim);
         *w = (Watch){.source = (void *) f, .fn = fn, .userdata = userdata};
         return 0;
 }
@@ -206,9 +244,10 @@ void watch_stop(Watch *w)
 {
         FdSource *f = (void *) w->source;
 
-        if (f)
-                source_remove(&f->source);
-        free(f);
+        if (!f)
+                return;
+        owned_remove(&f->owned);
+        watch_reclaim(&f->owned);
         w->source = NULL;
 }
 
@@ -230,18 +269,19 @@ void watch_be_last(Watch *w)
 
 bool source_dispatch_one(Loop *l, unsigned turn)
 {
+        Waits *waits = loop_waits(l);
+        const uint64_t now = now_usec(CLOCK_BOOTTIME);
         Alarm *a, *first = NULL;
         Source *s;
 
-        DL_FOREACH(all_sources, s)
-                if (s->loop == l && s->turn != turn && s->is_ready(s)) {
+        DL_FOREACH(waits->sources, s)
+                if (s->turn != turn && s->is_ready(s)) {
                         s->turn = turn;
                         s->dispatch(s);
                         return true;
                 }
-        DL_FOREACH(alarms, a)
-                if (a->loop == l && a->due <= now_usec(CLOCK_BOOTTIME) && a->turn != turn &&
-                                (!first || a->due < first->due))
+        DL_FOREACH(waits->alarms, a)
+                if (a->due <= now && a->turn != turn && (!first || a->due < first->due))
                         first = a;
         if (!first)
                 return false;
@@ -251,13 +291,12 @@ bool source_dispatch_one(Loop *l, unsigned turn)
         return true;
 }
 
-uint64_t alarms_next(bool (*is_running)(const Loop *l))
+uint64_t alarms_next(Loop *l)
 {
         uint64_t due = USEC_INFINITY;
         Alarm *a;
 
-        DL_FOREACH(alarms, a)
-                if (is_running(a->loop))
-                        due = MIN(due, a->due);
+        DL_FOREACH(loop_waits(l)->alarms, a)
+                due = MIN(due, a->due);
         return due;
 }

@@ -8,6 +8,7 @@
 #include "runtime/notify.h"
 #include "runtime/unit-job.h"
 #include "world/inside.h"
+#include "world/scheduler.h"
 
 static struct {
         char status[256];
@@ -76,6 +77,7 @@ unsigned world_n_alive(void)
 
 struct UnitJob {
         Source source;
+        Owned owned;
         UnitJobFn fn;
         void *userdata;
 };
@@ -94,23 +96,35 @@ static void tell(Source *s)
         fn(manager.restarting, j->userdata);
 }
 
+static void reclaim(Owned *o)
+{
+        UnitJob *j = CONTAINER_OF(o, UnitJob, owned);
+
+        source_remove(&j->source);
+        free(j);
+}
+
 int unit_job_ask(Loop *loop, UnitJobFn fn, void *userdata, UnitJob **ret)
 {
+        HOST_SCOPE;
         UnitJob *j = calloc(1, sizeof *j);
 
         assert(j);
         j->fn = fn;
         j->userdata = userdata;
         source_add(&j->source, loop, is_ready, tell);
+        owned_add(&j->owned, reclaim);
+        loop_wake(loop);
         *ret = j;
         return 0;
 }
 
 UnitJob *unit_job_free(UnitJob *j)
 {
-        if (j)
-                source_remove(&j->source);
-        free(j);
+        if (!j)
+                return NULL;
+        owned_remove(&j->owned);
+        reclaim(&j->owned);
         return NULL;
 }
 
@@ -124,11 +138,14 @@ void world_seed(uint64_t seed)
         random_state = seed * 0x9E3779B97F4A7C15u + 1;
 }
 
-/* splitmix64 */
+/* splitmix64; a process has numbers of its own. */
 int random_bytes(void *ret, size_t n)
 {
+        Process *p = process_current();
+        uint64_t *state = p ? process_random(p) : &random_state;
+
         for (size_t at = 0; at < n; at += sizeof(uint64_t)) {
-                uint64_t z = random_state += 0x9E3779B97F4A7C15u;
+                uint64_t z = *state += 0x9E3779B97F4A7C15u;
 
                 z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
                 z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;

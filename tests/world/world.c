@@ -10,12 +10,17 @@
 #include <utlist.h>
 
 #include "world/disk.h"
+#include "world/scheduler.h"
 
 #define BEGIN_USEC    (3600 * USEC_PER_SEC)
 #define REALTIME_USEC (1767225600 * USEC_PER_SEC)
 #define ROUNDS_MAX    100000u /* more rounds at one point in time mean an endless loop */
 
 struct Loop {
+        Waits waits;
+        Process *process;
+        Owned owned;
+        bool freed; /* but not what waits on it */
         LoopStop stop;
         LoopReload reload;
         void (*post)(void *userdata);
@@ -33,8 +38,9 @@ typedef struct AtEnd {
 } AtEnd;
 
 static struct {
-        uint64_t now, realtime;
+        uint64_t realtime;
         unsigned turn;
+        Waits waits; /* of the world itself */
         Loop *loops;
         AtEnd *at_end;
         char directory[64];
@@ -43,7 +49,8 @@ static struct {
 void world_begin(void)
 {
         memset(&world, 0, sizeof world);
-        world.now = BEGIN_USEC;
+        scheduler_begin(1);
+        scheduler_set_now(BEGIN_USEC);
         world.realtime = REALTIME_USEC;
         source_world_begin();
         fake_disk_reset();
@@ -72,6 +79,9 @@ void world_end(void)
                 free(a);
         }
         world.at_end = NULL;
+        process_world_end();
+        machine_world_end();
+        scheduler_end();
         assert(!world.loops);
         source_world_end();
         if (world.directory[0])
@@ -116,39 +126,82 @@ char *world_strdup(const char *s)
 
 uint64_t now_usec(clockid_t clock)
 {
-        return clock == CLOCK_REALTIME ? world.realtime + world.now - BEGIN_USEC : world.now;
+        const uint64_t now = world_now();
+
+        if (clock != CLOCK_REALTIME)
+                return now;
+        return world.realtime + now - BEGIN_USEC +
+               (uint64_t) machine_clock_offset(process_machine(process_current()));
 }
 
 void world_set_clock(uint64_t usec)
 {
-        world.realtime = usec - (world.now - BEGIN_USEC);
+        world.realtime = usec - (world_now() - BEGIN_USEC);
 }
 
 void world_sleep(uint64_t usec)
 {
-        world.now += usec;
+        scheduler_set_now(world_now() + usec);
 }
 
 /* Loops. */
 
+Waits *loop_waits(Loop *l)
+{
+        return l ? &l->waits : &world.waits;
+}
+
+static void release(Loop *l)
+{
+        if (l->freed && !l->waits.sources && !l->waits.alarms)
+                free(l);
+}
+
+void loop_waits_less(Loop *l)
+{
+        if (l)
+                release(l);
+}
+
+static void reclaim(Owned *o)
+{
+        Loop *l = CONTAINER_OF(o, Loop, owned);
+
+        DL_DELETE(world.loops, l);
+        process_remove_loop(l->process, l);
+        l->freed = true;
+        release(l);
+}
+
 int loop_new(LoopStop stop, void *userdata, Loop **ret)
 {
+        HOST_SCOPE;
         Loop *l = calloc(1, sizeof *l);
 
         assert(l);
         l->stop = stop;
         l->stop_userdata = userdata;
+        l->process = process_current();
         DL_APPEND(world.loops, l);
+        owned_add(&l->owned, reclaim);
+        process_add_loop(l->process, l);
         *ret = l;
         return 0;
 }
 
 Loop *loop_free(Loop *l)
 {
-        if (l)
-                DL_DELETE(world.loops, l);
-        free(l);
+        if (!l)
+                return NULL;
+        owned_remove(&l->owned);
+        reclaim(&l->owned);
         return NULL;
+}
+
+void loop_wake(Loop *l)
+{
+        if (l)
+                process_wake(l->process);
 }
 
 void loop_set_reload(Loop *l, LoopReload reload, void *userdata)
@@ -201,6 +254,7 @@ void loop_defer(Loop *l, LoopWork *work)
                 return;
         work->deferred = true;
         DL_APPEND(l->deferred, work);
+        loop_wake(l);
 }
 
 void loop_cancel(Loop *l, LoopWork *work)
@@ -209,11 +263,6 @@ void loop_cancel(Loop *l, LoopWork *work)
                 return;
         work->deferred = false;
         DL_DELETE(l->deferred, work);
-}
-
-static bool is_running(const Loop *l)
-{
-        return !l || !l->exited;
 }
 
 static bool is_left(const Loop *l)
@@ -247,7 +296,7 @@ static bool iterate(Loop *l)
         bool any = false;
 
         world.turn++;
-        while ((!l || is_left(l)) && is_running(l) && source_dispatch_one(l, world.turn))
+        while ((!l || (is_left(l) && !l->exited)) && source_dispatch_one(l, world.turn))
                 any = true;
         if (l && is_left(l) && !l->exited && (any || l->deferred))
                 end_iteration(l);
@@ -278,12 +327,16 @@ void world_settle(void)
 static bool step_until(uint64_t end)
 {
         uint64_t due;
+        Loop *l;
 
         world_settle();
-        due = alarms_next(is_running);
+        due = alarms_next(NULL);
+        DL_FOREACH(world.loops, l)
+                if (!l->exited)
+                        due = MIN(due, alarms_next(l));
         if (due > end || due == USEC_INFINITY)
                 return false;
-        world.now = MAX(world.now, due);
+        scheduler_set_now(MAX(world_now(), due));
         world_settle();
         return true;
 }
@@ -295,17 +348,17 @@ bool world_next(void)
 
 void world_advance(uint64_t usec)
 {
-        uint64_t end = usec_add(world.now, usec);
+        uint64_t end = usec_add(world_now(), usec);
 
         while (step_until(end))
                 ;
-        world.now = MAX(world.now, end);
+        scheduler_set_now(MAX(world_now(), end));
         world_settle();
 }
 
 bool world_run_until(bool (*done)(void *userdata), void *userdata, uint64_t usec)
 {
-        uint64_t end = usec_add(world.now, usec);
+        uint64_t end = usec_add(world_now(), usec);
 
         world_settle();
         while (!done(userdata))
@@ -320,8 +373,28 @@ int loop_iterate(Loop *l, uint64_t usec)
         return iterate(l);
 }
 
+/* The loop of a process. An iteration takes a moment of its processor. */
+static void run_in_process(Loop *l)
+{
+        int signal;
+
+        while (!l->exited) {
+                while ((signal = process_take_signal(l->process)) > 0)
+                        world_signal(l, signal);
+                process_look(l->process);
+                if (iterate(l) || process_was_woken(l->process))
+                        thread_pause(1 + world_random(20));
+                else if (!l->exited)
+                        thread_wait(alarms_next(l));
+        }
+}
+
 int loop_run(Loop *l)
 {
+        if (l->process) {
+                run_in_process(l);
+                return l->code;
+        }
         do
                 world_settle();
         while (!l->exited && world_next());
