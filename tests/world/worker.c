@@ -5,6 +5,7 @@
 
 #include "store/worker.h"
 
+#include <limits.h>
 #include <stdlib.h>
 
 #include "world/inside.h"
