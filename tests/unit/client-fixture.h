@@ -14,10 +14,10 @@
 #include "client/state/message.h"
 #include "client/state/peer.h"
 #include "fake/connection.h"
-#include "world/disk.h"
 #include "fake/http-client.h"
 #include "fake/loop.h"
 #include "fake/worker.h"
+#include "world/disk.h"
 
 extern Client *c;
 extern ClientConfig config; /* for the next client_begin(); its strings are not freed */

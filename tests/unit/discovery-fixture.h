@@ -12,12 +12,12 @@
 #include "base/log.h"
 #include "base/str-util.h"
 #include "discovery/discovery.h"
-#include "world/disk.h"
 #include "fake/http-server.h"
 #include "fake/listen.h"
 #include "fake/loop.h"
 #include "fake/worker.h"
 #include "model/limits.h"
+#include "world/disk.h"
 
 #define UNUSED __attribute__((unused))
 

@@ -5,8 +5,8 @@
 
 #include <errno.h>
 
-#include "world/disk.h"
 #include "fake/worker.h"
+#include "world/disk.h"
 
 typedef struct Scenario {
         void (*begin)(void); /* forgets what was promised; the disk is empty */

@@ -12,8 +12,8 @@
 #include <cmocka.h>
 #include <xxhash.h>
 
-#include "world/disk.h"
 #include "store/redo.h"
+#include "world/disk.h"
 
 static const uint8_t padding[5000] = {1};
 

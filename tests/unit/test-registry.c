@@ -7,10 +7,10 @@
 
 #include <cmocka.h>
 
-#include "world/disk.h"
 #include "fake/worker.h"
 #include "store/registry.h"
 #include "store/sql.h"
+#include "world/disk.h"
 
 static Db *db;
 

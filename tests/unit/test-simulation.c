@@ -21,8 +21,8 @@
 #include "client/client.h"
 #include "client/intake/submit.h"
 #include "discovery/discovery.h"
-#include "world/disk.h"
 #include "receiver/receiver.h"
+#include "world/disk.h"
 #include "world/world.h"
 
 #define DISCOVERY   "unix:/discovery.sock"

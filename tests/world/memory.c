@@ -22,8 +22,8 @@ void *__wrap_reallocarray(void *p, size_t n, size_t size);
 void *__wrap_aligned_alloc(size_t alignment, size_t size);
 char *__wrap_strdup(const char *s);
 char *__wrap_strndup(const char *s, size_t n);
-int __wrap_vasprintf(char **ret, const char *format, va_list ap);
-int __wrap_asprintf(char **ret, const char *format, ...);
+int __wrap_vasprintf(char **ret, const char *format, va_list ap) _printf_(2, 0);
+int __wrap_asprintf(char **ret, const char *format, ...) _printf_(2, 3);
 
 static MemoryHead *head_of(void *p)
 {
