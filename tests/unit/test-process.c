@@ -144,8 +144,11 @@ static int allocate(void *userdata)
         int n = 0;
 
         process_fail_allocations(d.process, 2);
-        for (unsigned i = 0; i < 100; i++)
-                n += malloc(8) == NULL;
+        for (unsigned i = 0; i < 100; i++) {
+                void *volatile p = malloc(8); /* so that no compiler leaves it out */
+
+                n += p == NULL;
+        }
         return n;
 }
 
