@@ -1,139 +1,272 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* runtime/child.h: how a receiver sees its handlers. */
+
 #include "runtime/child.h"
 
 #include <errno.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <utlist.h>
 
+#include "base/buffer.h"
 #include "base/str-util.h"
-#include "world/inside.h"
+#include "world/child-group.h"
+
+#define PROCESSES_MAX 64u
+#define PIPE_SIZE     65536u
+#define READ_CHUNK    4096u
 
 struct Child {
+        Owned owned;
         Source source;
         Alarm timeout;
-        TestChild *seen; /* the test's view of this child */
+        ChildGroup *group;
+        Loop *loop;
         size_t output_max;
         void (*report)(const char *line, void *userdata);
         ChildDone done;
         void *userdata;
         ChildResult result;
-        bool has_result;
-        Child *prev, *next;
+        uint8_t *output; /* of `result` */
+        bool has_result, was_timed_out;
+        Buffer reports; /* what the receiver has not read */
+        char line[CHILD_REPORT_MAX + 1];
+        size_t line_size;
+        bool line_too_long;
 };
 
-static Child *children;
-static pid_t next_group;
-static int spawn_error;
+static int spawn_error; /* of all processes */
+static int spawn_errors[PROCESSES_MAX];
 
 void child_world_begin(void)
 {
-        children = NULL;
-        next_group = 100000;
         spawn_error = 0;
+        memset(spawn_errors, 0, sizeof spawn_errors);
+        group_world_begin();
+        warden_world_begin();
 }
 
-static bool is_ready(Source *s)
+void child_world_end(void)
 {
-        return CONTAINER_OF(s, Child, source)->has_result;
+        group_world_end();
+        warden_world_end();
 }
 
-static void on_end(Source *s)
-{
-        Child *c = CONTAINER_OF(s, Child, source);
+/* Its end. */
 
-        c->done(c->seen->group, &c->result, c->userdata);
-        child_free(c);
-}
-
-static void end(Child *c, int status, const char *output)
+static void set_result(Child *c, int status, const char *output)
 {
-        if (c->has_result)
-                return;
-        size_t size = output ? strlen(output) : 0;
+        size_t size = output ? strlen(output) : 0, kept = MIN(size, c->output_max);
+
+        c->output = malloc(kept + 1);
+        assert(c->output);
+        if (kept > 0)
+                memcpy(c->output, output, kept);
         c->result.status = status;
-        c->result.cut = size > c->output_max;
-        c->result.output_size = MIN(size, c->output_max);
-        c->result.output = (const uint8_t *) world_strdup(output ?: "");
+        c->result.cut = size > kept;
+        c->result.output = c->output;
+        c->result.output_size = kept;
+        c->result.timed_out = c->was_timed_out && WIFSIGNALED(status);
         c->has_result = true;
-        c->seen->is_running = false;
+        loop_wake(c->loop);
+}
+
+static void end_leader(ChildGroup *g, int status, const char *output, bool killed)
+{
+        if (g->child)
+                set_result(g->child, status, output);
+        group_end_leader(g, killed);
+}
+
+static void kill_group(Child *c)
+{
+        ChildGroup *g = c->group;
+
+        if (!g->is_leader_over)
+                set_result(c, W_EXITCODE(0, SIGKILL), NULL);
+        group_kill(g);
+        g->seen.is_killed = true;
 }
 
 void child_kill(Child *c)
 {
-        c->seen->is_killed = true;
-        end(c, W_EXITCODE(0, SIGKILL), NULL);
+        HOST_SCOPE;
+
+        kill_group(c);
 }
 
 static void on_timeout(void *userdata)
 {
         Child *c = userdata;
 
-        if (!c->has_result)
-                c->result.timed_out = true;
+        c->was_timed_out = true;
         child_kill(c);
 }
 
-static void words_free(void *p)
+/* Frees what the world has of it; the group goes on unless it is dead. */
+static void leave(Child *c)
 {
-        strv_free(p);
-}
-
-static char **copy_words(char *const *words)
-{
-        char **copy = strv_copy((char **) (uintptr_t) words);
-
-        assert(copy);
-        world_free_at_end(words_free, copy);
-        return copy;
-}
-
-int child_spawn(Loop *loop, const ChildSpec *spec, ChildDone done, void *userdata, Child **ret)
-{
-        if (spawn_error < 0)
-                return spawn_error;
-        Child *c = calloc(1, sizeof *c);
-        TestChild *f = world_alloc(sizeof *f);
-
-        assert(c);
-        f->path = world_strdup(spec->path);
-        f->arguments = copy_words(spec->arguments);
-        f->environment = copy_words(spec->environment);
-        f->input = world_alloc(spec->input_size + 1);
-        if (spec->input_size > 0)
-                memcpy(f->input, spec->input, spec->input_size);
-        f->input_size = spec->input_size;
-        f->group = next_group++;
-        f->is_running = true;
-        c->seen = f;
-        c->output_max = spec->output_max;
-        c->report = spec->report;
-        c->done = done;
-        c->userdata = userdata;
-        source_add(&c->source, loop, is_ready, on_end);
-        alarm_add(&c->timeout, loop, on_timeout, c);
-        c->timeout.due = usec_add(now_usec(CLOCK_BOOTTIME), spec->timeout_usec);
-        DL_APPEND(children, c);
-        if (spec->before_exec && spec->before_exec(f->group, userdata) < 0)
-                end(c, W_EXITCODE(126, 0), NULL);
-        *ret = c;
-        return 0;
+        owned_remove(&c->owned);
+        alarm_remove(&c->timeout);
+        source_remove(&c->source);
+        buffer_clear(&c->reports);
+        group_leave(c->group);
+        free(c->output);
+        free(c);
 }
 
 Child *child_free(Child *c)
 {
+        HOST_SCOPE;
+
         if (!c)
                 return NULL;
-        c->seen->is_killed |= c->seen->is_running;
-        c->seen->is_running = false;
-        alarm_remove(&c->timeout);
-        source_remove(&c->source);
-        DL_DELETE(children, c);
-        free(c);
+        c->group->seen.is_killed |= c->group->seen.is_running;
+        group_kill(c->group);
+        leave(c);
         return NULL;
+}
+
+/* The receiver is killed. Its handlers run on, until its warden kills them. */
+static void reclaim(Owned *o)
+{
+        leave(CONTAINER_OF(o, Child, owned));
+}
+
+/* What the loop does. */
+
+static void take_report(Child *c, const char *data, size_t n)
+{
+        for (size_t i = 0; i < n; i++) {
+                if (data[i] == '\n') {
+                        c->line[c->line_size] = '\0';
+                        if (!c->line_too_long && strlen(c->line) == c->line_size)
+                                c->report(c->line, c->userdata);
+                        c->line_size = 0;
+                        c->line_too_long = false;
+                } else if (c->line_size < CHILD_REPORT_MAX)
+                        c->line[c->line_size++] = data[i];
+                else
+                        c->line_too_long = true;
+        }
+}
+
+/* The handler may write more meanwhile. */
+static void read_reports(Child *c)
+{
+        char chunk[READ_CHUNK];
+        size_t n = MIN(buffer_size(&c->reports), sizeof chunk);
+
+        memcpy(chunk, buffer_peek(&c->reports), n);
+        buffer_consume(&c->reports, n);
+        take_report(c, chunk, n);
+}
+
+static bool is_ready(Source *s)
+{
+        const Child *c = CONTAINER_OF(s, Child, source);
+
+        if (!c->group->has_input || buffer_size(&c->reports) > 0)
+                return true;
+        /* The real one looks at the end last. */
+        return c->has_result && c->timeout.due > now_usec(CLOCK_BOOTTIME);
+}
+
+static void give_input(Child *c)
+{
+        HOST_SCOPE;
+
+        group_give_input(c->group);
+}
+
+static void on_end(Child *c)
+{
+        const pid_t number = c->group->seen.group;
+
+        child_kill(c);
+        while (buffer_size(&c->reports) > 0)
+                read_reports(c);
+        c->done(number, &c->result, c->userdata);
+        child_free(c);
+}
+
+static void dispatch(Source *s)
+{
+        Child *c = CONTAINER_OF(s, Child, source);
+
+        if (!c->group->has_input)
+                give_input(c);
+        else if (buffer_size(&c->reports) > 0)
+                read_reports(c);
+        else
+                on_end(c);
+}
+
+/* Its beginning. */
+
+static Child *child_new(Loop *loop, const ChildSpec *spec, ChildDone done, void *userdata)
+{
+        HOST_SCOPE;
+        Child *c = calloc(1, sizeof *c);
+
+        assert(c);
+        c->group = group_new(spec, c);
+        c->group->has_input = !process_current();
+        c->loop = loop;
+        c->output_max = spec->output_max;
+        c->report = spec->report;
+        c->done = done;
+        c->userdata = userdata;
+        source_add(&c->source, loop, is_ready, dispatch);
+        alarm_add(&c->timeout, loop, on_timeout, c);
+        c->timeout.due = usec_add(now_usec(CLOCK_BOOTTIME), spec->timeout_usec);
+        owned_add(&c->owned, reclaim);
+        return c;
+}
+
+static void fail_to_begin(Child *c)
+{
+        HOST_SCOPE;
+
+        end_leader(c->group, W_EXITCODE(126, 0), NULL, false);
+}
+
+static int find_spawn_error(void)
+{
+        const Process *p = process_current();
+        void *probe;
+
+        if (spawn_error < 0)
+                return spawn_error;
+        if (!p)
+                return 0;
+        assert(process_index(p) < PROCESSES_MAX);
+        if (spawn_errors[process_index(p)] < 0)
+                return spawn_errors[process_index(p)];
+        /* The real one allocates, too. */
+        probe = malloc(sizeof(Child));
+        free(probe);
+        return probe ? 0 : -ENOMEM;
+}
+
+int child_spawn(Loop *loop, const ChildSpec *spec, ChildDone done, void *userdata, Child **ret)
+{
+        int r;
+
+        kill_point();
+        r = find_spawn_error();
+        if (r < 0)
+                return r;
+        Child *c = child_new(loop, spec, done, userdata);
+        /* The real one calls it in the new process. */
+        if (spec->before_exec && spec->before_exec(c->group->seen.group, userdata) < 0)
+                fail_to_begin(c);
+        *ret = c;
+        kill_point();
+        return 0;
 }
 
 int child_find_program(const char *name, char **ret)
@@ -144,23 +277,24 @@ int child_find_program(const char *name, char **ret)
         return *ret ? 0 : -ENOMEM;
 }
 
-static Child *of(const TestChild *f)
-{
-        Child *c;
+/* For tests and for the simulator. */
 
-        DL_FOREACH(children, c)
-                if (c->seen == f)
-                        return c;
-        return NULL;
+void world_spawn_error(int error)
+{
+        spawn_error = error;
+}
+
+void child_set_spawn_error(Process *p, int error)
+{
+        assert(process_index(p) < PROCESSES_MAX);
+        spawn_errors[process_index(p)] = error;
 }
 
 TestChild *world_child(unsigned i)
 {
-        Child *c;
-
-        DL_FOREACH(children, c)
-                if (c->seen->is_running && i-- == 0)
-                        return c->seen;
+        for (ChildGroup *g = group_first(); g; g = g->next)
+                if (g->seen.is_running && i-- == 0)
+                        return &g->seen;
         return NULL;
 }
 
@@ -168,8 +302,8 @@ unsigned world_n_children(void)
 {
         unsigned n = 0;
 
-        while (world_child(n))
-                n++;
+        for (ChildGroup *g = group_first(); g; g = g->next)
+                n += g->seen.is_running;
         return n;
 }
 
@@ -183,24 +317,34 @@ const char *world_environment(const TestChild *f, const char *name)
         return NULL;
 }
 
+bool child_report(TestChild *f, const void *data, size_t size)
+{
+        Child *c = group_of(f)->child;
+
+        assert(!group_of(f)->is_dead);
+        if (!c || !c->report || size > PIPE_SIZE - buffer_size(&c->reports))
+                return false;
+        int r = buffer_append(&c->reports, data, size);
+        assert(r >= 0);
+        loop_wake(c->loop);
+        return true;
+}
+
 void world_report(TestChild *f, const char *line)
 {
-        Child *c = of(f);
+        Child *c = group_of(f)->child;
 
-        assert(c && f->is_running);
-        if (c->report)
+        assert(f->is_running);
+        if (group_of(f)->receiver) {
+                (void) child_report(f, line, strlen(line));
+                (void) child_report(f, "\n", 1);
+        } else if (c->report)
                 c->report(line, c->userdata);
 }
 
 void world_child_end(TestChild *f, int status, const char *output)
 {
-        Child *c = of(f);
-
-        assert(c && f->is_running);
-        end(c, status > 128 ? W_EXITCODE(0, status - 128) : W_EXITCODE(status, 0), output);
-}
-
-void world_spawn_error(int error)
-{
-        spawn_error = error;
+        assert(f->is_running);
+        end_leader(group_of(f), status > 128 ? W_EXITCODE(0, status - 128) : W_EXITCODE(status, 0), output,
+                        false);
 }

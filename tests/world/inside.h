@@ -67,6 +67,7 @@ void listen_world_begin(void);
 void http_server_world_begin(void);
 void http_client_world_begin(void);
 void child_world_begin(void);
+void child_world_end(void); /* after process_world_end() */
 void worker_world_begin(void);
 void notify_world_begin(void);
 void random_world_begin(void);

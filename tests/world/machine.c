@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "world/inside.h"
+#include "world/process-child.h"
 #include "world/scheduler.h"
 
 #define MACHINES_MAX_ 16u
@@ -101,6 +102,7 @@ void machine_power_off(Machine *m, FakeLoss loss)
                 return;
         m->off = true;
         each_process(m, process_kill);
+        child_lose_power(m);
         disk_lose_power(m, loss);
 }
 
@@ -114,10 +116,13 @@ void machine_power_on(Machine *m)
 
 void machine_suspend(Machine *m, bool suspend)
 {
-        if (suspend)
-                m->n_suspended++;
-        else if (m->n_suspended > 0 && --m->n_suspended == 0)
+        if (suspend) {
+                if (m->n_suspended++ == 0)
+                        child_suspend(m, true);
+        } else if (m->n_suspended > 0 && --m->n_suspended == 0) {
+                child_suspend(m, false);
                 each_process(m, threads_continue);
+        }
 }
 
 void machine_step_clock(Machine *m, int64_t usec)

@@ -1,28 +1,31 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "receiver/warden.h"
 
-#include "world/inside.h"
+#include "world/child-group.h"
 
-/* This warden is no process: children of this world end together with their owner. */
+/* The receiver's view of its warden (child-warden.c). */
 
 int warden_start(int lock_fd, Warden *ret)
 {
-        *ret = (Warden){.pid = 1, .pidfd = fd_new(NULL, NULL)};
+        kill_point();
+        ChildWarden *w = child_warden_new();
+        *ret = (Warden){.pid = 1, .pidfd = child_warden_fd(w), .fd = -1};
         return 0;
 }
 
 int warden_begin(const Warden *w, pid_t group)
 {
-        return 0;
+        return child_warden_add(fd_userdata(w->pidfd), group);
 }
 
 void warden_end(const Warden *w, pid_t group)
 {
+        child_warden_remove(fd_userdata(w->pidfd), group);
 }
 
 void warden_stop(Warden *w)
 {
         if (w->pid > 0)
-                fd_free(w->pidfd);
+                child_warden_stop(fd_userdata(w->pidfd));
         *w = (Warden){};
 }

@@ -80,6 +80,7 @@ void world_end(void)
         }
         world.at_end = NULL;
         process_world_end();
+        child_world_end();
         machine_world_end();
         scheduler_end();
         assert(!world.loops);
