@@ -1,200 +1,228 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "world/disk.h"
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "base/str-util.h"
-#include "world/vfs.h"
+#include "base/time-util.h"
+#include "world/disk-inside.h"
 
-#define FILE_MAX_SIZE ((size_t) 160 << 20)
+#define LOCK_INTERVAL_USEC (20 * USEC_PER_MSEC) /* as the real one */
+#define HANG_INTERVAL_USEC (5 * USEC_PER_MSEC)  /* so often we look whether the disk still hangs */
+#define FD_OF_INODE        (1 << 28)
 
-/* A file reserves its memory at once, so the memory never moves while it is mapped. */
-typedef struct File File;
-struct File {
-        char *path; /* NULL: it has no name, or was removed */
-        uint64_t inode;
-        uint8_t *data, *synced; /* the content that reads see; the content that survives a power failure */
-        size_t size, synced_size;
-        bool *dirty;     /* by sector */
-        size_t from, to; /* sectors outside of these are clean */
-        unsigned n_handles;
-        DiskFile *locked_by;
-        File *next;
-};
-
-struct DiskFile {
-        File *file;
-        unsigned generation;
-};
-
-static struct {
-        File *files;
-        unsigned generation; /* if it changes, older handles are stale */
-        unsigned n;
-        unsigned fail_at, crash_at;
-        int error;
-        bool fail_all, full, crashed;
-        uint64_t n_inodes;
-} disk;
-
-static void *reserve(size_t n)
-{
-        void *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-        if (p == MAP_FAILED)
-                abort();
-        return p;
-}
-
-static File *file_new(const char *path)
-{
-        File *f = calloc(1, sizeof *f);
-
-        f->path = path ? strdup(path) : NULL;
-        f->inode = ++disk.n_inodes;
-        f->data = reserve(FILE_MAX_SIZE);
-        f->synced = reserve(FILE_MAX_SIZE);
-        f->dirty = reserve(FILE_MAX_SIZE / FAKE_SECTOR);
-        f->from = SIZE_MAX;
-        f->next = disk.files;
-        disk.files = f;
-        return f;
-}
-
-static void file_free(File *f)
-{
-        for (File **at = &disk.files; *at; at = &(*at)->next)
-                if (*at == f) {
-                        *at = f->next;
-                        break;
-                }
-        (void) munmap(f->data, FILE_MAX_SIZE);
-        (void) munmap(f->synced, FILE_MAX_SIZE);
-        (void) munmap(f->dirty, FILE_MAX_SIZE / FAKE_SECTOR);
-        free(f->path);
-        free(f);
-}
-
-static File *find(const char *path)
-{
-        for (File *f = disk.files; f; f = f->next)
-                if (f->path && str_equal(f->path, path))
-                        return f;
-        return NULL;
-}
+/* Time passes and processes die outside of HOST_SCOPE only. Between such a point and the next nothing else
+ * runs. */
 
 typedef enum Fate { DONE, FAILED, CUT_OFF } Fate;
 
-/* Counts an operation and decides its fate. *ret_r: the result that the operation must return. */
-static Fate begin(const DiskFile *f, int *ret_r)
+static bool is_stale(const DiskFile *f)
 {
+        return f->disk->crashed || f->generation != f->disk->generation;
+}
+
+static void pass_time(const Disk *d, DiskCall call)
+{
+        uint64_t min = d->calls[call].min_usec, max = d->calls[call].max_usec;
+
+        while (d->hangs && process_current())
+                thread_pause(HANG_INTERVAL_USEC);
+        if (max > 0)
+                thread_pause(world_random_between(min, max));
+}
+
+static bool fails(Disk *d, DiskCall call)
+{
+        unsigned n = ++d->calls[call].n, at = d->calls[call].fail_at;
+
+        return at > 0 && (n == at || (d->calls[call].fail_all && n > at));
+}
+
+/* Counts an operation and decides its fate. *ret_r: the result that the operation must return. */
+static Fate begin(const DiskFile *f, DiskCall call, int *ret_r)
+{
+        Disk *d = f->disk;
+
         *ret_r = -EIO;
-        if (disk.crashed || f->generation != disk.generation)
+        kill_point();
+        pass_time(d, call);
+        if (is_stale(f))
                 return FAILED;
-        disk.n++;
-        if (disk.n == disk.crash_at) {
-                disk.crashed = true;
+        d->n++;
+        if (d->n == d->crash_at) {
+                d->crashed = true;
                 return CUT_OFF;
         }
-        if (disk.fail_at > 0 && (disk.n == disk.fail_at || (disk.fail_all && disk.n > disk.fail_at))) {
-                *ret_r = -disk.error;
+        if (d->fail_at > 0 && (d->n == d->fail_at || (d->fail_all && d->n > d->fail_at))) {
+                *ret_r = -d->error;
                 return FAILED;
         }
         *ret_r = 0;
         return DONE;
 }
 
+static int end(int r)
+{
+        kill_point();
+        return r;
+}
+
 static void change(File *f, uint64_t at, const void *data, size_t n)
 {
-        size_t first = at / FAKE_SECTOR, end = (at + n + FAKE_SECTOR - 1) / FAKE_SECTOR;
+        HOST_SCOPE;
 
-        if (at + n > FILE_MAX_SIZE)
+        file_change(f, at, data, n);
+}
+
+static int put_sync(DiskFile *f)
+{
+        Disk *d = f->disk;
+        HOST_SCOPE;
+
+        if (fails(d, DISK_SYNC)) {
+                file_fail_sync(f->file);
+                if (world_random(2) == 0)
+                        file_evict(f->file);
+                return -EIO;
+        }
+        file_sync(f->file);
+        return 0;
+}
+
+/* A full disk has room up to the end of the page. */
+static size_t room(const DiskFile *f, uint64_t at, size_t n)
+{
+        size_t limit = (f->file->size + PAGE - 1) / PAGE * PAGE;
+
+        return !f->disk->full || at + n <= f->file->size ? n : at < limit ? MIN(n, limit - at) : 0;
+}
+
+/* The process may be killed, and the power may go, when the first pages of a write are there. */
+static size_t first_part(const DiskFile *f, size_t n)
+{
+        return f->disk->machine && n > PAGE ? (size_t) world_random(n / PAGE + 1) * PAGE : 0;
+}
+
+static int put_bytes(DiskFile *f, uint64_t at, const uint8_t *data, size_t n)
+{
+        size_t fitting = room(f, at, n), first = first_part(f, fitting);
+
+        if (fails(f->disk, DISK_WRITE)) {
+                change(f->file, at, data, first);
+                return -EIO;
+        }
+        if (first > 0 && first < fitting) {
+                change(f->file, at, data, first);
+                kill_point();
+                if (f->disk->calls[DISK_WRITE].max_usec > 0)
+                        thread_pause(f->disk->calls[DISK_WRITE].min_usec);
+                if (is_stale(f))
+                        return -EIO;
+                change(f->file, at + first, data + first, fitting - first);
+        } else
+                change(f->file, at, data, fitting);
+        return fitting < n ? -ENOSPC : 0;
+}
+
+static DiskFile *open_handle(const char *path, Disk *d)
+{
+        HOST_SCOPE;
+        DiskFile *f = calloc(1, sizeof *f);
+
+        if (!f)
                 abort();
-        memcpy(f->data + at, data, n);
-        memset(f->dirty + first, true, end - first);
-        f->from = MIN(f->from, first);
-        f->to = MAX(f->to, end);
-        f->size = MAX(f->size, at + n);
+        f->file = path ? name_find(path) : NULL;
+        if (!f->file) {
+                f->file = file_new(d);
+                if (path)
+                        name_set(path, f->file, false);
+        }
+        f->file->n_handles++;
+        f->disk = d;
+        f->generation = d->generation;
+        return f;
 }
 
-static void put_down(File *f, size_t sector)
+static void drop(DiskFile *f, bool keep_lock)
 {
-        memcpy(f->synced + sector * FAKE_SECTOR, f->data + sector * FAKE_SECTOR, FAKE_SECTOR);
-        f->synced_size = MAX(f->synced_size, MIN(f->size, (sector + 1) * FAKE_SECTOR));
+        if (f->generation == f->disk->generation) {
+                (void) fake_disk_lock(f, LEVEL_NONE);
+                if (f->file->locked_by == f) {
+                        f->file->locked_by = NULL;
+                        if (!keep_lock)
+                                f->file->lock_process = NULL;
+                }
+                f->file->n_handles--;
+                file_unused(f->file);
+        }
+        free(f);
 }
 
-static void clean(File *f)
+static void reclaim(Owned *o)
 {
-        if (f->from < f->to)
-                memset(f->dirty + f->from, 0, f->to - f->from);
-        f->from = SIZE_MAX;
-        f->to = 0;
-}
+        HOST_SCOPE;
 
-static void sync_file(File *f)
-{
-        for (size_t i = f->from; i < f->to; i++)
-                if (f->dirty[i])
-                        put_down(f, i);
-        f->synced_size = f->size;
-        clean(f);
-}
-
-/* A write that is cut off changes `data` only. fake_disk_power_on() decides which sectors survive. */
-static int write_bytes(DiskFile *f, uint64_t at, const void *data, size_t n)
-{
-        int r;
-        Fate fate = begin(f, &r);
-
-        if (fate == DONE && disk.full && at + n > f->file->size)
-                return -ENOSPC;
-        if (fate != FAILED)
-                change(f->file, at, data, n);
-        return r;
+        owned_remove(o);
+        drop(CONTAINER_OF(o, DiskFile, owned), true);
 }
 
 int disk_open(const char *path, DiskFile **ret)
 {
-        File *f = path ? find(path) : NULL;
+        Disk *d = path ? disk_of_path(path) : disk_of_machine(process_machine(process_current()));
 
-        if (disk.crashed)
+        kill_point();
+        if (d->crashed)
                 return -EIO;
-        DiskFile *handle = calloc(1, sizeof *handle);
-        handle->file = f ? f : file_new(path);
-        handle->file->n_handles++;
-        handle->generation = disk.generation;
-        *ret = handle;
-        return 0;
+        if (d->full && d->machine && path && !name_find(path) && world_random(2) == 0)
+                return -ENOSPC;
+        *ret = open_handle(path, d);
+        owned_add(&(*ret)->owned, reclaim);
+        return end(0);
 }
 
 DiskFile *disk_close(DiskFile *f)
 {
         if (!f)
                 return NULL;
-        if (f->generation == disk.generation) {
-                if (f->file->locked_by == f)
-                        f->file->locked_by = NULL;
-                if (--f->file->n_handles == 0 && !f->file->path)
-                        file_free(f->file);
-        }
-        free(f);
+        owned_remove(&f->owned);
+        HOST_SCOPE;
+        drop(f, false);
         return NULL;
+}
+
+static bool take_lock(DiskFile *f)
+{
+        File *file = f->file;
+
+        if (file->locked_by == f)
+                return true;
+        if (file->locked_by || file->locked_until > world_now())
+                return false;
+        file->locked_by = f;
+        file->lock_process = process_current();
+        file->locked_until = 0;
+        return true;
 }
 
 int disk_lock(DiskFile *f, uint64_t patience_usec)
 {
-        if (f->file->locked_by && f->file->locked_by != f)
-                return -EBUSY;
-        f->file->locked_by = f;
+        uint64_t until = usec_add(world_now(), patience_usec);
+
+        kill_point();
+        while (is_stale(f) || !take_lock(f)) {
+                if (is_stale(f))
+                        return -EIO;
+                if (!process_current() || world_now() >= until)
+                        return -EBUSY;
+                thread_pause(LOCK_INTERVAL_USEC);
+        }
         return 0;
 }
 
+/* No descriptor of the kernel; the number tells files apart. */
 int disk_fd(const DiskFile *f)
 {
-        return -1;
+        return FD_OF_INODE + (int) f->file->inode;
 }
 
 int disk_identity(const DiskFile *f, uint64_t *ret_device, uint64_t *ret_inode)
@@ -206,94 +234,130 @@ int disk_identity(const DiskFile *f, uint64_t *ret_device, uint64_t *ret_inode)
 
 int disk_size(const DiskFile *f, uint64_t *ret)
 {
-        if (disk.crashed || f->generation != disk.generation)
+        if (is_stale(f))
                 return -EIO;
         *ret = f->file->size;
         return 0;
 }
 
-/* The memory beyond the end is zero already, so only the size changes. */
+/* The memory beyond the end is zero already, so there only the size changes. */
+static int put_zeroes(DiskFile *f, uint64_t from, uint64_t to)
+{
+        static const uint8_t zeroes[FAKE_SECTOR];
+        File *file = f->file;
+        uint64_t fitting = from + room(f, from, to - from);
+
+        if (fails(f->disk, DISK_WRITE))
+                return -EIO;
+        for (uint64_t at = from; at < MIN(fitting, file->used); at += FAKE_SECTOR)
+                change(file, at, zeroes, MIN(FAKE_SECTOR, fitting - at));
+        if (f->disk->machine && fitting > file->size) {
+                file->size += (size_t) world_random((fitting - file->size) / PAGE + 1) * PAGE;
+                kill_point();
+        }
+        file->size = MAX(file->size, fitting);
+        return fitting < to ? -ENOSPC : 0;
+}
+
 int disk_fill(DiskFile *f, uint64_t from, uint64_t to)
 {
         int r;
-        Fate fate = begin(f, &r);
 
-        if (fate == DONE && disk.full && to > f->file->size)
-                return -ENOSPC;
-        if (fate != DONE)
-                return r;
-        if (from < f->file->size) {
-                static const uint8_t zeroes[FAKE_SECTOR];
-                for (uint64_t at = from; at < f->file->size; at += FAKE_SECTOR)
-                        change(f->file, at, zeroes, FAKE_SECTOR);
-        }
-        f->file->size = MAX(f->file->size, to);
-        return disk_sync(f);
+        if (begin(f, DISK_WRITE, &r) == DONE)
+                r = put_zeroes(f, from, to);
+        return r < 0 ? end(r) : disk_sync(f);
 }
 
 int disk_truncate(DiskFile *f, uint64_t size)
 {
-        File *file = f->file;
         int r;
 
-        if (begin(f, &r) != DONE)
-                return r;
-        if (size < file->size) {
-                memset(file->data + size, 0, file->size - size);
-                if (size < file->synced_size)
-                        memset(file->synced + size, 0, file->synced_size - size);
+        if (begin(f, DISK_WRITE, &r) == DONE) {
+                HOST_SCOPE;
+                if (fails(f->disk, DISK_WRITE))
+                        r = -EIO;
+                else
+                        file_truncate(f->file, size);
         }
-        file->size = size;
-        file->synced_size = MIN(file->synced_size, size);
-        return 0;
+        return end(r);
 }
 
+/* A write that is cut off by a loss of power changes all; what follows decides which sectors survive. */
 int disk_write(DiskFile *f, uint64_t at, const void *data, size_t n)
 {
-        return write_bytes(f, at, data, n);
+        int r;
+        Fate fate = begin(f, DISK_WRITE, &r);
+
+        if (fate == DONE)
+                r = put_bytes(f, at, data, n);
+        else if (fate == CUT_OFF)
+                change(f->file, at, data, n);
+        return end(r);
 }
 
 int disk_sync(DiskFile *f)
 {
         int r;
 
-        if (begin(f, &r) == DONE)
-                sync_file(f->file);
-        return r;
+        if (begin(f, DISK_SYNC, &r) == DONE)
+                r = put_sync(f);
+        return end(r);
 }
 
 int disk_map(DiskFile *f, size_t size, const uint8_t **ret)
 {
-        if (disk.crashed || f->generation != disk.generation)
+        if (is_stale(f))
                 return -EIO;
         *ret = f->file->data;
         return 0;
 }
 
+/* The kernel may then forget pages that it takes for clean. */
 void disk_release_pages(DiskFile *f)
 {
+        HOST_SCOPE;
+
+        if (!is_stale(f) && f->file->n_lost > 0 && world_random(2) == 0)
+                file_evict(f->file);
 }
 
 bool disk_exists(const char *path)
 {
-        return find(path) != NULL;
+        return name_find(path) != NULL;
+}
+
+static void unlink_name(const char *path)
+{
+        HOST_SCOPE;
+
+        name_remove(path);
 }
 
 void disk_remove(const char *path)
 {
-        File *f = find(path);
+        kill_point();
+        if (!disk_of_path(path)->crashed)
+                unlink_name(path);
+        kill_point();
+}
 
-        if (!f || disk.crashed)
-                return;
-        free(f->path);
-        f->path = NULL;
-        if (f->n_handles == 0)
-                file_free(f);
+static int sync_names(const char *path, Disk *d)
+{
+        HOST_SCOPE;
+
+        if (d->crashed || (d->machine && fails(d, DISK_SYNC)))
+                return -EIO;
+        name_sync_directory(path);
+        return 0;
 }
 
 int disk_sync_directory(const char *path)
 {
-        return disk.crashed ? -EIO : 0;
+        Disk *d = disk_of_path(path);
+
+        kill_point();
+        pass_time(d, DISK_SYNC);
+        return end(sync_names(path, d));
 }
 
 const char *disk_vfs(void)
@@ -301,110 +365,59 @@ const char *disk_vfs(void)
         return fake_vfs();
 }
 
+bool fake_disk_has_bytes(const char *path)
+{
+        const File *f = name_find(path);
+
+        return f && f->size > 0;
+}
+
 int fake_disk_read(DiskFile *f, uint64_t at, void *ret, size_t n)
 {
-        if (disk.crashed || f->generation != disk.generation)
+        if (is_stale(f))
                 return -EIO;
         size_t there = at < f->file->size ? MIN(n, f->file->size - at) : 0;
-        memset(ret, 0, n);
         if (there > 0)
                 memcpy(ret, f->file->data + at, there);
+        memset((uint8_t *) ret + there, 0, n - there);
         return (int) there;
 }
 
-static void make_stale(void)
+static int raise_level(DiskFile *f, int level)
 {
-        disk.generation++;
-        disk.n = disk.fail_at = disk.crash_at = 0;
-        disk.crashed = disk.full = false;
-        for (File *f = disk.files, *next; f; f = next) {
-                next = f->next;
-                f->n_handles = 0;
-                f->locked_by = NULL;
-                if (!f->path)
-                        file_free(f);
+        File *file = f->file;
+        bool others_write = file->writer && file->writer != f;
+
+        if (f->level == LEVEL_NONE) {
+                if (others_write && file->writer->level >= LEVEL_PENDING)
+                        return -EBUSY;
+                file->n_readers++;
+                f->level = LEVEL_SHARED;
         }
+        if (level == LEVEL_SHARED)
+                return 0;
+        if (others_write)
+                return -EBUSY;
+        file->writer = f;
+        f->level = level > LEVEL_RESERVED && file->n_readers > 1 ? LEVEL_PENDING : level;
+        return f->level < level ? -EBUSY : 0;
 }
 
-void fake_disk_reset(void)
+int fake_disk_lock(DiskFile *f, int level)
 {
-        while (disk.files)
-                file_free(disk.files);
-        make_stale();
+        if (f->generation != f->disk->generation)
+                return 0;
+        if (level > f->level)
+                return raise_level(f, level);
+        if (level <= LEVEL_SHARED && f->file->writer == f)
+                f->file->writer = NULL;
+        if (level == LEVEL_NONE && f->level > LEVEL_NONE)
+                f->file->n_readers--;
+        f->level = level;
+        return 0;
 }
 
-unsigned fake_disk_operations(void)
+bool fake_disk_is_reserved(const DiskFile *f)
 {
-        return disk.n;
-}
-
-void fake_disk_fail(unsigned n, int error, bool all)
-{
-        disk.fail_at = n > 0 ? disk.n + n : 0;
-        disk.error = error;
-        disk.fail_all = all;
-}
-
-void fake_disk_fill_up(bool full)
-{
-        disk.full = full;
-}
-
-void fake_disk_crash_at(unsigned n)
-{
-        disk.crash_at = n > 0 ? disk.n + n : 0;
-}
-
-void fake_disk_crash(void)
-{
-        disk.crashed = true;
-}
-
-bool fake_disk_is_crashed(void)
-{
-        return disk.crashed;
-}
-
-static uint64_t next_random(uint64_t *seed)
-{
-        uint64_t x = *seed += UINT64_C(0x9e3779b97f4a7c15);
-
-        x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-        x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
-        return x ^ x >> 31;
-}
-
-void fake_disk_power_on(FakeLoss loss, uint64_t seed)
-{
-        for (File *f = disk.files; f; f = f->next) {
-                for (size_t i = f->from; i < f->to; i++) {
-                        if (!f->dirty[i])
-                                continue;
-                        if (loss == FAKE_KEEP || (loss == FAKE_TEAR && next_random(&seed) % 2 == 0))
-                                put_down(f, i);
-                        else
-                                memcpy(f->data + i * FAKE_SECTOR, f->synced + i * FAKE_SECTOR, FAKE_SECTOR);
-                }
-                f->size = f->synced_size;
-                clean(f);
-        }
-        make_stale();
-}
-
-uint8_t *fake_disk_content(const char *path, size_t *ret_size)
-{
-        File *f = find(path);
-
-        if (!f)
-                return NULL;
-        *ret_size = f->size;
-        return f->data;
-}
-
-void disk_lose_power(Machine *m, FakeLoss loss)
-{
-}
-
-void disk_keep_locks(Process *p, uint64_t usec)
-{
+        return f->generation == f->disk->generation && f->file->writer;
 }

@@ -7,12 +7,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "world/disk.h"
+#include "world/process.h"
+
+#define VFS_NAME    "fake"
+#define SECTOR_SIZE 4096 /* as the real VFS says; the disk tears smaller ones */
 
 typedef struct VfsFile {
         sqlite3_file base;
         DiskFile *file;
-        char *remove_at_close;
+        const char *new_path; /* its name is not durable yet; SQLite keeps the text while the file is open */
 } VfsFile;
 
 static DiskFile *disk_file(sqlite3_file *f)
@@ -29,10 +32,7 @@ static int vfs_close(sqlite3_file *f)
 {
         VfsFile *v = (VfsFile *) (void *) f;
 
-        disk_close(v->file);
-        if (v->remove_at_close)
-                disk_remove(v->remove_at_close);
-        free(v->remove_at_close);
+        v->file = disk_close(v->file);
         return SQLITE_OK;
 }
 
@@ -53,9 +53,18 @@ static int vfs_truncate(sqlite3_file *f, sqlite3_int64 size)
         return code(disk_truncate(disk_file(f), (uint64_t) size), SQLITE_IOERR_TRUNCATE);
 }
 
+/* As the real VFS does it: the first sync of a new journal syncs its directory too, and goes on when that
+ * fails. */
 static int vfs_sync(sqlite3_file *f, int flags)
 {
-        return code(disk_sync(disk_file(f)), SQLITE_IOERR_FSYNC);
+        VfsFile *v = (VfsFile *) (void *) f;
+        int r = disk_sync(v->file);
+
+        if (r >= 0 && v->new_path) {
+                (void) disk_sync_directory(v->new_path);
+                v->new_path = NULL;
+        }
+        return code(r, SQLITE_IOERR_FSYNC);
 }
 
 static int vfs_size(sqlite3_file *f, sqlite3_int64 *ret)
@@ -69,12 +78,18 @@ static int vfs_size(sqlite3_file *f, sqlite3_int64 *ret)
 
 static int vfs_lock(sqlite3_file *f, int level)
 {
+        return fake_disk_lock(disk_file(f), level) < 0 ? SQLITE_BUSY : SQLITE_OK;
+}
+
+static int vfs_unlock(sqlite3_file *f, int level)
+{
+        (void) fake_disk_lock(disk_file(f), level);
         return SQLITE_OK;
 }
 
 static int vfs_check_lock(sqlite3_file *f, int *ret)
 {
-        *ret = 0;
+        *ret = fake_disk_is_reserved(disk_file(f));
         return SQLITE_OK;
 }
 
@@ -85,7 +100,7 @@ static int vfs_control(sqlite3_file *f, int what, void *argument)
 
 static int vfs_sector(sqlite3_file *f)
 {
-        return FAKE_SECTOR;
+        return SECTOR_SIZE;
 }
 
 static int vfs_characteristics(sqlite3_file *f)
@@ -104,21 +119,25 @@ static int vfs_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *f, int fla
                         .xSync = vfs_sync,
                         .xFileSize = vfs_size,
                         .xLock = vfs_lock,
-                        .xUnlock = vfs_lock,
+                        .xUnlock = vfs_unlock,
                         .xCheckReservedLock = vfs_check_lock,
                         .xFileControl = vfs_control,
                         .xSectorSize = vfs_sector,
                         .xDeviceCharacteristics = vfs_characteristics,
         };
         VfsFile *v = (VfsFile *) (void *) f;
+        const bool is_new = path && !disk_exists(path);
 
         *v = (VfsFile){};
-        if (path && !(flags & SQLITE_OPEN_CREATE) && !disk_exists(path))
+        if (is_new && !(flags & SQLITE_OPEN_CREATE))
                 return SQLITE_CANTOPEN;
         if (disk_open(path, &v->file) < 0)
                 return SQLITE_CANTOPEN;
         if (path && (flags & SQLITE_OPEN_DELETEONCLOSE))
-                v->remove_at_close = strdup(path);
+                disk_remove(path);
+        else if (is_new &&
+                        (flags & (SQLITE_OPEN_WAL | SQLITE_OPEN_MAIN_JOURNAL | SQLITE_OPEN_SUPER_JOURNAL)))
+                v->new_path = path;
         v->base.pMethods = &methods;
         if (ret_flags)
                 *ret_flags = flags;
@@ -127,17 +146,18 @@ static int vfs_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *f, int fla
 
 static int vfs_delete(sqlite3_vfs *vfs, const char *path, int sync)
 {
-        if (fake_disk_is_crashed())
-                return SQLITE_IOERR_DELETE;
         if (!disk_exists(path))
                 return SQLITE_IOERR_DELETE_NOENT;
         disk_remove(path);
-        return SQLITE_OK;
+        if (disk_exists(path))
+                return SQLITE_IOERR_DELETE;
+        return sync ? code(disk_sync_directory(path), SQLITE_IOERR_DIR_FSYNC) : SQLITE_OK;
 }
 
+/* For SQLite an empty file does not exist: it may be a journal that a crash left. */
 static int vfs_access(sqlite3_vfs *vfs, const char *path, int flags, int *ret)
 {
-        *ret = disk_exists(path);
+        *ret = fake_disk_has_bytes(path);
         return SQLITE_OK;
 }
 
@@ -146,18 +166,19 @@ static int vfs_full_path(sqlite3_vfs *vfs, const char *path, int n, char *ret)
         return snprintf(ret, (size_t) n, "%s", path) < n ? SQLITE_OK : SQLITE_CANTOPEN;
 }
 
-/* Returns the same numbers in every run. */
+static unsigned char next_random;
+
+/* The same numbers in every run. SQLite asks once, and makes all its random numbers from these. */
 static int vfs_random(sqlite3_vfs *vfs, int n, char *ret)
 {
-        static unsigned char next;
-
         for (int i = 0; i < n; i++)
-                ret[i] = (char) (next += 73);
+                ret[i] = (char) (next_random += 73);
         return n;
 }
 
 static int vfs_sleep(sqlite3_vfs *vfs, int usec)
 {
+        thread_pause((uint64_t) usec);
         return usec;
 }
 
@@ -172,13 +193,21 @@ static int vfs_last_error(sqlite3_vfs *vfs, int n, char *ret)
         return 0;
 }
 
+static bool is_seeded;
+
+void fake_vfs_reset(void)
+{
+        next_random = 0;
+        is_seeded = false;
+}
+
 const char *fake_vfs(void)
 {
         static sqlite3_vfs vfs = {
                         .iVersion = 1,
                         .szOsFile = sizeof(VfsFile),
                         .mxPathname = 512,
-                        .zName = "fake",
+                        .zName = VFS_NAME,
                         .xOpen = vfs_open,
                         .xDelete = vfs_delete,
                         .xAccess = vfs_access,
@@ -189,7 +218,12 @@ const char *fake_vfs(void)
                         .xGetLastError = vfs_last_error,
         };
 
-        if (!sqlite3_vfs_find("fake"))
-                (void) sqlite3_vfs_register(&vfs, 0);
-        return "fake";
+        HOST_SCOPE;
+
+        if (!sqlite3_vfs_find(VFS_NAME))
+                (void) sqlite3_vfs_register(&vfs, 1);
+        if (!is_seeded)
+                sqlite3_randomness(0, NULL);
+        is_seeded = true;
+        return VFS_NAME;
 }
