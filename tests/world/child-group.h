@@ -48,7 +48,7 @@ void group_world_end(void);
 
 /* The warden of a receiver. The receiver's process owns it. */
 typedef struct ChildWarden ChildWarden;
-ChildWarden *child_warden_new(void);
+ChildWarden *child_warden_new(int lock_fd); /* it shares this lock (disk_fd()) */
 int child_warden_fd(const ChildWarden *w);
 int child_warden_add(ChildWarden *w, pid_t group); /* -EIO: it is dead */
 void child_warden_remove(ChildWarden *w, pid_t group);

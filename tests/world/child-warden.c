@@ -15,7 +15,7 @@ struct ChildWarden {
         Process *receiver;
         pid_t *groups;
         size_t n, allocated;
-        int fd;
+        int fd, lock_fd;
         bool is_dead;
         WorldCall act; /* after the receiver is gone */
         uint64_t due, left;
@@ -44,6 +44,8 @@ static void warden_free(ChildWarden *w)
         event_unset(&w->act);
         DL_DELETE(wardens.all, w);
         fd_free(w->fd);
+        if (!w->is_dead)
+                disk_unshare_lock(w->lock_fd);
         free(w->groups);
         free(w);
 }
@@ -64,11 +66,8 @@ static void kill_groups(ChildWarden *w)
 static void on_act(void *userdata)
 {
         ChildWarden *w = userdata;
-        Process *receiver = w->receiver;
-
         kill_groups(w);
         warden_free(w);
-        disk_keep_locks(receiver, world_now());
 }
 
 static void act_in(ChildWarden *w, uint64_t usec)
@@ -88,7 +87,6 @@ static void reclaim(Owned *o)
                 warden_free(w);
                 return;
         }
-        disk_keep_locks(w->receiver, USEC_INFINITY);
         act_in(w, world_random_between(wardens.min, wardens.max));
 }
 
@@ -97,7 +95,7 @@ static bool is_ready(int fd, uint32_t events, void *userdata)
         return ((ChildWarden *) userdata)->is_dead;
 }
 
-ChildWarden *child_warden_new(void)
+ChildWarden *child_warden_new(int lock_fd)
 {
         HOST_SCOPE;
         ChildWarden *w = calloc(1, sizeof *w);
@@ -105,6 +103,8 @@ ChildWarden *child_warden_new(void)
         assert(w);
         w->receiver = process_current();
         w->fd = fd_new(is_ready, w);
+        w->lock_fd = lock_fd;
+        disk_share_lock(lock_fd);
         w->left = USEC_INFINITY;
         w->act = (WorldCall){.fn = on_act, .userdata = w};
         heap_item_init(&w->act.item);
@@ -161,6 +161,7 @@ void child_kill_warden(Process *p)
         DL_FOREACH(wardens.all, w)
                 if (w->owned.process == p) {
                         w->is_dead = true;
+                        disk_unshare_lock(w->lock_fd);
                         process_wake(p);
                 }
 }

@@ -38,8 +38,7 @@ static void make_stale(Disk *d)
                 if (f->disk == d) {
                         f->n_handles = f->n_readers = 0;
                         f->locked_by = f->writer = NULL;
-                        f->locked_until = 0;
-                        f->lock_process = NULL;
+                        f->n_lock_shares = 0;
                         file_unused(f);
                 }
 }
@@ -242,13 +241,4 @@ size_t disk_bytes(const char *directory)
                 if (n->now && name_is_below(n, directory))
                         sum += n->now->size;
         return sum;
-}
-
-void disk_keep_locks(Process *p, uint64_t usec)
-{
-        File *f;
-
-        DL_FOREACH(files, f)
-                if (f->lock_process == p)
-                        f->locked_until = usec;
 }

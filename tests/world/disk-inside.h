@@ -66,10 +66,9 @@ struct File {
 
         unsigned n_handles, n_names;
         DiskFile *locked_by;
-        Process *lock_process; /* it has, or had, the lock */
-        uint64_t locked_until; /* also when nothing holds it */
-        unsigned n_readers;    /* handles with any lock of SQLite */
-        DiskFile *writer;      /* the handle with a lock for writing */
+        unsigned n_lock_shares; /* processes that inherited the lock */
+        unsigned n_readers;     /* handles with any lock of SQLite */
+        DiskFile *writer;       /* the handle with a lock for writing */
         File *prev, *next;
 };
 

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 
 #include "base/str-util.h"
 #include "base/time-util.h"
@@ -143,15 +144,12 @@ static DiskFile *open_handle(const char *path, Disk *d)
         return f;
 }
 
-static void drop(DiskFile *f, bool keep_lock)
+static void drop(DiskFile *f)
 {
         if (f->generation == f->disk->generation) {
                 (void) fake_disk_lock(f, LEVEL_NONE);
-                if (f->file->locked_by == f) {
+                if (f->file->locked_by == f)
                         f->file->locked_by = NULL;
-                        if (!keep_lock)
-                                f->file->lock_process = NULL;
-                }
                 f->file->n_handles--;
                 file_unused(f->file);
         }
@@ -163,7 +161,7 @@ static void reclaim(Owned *o)
         HOST_SCOPE;
 
         owned_remove(o);
-        drop(CONTAINER_OF(o, DiskFile, owned), true);
+        drop(CONTAINER_OF(o, DiskFile, owned));
 }
 
 int disk_open(const char *path, DiskFile **ret)
@@ -186,7 +184,7 @@ DiskFile *disk_close(DiskFile *f)
                 return NULL;
         owned_remove(&f->owned);
         HOST_SCOPE;
-        drop(f, false);
+        drop(f);
         return NULL;
 }
 
@@ -196,11 +194,9 @@ static bool take_lock(DiskFile *f)
 
         if (file->locked_by == f)
                 return true;
-        if (file->locked_by || file->locked_until > world_now())
+        if (file->locked_by || file->n_lock_shares > 0)
                 return false;
         file->locked_by = f;
-        file->lock_process = process_current();
-        file->locked_until = 0;
         return true;
 }
 
@@ -223,6 +219,32 @@ int disk_lock(DiskFile *f, uint64_t patience_usec)
 int disk_fd(const DiskFile *f)
 {
         return FD_OF_INODE + (int) f->file->inode;
+}
+
+static File *file_of_fd(int fd)
+{
+        File *f;
+
+        DL_FOREACH(files, f)
+                if (FD_OF_INODE + (int) f->inode == fd)
+                        return f;
+        return NULL;
+}
+
+void disk_share_lock(int fd)
+{
+        File *f = file_of_fd(fd);
+
+        if (f)
+                f->n_lock_shares++;
+}
+
+void disk_unshare_lock(int fd)
+{
+        File *f = file_of_fd(fd);
+
+        if (f && f->n_lock_shares > 0)
+                f->n_lock_shares--;
 }
 
 int disk_identity(const DiskFile *f, uint64_t *ret_device, uint64_t *ret_inode)

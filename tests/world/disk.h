@@ -64,6 +64,7 @@ void disk_copy(const char *from,
                 const char *to); /* all files below a directory, as they are now; a clone or a backup */
 void disk_remove_all(const char *directory);
 size_t disk_bytes(const char *directory);
-/* The processes hold their locks by name of the file. Keeps the lock of a process that ended until `usec`
- * (its warden has it). */
-void disk_keep_locks(Process *p, uint64_t usec);
+/* Another process inherits the lock of a file, by its descriptor (disk_fd()): nobody else can take it until
+ * disk_unshare_lock(), even if the handle is closed or its process is gone. */
+void disk_share_lock(int fd);
+void disk_unshare_lock(int fd);

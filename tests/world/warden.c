@@ -8,7 +8,7 @@
 int warden_start(int lock_fd, Warden *ret)
 {
         kill_point();
-        ChildWarden *w = child_warden_new();
+        ChildWarden *w = child_warden_new(lock_fd);
         *ret = (Warden){.pid = 1, .pidfd = child_warden_fd(w), .fd = -1};
         return 0;
 }
