@@ -8,11 +8,11 @@
 #include <systemd/sd-id128.h>
 #include <unistd.h>
 
-#include "base/fd-util.h"
 #include "world/process.h"
 
 int __wrap_gethostname(char *ret, size_t size);
 int __wrap_sd_id128_get_boot(sd_id128_t *ret);
+int __wrap_mkdir_parents(const char *path, mode_t mode);
 
 int __wrap_gethostname(char *ret, size_t size)
 {
@@ -33,7 +33,7 @@ int __wrap_sd_id128_get_boot(sd_id128_t *ret)
 }
 
 /* Directories are there when they are needed. */
-int mkdir_parents(const char *path, mode_t mode)
+int __wrap_mkdir_parents(const char *path, mode_t mode)
 {
         return 0;
 }
