@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Faults of processes and machines. */
+
+#include <signal.h>
+#include <string.h>
+
+#include "sim/fault.h"
+#include "world/inside.h"
+
+/* It is the same start of the process as when the fault began. */
+static bool lives(const Fault *f)
+{
+        return process_is_up(f->actor->process) && process_starts(f->actor->process) == f->life;
+}
+
+static bool begin_kill(Fault *f)
+{
+        actor_hold(f->actor);
+        process_kill(f->actor->process);
+        return true;
+}
+
+static void release(Fault *f)
+{
+        actor_release(f->actor);
+}
+
+const FaultKind fault_kill = {.begin = begin_kill, .end = release};
+
+/* How many calls it takes is part of the step, how long it lives is not; so the fault lasts until the end of
+ * all faults. */
+static bool begin_kill_at(Fault *f)
+{
+        if (!process_is_up(f->actor->process))
+                return false;
+        f->actor->pause_usec = f->step->usec;
+        process_kill_at(f->actor->process, f->step->b);
+        f->lasts = true;
+        return true;
+}
+
+static void end_kill_at(Fault *f)
+{
+        f->actor->pause_usec = 0;
+        if (lives(f))
+                process_kill_at(f->actor->process, 0);
+}
+
+const FaultKind fault_kill_at = {.begin = begin_kill_at, .end = end_kill_at};
+
+static bool begin_terminate(Fault *f)
+{
+        actor_terminate(f->actor, f->step->usec);
+        return false;
+}
+
+const FaultKind fault_terminate = {.begin = begin_terminate};
+
+static bool begin_freeze(Fault *f)
+{
+        if (!process_is_up(f->actor->process))
+                return false;
+        process_freeze(f->actor->process, true);
+        return true;
+}
+
+static void end_freeze(Fault *f)
+{
+        if (lives(f))
+                process_freeze(f->actor->process, false);
+}
+
+const FaultKind fault_freeze = {.begin = begin_freeze, .end = end_freeze};
+
+static bool begin_reload(Fault *f)
+{
+        f->actor->reloads = f->step->b;
+        process_signal(f->actor->process, SIGHUP);
+        return false;
+}
+
+const FaultKind fault_reload = {.begin = begin_reload};
+
+/* Memory. The newest step counts, until the last one has ended. */
+
+static unsigned n_short[ACTORS_MAX];
+
+static bool begin_memory(Fault *f)
+{
+        if (!process_is_up(f->actor->process))
+                return false;
+        n_short[process_index(f->actor->process)]++;
+        process_fail_allocations(f->actor->process, f->step->b);
+        return true;
+}
+
+static void end_memory(Fault *f)
+{
+        if (--n_short[process_index(f->actor->process)] == 0)
+                process_fail_allocations(f->actor->process, 0);
+}
+
+const FaultKind fault_memory = {.begin = begin_memory, .end = end_memory};
+
+/* Machines. */
+
+static unsigned n_off[MACHINES_MAX];
+
+void power_faults_begin(void)
+{
+        memset(n_off, 0, sizeof n_off);
+        memset(n_short, 0, sizeof n_short);
+}
+
+static bool begin_power_off(Fault *f)
+{
+        static const FakeLoss losses[] = {FAKE_TEAR, FAKE_TEAR, FAKE_LOSE, FAKE_KEEP};
+
+        if (n_off[f->step->a]++ > 0)
+                return true;
+        fault_count()->n_lost_power++;
+        machine_power_off(f->machine, losses[world_random(ELEMENTSOF(losses))]);
+        for (unsigned i = 0; i < sim.n_actors; i++)
+                if (sim.actors[i]->machine == f->machine) {
+                        observe((Observation){.kind = OBS_POWER_OFF, .process = sim.actors[i]->process});
+                        break;
+                }
+        return true;
+}
+
+static void end_power_off(Fault *f)
+{
+        if (--n_off[f->step->a] > 0)
+                return;
+        machine_power_on(f->machine);
+        actors_power_on(f->machine);
+}
+
+const FaultKind fault_power_off = {.of_machine = true, .begin = begin_power_off, .end = end_power_off};
+
+static bool begin_suspend(Fault *f)
+{
+        machine_suspend(f->machine, true);
+        return true;
+}
+
+static void end_suspend(Fault *f)
+{
+        machine_suspend(f->machine, false);
+}
+
+const FaultKind fault_suspend = {.of_machine = true, .begin = begin_suspend, .end = end_suspend};
+
+static bool begin_clock(Fault *f)
+{
+        const int64_t usec = (int64_t) f->step->usec;
+
+        machine_step_clock(f->machine, f->step->b == 1 ? -usec : usec);
+        return false;
+}
+
+const FaultKind fault_clock = {.of_machine = true, .begin = begin_clock};
