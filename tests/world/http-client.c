@@ -6,23 +6,22 @@
 #include <string.h>
 #include <utlist.h>
 
-#include "base/str-util.h"
-#include "world/inside.h"
+#include "world/trip.h"
 
+#define BODY_DEFAULT_MAX     ((size_t) 16 << 20)
 #define TIMEOUT_DEFAULT_USEC (10 * USEC_PER_SEC)
+#define CONNECT_DEFAULT_USEC (3 * USEC_PER_SEC)
 
 struct HttpRequest {
         HttpClient *client;
+        Owned owned;
         Source source;
-        Alarm timeout;
-        TestRequest *seen; /* the test's view of this request */
-        Error error;
-        int status;
-        char *body; /* of the answer; NULL: there is none yet */
+        Alarm timeout, connect_timeout;
+        Trip *trip;
+        size_t body_max;
         HttpDone done;
         void *userdata;
-        HttpRequest *prev, *next;         /* of the client */
-        HttpRequest *all_prev, *all_next; /* of the world */
+        HttpRequest *prev, *next; /* of the client */
 };
 
 struct HttpClient {
@@ -30,18 +29,12 @@ struct HttpClient {
         HttpRequest *requests;
 };
 
-static HttpRequest *all;
-
-void http_client_world_begin(void)
-{
-        all = NULL;
-}
-
 int http_client_new(Loop *loop, HttpClient **ret)
 {
         HttpClient *c = calloc(1, sizeof *c);
 
-        assert(c);
+        if (!c)
+                return -ENOMEM;
         c->loop = loop;
         *ret = c;
         return 0;
@@ -57,115 +50,112 @@ HttpClient *http_client_free(HttpClient *c)
         return NULL;
 }
 
+static void release(HttpRequest *q)
+{
+        q->trip->seen.is_open = false;
+        trip_leave(q->trip);
+        source_remove(&q->source);
+        alarm_remove(&q->timeout);
+        alarm_remove(&q->connect_timeout);
+        free(q);
+}
+
+/* The client is memory of the process. */
+static void reclaim(Owned *o)
+{
+        release(CONTAINER_OF(o, HttpRequest, owned));
+}
+
 HttpRequest *http_request_cancel(HttpRequest *q)
 {
         if (!q)
                 return NULL;
-        q->seen->is_open = false;
-        source_remove(&q->source);
-        alarm_remove(&q->timeout);
         DL_DELETE(q->client->requests, q);
-        DL_DELETE2(all, q, all_prev, all_next);
-        free(q);
+        owned_remove(&q->owned);
+        release(q);
         return NULL;
 }
 
 static bool is_ready(Source *s)
 {
-        return CONTAINER_OF(s, HttpRequest, source)->body;
+        return CONTAINER_OF(s, HttpRequest, source)->trip->has_answer;
+}
+
+static const char *local_ip(const HttpRequest *q)
+{
+        const Trip *t = q->trip;
+
+        if (t->server.kind == ADDRESS_UNIX)
+                return "";
+        if (!t->process || address_is_local(&t->server))
+                return "127.0.0.1";
+        return t->is_connected ? machine_ip(process_machine(t->process)) : "";
 }
 
 static void finish(Source *s)
 {
         HttpRequest *q = CONTAINER_OF(s, HttpRequest, source);
-        const bool local = str_after_prefix(q->seen->server, "unix:");
+        Trip *t = q->trip;
+        Error error = {};
 
-        q->done(q->status, q->body, strlen(q->body), local ? "" : "127.0.0.1", &q->error, q->userdata);
+        kill_point();
+        if (t->status >= 0 && t->size > q->body_max) {
+                t->size = 0;
+                t->body[0] = '\0';
+                t->status = error_set(&error, -EMSGSIZE, "the answer is larger than %zu bytes", q->body_max);
+        } else if (t->status < 0)
+                (void) error_set(&error, t->status, "%s", strerror(-t->status));
+        q->done(t->status, t->body, t->size, local_ip(q), &error, q->userdata);
         http_request_cancel(q);
 }
 
-static HttpRequest *of(const TestRequest *f)
+static void on_change(void *userdata)
 {
-        HttpRequest *q;
+        HttpRequest *q = userdata;
 
-        DL_FOREACH2(all, q, all_next)
-        if (q->seen == f)
-                return q;
-        return NULL;
-}
-
-void world_answer(TestRequest *f, int status, const char *body)
-{
-        HttpRequest *q = of(f);
-
-        assert(q && f->is_open);
-        f->is_open = false;
-        q->status = status;
-        q->body = world_strdup(body ?: "");
-        if (status < 0)
-                (void) error_set(&q->error, status, "%s", strerror(-status));
+        if (q->trip->is_connected)
+                q->connect_timeout.due = USEC_INFINITY;
+        if (q->trip->has_answer)
+                loop_wake(q->source.loop);
 }
 
 static void on_timeout(void *userdata)
 {
         HttpRequest *q = userdata;
 
-        if (q->seen->is_open)
-                world_answer(q->seen, -ETIMEDOUT, NULL);
-}
-
-/* An answer from a daemon of this world. The request may be freed already. */
-static void on_answered(unsigned status, const void *body, size_t size, void *userdata)
-{
-        TestRequest *f = userdata;
-        char *text = world_alloc(size + 1);
-
-        if (size > 0)
-                memcpy(text, body, size);
-        if (f->is_open)
-                world_answer(f, (int) status, text);
+        if (q->trip->seen.is_open)
+                trip_answer(q->trip, -ETIMEDOUT, NULL, 0);
 }
 
 int http_client_request(HttpClient *c, const Address *server, const HttpCall *call, HttpDone done,
                 void *userdata, HttpRequest **ret)
 {
-        HttpRequest *q = calloc(1, sizeof *q);
-        TestRequest *f = world_alloc(sizeof *f);
-        char text[ADDRESS_STRING_MAX];
+        const HttpInput input = {call->method, call->path, call->token, call->body, NULL, NULL};
+        const uint64_t now = now_usec(CLOCK_BOOTTIME);
 
+        kill_point();
+        if (!world_has_memory())
+                return -ENOMEM;
+        HOST_SCOPE;
+        HttpRequest *q = calloc(1, sizeof *q);
         assert(q);
-        f->server = world_strdup(address_format(server, text));
-        f->method = world_strdup(call->method);
-        f->path = world_strdup(call->path);
-        f->token = world_strdup(call->token);
-        f->body = world_strdup(call->body);
-        f->timeout_usec = call->timeout_usec > 0 ? call->timeout_usec : TIMEOUT_DEFAULT_USEC;
-        f->is_open = true;
         q->client = c;
-        q->seen = f;
+        q->body_max = call->body_max > 0 ? call->body_max : BODY_DEFAULT_MAX;
         q->done = done;
         q->userdata = userdata;
+        q->trip = trip_new(server, &input, on_change, q);
+        q->trip->seen.timeout_usec = call->timeout_usec > 0 ? call->timeout_usec : TIMEOUT_DEFAULT_USEC;
         source_add(&q->source, c->loop, is_ready, finish);
         alarm_add(&q->timeout, c->loop, on_timeout, q);
-        q->timeout.due = usec_add(now_usec(CLOCK_BOOTTIME), f->timeout_usec);
+        q->timeout.due = usec_add(now, q->trip->seen.timeout_usec);
+        alarm_add(&q->connect_timeout, c->loop, on_timeout, q);
+        if (!q->trip->is_of_test)
+                q->connect_timeout.due = usec_add(
+                                now, call->connect_usec > 0 ? call->connect_usec : CONNECT_DEFAULT_USEC);
+        owned_add(&q->owned, reclaim);
         DL_APPEND(c->requests, q);
-        DL_APPEND2(all, q, all_prev, all_next);
         if (ret)
                 *ret = q;
-        const HttpInput input = {f->method, f->path, f->token, f->body, NULL, NULL};
-        const HttpSink sink = {on_answered, NULL, f};
-        if (!server_take(f->server, &input, &sink) && listener_is_closed(f->server))
-                world_answer(f, -ECONNREFUSED, NULL);
+        trip_begin(q->trip);
         return 0;
-}
-
-TestRequest *world_request(const char *path)
-{
-        HttpRequest *q;
-
-        DL_FOREACH2(all, q, all_next)
-        if (q->seen->is_open && str_after_prefix(q->seen->path, path) &&
-                        !listener_exists(q->seen->server, NULL))
-                return q->seen;
-        return NULL;
 }

@@ -9,30 +9,26 @@
 
 #include "base/str-util.h"
 #include "http/http-refusal.h"
-#include "world/inside.h"
-
-#define HEADERS_MAX 8
-
-typedef struct Headers {
-        char *names[HEADERS_MAX], *values[HEADERS_MAX];
-        size_t n;
-} Headers;
+#include "world/bound.h"
+#include "world/http.h"
+#include "world/scheduler.h"
 
 struct HttpServer {
         Source source;
-        char address[ADDRESS_STRING_MAX];
+        Owned owned;
+        Bound *bound; /* where new requests wait */
         HttpService service;
-        HttpExchange *waiting, *suspended;
-        HttpServer *prev, *next;
+        HttpExchange *taken; /* without an answer */
 };
 
 struct HttpExchange {
-        HttpServer *server;
+        HttpServer *server; /* that has taken it */
         HttpMatch match;
         HttpSink sink;
         char *method, *path, *query, *token, *body, *header, *value;
         char **query_words; /* "name=value", decoded */
-        bool replied, suspended;
+        bool replied;
+        bool is_running; /* its function runs; it must not be freed */
         HttpExchange *prev, *next;
 };
 
@@ -43,11 +39,8 @@ struct HttpAnswer {
         Headers headers;
 };
 
-static HttpServer *servers;
-
 void http_server_world_begin(void)
 {
-        servers = NULL;
 }
 
 /* Requests. */
@@ -76,40 +69,38 @@ static void decode(char *s)
 /* Splits "&name=value&…": each '&' and '=' becomes a NUL. */
 static void split_query(HttpExchange *x)
 {
-        char *copy = world_strdup(x->query), *rest = copy, *word;
+        char *copy = strdup(x->query), *rest = copy, *word;
 
+        assert(copy);
         while (copy[0] && (word = strsep(&rest, "&"))) {
                 decode(word);
                 assert(strv_append(&x->query_words, word) >= 0);
         }
+        free(copy);
 }
 
-static HttpServer *server_find(const char *address)
+static char *copy_of(const char *s)
 {
-        HttpServer *s;
+        char *copy = s ? strdup(s) : NULL;
 
-        DL_FOREACH(servers, s)
-                if (strcmp(s->address, address) == 0)
-                        return s;
-        return NULL;
+        assert(copy || !s);
+        return copy;
 }
 
-bool server_take(const char *address, const HttpInput *input, const HttpSink *sink)
+bool server_take(Bound *b, const HttpInput *input, const HttpSink *sink)
 {
-        HttpServer *s = server_find(address);
-
-        if (!s)
+        if (!b || (!b->server && !(b->machine && bound_is_open(b))))
                 return false;
+        HOST_SCOPE;
         HttpExchange *x = calloc(1, sizeof *x);
         assert(x);
-        x->server = s;
         x->sink = *sink;
-        x->method = world_strdup(input->method);
-        x->path = world_strdup(input->path);
-        x->token = world_strdup(input->token);
-        x->body = world_strdup(input->body ?: "");
-        x->header = world_strdup(input->header);
-        x->value = world_strdup(input->value);
+        x->method = copy_of(input->method);
+        x->path = copy_of(input->path);
+        x->token = copy_of(input->token);
+        x->body = copy_of(input->body ?: "");
+        x->header = copy_of(input->header);
+        x->value = copy_of(input->value);
         x->query = strchr(x->path, '?');
         if (x->query)
                 *x->query++ = '\0';
@@ -117,29 +108,61 @@ bool server_take(const char *address, const HttpInput *input, const HttpSink *si
                 x->query = x->path + strlen(x->path);
         split_query(x);
         decode(x->path);
-        DL_APPEND(s->waiting, x);
+        DL_APPEND(b->waiting, x);
+        if (b->server)
+                process_wake(b->process);
         return true;
 }
 
 static void exchange_free(HttpExchange *x)
 {
         strv_free(x->query_words);
+        free(x->method);
+        free(x->path);
+        free(x->token);
+        free(x->body);
+        free(x->header);
+        free(x->value);
         free(x);
 }
 
-static void answer(HttpExchange *x, unsigned status, const void *body, size_t size, const Headers *headers)
+/* Its client gets no answer. */
+static void lose(HttpExchange *x, const Machine *m)
 {
-        assert(!x->replied);
-        x->replied = true;
+        if (!x->replied)
+                x->sink.answered(m && !machine_is_on(m) ? 0 : -ECONNRESET, NULL, 0, x->sink.userdata);
+        exchange_free(x);
+}
+
+void http_drop_waiting(Bound *b)
+{
+        for (HttpExchange *x; (x = b->waiting);) {
+                DL_DELETE(b->waiting, x);
+                lose(x, b->machine);
+        }
+}
+
+static void tell(HttpExchange *x, unsigned status, const void *body, size_t size, const Headers *headers)
+{
+        HOST_SCOPE;
+
         for (size_t i = 0; headers && i < headers->n; i++)
                 if (x->sink.header)
                         x->sink.header(headers->names[i], headers->values[i], x->sink.userdata);
         if (status == 405 && x->sink.header)
                 x->sink.header("Allow", x->match.allow, x->sink.userdata);
-        x->sink.answered(status, body, size, x->sink.userdata);
-        if (!x->suspended)
+        x->sink.answered((int) status, body, size, x->sink.userdata);
+}
+
+static void answer(HttpExchange *x, unsigned status, const void *body, size_t size, const Headers *headers)
+{
+        assert(!x->replied);
+        kill_point();
+        x->replied = true;
+        tell(x, status, body, size, headers);
+        if (x->is_running)
                 return;
-        DL_DELETE(x->server->suspended, x);
+        DL_DELETE(x->server->taken, x);
         exchange_free(x);
 }
 
@@ -152,15 +175,18 @@ static void refuse(HttpExchange *x, unsigned status)
 
 static bool is_ready(Source *s)
 {
-        return CONTAINER_OF(s, HttpServer, source)->waiting;
+        return CONTAINER_OF(s, HttpServer, source)->bound->waiting;
 }
 
 static void on_ready(Source *source)
 {
         HttpServer *s = CONTAINER_OF(source, HttpServer, source);
-        HttpExchange *x = s->waiting;
+        HttpExchange *x = s->bound->waiting;
 
-        DL_DELETE(s->waiting, x);
+        DL_DELETE(s->bound->waiting, x);
+        DL_APPEND(s->taken, x);
+        x->server = s;
+        x->is_running = true;
         unsigned status = (unsigned) http_route_find(
                         s->service.routes, s->service.n_routes, x->method, x->path, &x->match);
         if (status == 200 && strlen(x->body) > x->match.route->body_max)
@@ -169,45 +195,62 @@ static void on_ready(Source *source)
                 x->match.route->fn(x, s->service.userdata);
         else
                 refuse(x, status);
-        if (x->replied)
+        x->is_running = false;
+        if (x->replied) {
+                DL_DELETE(s->taken, x);
                 exchange_free(x);
-        else {
-                x->suspended = true;
-                DL_APPEND(s->suspended, x);
         }
+}
+
+static void reclaim(Owned *o)
+{
+        HttpServer *s = CONTAINER_OF(o, HttpServer, owned);
+
+        for (HttpExchange *x; (x = s->taken);) {
+                DL_DELETE(s->taken, x);
+                lose(x, s->bound->machine);
+        }
+        source_remove(&s->source);
+        s->bound->server = NULL;
+        free(s);
 }
 
 int http_server_new(Loop *loop, int fd, const HttpService *service, HttpServer **ret)
 {
-        const char *address = listener_address(fd);
+        Bound *b = bound_of_fd(fd);
         HttpServer *s;
 
-        if (!address)
+        if (!b)
                 return -EBADF;
+        if (!world_has_memory())
+                return -ENOMEM;
+        HOST_SCOPE;
         s = calloc(1, sizeof *s);
         assert(s);
-        strcpy(s->address, address);
+        s->bound = b;
         s->service = *service;
+        b->server = s;
         source_add(&s->source, loop, is_ready, on_ready);
-        DL_APPEND(servers, s);
+        owned_add(&s->owned, reclaim);
         *ret = s;
         return 0;
 }
 
+/* On a machine, what the server has not taken stays with the listening socket. */
 HttpServer *http_server_free(HttpServer *s)
 {
         if (!s)
                 return NULL;
-        while (s->suspended)
-                refuse(s->suspended, 503);
-        for (HttpExchange *x; (x = s->waiting);) {
-                DL_DELETE(s->waiting, x);
+        while (s->taken)
+                refuse(s->taken, 503);
+        for (HttpExchange *x; !s->bound->machine && (x = s->bound->waiting);) {
+                DL_DELETE(s->bound->waiting, x);
+                DL_APPEND(s->taken, x);
+                x->server = s;
                 refuse(x, 503);
-                exchange_free(x);
         }
-        source_remove(&s->source);
-        DL_DELETE(servers, s);
-        free(s);
+        owned_remove(&s->owned);
+        reclaim(&s->owned);
         return NULL;
 }
 
@@ -268,10 +311,12 @@ HttpAnswer *http_answer_new(unsigned status, const void *body, size_t size)
 {
         HttpAnswer *a = calloc(1, sizeof *a);
 
-        assert(a);
+        if (!a)
+                return NULL;
         a->status = status;
         a->body = malloc(size + 1);
-        assert(a->body);
+        if (!a->body)
+                return http_answer_free(a);
         if (size > 0)
                 memcpy(a->body, body, size);
         a->size = size;
@@ -286,8 +331,14 @@ int http_answer_add_header(HttpAnswer *a, const char *name, const char *value)
 
         assert(h->n < HEADERS_MAX);
         h->names[h->n] = strdup(name);
-        h->values[h->n++] = strdup(value);
-        return 0;
+        h->values[h->n] = strdup(value);
+        if (h->names[h->n] && h->values[h->n]) {
+                h->n++;
+                return 0;
+        }
+        free(h->names[h->n]);
+        free(h->values[h->n]);
+        return -ENOMEM;
 }
 
 HttpAnswer *http_answer_free(HttpAnswer *a)
@@ -315,57 +366,4 @@ void http_reply(HttpExchange *x, unsigned status, char *json)
 
         answer(x, status, json ?: "", json ? strlen(json) : 0, json ? &headers : NULL);
         free(json);
-}
-
-/* Requests of the test. */
-
-typedef struct Seen {
-        TestExchange exchange;
-        Headers headers;
-} Seen;
-
-static void on_header(const char *name, const char *value, void *userdata)
-{
-        Headers *h = &((Seen *) userdata)->headers;
-
-        assert(h->n < HEADERS_MAX);
-        h->names[h->n] = world_strdup(name);
-        h->values[h->n++] = world_strdup(value);
-}
-
-static void on_answered(unsigned status, const void *body, size_t size, void *userdata)
-{
-        TestExchange *x = &((Seen *) userdata)->exchange;
-
-        x->status = status;
-        x->body = world_alloc(size + 1);
-        if (size > 0)
-                memcpy(x->body, body, size);
-        x->size = size;
-}
-
-TestExchange *world_http_with(const char *address, const char *method, const char *path, const char *token,
-                const char *body, const char *header, const char *value)
-{
-        Seen *seen = world_alloc(sizeof *seen);
-        const HttpInput input = {method, path, token, body, header, value};
-        const HttpSink sink = {on_answered, on_header, seen};
-
-        return server_take(address, &input, &sink) ? &seen->exchange : NULL;
-}
-
-TestExchange *world_http(const char *address, const char *method, const char *path, const char *token,
-                const char *body)
-{
-        return world_http_with(address, method, path, token, body, NULL, NULL);
-}
-
-const char *world_header(const TestExchange *x, const char *name)
-{
-        const Seen *seen = (const void *) x;
-
-        for (size_t i = 0; i < seen->headers.n; i++)
-                if (strcasecmp(seen->headers.names[i], name) == 0)
-                        return seen->headers.values[i];
-        return NULL;
 }

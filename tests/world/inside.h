@@ -5,6 +5,7 @@
 
 #include "model/address.h"
 #include "runtime/listen.h"
+#include "world/net.h"
 #include "world/process.h"
 #include "world/world.h"
 
@@ -62,31 +63,29 @@ uint64_t alarms_next(Loop *l); /* its earliest time, or USEC_INFINITY */
 
 void source_world_begin(void);
 void source_world_end(void);
+void net_world_begin(void);
+void net_world_end(void); /* after the processes */
 void connection_world_begin(void);
 void listen_world_begin(void);
 void http_server_world_begin(void);
 void http_client_world_begin(void);
+void http_client_world_end(void);
 void child_world_begin(void);
 void child_world_end(void); /* after process_world_end() */
 void worker_world_begin(void);
 void notify_world_begin(void);
 void random_world_begin(void);
 
-/* connection.c and listen.c */
-int socket_pair(TestSocket **ret); /* *ret: the test's end; returns the descriptor of the daemon's end */
-bool listener_offer(const char *address, int fd); /* false: nobody listens */
-bool listener_exists(const char *address, int *ret_fd);
-bool listener_is_closed(const char *address); /* a daemon listened there, but no longer does */
-const char *listener_address(int fd);         /* NULL: it is no listener */
+/* net.c */
+/* It was switched on or off, suspended or resumed. Its processes are gone already when it is off. */
+void net_machine_changed(Machine *m);
+void net_changed(void);      /* what can arrive may arrive now */
+bool world_has_memory(void); /* false: an allocation of this process failed */
+void net_tell(NetEventKind kind, const TestSocket *from, const void *data, size_t size, int error);
 
-/* http-server.c */
-typedef struct HttpSink {
-        void (*answered)(unsigned status, const void *body, size_t size, void *userdata);
-        void (*header)(const char *name, const char *value, void *userdata); /* before `answered` */
-        void *userdata;
-} HttpSink;
-typedef struct HttpInput {
-        const char *method, *path, *token, *body, *header, *value;
-} HttpInput;
-/* Returns false if nobody serves HTTP at this address. */
-bool server_take(const char *address, const HttpInput *input, const HttpSink *sink);
+/* connection.c and listen.c */
+bool listener_offer(TestSocket *s); /* the end that accepts; false: nobody listens */
+int socket_accept(TestSocket *s);   /* its descriptor, which belongs to this process */
+
+/* http-client.c: what travels */
+void http_changed(void);

@@ -104,6 +104,7 @@ void machine_power_off(Machine *m, FakeLoss loss)
         each_process(m, process_kill);
         child_lose_power(m);
         disk_lose_power(m, loss);
+        net_machine_changed(m);
 }
 
 void machine_power_on(Machine *m)
@@ -112,6 +113,7 @@ void machine_power_on(Machine *m)
                 return;
         m->off = false;
         m->n_boots++;
+        net_machine_changed(m);
 }
 
 void machine_suspend(Machine *m, bool suspend)
@@ -123,6 +125,7 @@ void machine_suspend(Machine *m, bool suspend)
                 child_suspend(m, false);
                 each_process(m, threads_continue);
         }
+        net_machine_changed(m);
 }
 
 void machine_step_clock(Machine *m, int64_t usec)

@@ -54,10 +54,7 @@ void world_begin(void)
         world.realtime = REALTIME_USEC;
         source_world_begin();
         fake_disk_reset();
-        connection_world_begin();
-        listen_world_begin();
-        http_server_world_begin();
-        http_client_world_begin();
+        net_world_begin();
         child_world_begin();
         worker_world_begin();
         notify_world_begin();
@@ -81,6 +78,7 @@ void world_end(void)
         world.at_end = NULL;
         process_world_end();
         child_world_end();
+        net_world_end();
         machine_world_end();
         scheduler_end();
         assert(!world.loops);
