@@ -14,184 +14,17 @@
 
 #include <cmocka.h>
 
-#include "base/str-util.h"
-#include "runtime/connection.h"
-#include "runtime/listen.h"
-#include "runtime/watch.h"
-#include "world/inside.h"
+#include "net-side.h"
 #include "world/memory.h"
-#include "world/net.h"
 
-#define SILENCE_USEC (4 * USEC_PER_SEC)
-#define LONG_USEC    (60 * USEC_PER_SEC)
-#define SERVER_TCP   "tcp:10.0.0.2:7000"
-#define SERVER_UNIX  "unix:/m1/run/server.sock"
-
-/* One side: a process that listens, or connects, and notes what it sees. The test gives it work. */
-typedef struct Side {
-        Process *process;
-        Loop *loop;
-        const char *address;
-        bool listens, does_not_read;
-        void (*work)(struct Side *s);
-        Source source;
-        ListenerSet listeners;
-        Watch watch;
-        Connection *connection;
-        unsigned n_connected, n_ended, n_drained, n_reads;
-        int error, opened;
-        uint64_t at; /* of the last callback */
-        size_t n_read, n_largest;
-        bool in_order;
-} Side;
+#define LONG_USEC   (60 * USEC_PER_SEC)
+#define SERVER_TCP  "tcp:10.0.0.2:7000"
+#define SERVER_UNIX "unix:/m1/run/server.sock"
 
 static Side client, server;
 static Machine *machines[3];
 static unsigned n_events[4];
 static uint64_t n_written, n_delivered;
-
-static void on_connected(Connection *c, void *userdata)
-{
-        Side *s = userdata;
-
-        s->n_connected++;
-        s->at = world_now();
-}
-
-static void on_readable(Connection *c, void *userdata)
-{
-        Side *s = userdata;
-        Buffer *in = connection_input(c);
-        const size_t n = buffer_size(in);
-
-        for (size_t i = 0; i < n; i++)
-                s->in_order &= buffer_peek(in)[i] == (uint8_t) (s->n_read + i);
-        s->n_reads++;
-        s->n_read += n;
-        s->n_largest = MAX(s->n_largest, n);
-        s->at = world_now();
-        buffer_consume(in, n);
-}
-
-static void on_ended(Connection *c, int error, void *userdata)
-{
-        Side *s = userdata;
-
-        s->n_ended++;
-        s->error = error;
-        s->at = world_now();
-        s->connection = connection_free(c);
-}
-
-static void on_drained(Connection *c, void *userdata)
-{
-        ((Side *) userdata)->n_drained++;
-}
-
-static const ConnectionCallbacks callbacks = {.connected = on_connected,
-                .readable = on_readable,
-                .ended = on_ended,
-                .drained = on_drained};
-
-static void on_listener(uint32_t events, void *userdata)
-{
-        Side *s = userdata;
-        const int fd = listener_accept(s->listeners.listeners);
-
-        assert_true(fd >= 0);
-        assert_int_equal(connection_new(s->loop, fd, &callbacks, s, &s->connection), 0);
-        connection_pause(s->connection, s->does_not_read);
-        s->n_connected++;
-}
-
-static bool has_work(Source *source)
-{
-        return CONTAINER_OF(source, Side, source)->work;
-}
-
-static void do_work(Source *source)
-{
-        Side *s = CONTAINER_OF(source, Side, source);
-        void (*work)(Side * side) = s->work;
-
-        s->work = NULL;
-        work(s);
-}
-
-static int run(void *userdata)
-{
-        Side *s = userdata;
-        Address a;
-
-        s->listeners = (ListenerSet){};
-        s->source = (Source){};
-        assert_int_equal(loop_new(NULL, NULL, &s->loop), 0);
-        source_add(&s->source, s->loop, has_work, do_work);
-        assert_int_equal(address_parse(s->address, &a, NULL), 0);
-        if (s->listens) {
-                Error error = {};
-                if (listeners_bind(&s->listeners, &a, 0660, &error) < 0)
-                        fail_msg("%s", error.text);
-                (void) watch_start(
-                                &s->watch, s->loop, s->listeners.listeners[0].fd, EPOLLIN, on_listener, s);
-        } else if (!connection_is_possible(&a))
-                s->opened = -ENOENT;
-        else
-                s->opened = connection_open(s->loop, &a, SILENCE_USEC, &callbacks, s, &s->connection);
-        const int status = loop_run(s->loop);
-        connection_free(s->connection);
-        watch_stop(&s->watch);
-        listeners_clear(&s->listeners);
-        source_remove(&s->source);
-        loop_free(s->loop);
-        return status;
-}
-
-/* The loop of a killed process is gone; so is what was in it. */
-static void start(Side *s)
-{
-        *s = (Side){.process = s->process,
-                        .address = s->address,
-                        .listens = s->listens,
-                        .does_not_read = s->does_not_read,
-                        .in_order = true};
-        process_start(s->process, run, s);
-}
-
-static void run_for(uint64_t usec)
-{
-        world_run(world_now() + usec, NULL, NULL);
-}
-
-static void let(Side *s, void (*work)(Side *s))
-{
-        s->work = work;
-        loop_wake(s->loop);
-        run_for(100);
-}
-
-static size_t to_write;
-static size_t written; /* bytes before: the pattern goes on */
-
-static void write_bytes(Side *s)
-{
-        for (; to_write > 0; to_write--, written++) {
-                const uint8_t byte = (uint8_t) written;
-                assert_int_equal(buffer_append(connection_output(s->connection), &byte, 1), 0);
-        }
-        connection_flush(s->connection);
-}
-
-static void hang_up(Side *s)
-{
-        s->connection = connection_free(s->connection);
-}
-
-static void let_write(Side *s, size_t n)
-{
-        to_write = n;
-        let(s, write_bytes);
-}
 
 static void on_event(const NetEvent *e, void *userdata)
 {
@@ -207,7 +40,7 @@ static int setup(void **state)
 {
         world_begin();
         memory_begin();
-        written = 0;
+        side_written = 0;
         memset(n_events, 0, sizeof n_events);
         n_written = n_delivered = 0;
         machines[0] = machine_new("m0");
@@ -235,9 +68,9 @@ static void link_both(const NetLink *l)
 
 static void connect_both(void)
 {
-        start(&server);
+        side_start(&server);
         run_for(1000);
-        start(&client);
+        side_start(&client);
         run_for(100 * USEC_PER_MSEC);
         assert_int_equal(client.n_connected, 1);
         assert_int_equal(server.n_connected, 1);
@@ -248,7 +81,7 @@ static void test_bytes_arrive_in_order_and_later(void **state)
         link_both(&(NetLink){.delay_min_usec = 1000, .delay_max_usec = 9000, .piece_max = 50});
         connect_both();
         for (unsigned i = 0; i < 10; i++)
-                let_write(&client, 1000);
+                side_write(&client, 1000);
         assert_true(server.n_read < 10000);
         run_for(LONG_USEC);
         assert_int_equal(server.n_read, 10000);
@@ -265,13 +98,13 @@ static void test_delay_is_kept(void **state)
         link_both(&(NetLink){.delay_min_usec = 20000, .delay_max_usec = 20000});
         connect_both();
         assert_true(client.at >= 3600 * USEC_PER_SEC + 40000);
-        let_write(&client, 300);
+        side_write(&client, 300);
         run_for(19 * USEC_PER_MSEC);
         assert_int_equal(server.n_read, 0);
         run_for(2 * USEC_PER_MSEC);
         assert_int_equal(server.n_read, 300);
         assert_int_equal(server.n_reads, 1);
-        let(&client, hang_up);
+        side_hang_up(&client);
         run_for(LONG_USEC);
         assert_int_equal(server.n_ended, 1);
         assert_int_equal(server.error, 0);
@@ -280,46 +113,38 @@ static void test_delay_is_kept(void **state)
 
 static void test_refused(void **state)
 {
-        start(&client);
+        side_start(&client);
         run_for(LONG_USEC);
         assert_int_equal(client.error, -ECONNREFUSED);
         client.address = "tcp:10.9.9.9:1";
         process_kill(client.process);
-        start(&client);
+        side_start(&client);
         run_for(LONG_USEC);
         assert_int_equal(client.error, -ETIMEDOUT);
         client.address = "tcp:nobody:1";
         process_kill(client.process);
-        start(&client);
+        side_start(&client);
         run_for(LONG_USEC);
         assert_int_equal(client.error, -EHOSTUNREACH);
-}
-
-static void open_unix(Side *s)
-{
-        Address a;
-
-        assert_int_equal(address_parse(SERVER_UNIX, &a, NULL), 0);
-        s->opened = connection_open(s->loop, &a, SILENCE_USEC, &callbacks, s, &s->connection);
 }
 
 static void test_unix_addresses(void **state)
 {
         client.address = server.address = SERVER_UNIX;
-        start(&server);
+        side_start(&server);
         run_for(1000);
-        start(&client);
+        side_start(&client);
         run_for(1000);
         assert_int_equal(client.opened, -ENOENT);
-        let(&client, open_unix);
+        side_open(&client, SERVER_UNIX);
         assert_int_equal(client.error, -ENOENT);
 
         client.process = process_new(machines[1], "near");
         net_set(machines[1], machines[1], &(NetLink){.down = true});
-        start(&client);
+        side_start(&client);
         run_for(1000);
         assert_int_equal(client.n_connected, 1);
-        let_write(&client, 10);
+        side_write(&client, 10);
         run_for(LONG_USEC); /* Unix sockets are patient */
         assert_int_equal(server.n_read, 0);
         assert_int_equal(client.n_ended + server.n_ended, 0);
@@ -330,7 +155,7 @@ static void test_unix_addresses(void **state)
         process_kill(server.process);
         run_for(1000);
         assert_int_equal(client.n_ended, 1);
-        let(&client, open_unix); /* the file is still there */
+        side_open(&client, SERVER_UNIX); /* the file is still there */
         assert_int_equal(client.error, -ECONNREFUSED);
 }
 
@@ -339,7 +164,7 @@ static void test_link_down(void **state)
         connect_both();
         net_set(machines[0], machines[1], &(NetLink){.down = true});
         const uint64_t since = world_now();
-        let_write(&client, 100);
+        side_write(&client, 100);
         run_for(2 * USEC_PER_SEC);
         assert_int_equal(server.n_read, 0);
         net_set(machines[0], machines[1], &(NetLink){});
@@ -350,7 +175,7 @@ static void test_link_down(void **state)
 
         net_set(machines[0], machines[1], &(NetLink){.down = true});
         const uint64_t down = world_now();
-        let_write(&client, 100);
+        side_write(&client, 100);
         run_for(LONG_USEC);
         assert_int_equal(client.error, -ETIMEDOUT);
         assert_in_range(client.at, down + SILENCE_USEC, down + 2 * SILENCE_USEC);
@@ -361,16 +186,16 @@ static void test_link_down(void **state)
 
 static void test_connect_over_a_link_that_is_down(void **state)
 {
-        start(&server);
+        side_start(&server);
         net_set(machines[1], machines[0], &(NetLink){.down = true});
-        start(&client);
+        side_start(&client);
         run_for(SILENCE_USEC / 2);
         assert_int_equal(client.n_ended, 0);
         run_for(SILENCE_USEC);
         assert_int_equal(client.error, -ETIMEDOUT);
         assert_int_equal(server.n_connected, 0);
         process_kill(client.process);
-        start(&client);
+        side_start(&client);
         run_for(USEC_PER_SEC);
         net_set(machines[1], machines[0], &(NetLink){});
         run_for(2500 * USEC_PER_MSEC); /* the next SYN */
@@ -382,21 +207,21 @@ static void test_kill(void **state)
 {
         link_both(&(NetLink){.delay_min_usec = 5000, .delay_max_usec = 5000});
         connect_both();
-        let_write(&client, 700);
+        side_write(&client, 700);
         process_kill(client.process);
         run_for(LONG_USEC);
         assert_int_equal(server.n_read, 700);
         assert_int_equal(server.n_ended, 1);
         assert_int_equal(server.error, 0);
 
-        written = 0;
+        side_written = 0;
         server.does_not_read = true;
         process_kill(server.process);
-        start(&server);
+        side_start(&server);
         run_for(1000);
-        start(&client);
+        side_start(&client);
         run_for(100 * USEC_PER_MSEC);
-        let_write(&client, 700);
+        side_write(&client, 700);
         run_for(100 * USEC_PER_MSEC);
         process_kill(server.process);
         run_for(LONG_USEC);
@@ -418,7 +243,7 @@ static void test_power(void **state)
         machine_power_off(machines[1], FAKE_KEEP);
         run_for(USEC_PER_SEC);
         machine_power_on(machines[1]);
-        let_write(&client, 10);
+        side_write(&client, 10);
         run_for(SILENCE_USEC);
         assert_int_equal(client.error, -ECONNRESET);
 }
@@ -427,7 +252,7 @@ static void test_suspended_machine(void **state)
 {
         connect_both();
         machine_suspend(machines[1], true);
-        let_write(&client, 10);
+        side_write(&client, 10);
         run_for(SILENCE_USEC / 2);
         machine_suspend(machines[1], false);
         run_for(LONG_USEC);
@@ -447,9 +272,9 @@ static void test_frozen_reader(void **state)
 {
         connect_both();
         process_freeze(server.process, true);
-        let_write(&client, 1000);
+        side_write(&client, 1000);
         assert_int_equal(client.n_drained, 1);
-        let_write(&client, 300000);
+        side_write(&client, 300000);
         run_for(SILENCE_USEC / 2);
         assert_int_equal(client.n_drained, 1);
         assert_in_range(connection_output_size(client.connection), 50000, 150000);
@@ -465,7 +290,7 @@ static void test_frozen_reader(void **state)
         process_freeze(server.process, true);
         run_for(LONG_USEC); /* its kernel answers */
         assert_int_equal(client.n_ended, 0);
-        let_write(&client, 300000);
+        side_write(&client, 300000);
         run_for(LONG_USEC); /* but takes no more */
         assert_int_equal(client.error, -ETIMEDOUT);
 }
@@ -483,14 +308,14 @@ static void test_reset_and_blackhole(void **state)
         process_kill(server.process);
         connect_both();
         assert_int_equal(net_blackhole(client.process, server.process), 1);
-        let_write(&client, 100);
-        written = 0;
-        let_write(&server, 200);
+        side_write(&client, 100);
+        side_written = 0;
+        side_write(&server, 200);
         run_for(LONG_USEC);
         assert_int_equal(client.n_ended + server.n_ended, 0);
         assert_int_equal(server.n_read, 0);
         assert_int_equal(client.n_read, 200);
-        let(&client, hang_up);
+        side_hang_up(&client);
         run_for(LONG_USEC);
         assert_int_equal(server.error, -ETIMEDOUT);
 }
@@ -498,27 +323,27 @@ static void test_reset_and_blackhole(void **state)
 static void test_socket_that_systemd_holds(void **state)
 {
         net_keep_listening(SERVER_TCP, true);
-        start(&client);
+        side_start(&client);
         run_for(1000);
         assert_int_equal(client.n_connected, 1);
-        let_write(&client, 50);
+        side_write(&client, 50);
         run_for(LONG_USEC);
         assert_int_equal(client.n_ended, 0);
-        start(&server);
+        side_start(&server);
         run_for(1000);
         assert_int_equal(server.n_read, 50);
         process_kill(server.process);
         run_for(1000);
         assert_int_equal(client.n_ended, 1);
         process_kill(client.process);
-        start(&client);
+        side_start(&client);
         run_for(1000);
         assert_int_equal(client.n_connected, 1);
         net_keep_listening(SERVER_TCP, false);
         run_for(1000);
         assert_int_equal(client.error, -ECONNRESET);
         process_kill(client.process);
-        start(&client);
+        side_start(&client);
         run_for(1000);
         assert_int_equal(client.error, -ECONNREFUSED);
 }
@@ -529,8 +354,8 @@ static void test_names(void **state)
 
         net_set_name("server.example", ips, 30000);
         client.address = "tcp:server.example:7000";
-        start(&server);
-        start(&client);
+        side_start(&server);
+        side_start(&client);
         run_for(29000);
         assert_int_equal(client.n_connected, 0);
         run_for(2000);
@@ -538,7 +363,7 @@ static void test_names(void **state)
         assert_int_equal(server.n_connected, 1);
         net_set_name("server.example", NULL, 0);
         process_kill(client.process);
-        start(&client);
+        side_start(&client);
         run_for(1000);
         assert_int_equal(client.error, -EHOSTUNREACH);
 }
@@ -551,22 +376,22 @@ static void test_nothing_is_left(void **state)
         for (unsigned i = 0; i < 50; i++) {
                 process_kill(client.process);
                 if (i == 0) {
-                        start(&server);
+                        side_start(&server);
                         run_for(1000);
                         descriptors = process_n_descriptors(server.process);
                 }
-                start(&client);
+                side_start(&client);
                 run_for(10000);
                 if (i == 0)
                         client_descriptors = process_n_descriptors(client.process);
                 assert_int_equal(process_n_descriptors(client.process), client_descriptors);
                 assert_int_equal(process_n_descriptors(server.process), descriptors + 1);
-                written = 0;
+                side_written = 0;
                 server.n_read = 0;
-                let_write(&client, 3000);
+                side_write(&client, 3000);
                 run_for(i * 100);
                 if (i % 3 == 0)
-                        let(&client, hang_up);
+                        side_hang_up(&client);
         }
         process_kill(client.process);
         run_for(LONG_USEC);
