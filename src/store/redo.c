@@ -68,16 +68,15 @@ int redo_open(const char *path, Redo **ret)
                 return x;
         /* A crash while the file grows leaves an odd size. No block reaches into the new part. */
         size_t size = MAX((size_t) found / SIZE_MIN * SIZE_MIN, SIZE_MIN);
-        if (found < size) {
+        if (found < size)
                 x = disk_fill(r->file, 0, size);
-                if (x >= 0)
-                        x = disk_sync_directory(path);
-                if (x < 0) {
-                        disk_remove(path);
-                        return x;
-                }
-        }
-        x = map(r, size);
+        /* Also for a file that is there: whoever made it may have been killed before this. */
+        if (x >= 0)
+                x = disk_sync_directory(path);
+        if (x < 0 && found < size)
+                disk_remove(path);
+        if (x >= 0)
+                x = map(r, size);
         if (x < 0)
                 return x;
         r->since = now_usec(CLOCK_BOOTTIME);

@@ -143,6 +143,20 @@ static int open_database(const char *path, sqlite3 **ret, Error *error)
         return r < 0 ? error_set(error, r, "cannot read %s: %s", path, sqlite3_errmsg(*ret)) : 0;
 }
 
+/* A process that was killed between a write and its sync leaves commits that we see, but that a loss of
+ * power would take back. Everybody counts on them from here on, so they must be durable. If the disk is too
+ * full for the tables, SQLite's own log has been synced before. */
+static int make_durable(sqlite3 *sql, const char *path, Error *error)
+{
+        int rc = sqlite3_wal_checkpoint_v2(sql, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+        int r = sql_error(sql, rc);
+
+        if (r >= 0 || r == -ENOSPC)
+                return 0;
+        return error_set(
+                        error, r, "cannot write the log of %s to its tables: %s", path, sqlite3_errmsg(sql));
+}
+
 int sql_open(const char *path, const char *const *migrations, sqlite3 **ret, Error *error)
 {
         sqlite3 *sql = NULL;
@@ -153,6 +167,8 @@ int sql_open(const char *path, const char *const *migrations, sqlite3 **ret, Err
                 r = open_database(path, &sql, error);
         if (r >= 0)
                 r = migrate(sql, path, migrations, error);
+        if (r >= 0)
+                r = make_durable(sql, path, error);
         if (r < 0) {
                 sql_close(sql);
                 return r;

@@ -40,15 +40,9 @@ static bool fails(Disk *d, DiskCall call)
 }
 
 /* Counts an operation and decides its fate. *ret_r: the result that the operation must return. */
-static Fate begin(const DiskFile *f, DiskCall call, int *ret_r)
+static Fate count(Disk *d, int *ret_r)
 {
-        Disk *d = f->disk;
-
         *ret_r = -EIO;
-        kill_point();
-        pass_time(d, call);
-        if (is_stale(f))
-                return FAILED;
         d->n++;
         if (d->n == d->crash_at) {
                 d->crashed = true;
@@ -60,6 +54,14 @@ static Fate begin(const DiskFile *f, DiskCall call, int *ret_r)
         }
         *ret_r = 0;
         return DONE;
+}
+
+static Fate begin(const DiskFile *f, DiskCall call, int *ret_r)
+{
+        *ret_r = -EIO;
+        kill_point();
+        pass_time(f->disk, call);
+        return is_stale(f) ? FAILED : count(f->disk, ret_r);
 }
 
 static int end(int r)
@@ -363,23 +365,20 @@ void disk_remove(const char *path)
         kill_point();
 }
 
-static int sync_names(const char *path, Disk *d)
-{
-        HOST_SCOPE;
-
-        if (d->crashed || (d->machine && fails(d, DISK_SYNC)))
-                return -EIO;
-        name_sync_directory(path);
-        return 0;
-}
-
 int disk_sync_directory(const char *path)
 {
         Disk *d = disk_of_path(path);
+        int r = -EIO;
 
         kill_point();
         pass_time(d, DISK_SYNC);
-        return end(sync_names(path, d));
+        if (!d->crashed && count(d, &r) == DONE) {
+                HOST_SCOPE;
+                r = fails(d, DISK_SYNC) ? -EIO : 0;
+                if (r >= 0)
+                        name_sync_directory(path);
+        }
+        return end(r);
 }
 
 const char *disk_vfs(void)

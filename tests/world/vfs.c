@@ -15,7 +15,7 @@
 typedef struct VfsFile {
         sqlite3_file base;
         DiskFile *file;
-        const char *new_path; /* its name is not durable yet; SQLite keeps the text while the file is open */
+        const char *new_path; /* perhaps its name is not durable yet; SQLite keeps the text */
 } VfsFile;
 
 static DiskFile *disk_file(sqlite3_file *f)
@@ -53,8 +53,8 @@ static int vfs_truncate(sqlite3_file *f, sqlite3_int64 size)
         return code(disk_truncate(disk_file(f), (uint64_t) size), SQLITE_IOERR_TRUNCATE);
 }
 
-/* As the real VFS does it: the first sync of a new journal syncs its directory too, and goes on when that
- * fails. */
+/* As the real VFS does it: the first sync of a journal syncs its directory too, and goes on when that fails.
+ */
 static int vfs_sync(sqlite3_file *f, int flags)
 {
         VfsFile *v = (VfsFile *) (void *) f;
@@ -126,16 +126,15 @@ static int vfs_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *f, int fla
                         .xDeviceCharacteristics = vfs_characteristics,
         };
         VfsFile *v = (VfsFile *) (void *) f;
-        const bool is_new = path && !disk_exists(path);
 
         *v = (VfsFile){};
-        if (is_new && !(flags & SQLITE_OPEN_CREATE))
+        if (path && !(flags & SQLITE_OPEN_CREATE) && !disk_exists(path))
                 return SQLITE_CANTOPEN;
         if (disk_open(path, &v->file) < 0)
                 return SQLITE_CANTOPEN;
         if (path && (flags & SQLITE_OPEN_DELETEONCLOSE))
                 disk_remove(path);
-        else if (is_new &&
+        else if ((flags & SQLITE_OPEN_CREATE) &&
                         (flags & (SQLITE_OPEN_WAL | SQLITE_OPEN_MAIN_JOURNAL | SQLITE_OPEN_SUPER_JOURNAL)))
                 v->new_path = path;
         v->base.pMethods = &methods;
