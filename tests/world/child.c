@@ -237,7 +237,7 @@ static void fail_to_begin(Child *c)
 static int find_spawn_error(void)
 {
         const Process *p = process_current();
-        void *probe;
+        void *volatile probe; /* so that no compiler leaves it out */
 
         if (spawn_error < 0)
                 return spawn_error;
