@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "sim/sim.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/time-util.h"
@@ -12,6 +14,7 @@
 #include "sim/fault.h"
 #include "sim/handler.h"
 #include "sim/look.h"
+#include "sim/story.h"
 #include "sim/trace.h"
 #include "sim/wire-watch.h"
 #include "world/memory.h"
@@ -31,6 +34,8 @@ static struct {
         const RunOptions *options;
         RunResult *result;
         Judge *judge;
+        Trace *trace; /* NULL: not wanted */
+        char **environment; /* of this program */
         uint64_t began;
         bool broken, stopped;
 } run;
@@ -56,7 +61,11 @@ void observe(Observation o)
         o.at = world_now();
         o.index = run.result->n_observations + 1;
         count(&o);
-        trace_see(&o);
+        run.result->hash = trace_hash(run.result->hash, &o);
+        if (run.trace)
+                trace_see(run.trace, &o);
+        if (run.options->story)
+                story_see(run.options->story, &o);
         if (!judge_see(run.judge, &o))
                 run.broken = true;
         if (run.options->trace_until > 0 && o.index >= run.options->trace_until)
@@ -113,8 +122,19 @@ static void on_step(void *userdata)
         }
 }
 
+/* Handlers get the environment of their receiver, and people read local time. */
+static void begin_environment(void)
+{
+        static char zone[] = "TZ=UTC", *simulated[] = {zone, NULL};
+
+        run.environment = environ;
+        environ = simulated;
+        tzset();
+}
+
 static void begin(const Plan *plan)
 {
+        begin_environment();
         memory_begin();
         world_begin();
         world_seed(plan->draws);
@@ -152,6 +172,7 @@ static void end(void)
         wire_watch_end();
         world_on_log(NULL, NULL);
         world_end();
+        environ = run.environment;
 }
 
 /* With faults, then without, until everything has ended; then at rest, and stopped. */
@@ -190,7 +211,8 @@ void sim_run(const Plan *plan, const RunOptions *options, RunResult *ret)
 
         *ret = (RunResult){.process = -1};
         run = (typeof(run)){.options = options, .result = ret, .judge = judge_new(plan, options->disabled)};
-        trace_begin(plan, options);
+        if (options->trace)
+                run.trace = trace_new(plan, stdout);
         begin(plan);
         take(plan);
         ret->verdict = *judge_verdict(run.judge);
@@ -198,7 +220,7 @@ void sim_run(const Plan *plan, const RunOptions *options, RunResult *ret)
                 ret->process = (int) process_index(ret->verdict.process);
         ret->verdict.process = NULL;
         end();
-        ret->hash = trace_end();
+        run.trace = trace_free(run.trace);
         run.judge = judge_free(run.judge);
         ret->cpu_seconds = cpu_seconds() - started;
 }
