@@ -3,6 +3,7 @@
 
 #include <utlist.h>
 
+#include "client/state/message.h"
 #include "sim/observation.h"
 
 #define PATIENCE_USEC (25 * USEC_PER_SEC)
@@ -76,6 +77,15 @@ static void serve(Source *source)
         }
 }
 
+static const Callers *callers_of(const Client *c)
+{
+        for (unsigned i = 0; i < sim.n_actors; i++)
+                if (sim.actors[i]->callers && sim.actors[i]->callers->client == c)
+                        return sim.actors[i]->callers;
+        assert(false);
+        return NULL;
+}
+
 static void detach(Callers *s)
 {
         s->client = NULL;
@@ -89,11 +99,28 @@ static void reclaim(Owned *o)
         detach(CONTAINER_OF(o, Callers, owned));
 }
 
+/* Nobody is told of the ack of a message whose program wants no reports. It must come all the same. */
+static void on_ended(Message *m, bool durable)
+{
+        const Callers *s = callers_of(m->client);
+
+        if (durable && m->quiet && m->record.state == DELIVERY_ACKED && !message_is_member(m))
+                observe((Observation){.kind = OBS_END,
+                                .process = s->actor->process,
+                                .id = m->record.id,
+                                .attempt = m->record.attempts,
+                                .state = m->record.state,
+                                .detail = !m->transient});
+        s->ended(m, durable);
+}
+
 void callers_begin(Callers *s, Client *c)
 {
         {
                 HOST_SCOPE;
                 s->client = c;
+                s->ended = c->ended;
+                c->ended = on_ended;
                 source_add(&s->source, c->loop, is_ready, serve);
                 owned_add(&s->owned, reclaim);
         }

@@ -30,6 +30,7 @@ struct Callers {
         /* caller.c */
         Client *client; /* NULL: it does not run */
         bool loaded;    /* calls are served */
+        void (*ended)(Message *m, bool durable); /* the client's own */
         Source source;
         Owned owned;
         Request *requests;
