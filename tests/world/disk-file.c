@@ -28,6 +28,8 @@ static void *reserve(size_t n)
         return p;
 }
 
+static unsigned newest; /* number of a file */
+
 File *file_new(Disk *d)
 {
         File *f = calloc(1, sizeof *f);
@@ -36,6 +38,8 @@ File *file_new(Disk *d)
                 abort();
         f->disk = d;
         f->inode = ++d->n_inodes;
+        f->number = files ? ++newest : 0;
+        newest = f->number;
         f->cut = SIZE_MAX;
         if (n_spare > 0) {
                 n_spare--;

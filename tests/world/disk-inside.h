@@ -53,8 +53,9 @@ typedef struct Undo {
 typedef struct File File;
 struct File {
         Disk *disk;
-        uint64_t inode;
-        uint8_t *data; /* what reads see; zeros from `size` on */
+        uint64_t inode;  /* of its disk */
+        unsigned number; /* of all files of the world */
+        uint8_t *data;   /* what reads see; zeros from `size` on */
         size_t size;
         size_t used; /* all bytes from here on are zero, and their memory was never touched */
 
