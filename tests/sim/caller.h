@@ -28,8 +28,8 @@ struct Callers {
         Actor *actor;
 
         /* caller.c */
-        Client *client; /* NULL: it does not run */
-        bool loaded;    /* calls are served */
+        Client *client;                          /* NULL: it does not run */
+        bool loaded;                             /* calls are served */
         void (*ended)(Message *m, bool durable); /* the client's own */
         Source source;
         Owned owned;

@@ -15,6 +15,10 @@
 #define LOCAL_MIN_USEC 5u
 #define LOCAL_MAX_USEC 100u
 
+/* After so long a connection ends whose bytes get lost; as ACCEPTED_SILENCE_USEC does. */
+#define SILENCE_MIN_USEC (5 * USEC_PER_SEC)
+#define SILENCE_MAX_USEC (20 * USEC_PER_SEC)
+
 static struct {
         unsigned n_down, n_slow;
 } links[MACHINES_MAX][MACHINES_MAX];
@@ -94,12 +98,21 @@ static bool begin_reset(Fault *f)
 
 const FaultKind fault_reset = {.begin = begin_reset};
 
+/* The kernel of `a` repeats what gets lost, and gives up after some time. */
+static void on_silence(void *userdata)
+{
+        const Fault *f = userdata;
+
+        (void) net_reset(f->actor->process, fault_target(f->step->b)->process);
+}
+
 static bool begin_blackhole(Fault *f)
 {
         const Actor *b = fault_target(f->step->b);
 
-        if (b)
-                (void) net_blackhole(f->actor->process, b->process);
+        if (b && net_blackhole(f->actor->process, b->process) > 0)
+                world_call_at(world_now() + world_random_between(SILENCE_MIN_USEC, SILENCE_MAX_USEC),
+                                on_silence, f, NULL);
         return false;
 }
 

@@ -34,7 +34,7 @@ static struct {
         const RunOptions *options;
         RunResult *result;
         Judge *judge;
-        Trace *trace; /* NULL: not wanted */
+        Trace *trace;       /* NULL: not wanted */
         char **environment; /* of this program */
         uint64_t began;
         bool broken, stopped;
