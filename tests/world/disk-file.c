@@ -17,7 +17,7 @@ static struct {
         uint8_t *data;
         uint32_t *undo_at;
 } spare[SPARE_MAX];
-static unsigned n_spare;
+static unsigned n_spare, n_files;
 
 static void *reserve(size_t n)
 {
@@ -28,7 +28,22 @@ static void *reserve(size_t n)
         return p;
 }
 
-static unsigned newest; /* number of a file */
+/* A file system gives the lowest number that is free, or soon comes back to it: a file may have the inode of
+ * one that was removed. */
+static uint64_t new_inode(Disk *d)
+{
+        unsigned lowest = 0;
+        uint64_t inode;
+
+        if (d->n_free_inodes == 0 || world_random(2) == 0)
+                return ++d->n_inodes;
+        for (unsigned i = 1; i < d->n_free_inodes; i++)
+                if (d->free_inodes[i] < d->free_inodes[lowest])
+                        lowest = i;
+        inode = d->free_inodes[lowest];
+        d->free_inodes[lowest] = d->free_inodes[--d->n_free_inodes];
+        return inode;
+}
 
 File *file_new(Disk *d)
 {
@@ -37,9 +52,8 @@ File *file_new(Disk *d)
         if (!f)
                 abort();
         f->disk = d;
-        f->inode = ++d->n_inodes;
-        f->number = files ? ++newest : 0;
-        newest = f->number;
+        f->number = n_files++;
+        f->inode = new_inode(d);
         f->cut = SIZE_MAX;
         if (n_spare > 0) {
                 n_spare--;
@@ -62,7 +76,11 @@ static void forget_undo(File *f)
 
 static void file_free(File *f)
 {
+        Disk *d = f->disk;
+
         DL_DELETE(files, f);
+        if (d->machine && d->n_free_inodes < INODES_KEPT)
+                d->free_inodes[d->n_free_inodes++] = f->inode;
         if (n_spare < SPARE_MAX && f->used <= SPARE_USED_MAX) {
                 memset(f->data, 0, f->used);
                 forget_undo(f);
@@ -369,4 +387,5 @@ void disk_forget(void)
         }
         DL_FOREACH_SAFE(files, f, following)
                 file_free(f);
+        n_files = 0;
 }

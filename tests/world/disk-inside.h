@@ -16,6 +16,7 @@
 #define PAGE             ((size_t) 4096)
 #define SECTORS_PER_PAGE (PAGE / FAKE_SECTOR)
 #define DISKS_MAX        16u
+#define INODES_KEPT      32u
 
 typedef struct Disk Disk;
 struct Disk {
@@ -30,7 +31,8 @@ struct Disk {
                 unsigned n, fail_at;
                 bool fail_all;
         } calls[_DISK_CALL_MAX];
-        uint64_t n_inodes;
+        uint64_t n_inodes, free_inodes[INODES_KEPT];
+        unsigned n_free_inodes;
 };
 
 Disk *disk_of_machine(Machine *m);
@@ -53,9 +55,9 @@ typedef struct Undo {
 typedef struct File File;
 struct File {
         Disk *disk;
-        uint64_t inode;  /* of its disk */
         unsigned number; /* of all files of the world */
-        uint8_t *data;   /* what reads see; zeros from `size` on */
+        uint64_t inode;
+        uint8_t *data; /* what reads see; zeros from `size` on */
         size_t size;
         size_t used; /* all bytes from here on are zero, and their memory was never touched */
 

@@ -10,7 +10,7 @@
 
 #define LOCK_INTERVAL_USEC (20 * USEC_PER_MSEC) /* as the real one */
 #define HANG_INTERVAL_USEC (5 * USEC_PER_MSEC)  /* so often we look whether the disk still hangs */
-#define FD_OF_FILE         (1 << 28)
+#define FD_FILES           (1 << 28)
 
 /* Time passes and processes die outside of HOST_SCOPE only. Between such a point and the next nothing else
  * runs. */
@@ -220,7 +220,7 @@ int disk_lock(DiskFile *f, uint64_t patience_usec)
 /* No descriptor of the kernel; the number tells files apart. */
 int disk_fd(const DiskFile *f)
 {
-        return FD_OF_FILE + (int) f->file->number;
+        return FD_FILES + (int) f->file->number;
 }
 
 static File *file_of_fd(int fd)
@@ -228,7 +228,7 @@ static File *file_of_fd(int fd)
         File *f;
 
         DL_FOREACH(files, f)
-                if (FD_OF_FILE + (int) f->number == fd)
+                if (FD_FILES + (int) f->number == fd)
                         return f;
         return NULL;
 }
