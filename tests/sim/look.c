@@ -39,7 +39,10 @@ static void look_at(const Actor *a)
         char path[64];
 
         (void) snprintf(path, sizeof path, "%s/receiver.db", a->directory);
-        if (disk_exists(path) && sqlite3_open_v2(path, &sql, SQLITE_OPEN_READWRITE, disk_vfs()) == SQLITE_OK)
+        /* EXCLUSIVE, like the store: the disk has no shared memory, which WAL needs otherwise. */
+        if (disk_exists(path) &&
+                        sqlite3_open_v2(path, &sql, SQLITE_OPEN_READWRITE, disk_vfs()) == SQLITE_OK &&
+                        sqlite3_exec(sql, "PRAGMA locking_mode=EXCLUSIVE", NULL, NULL, NULL) == SQLITE_OK)
                 observe((Observation){.kind = OBS_DEDUP,
                                 .process = a->process,
                                 .number = ask(sql, "SELECT count(*) FROM outcome"),
