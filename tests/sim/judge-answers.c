@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* ANSWER: written by a receiver, read by a client. */
+#include "sim/judge-inside.h"
+
+/* Written. */
+
+static void lie(Judge *j, const JConnection *c, const JMessage *m, Outcome outcome, const char *but)
+{
+        breach(j, RULE_ANSWER_IS_TRUE, m, c->to, "%s answers %s to %s for %s, but %s", text_process(c->to),
+                        text_outcome(outcome), text_process(c->from), text_message(m), but);
+}
+
+/* A final outcome stays; what a message in memory only was answered may be lost in a crash. */
+static bool is_recorded_here(const JDelivery *d)
+{
+        const JProcess *p = d->receiver->process;
+
+        return !receiver_is_excepted(d->receiver, d->answered_number) &&
+               !(d->message->transient && p && d->answered_start != p->starts);
+}
+
+/* The message does not wait, does not run, and has no final outcome. What runs now was asked by MESSAGE, so
+ * a run of this message that has not ended makes `busy` a lie; so does an outcome that was answered. */
+static void check_busy(Judge *j, const JConnection *c, const JDelivery *d)
+{
+        const JRun *r = d->run;
+
+        if (r && !r->ended && r->start == c->to->starts && r->process == c->to)
+                lie(j, c, d->message, OUTCOME_BUSY, "it runs there");
+        else if (d->answered != 0 && is_recorded_here(d))
+                lie(j, c, d->message, OUTCOME_BUSY, "it has answered a final outcome before");
+}
+
+static void check_final(Judge *j, const JConnection *c, const JDelivery *d, Outcome outcome)
+{
+        if (d->answered != 0 && d->answered != outcome && is_recorded_here(d))
+                lie(j, c, d->message, outcome, "it has answered another final outcome before");
+        else if (outcome == OUTCOME_ACKED && d->n_done == 0)
+                lie(j, c, d->message, outcome, "no handler has finished it there");
+        else if (outcome == OUTCOME_REJECTED && d->n_rejected == 0)
+                lie(j, c, d->message, outcome, "no handler has rejected it there");
+        else if (outcome == OUTCOME_CANCELLED && !d->cancel_read)
+                lie(j, c, d->message, outcome, "nobody has asked for that");
+}
+
+static void record(Judge *j, const Observation *o, const JConnection *c, JDelivery *d, JEntry *e)
+{
+        const Outcome outcome = o->frame->answer.outcome;
+
+        d->ever_answered |= (uint16_t) (1u << outcome);
+        d->answered = (uint8_t) outcome;
+        d->answered_start = c->to->starts;
+        d->answered_at = o->at;
+        d->answered_number = o->index;
+        d->answered_stream = judge_stream(j, o->frame->answer.stream);
+        d->answered_sequence = o->frame->answer.sequence;
+        if (!d->message->transient && !(e->flags & (ENTRY_RECORDED | ENTRY_SETTLED))) {
+                e->flags |= ENTRY_RECORDED;
+                d->receiver->n_recorded++;
+        }
+}
+
+/* Final outcomes are sent once they are synced, and from the record. They belong to the sequence, so an
+ * answer to an old binding says nothing about the new one. */
+static void answered_final(Judge *j, const Observation *o, const JConnection *c, JDelivery *d, JEntry *e)
+{
+        const AnswerFrame *a = &o->frame->answer;
+
+        if (!receiver_is_excepted(d->receiver, d->written))
+                check_final(j, c, d, a->outcome);
+        if (d->stream && sd_id128_equal(d->stream->id, a->stream) && d->sequence == a->sequence)
+                record(j, o, c, d, e);
+}
+
+/* Failed is recorded per attempt. */
+static void note_failed(const Observation *o, const JConnection *c, JDelivery *d)
+{
+        d->failed_attempt = MAX(d->failed_attempt, o->frame->answer.attempt);
+        d->failed_number = o->index;
+        d->answered_start = c->to->starts;
+}
+
+static void check_outcome(Judge *j, const Observation *o, const JConnection *c, JDelivery *d,
+                const JStream *s, JEntry *e)
+{
+        const AnswerFrame *a = &o->frame->answer;
+
+        if (outcome_is_final(a->outcome)) {
+                answered_final(j, o, c, d, e);
+                return;
+        }
+        if (receiver_is_excepted(d->receiver, d->written) || stream_is_excepted(s))
+                return;
+        if (a->outcome == OUTCOME_FAILED) {
+                if (d->n_failed == 0)
+                        lie(j, c, d->message, a->outcome, "no handler has failed there");
+                note_failed(o, c, d);
+        } else if (a->outcome == OUTCOME_BUSY)
+                check_busy(j, c, d);
+        else if (a->outcome == OUTCOME_SETTLED && !(e->flags & ENTRY_SETTLED_READ))
+                lie(j, c, d->message, a->outcome, "its sender has not announced that");
+        else if (a->outcome == OUTCOME_CONFLICT)
+                breach(j, RULE_NO_CONFLICT, d->message, c->to,
+                                "%s answers conflict to %s for %s (sequence %llu of stream %s)",
+                                text_process(c->to), text_process(c->from), text_message(d->message),
+                                (unsigned long long) a->sequence, text_id(a->stream));
+}
+
+void answer_written(Judge *j, const Observation *o, JConnection *c)
+{
+        const AnswerFrame *a = &o->frame->answer;
+        JMessage *m = judge_message(j, a->message);
+        JStream *s = judge_stream(j, a->stream);
+        JEntry *e = s ? judge_entry(s, a->sequence) : NULL;
+        JReceiver *r = c->to->identity;
+        JDelivery *d = m && r ? judge_delivery(m, r) : NULL;
+
+        if (c->copied)
+                return;
+        if (!d || !e || e->message != m || !(e->flags & ENTRY_READ) || s->receiver != r) {
+                breach(j, RULE_ANSWER_FOR_ASKED, m, c->to,
+                                "%s answers %s to %s for sequence %llu of stream %s (id %s), but it has not "
+                                "been asked about that",
+                                text_process(c->to), text_outcome(a->outcome), text_process(c->from),
+                                (unsigned long long) a->sequence, text_id(a->stream), text_id(a->message));
+                return;
+        }
+        j->statistics.n_busy += a->outcome == OUTCOME_BUSY;
+        if (a->outcome == OUTCOME_BUSY)
+                live_busy(j, c);
+        check_outcome(j, o, c, d, s, e);
+}
+
+/* Read. */
+
+/* `busy` to the only send: it was never started there. */
+static void told_busy(JDelivery *d)
+{
+        if (d->n_sends == 1)
+                d->n_sends = 0;
+}
+
+void answer_read(Judge *j, const Observation *o, JConnection *c)
+{
+        const AnswerFrame *a = &o->frame->answer;
+        JMessage *m = judge_message(j, a->message);
+        JDelivery *d = m ? judge_delivery(m, c->receiver) : NULL;
+
+        if (!d || c->copied)
+                return;
+        if (a->outcome == OUTCOME_WORKING) {
+                flight_goes_on(j, d, c);
+                return;
+        }
+        if (d->flight == c)
+                flight_end(d);
+        /* The client ignores the answer to a binding that it has given up. */
+        if (!d->stream || !sd_id128_equal(d->stream->id, a->stream) || d->sequence != a->sequence)
+                return;
+        if (a->outcome == OUTCOME_BUSY)
+                told_busy(d);
+        else if (a->outcome == OUTCOME_FAILED)
+                d->failed_told = true;
+        else {
+                d->told = (uint8_t) a->outcome;
+                d->told_start = c->from->starts;
+                live_over(m);
+        }
+}

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What callers are told about messages, above all their ends. */
+#include "sim/judge-inside.h"
+
+/* A state that was restored may hold a message as open that ended long ago; its receiver then answers
+ * `settled`. So excepted messages are not asked for reasons. */
+
+static bool has_done_run(const JMessage *m)
+{
+        for (const JDelivery *d = m->deliveries; d; d = d->next)
+                if (d->n_done > 0)
+                        return true;
+        return false;
+}
+
+static bool was_answered(const JMessage *m, Outcome outcome)
+{
+        for (const JDelivery *d = m->deliveries; d; d = d->next)
+                if (d->ever_answered & (1u << outcome))
+                        return true;
+        return false;
+}
+
+/* "acked" without a run: nobody has processed it. "acked" without an ANSWER from its receiver: nobody has
+ * recorded it (docs/PROTOCOL.md: the outcome is synced before ANSWER leaves). A message in memory only is
+ * answered before the sync, so for it the answer shows less. */
+static void check_acked(Judge *j, const JMessage *m)
+{
+        if (m->fanout) {
+                fanout_acked(j, m);
+                return;
+        }
+        if (!has_done_run(m))
+                breach(j, RULE_ACKED_MEANS_RUN, m, m->client,
+                                "%s says that %s is acked, but no handler has finished it (%u runs)",
+                                text_process(m->client), text_message(m), m->n_runs);
+        else if (!was_answered(m, OUTCOME_ACKED))
+                breach(j, RULE_ACKED_MEANS_RECORDED, m, m->client,
+                                "%s says that %s is acked, but no receiver has answered that",
+                                text_process(m->client), text_message(m));
+}
+
+/* A payload that is larger than what the receiver takes is rejected by the client. */
+#define SMALL (64u << 10)
+
+static void check_rejected(Judge *j, const JMessage *m)
+{
+        const PlannedMessage *p = planned_message(m);
+        bool rejected = false;
+
+        for (const JDelivery *d = m->deliveries; d; d = d->next)
+                rejected = rejected || d->n_rejected > 0;
+        if (!rejected && (!p || p->size < SMALL))
+                breach(j, RULE_REJECTED_MEANS_RUN, m, m->client,
+                                "%s says that %s is rejected, but no handler has rejected it",
+                                text_process(m->client), text_message(m));
+}
+
+static void check_cancelled(Judge *j, const JMessage *m)
+{
+        if (!m->cancel_asked)
+                breach(j, RULE_CANCELLED_WAS_ASKED, m, m->client,
+                                "%s says that %s is cancelled, but nobody has asked for that",
+                                text_process(m->client), text_message(m));
+}
+
+bool clock_was_set(const Judge *j, const JProcess *client)
+{
+        return j->clock_stepped[j->plan->machine_of_client[client->number] % MACHINES_MAX];
+}
+
+/* A deadline is an instant of CLOCK_REALTIME, so on a machine whose clock was set any time may be right. */
+static bool deadline_has_passed(const Judge *j, const JMessage *m)
+{
+        const PlannedMessage *p = planned_message(m);
+        const uint64_t from = m->planned->submitted_at;
+
+        return p->deadline_usec > 0 &&
+               (clock_was_set(j, m->client) || j->o->at >= usec_add(from, p->deadline_usec));
+}
+
+/* The last allowed attempt has been on the wire. A reload may change the number of attempts; a member that
+ * a crash has left behind is counted again. */
+static bool is_exhausted(const JMessage *m)
+{
+        const unsigned max = planned_message(m)->max_attempts;
+
+        return m->client->reloaded || (max > 0 && m->attempt >= max);
+}
+
+static bool was_in_conflict(const JMessage *m)
+{
+        for (const JDelivery *d = m->deliveries; d; d = d->next)
+                if (d->told == OUTCOME_CONFLICT)
+                        return true;
+        return false;
+}
+
+/* Reasons to die: the deadline; the last attempt; a conflict, which has a rule of its own; for a message to
+ * several, members that did not ack. After a restart the client counts members of whose end it may not have
+ * told anybody. */
+static void check_dead(Judge *j, const JMessage *m)
+{
+        if (!m->planned || deadline_has_passed(j, m))
+                return;
+        if (m->fanout) {
+                fanout_dead(j, m);
+                return;
+        }
+        if (!is_exhausted(m) && !was_in_conflict(m))
+                breach(j, RULE_DEAD_IS_JUSTIFIED, m, m->client,
+                                "%s gave up %s at attempt %u of %u (0: no limit); its deadline %s",
+                                text_process(m->client), text_message(m), m->attempt,
+                                planned_message(m)->max_attempts,
+                                planned_message(m)->deadline_usec > 0 ? "has not passed" : "is never");
+}
+
+static void count_end(Judge *j, DeliveryState state)
+{
+        JudgeStatistics *s = &j->statistics;
+        uint64_t *n = state == DELIVERY_ACKED       ? &s->n_acked
+                      : state == DELIVERY_REJECTED  ? &s->n_rejected
+                      : state == DELIVERY_CANCELLED ? &s->n_cancelled
+                                                    : &s->n_dead;
+
+        (*n)++;
+}
+
+static void first_end(Judge *j, JMessage *m, DeliveryState state)
+{
+        m->end = (uint8_t) state;
+        count_end(j, state);
+        j->statistics.n_excepted += message_is_excepted(m);
+        message_over(j, m);
+        if (message_is_excepted(m))
+                return;
+        if (state == DELIVERY_ACKED)
+                check_acked(j, m);
+        else if (state == DELIVERY_REJECTED)
+                check_rejected(j, m);
+        else if (state == DELIVERY_CANCELLED)
+                check_cancelled(j, m);
+        else
+                check_dead(j, m);
+}
+
+/* A bulk program hears of an ack before it is on the client's disk (not `durable`). The end may be told
+ * again: to a second program with the same idempotency key, or by an event after SETTLEMENT. */
+static void end(Judge *j, JMessage *m, DeliveryState state, bool durable)
+{
+        if (m->end == 0)
+                first_end(j, m, state);
+        else if (m->end != state && !message_is_excepted(m))
+                breach(j, RULE_ONE_END, m, m->client, "%s says that %s is %s, but it has said %s before",
+                                text_process(m->client), text_message(m), text_state(state),
+                                text_state(m->end));
+        if (!durable || m->end_durable)
+                return;
+        m->end_durable = true;
+        if (!m->ended)
+                m->ended = j->o->index;
+        message_unkeep(m);
+        if (delivery_state_is_dead_letter(state) && !m->purge_asked)
+                message_keep(m);
+}
+
+/* The choice of a receiver was undone. */
+static void unbound(JMessage *m)
+{
+        m->moved = true;
+        if (!m->fanout)
+                for (JDelivery *d = m->deliveries; d; d = d->next)
+                        d->given_up = true;
+}
+
+static void event(Judge *j, JMessage *m, MessageEvent event)
+{
+        static const DeliveryState ends[_MESSAGE_EVENT_MAX] = {
+                        [EVENT_ACKED] = DELIVERY_ACKED,
+                        [EVENT_REJECTED] = DELIVERY_REJECTED,
+                        [EVENT_CANCELLED] = DELIVERY_CANCELLED,
+                        [EVENT_DEAD] = DELIVERY_DEAD,
+        };
+
+        if (message_event_is_final(event))
+                end(j, m, ends[event], true);
+        else if (event == EVENT_QUEUED)
+                unbound(m);
+        else if (event == EVENT_MEMBER_ACKED)
+                m->n_members_acked++;
+        else if (event > EVENT_MEMBER_ACKED && event <= EVENT_MEMBER_DEAD)
+                m->n_members_failed++;
+}
+
+void ends_see(Judge *j, const Observation *o)
+{
+        JProcess *client = judge_process(j, o->process);
+        /* A copy of a client repeats what the client does. */
+        JMessage *m = client->role == ROLE_CLIENT ? judge_message(j, o->id) : NULL;
+
+        if (!m)
+                return;
+        if (o->kind == OBS_MESSAGE_EVENT)
+                event(j, m, (MessageEvent) o->number);
+        else
+                end(j, m, (DeliveryState) o->state, o->detail == 1);
+}

@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What the files of the judge share. Nothing is freed before the end of a run, so pointers stay valid.
+ *
+ * What the judge takes as facts about a message:
+ * - what callers were told (accepted, the end, events),
+ * - what was on the wire (written by the sender, read by the receiver),
+ * - what handlers did,
+ * - what a client has after a start.
+ *
+ * Steps that take away the ground of a promise leave a mark: `marked` is the number of the observation of
+ * the last such step. What a process knew before that step is excepted from the rules; what came later is
+ * not. */
+
+#include "base/hash-index.h"
+#include "base/time-util.h"
+#include "model/limits.h"
+#include "sim/judge.h"
+
+#define J_PROCESSES_MAX 32u
+
+typedef enum RuleId {
+        RULE_ACCEPTED_IS_DURABLE,
+        RULE_ENDED_IS_DURABLE,
+        RULE_LOSS_IS_REPORTED,
+        RULE_NOTHING_BEFORE_ACCEPTED,
+        RULE_NOTHING_IS_INVENTED,
+        RULE_ONE_SUBMISSION_ONE_MESSAGE,
+        RULE_IDEMPOTENT,
+        RULE_REFUSED_IS_NOT_RUN,
+        RULE_ONE_END,
+        RULE_ACKED_MEANS_RUN,
+        RULE_ACKED_MEANS_RECORDED,
+        RULE_REJECTED_MEANS_RUN,
+        RULE_CANCELLED_WAS_ASKED,
+        RULE_DEAD_IS_JUSTIFIED,
+        RULE_QUORUM_COUNTS,
+        RULE_ALL_COUNTS,
+        RULE_PROCESSED_ONCE,
+        RULE_FLAGGED,
+        RULE_RUN_WAS_ASKED,
+        RULE_FAILED_IS_RECORDED,
+        RULE_NO_OVERLAP,
+        RULE_EFFECT_IN_RUN,
+        RULE_NO_RUN_AFTER_ACK,
+        RULE_NO_RUN_AFTER_CANCELLED,
+        RULE_NO_RUN_AFTER_SETTLED,
+        RULE_ENDED_IS_NOT_SENT,
+        RULE_SENDER_FLAGS,
+        RULE_FAILOVER_ONLY_WHEN_GONE,
+        RULE_ORDER_PER_KEY,
+        RULE_SEQUENCE_IS_UNIQUE,
+        RULE_SETTLED_IS_FINAL,
+        RULE_SETTLED_IS_ENDED,
+        RULE_CREDIT_IS_KEPT,
+        RULE_WINDOW_IS_KEPT,
+        RULE_HELLO_FIRST,
+        RULE_GOODBYE_IS_RESPECTED,
+        RULE_WIRE_IS_FRAMES,
+        RULE_ATTEMPTS_GROW,
+        RULE_ANSWER_FOR_ASKED,
+        RULE_ANSWER_IS_TRUE,
+        RULE_NO_CONFLICT,
+        RULE_EVERYTHING_ENDS,
+        RULE_NOBODY_STARVES,
+        RULE_RETRIES_ARE_BOUNDED,
+        RULE_NO_STORMS,
+        RULE_LOG_IS_BOUNDED,
+        RULE_DEDUP_IS_BOUNDED,
+        RULE_MEMORY_IS_BOUNDED,
+        _RULE_MAX,
+} RuleId;
+
+typedef struct JMessage JMessage;
+typedef struct JDelivery JDelivery;
+typedef struct JReceiver JReceiver;
+typedef struct JConnection JConnection;
+typedef struct JStream JStream;
+typedef struct JRun JRun;
+typedef struct JKey JKey;
+
+#define PRIORITIES 10u
+#define GROUPS     3u
+
+/* Messages of one kind that were not sent yet, in order of acceptance. */
+typedef struct JWaiting {
+        JMessage *first;
+} JWaiting;
+
+typedef enum JRole {
+        ROLE_DISCOVERY,
+        ROLE_CLIENT,
+        ROLE_RECEIVER,
+        ROLE_OTHER, /* a copy of one of the others */
+} JRole;
+
+/* One process of the group, over all of its starts. */
+typedef struct JProcess {
+        Process *process;
+        JRole role;
+        unsigned number;  /* of the client or receiver in the plan */
+        uint32_t starts;  /* 0: never */
+        uint32_t serving; /* the last start in which it ran a handler or greeted a client */
+        uint64_t started; /* number of the observation */
+        bool up;
+        uint64_t down_at;    /* time of its last end */
+        uint64_t marked;     /* what it knew before is excepted: number of the observation; 0: never */
+        uint64_t damaged;    /* a bit of its files flipped: time; 0: never */
+        bool reported;       /* it has logged a problem since then */
+        bool reloaded;       /* its configuration may differ from the plan's */
+        uint64_t replaced;   /* a receiver lost its id: number of the observation; 0: never */
+        JReceiver *identity; /* of a receiver: its present id */
+
+        uint64_t n_ids, n_submitted, n_accepted;
+        JMessage *on_disk, *in_memory; /* of a client: messages that it must have */
+        JWaiting waiting_to[RECEIVERS_MAX][PRIORITIES], waiting_any[GROUPS][PRIORITIES];
+        uint64_t minute, n_lines, n_events; /* log-is-bounded */
+} JProcess;
+
+/* One of the plan's numbers of messages. Several submissions may carry it. */
+typedef struct JPlanned {
+        const Step *step;
+        uint32_t offset; /* in a bulk */
+        uint32_t n_submitted, n_refused, n_ids;
+        uint64_t submitted, submitted_at; /* of the last submission: number of the observation, time */
+} JPlanned;
+
+struct JMessage {
+        IndexItem by_id;
+        sd_id128_t id;
+        const JPlanned *planned; /* NULL: its number is not known */
+        JProcess *client;
+        /* Numbers of observations; 0: not seen. */
+        uint64_t known, submitted, accepted;
+        uint64_t ended;          /* the end was told as durable */
+        uint64_t revived_number; /* somebody retried it */
+        uint64_t accepted_at;
+        uint32_t known_start;  /* of its client */
+        uint32_t loaded_start; /* it was on the disk at this start of its client */
+        uint8_t end;           /* DeliveryState that callers were told; 0: it is open */
+        bool end_durable;      /* and that this is on disk */
+        bool transient, fanout;
+        bool on_wire, cancel_asked, purge_asked, revived;
+        bool lost;      /* with the memory of its client */
+        bool forgotten; /* the client does not have it any more, which is right */
+        bool moved;     /* its binding was given up, and it has not been sent since */
+        bool kept, kept_in_memory, counted, key_listed;
+        uint32_t attempt; /* the highest on the wire */
+        uint32_t n_runs, n_members_acked, n_members_failed, n_overtaken;
+        uint64_t minute;
+        uint32_t n_sends; /* in that minute */
+        JDelivery *deliveries;
+        JMessage *kept_prev, *kept_next; /* what its client must have */
+        JMessage *open_prev, *open_next; /* what must end */
+        JWaiting *waits_in;
+        JMessage *waits_prev, *waits_next;
+        JKey *key;
+        JMessage *key_next;
+};
+
+/* A message at one receiver id. */
+struct JDelivery {
+        JDelivery *next; /* of the message */
+        JMessage *message;
+        JReceiver *receiver;
+        JStream *stream; /* the newest binding */
+        uint64_t sequence;
+        bool given_up; /* the client has given it up */
+
+        /* MESSAGE */
+        uint64_t first_written, written; /* numbers of observations */
+        uint64_t last_written_at;
+        uint32_t attempt, written_start; /* of the last one */
+        uint32_t n_sends;                /* that may have started it */
+        JConnection *sent_on;
+
+        /* ANSWER, as written: the final outcome under the newest binding */
+        uint8_t answered;       /* 0: none */
+        uint16_t ever_answered; /* bits, under any binding */
+        uint32_t answered_start, failed_attempt;
+        uint64_t answered_at, answered_number, answered_sequence, failed_number;
+        const JStream *answered_stream;
+
+        /* ANSWER, as read by the client */
+        uint8_t told; /* final outcome (settled and conflict too) under the newest binding; 0: none */
+        uint32_t told_start;
+        bool failed_told; /* the last attempt failed */
+
+        bool cancel_read;
+        uint32_t n_done, n_rejected, n_failed, n_effects; /* runs */
+        JRun *run;                                        /* the newest */
+
+        JConnection *flight; /* on which it is unanswered; oldest first */
+        uint64_t flight_at;
+        JDelivery *flight_prev, *flight_next;
+};
+
+struct JRun {
+        IndexItem by_number;
+        uint64_t number;
+        JDelivery *delivery;
+        JProcess *process;
+        const JStream *stream;
+        uint64_t sequence;
+        uint32_t start, attempt;
+        bool flagged, ended;
+        RunEnd end;
+        uint64_t began, began_at, effect, effect_at, ended_at;
+        JRun *previous; /* of the same delivery */
+};
+
+/* A receiver's id. */
+struct JReceiver {
+        IndexItem by_id;
+        sd_id128_t id;
+        JProcess *process;   /* that had it last */
+        uint64_t n_recorded; /* final outcomes that it has answered and that are not settled */
+};
+
+#define ENTRY_WRITTEN      1u  /* MESSAGE or CANCEL was written */
+#define ENTRY_READ         2u  /* and read */
+#define ENTRY_SETTLED      4u  /* SETTLED that covers it was written */
+#define ENTRY_SETTLED_READ 8u  /* and read */
+#define ENTRY_RECORDED     16u /* counts in n_recorded of its receiver */
+
+typedef struct JEntry {
+        JMessage *message; /* NULL: not known */
+        uint8_t flags;
+} JEntry;
+
+struct JStream {
+        IndexItem by_id;
+        sd_id128_t id;
+        JProcess *client;
+        JReceiver *receiver;
+        uint32_t first_start;
+        uint64_t known;  /* number of the observation */
+        JEntry *entries; /* of the sequences from 1 on */
+        uint64_t n_entries, allocated;
+        uint64_t low, low_read; /* announced: written, read */
+        bool closed, closed_read;
+        uint64_t settled_read;                /* number of the last observation */
+        uint64_t announced_on, announced_low; /* the newest connection, and the low mark there */
+};
+
+struct JConnection {
+        IndexItem by_number;
+        uint64_t number;
+        JProcess *from, *to; /* client, receiver */
+        uint32_t from_start;
+        bool framed; /* between a client and a receiver */
+        bool copied; /* one of them is a copy */
+        bool hello, welcome_written, welcomed;
+        bool closed; /* at the client */
+        bool goodbye_client, goodbye_receiver;
+        sd_id128_t expected;
+        JReceiver *receiver; /* whose WELCOME the client has read */
+        uint64_t opened;     /* number of that observation */
+        uint32_t credit, credit_before, window;
+        uint64_t credit_at;
+        JDelivery *flight;
+        uint32_t n_flight;
+        uint64_t second, n_busy;
+};
+
+struct JKey {
+        IndexItem by_key;
+        uint64_t key;
+        JMessage *first, *last; /* accepted, in order; what is over is dropped from the front */
+        JMessage *current;      /* the last one on the wire */
+};
+
+typedef struct JIdempotent {
+        IndexItem by_key;
+        uint64_t key;
+        JMessage *message;
+        uint64_t at;
+} JIdempotent;
+
+typedef struct JOpens {
+        uint64_t minute;
+        uint32_t n;
+} JOpens;
+
+struct Judge {
+        const Plan *plan;
+        bool disabled[_RULE_MAX];
+        Verdict verdict;
+        const Observation *o; /* that is being looked at */
+        uint64_t begin;       /* time of the first one */
+        uint64_t faults_end;  /* time; 0: not yet */
+        char *chunk;          /* memory */
+        size_t chunk_used, chunk_size;
+        JProcess processes[J_PROCESSES_MAX];
+        JPlanned *planned; /* by number */
+        Index messages, receivers, streams, connections, runs, keys, idempotent;
+        JOpens opens[J_PROCESSES_MAX][J_PROCESSES_MAX];
+        JMessage *open; /* messages that must end */
+        uint64_t n_open;
+        bool clock_stepped[MACHINES_MAX];
+        bool copied; /* a copy of a process has connected */
+        JudgeStatistics statistics;
+};
+
+/* judge.c. Ends the run, unless the rule is off. */
+void breach(Judge *j, RuleId rule, const JMessage *m, const JProcess *p, const char *format, ...)
+                _printf_(5, 6);
+
+/* judge-text.c: parts of a verdict. Each call returns a text that stays valid for some more calls. */
+const char *text_process(const JProcess *p);
+const char *text_message(const JMessage *m);
+const char *text_time(const Judge *j, uint64_t at);
+const char *text_id(sd_id128_t id);
+const char *text_outcome(unsigned outcome);
+const char *text_state(unsigned state);
+
+/* judge-state.c: finds what an observation is about; …_get() makes it if it is new. */
+JProcess *judge_process(Judge *j, Process *p); /* NULL for NULL */
+JPlanned *judge_planned(Judge *j, uint64_t number);
+unsigned planned_idempotency(const JPlanned *p);          /* 0: none */
+const PlannedMessage *planned_message(const JMessage *m); /* NULL: not known */
+JMessage *judge_message(Judge *j, sd_id128_t id);
+/* `number`: of the plan; UINT64_MAX: not known. */
+JMessage *judge_message_get(Judge *j, sd_id128_t id, JProcess *client, uint64_t number);
+JReceiver *judge_receiver(Judge *j, sd_id128_t id);
+JDelivery *judge_delivery(const JMessage *m, const JReceiver *r);
+JDelivery *judge_delivery_get(Judge *j, JMessage *m, JReceiver *r);
+JStream *judge_stream(Judge *j, sd_id128_t id);
+JStream *judge_stream_get(Judge *j, sd_id128_t id, JProcess *client, JReceiver *r);
+JEntry *judge_entry(JStream *s, uint64_t sequence); /* of a message that is known */
+JEntry *judge_entry_get(JStream *s, uint64_t sequence);
+JConnection *judge_connection(Judge *j, uint64_t number);
+JConnection *judge_connection_get(Judge *j, uint64_t number);
+JRun *judge_run(Judge *j, uint64_t number);
+JRun *judge_run_new(Judge *j, uint64_t number, JDelivery *d, JProcess *p);
+JKey *judge_key(Judge *j, const JMessage *m); /* NULL: it has none */
+JIdempotent *judge_idempotent(Judge *j, const JProcess *client, unsigned number);
+void judge_free_streams(Judge *j);
+
+/* A step has taken away the ground of promises about this message or stream since it became known. */
+bool message_is_excepted(const JMessage *m);
+bool stream_is_excepted(const JStream *s);
+/* The same for what a receiver has known since that observation. */
+bool receiver_is_excepted(const JReceiver *r, uint64_t since);
+
+/* judge-steps.c: steps, starts and ends of processes */
+void steps_see(Judge *j, const Observation *o);
+
+/* judge-messages.c: callers */
+void messages_see(Judge *j, const Observation *o);
+void message_held(Judge *j, JMessage *m); /* its client must have it, and it must end */
+void message_over(Judge *j, JMessage *m); /* it has ended, or need not end */
+void message_keep(JMessage *m);           /* its client must have it */
+void message_unkeep(JMessage *m);
+
+/* judge-ends.c: what callers are told */
+void ends_see(Judge *j, const Observation *o);
+bool clock_was_set(const Judge *j, const JProcess *client);
+
+/* judge-fanout.c: ends of messages to several */
+void fanout_acked(Judge *j, const JMessage *m);
+void fanout_dead(Judge *j, const JMessage *m);
+
+/* judge-loads.c: what a client has after a start */
+void loads_see(Judge *j, const Observation *o);
+
+/* judge-runs.c: handlers */
+void runs_see(Judge *j, const Observation *o);
+
+/* judge-wire.c: connections */
+void wire_see(Judge *j, const Observation *o);
+void receiver_of(Judge *j, JReceiver *r, JProcess *p); /* `p` has this id now */
+
+/* judge-sends.c: MESSAGE and CANCEL */
+void message_written(Judge *j, const Observation *o, JConnection *c);
+void message_read(Judge *j, const Observation *o, JConnection *c);
+void cancel_written(Judge *j, const Observation *o, JConnection *c);
+void cancel_read(Judge *j, const Observation *o, JConnection *c);
+
+/* judge-answers.c: ANSWER */
+void answer_written(Judge *j, const Observation *o, JConnection *c);
+void answer_read(Judge *j, const Observation *o, JConnection *c);
+
+/* judge-streams.c: sequences; SETTLED and PRUNED */
+void streams_sent(Judge *j, const Observation *o, JConnection *c, JMessage *m, sd_id128_t stream,
+                uint64_t sequence);
+void entry_read(Judge *j, sd_id128_t stream, uint64_t sequence);
+void streams_settled(Judge *j, const Observation *o, JConnection *c);
+void streams_settled_read(Judge *j, const Observation *o, JConnection *c);
+void streams_loaded_open(Judge *j, const JMessage *m);
+void stream_pruned(Judge *j, const Observation *o, JConnection *c);
+
+/* judge-credit.c: messages in flight */
+void credit_read(const Judge *j, JConnection *c, uint32_t credit);
+void credit_check(Judge *j, const JMessage *m, JConnection *c, const JDelivery *d);
+void flight_begin(const Judge *j, JDelivery *d, JConnection *c);
+void flight_goes_on(const Judge *j, JDelivery *d, JConnection *c);
+void flight_end(JDelivery *d);
+
+/* judge-keys.c */
+void keys_accepted(Judge *j, JMessage *m);
+void keys_sent(Judge *j, JMessage *m);
+
+/* judge-live.c: liveness and bounds */
+void live_see(Judge *j, const Observation *o);
+void live_accepted(Judge *j, JMessage *m);
+void live_sent(Judge *j, JMessage *m, JConnection *c, bool first);
+void live_over(JMessage *m); /* it does not wait any more */
+void live_busy(Judge *j, JConnection *c);
+void live_opened(Judge *j, JConnection *c);
+void live_run(JProcess *p);

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Liveness and bounds. */
+#include "sim/judge-inside.h"
+
+#include <inttypes.h>
+#include <syslog.h>
+#include <utlist.h>
+
+#define USEC_PER_MINUTE (60 * USEC_PER_SEC)
+
+/* Everything ends. */
+
+/* A message to a certain receiver waits for that id. So one whose receiver may have lost its id waits for
+ * ever, and this is right (docs/PROTOCOL.md: mode `to` never moves; `all` and `quorum` likewise). */
+static bool may_wait_for_ever(const Judge *j, const JMessage *m)
+{
+        const PlannedMessage *p = planned_message(m);
+
+        if (message_is_excepted(m) || !p)
+                return true;
+        for (unsigned i = 0; i < j->plan->n_receivers; i++) {
+                const JProcess *r = j->processes + plan_process_of_receiver(j->plan, i);
+                const bool member =
+                                m->fanout && (p->group == 0 || p->group == j->plan->group_of_receiver[i]);
+                if (r->replaced > 0 && (member || (p->mode == SELECTOR_TO && p->receiver == i)))
+                        return true;
+        }
+        return false;
+}
+
+/* Nobody hears of the ack of a bulk message whose program has left: what its client has read must do. */
+static bool has_ended_quietly(const JMessage *m)
+{
+        const PlannedMessage *p = planned_message(m);
+        unsigned acked = 0, open = 0;
+
+        for (const JDelivery *d = m->deliveries; d; d = d->next) {
+                acked += d->told == OUTCOME_ACKED || d->told == OUTCOME_SETTLED;
+                open += d->told == 0;
+        }
+        if (m->fanout)
+                return p && (p->mode == SELECTOR_QUORUM ? acked >= p->quorum : acked > 0 && open == 0);
+        return acked > 0;
+}
+
+/* A delayed message has its patience from its start on. */
+static uint64_t must_end_by(const Judge *j, const JMessage *m)
+{
+        const PlannedMessage *p = planned_message(m);
+        const uint64_t start = p ? usec_add(m->accepted_at, p->delay_usec) : 0;
+
+        return usec_add(MAX(j->faults_end, start), j->plan->patience_usec);
+}
+
+static void check_ends(Judge *j)
+{
+        const JMessage *m;
+
+        if (j->faults_end == 0)
+                return;
+        DL_FOREACH2(j->open, m, open_next)
+        {
+                if (j->o->at < must_end_by(j, m) || may_wait_for_ever(j, m) || has_ended_quietly(m))
+                        continue;
+                const JDelivery *d = m->deliveries;
+                breach(j, RULE_EVERYTHING_ENDS, m, m->client,
+                                "%s has not ended %s, accepted at %s, although nothing is broken since %s; "
+                                "attempts: %u, runs: %u, last at: %s",
+                                text_process(m->client), text_message(m), text_time(j, m->accepted_at),
+                                text_time(j, j->faults_end), m->attempt, m->n_runs,
+                                d ? text_process(d->receiver->process) : "no receiver");
+                return;
+        }
+}
+
+/* Nobody starves. */
+
+#define OVERTAKEN_MAX 256u
+
+static JWaiting *waiting_of(JProcess *client, const PlannedMessage *p)
+{
+        const unsigned priority = MIN(p->priority, PRIORITIES - 1);
+
+        if (p->mode == SELECTOR_TO)
+                return &client->waiting_to[p->receiver % RECEIVERS_MAX][priority];
+        return p->mode == SELECTOR_ANY ? &client->waiting_any[p->group % GROUPS][priority] : NULL;
+}
+
+/* Messages to several are driven as their members, and those of one key wait for each other: they are not
+ * judged here. Nor are delayed ones. */
+void live_accepted(Judge *j, JMessage *m)
+{
+        const PlannedMessage *p = planned_message(m);
+        JWaiting *w = p && p->delay_usec == 0 && !m->on_wire ? waiting_of(m->client, p) : NULL;
+
+        if (!w)
+                return;
+        m->waits_in = w;
+        m->n_overtaken = 0;
+        DL_APPEND2(w->first, m, waits_prev, waits_next);
+}
+
+void live_over(JMessage *m)
+{
+        if (!m->waits_in)
+                return;
+        DL_DELETE2(m->waits_in->first, m, waits_prev, waits_next);
+        m->waits_in = NULL;
+}
+
+static void overtake(Judge *j, const JWaiting *w, const JMessage *by, const JConnection *c)
+{
+        JMessage *m = w->first;
+
+        if (!m || m == by || m->accepted >= by->accepted || message_is_excepted(m))
+                return;
+        if (++m->n_overtaken > OVERTAKEN_MAX)
+                breach(j, RULE_NOBODY_STARVES, m, m->client,
+                                "%s has sent %u messages that are not more urgent than %s and were accepted "
+                                "later to receivers that could have taken it; it waits since %s; the last "
+                                "was "
+                                "%s to %s",
+                                text_process(m->client), m->n_overtaken, text_message(m),
+                                text_time(j, m->accepted_at), text_message(by), text_process(c->to));
+}
+
+/* `m` goes to this receiver: all that wait for it, or for any of its group, and are not less urgent, were
+ * overtaken if they are older. The oldest of each kind stands for all. */
+static void overtake_all(Judge *j, const JMessage *m, const JConnection *c)
+{
+        const PlannedMessage *p = planned_message(m);
+        const unsigned receiver = c->to->number % RECEIVERS_MAX;
+        const unsigned group = j->plan->group_of_receiver[receiver] % GROUPS;
+
+        if (!p || m->accepted == 0)
+                return;
+        for (unsigned i = MIN(p->priority, PRIORITIES - 1); i < PRIORITIES; i++) {
+                overtake(j, &m->client->waiting_to[receiver][i], m, c);
+                overtake(j, &m->client->waiting_any[0][i], m, c);
+                if (group > 0)
+                        overtake(j, &m->client->waiting_any[group][i], m, c);
+        }
+}
+
+/* Bounds of what is repeated. */
+
+#define SENDS_PER_MINUTE 120u
+#define OPENS_PER_MINUTE 700u /* pauses between connects are 50 ms on the average at first */
+#define BUSY_PER_SECOND  400u
+
+static void count_send(Judge *j, JMessage *m, const JConnection *c)
+{
+        const uint64_t minute = j->o->at / USEC_PER_MINUTE;
+
+        if (m->minute != minute)
+                m->minute = minute, m->n_sends = 0;
+        /* Each member is sent for itself. */
+        if (++m->n_sends > SENDS_PER_MINUTE * (m->fanout ? RECEIVERS_MAX : 1))
+                breach(j, RULE_RETRIES_ARE_BOUNDED, m, c->from,
+                                "%s has sent %s %u times in one minute, now to %s", text_process(c->from),
+                                text_message(m), m->n_sends, text_process(c->to));
+}
+
+void live_sent(Judge *j, JMessage *m, JConnection *c, bool first)
+{
+        live_over(m);
+        if (first)
+                overtake_all(j, m, c);
+        count_send(j, m, c);
+}
+
+void live_busy(Judge *j, JConnection *c)
+{
+        const uint64_t second = j->o->at / USEC_PER_SEC;
+
+        if (c->second != second)
+                c->second = second, c->n_busy = 0;
+        if (++c->n_busy > BUSY_PER_SECOND)
+                breach(j, RULE_NO_STORMS, NULL, c->from,
+                                "%s has got %" PRIu64 " answers busy from %s on connection %" PRIu64
+                                " within one second",
+                                text_process(c->from), c->n_busy, text_process(c->to), c->number);
+}
+
+void live_opened(Judge *j, JConnection *c)
+{
+        JOpens *n = &j->opens[process_index(c->from->process)][process_index(c->to->process)];
+        const uint64_t minute = j->o->at / USEC_PER_MINUTE;
+
+        if (n->minute != minute)
+                n->minute = minute, n->n = 0;
+        if (++n->n > OPENS_PER_MINUTE)
+                breach(j, RULE_NO_STORMS, NULL, c->from, "%s has connected to %s %u times in one minute",
+                                text_process(c->from), text_process(c->to), n->n);
+}
+
+#define LINES_PER_MINUTE  2000u
+#define LINES_PER_MESSAGE 20u /* and per run */
+
+void live_run(JProcess *p)
+{
+        p->n_events++;
+}
+
+static void count_line(Judge *j, const Observation *o, JProcess *p)
+{
+        const uint64_t minute = o->at / USEC_PER_MINUTE;
+
+        if (o->number <= LOG_WARNING)
+                p->reported = true;
+        if (p->minute != minute)
+                p->minute = minute, p->n_lines = p->n_events = 0;
+        if (++p->n_lines > LINES_PER_MINUTE + LINES_PER_MESSAGE * p->n_events)
+                breach(j, RULE_LOG_IS_BOUNDED, NULL, p,
+                                "%s has logged %" PRIu64 " lines in one minute, with %" PRIu64
+                                " messages; the last: %s",
+                                text_process(p), p->n_lines, p->n_events, o->text ? o->text : "");
+}
+
+/* State. */
+
+/* All that was answered as final, and that no sender has announced as settled, is in the records. */
+static void check_dedup(Judge *j, const Observation *o, const JProcess *p)
+{
+        const JReceiver *r = p->identity;
+
+        if (!r || p->role != ROLE_RECEIVER || p->marked > 0)
+                return;
+        if (o->number < r->n_recorded)
+                breach(j, RULE_ACKED_MEANS_RECORDED, NULL, p,
+                                "%s has answered %" PRIu64 " final outcomes that are not settled, but it "
+                                "remembers only %" PRIu64,
+                                text_process(p), r->n_recorded, o->number);
+        if (o->sequence > RECEIVER_STREAMS_MAX)
+                breach(j, RULE_DEDUP_IS_BOUNDED, NULL, p, "%s remembers %" PRIu64 " streams",
+                                text_process(p), o->sequence);
+}
+
+#define REST_OBJECTS     50000u
+#define REST_DESCRIPTORS 200u
+
+static void check_memory(Judge *j, const Observation *o, const JProcess *p)
+{
+        if (j->n_open > 0 || j->faults_end == 0)
+                return;
+        if (o->number > REST_OBJECTS || o->attempt > REST_DESCRIPTORS)
+                breach(j, RULE_MEMORY_IS_BOUNDED, NULL, p,
+                                "%s is at rest, but it has %" PRIu64 " objects, %" PRIu64
+                                " bytes and %u descriptors",
+                                text_process(p), o->number, o->sequence, o->attempt);
+}
+
+void live_see(Judge *j, const Observation *o)
+{
+        JProcess *p = judge_process(j, o->process);
+
+        switch (o->kind) {
+        case OBS_FAULTS_END:
+                j->faults_end = o->at;
+                break;
+        case OBS_LOG:
+                if (p)
+                        count_line(j, o, p);
+                break;
+        case OBS_DEDUP:
+                check_dedup(j, o, p);
+                break;
+        case OBS_MEMORY:
+                check_memory(j, o, p);
+                break;
+        default:
+                check_ends(j);
+        }
+}

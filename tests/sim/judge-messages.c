@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What callers ask a client for: acceptance, refusal, cancel, retry, purge. */
+#include "sim/judge-inside.h"
+
+#include <string.h>
+#include <utlist.h>
+
+/* The list of what must be on the client's disk; of messages in memory only, the list of what must be in its
+ * memory. */
+void message_keep(JMessage *m)
+{
+        JProcess *c = m->client;
+
+        if (m->kept || m->forgotten)
+                return;
+        m->kept = true;
+        m->kept_in_memory = m->transient && m->end == 0;
+        if (m->kept_in_memory)
+                DL_APPEND2(c->in_memory, m, kept_prev, kept_next);
+        else
+                DL_APPEND2(c->on_disk, m, kept_prev, kept_next);
+}
+
+void message_unkeep(JMessage *m)
+{
+        JProcess *c = m->client;
+
+        if (!m->kept)
+                return;
+        m->kept = false;
+        if (m->kept_in_memory)
+                DL_DELETE2(c->in_memory, m, kept_prev, kept_next);
+        else
+                DL_DELETE2(c->on_disk, m, kept_prev, kept_next);
+}
+
+static void message_open(Judge *j, JMessage *m)
+{
+        if (m->counted)
+                return;
+        m->counted = true;
+        DL_APPEND2(j->open, m, open_prev, open_next);
+        j->n_open++;
+}
+
+void message_over(Judge *j, JMessage *m)
+{
+        live_over(m);
+        if (!m->counted)
+                return;
+        m->counted = false;
+        DL_DELETE2(j->open, m, open_prev, open_next);
+        j->n_open--;
+}
+
+/* The client has it: from now on it must keep it, and it must end. */
+void message_held(Judge *j, JMessage *m)
+{
+        if (m->end != 0 || m->lost || m->forgotten)
+                return;
+        message_keep(m);
+        message_open(j, m);
+}
+
+/* A key is known for an hour after the end, by CLOCK_REALTIME, unless the message is purged. So keys of a
+ * machine whose clock was set are not judged. */
+static void check_idempotent(Judge *j, JMessage *m, const JPlanned *planned)
+{
+        const unsigned number = planned ? planned_idempotency(planned) : 0;
+
+        if (number == 0)
+                return;
+        JIdempotent *k = judge_idempotent(j, m->client, number);
+        const JMessage *before = k->message;
+        const bool known = before && before != m && !message_is_excepted(before) && !before->purge_asked &&
+                           j->o->at - k->at < KEYS_KEPT_USEC && !clock_was_set(j, m->client);
+
+        if (known)
+                breach(j, RULE_IDEMPOTENT, m, m->client,
+                                "%s accepted %s under an idempotency key that belongs to %s, which it "
+                                "accepted at %s",
+                                text_process(m->client), text_message(m), text_message(before),
+                                text_time(j, k->at));
+        if (before != m) {
+                k->message = m;
+                k->at = j->o->at;
+        }
+}
+
+/* Acceptance may be seen late, when the program reads it: the client may have ended meanwhile. */
+static void accepted(Judge *j, const Observation *o, JProcess *client)
+{
+        JPlanned *planned = judge_planned(j, o->message);
+        const bool is_new = o->detail == 0;
+        JMessage *m = is_new ? judge_message_get(j, o->id, client, o->message) : judge_message(j, o->id);
+
+        if (!m)
+                m = judge_message_get(j, o->id, client, UINT64_MAX);
+        check_idempotent(j, m, planned);
+        if (m->accepted > 0 || m->end != 0)
+                return;
+        m->accepted = o->index;
+        m->accepted_at = o->at;
+        j->statistics.n_accepted++;
+        client->n_accepted++;
+        if (m->transient && (!client->up || (planned && planned->submitted < client->started))) {
+                m->lost = true;
+                j->statistics.n_lost_in_memory++;
+                return;
+        }
+        message_held(j, m);
+        keys_accepted(j, m);
+        live_accepted(j, m);
+}
+
+static void submit(Judge *j, const Observation *o, JProcess *client)
+{
+        JPlanned *planned = judge_planned(j, o->message);
+
+        client->n_submitted++;
+        j->statistics.n_submitted++;
+        if (!planned)
+                return;
+        planned->n_submitted++;
+        planned->submitted = o->index;
+        planned->submitted_at = o->at;
+}
+
+/* UnderWay says that the message of an earlier submission is on its way: it may run. */
+static void refuse(Judge *j, const Observation *o)
+{
+        JPlanned *planned = judge_planned(j, o->message);
+
+        j->statistics.n_refused++;
+        if (planned && !(o->text && strstr(o->text, "UnderWay")))
+                planned->n_refused++;
+}
+
+static void revive(Judge *j, JMessage *m)
+{
+        if (m->end == 0)
+                return;
+        j->statistics.n_revived++;
+        m->end = 0;
+        m->end_durable = false;
+        m->revived = true;
+        m->revived_number = j->o->index;
+        m->n_members_failed = 0;
+        for (JDelivery *d = m->deliveries; d; d = d->next)
+                if (!m->fanout || d->told != OUTCOME_ACKED) {
+                        d->told = 0;
+                        d->given_up = true;
+                }
+        message_held(j, m);
+}
+
+static void purge(Judge *j, JMessage *m)
+{
+        j->statistics.n_purged++;
+        m->purge_asked = true;
+        message_unkeep(m);
+}
+
+/* Requests that the client refuses mean nothing. */
+static void request(Judge *j, const Observation *o)
+{
+        JMessage *m = o->number == 0 ? judge_message(j, o->id) : NULL;
+
+        if (!m)
+                return;
+        if (o->kind == OBS_CANCEL)
+                m->cancel_asked = true;
+        else if (o->kind == OBS_REVIVE)
+                revive(j, m);
+        else
+                purge(j, m);
+}
+
+void messages_see(Judge *j, const Observation *o)
+{
+        JProcess *client = judge_process(j, o->process);
+
+        switch (o->kind) {
+        case OBS_SUBMIT:
+                submit(j, o, client);
+                break;
+        case OBS_ACCEPT:
+                accepted(j, o, client);
+                break;
+        case OBS_REFUSE:
+                refuse(j, o);
+                break;
+        case OBS_LOSE_CALLER:
+                j->statistics.n_callers_lost++;
+                break;
+        default:
+                request(j, o);
+        }
+}

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* MESSAGE and CANCEL. Writes of one connection are in order; an old frame may still lie in the output of its
+ * connection when its message has ended. So rules about writes look at new connections, or at new receivers.
+ */
+#include "sim/judge-inside.h"
+
+/* `told`: the client has read how it ended at another receiver. Members of a message to several are
+ * separate, and those that were sent go on after the whole has ended. */
+static void check_ended(Judge *j, const JMessage *m, const JDelivery *d, const JConnection *c)
+{
+        for (const JDelivery *e = m->fanout ? NULL : m->deliveries; e; e = e->next)
+                if (e != d && e->told != 0 && e->told_start == c->from->starts &&
+                                e->written > m->revived_number)
+                        breach(j, RULE_ENDED_IS_NOT_SENT, m, c->from,
+                                        "%s sends %s to %s, but it has read the answer %s of %s",
+                                        text_process(c->from), text_message(m), text_process(c->to),
+                                        text_outcome(e->told), text_process(e->receiver->process));
+        if (m->end_durable && c->opened > m->ended && !(m->fanout && d->first_written > 0))
+                breach(j, RULE_ENDED_IS_NOT_SENT, m, c->from,
+                                "%s sends %s to %s, but it has said that it is %s, and that this is on disk",
+                                text_process(c->from), text_message(m), text_process(c->to),
+                                text_state(m->end));
+}
+
+/* The receiver that may have started it, or NULL. `busy` to the only send means that it has not. */
+static const JDelivery *find_starter(const JMessage *m, const JDelivery *d)
+{
+        for (const JDelivery *e = m->deliveries; e; e = e->next)
+                if (e != d && e->n_sends > 0 && e->sent_on)
+                        return e;
+        return NULL;
+}
+
+/* Modes any and key move a message that may have started only when its receiver is gone: not listed, and no
+ * connection to it. The judge sees the connection: the one on which it was sent must have ended. A message
+ * to a certain receiver stays there for ever. */
+static void check_move(Judge *j, const JMessage *m, const JDelivery *d, const JConnection *c)
+{
+        const PlannedMessage *p = planned_message(m);
+        const JDelivery *e = find_starter(m, d);
+
+        if (m->fanout || !e || e->written < m->revived_number)
+                return;
+        if (p && p->mode == SELECTOR_TO)
+                breach(j, RULE_FAILOVER_ONLY_WHEN_GONE, m, c->from,
+                                "%s sends %s to %s (%s), but it is for %s (%s), where it was sent before",
+                                text_process(c->from), text_message(m), text_process(c->to),
+                                text_id(d->receiver->id), text_process(e->receiver->process),
+                                text_id(e->receiver->id));
+        else if (!e->sent_on->closed && e->sent_on->from_start == c->from->starts)
+                breach(j, RULE_FAILOVER_ONLY_WHEN_GONE, m, c->from,
+                                "%s sends %s to %s, but %s may have started it, and their connection %llu "
+                                "has "
+                                "not ended",
+                                text_process(c->from), text_message(m), text_process(c->to),
+                                text_process(e->receiver->process), (unsigned long long) e->sent_on->number);
+}
+
+/* The flag may be missing only on a send before which no other may have started the message. */
+static void check_flag(Judge *j, const Observation *o, const JMessage *m, const JDelivery *d)
+{
+        const JDelivery *e = d->n_sends > 0 ? d : m->fanout ? NULL : find_starter(m, d);
+
+        if (e && !(o->frame->message.flags & MESSAGE_POSSIBLE_DUPLICATE))
+                breach(j, RULE_SENDER_FLAGS, m, m->client,
+                                "%s sends %s without the possible-duplicate flag, but it has sent it to %s "
+                                "at "
+                                "%s, and the answer was not (only) busy",
+                                text_process(m->client), text_message(m), text_process(e->receiver->process),
+                                text_time(j, e->last_written_at));
+}
+
+static bool is_binding(const JDelivery *d, const Observation *o)
+{
+        return d->stream && sd_id128_equal(d->stream->id, o->frame->message.stream) &&
+               d->sequence == o->frame->message.sequence;
+}
+
+/* Under one binding, in one start of the client: attempts are counted upwards, from 1 if it is new. A crash
+ * of the client may lose the newest ones. A higher number needs a failure, or an ack timeout since the last
+ * send; a reload may make the timeout shorter. */
+static void check_attempt(
+                Judge *j, const Observation *o, const JMessage *m, const JDelivery *d, const JConnection *c)
+{
+        const uint32_t attempt = o->frame->message.attempt;
+
+        if (d->written == 0 || d->written_start != c->from->starts || !is_binding(d, o))
+                return;
+        if (attempt < d->attempt)
+                breach(j, RULE_ATTEMPTS_GROW, m, c->from, "%s sends attempt %u of %s to %s after attempt %u",
+                                text_process(c->from), attempt, text_message(m), text_process(c->to),
+                                d->attempt);
+        else if (attempt > d->attempt && !d->failed_told && !c->from->reloaded &&
+                        j->o->at - d->last_written_at < j->plan->ack_timeout_usec)
+                breach(j, RULE_ATTEMPTS_GROW, m, c->from,
+                                "%s counts attempt %u of %s as failed at %s, but it has read no failure, "
+                                "and "
+                                "the ack timeout has not passed since %s",
+                                text_process(c->from), d->attempt, text_message(m), text_process(c->to),
+                                text_time(j, d->last_written_at));
+}
+
+/* Under a new binding it has no answer yet. */
+static void set_binding(JDelivery *d, JStream *s, uint64_t sequence)
+{
+        if (d->stream == s && d->sequence == sequence)
+                return;
+        d->stream = s;
+        d->sequence = sequence;
+        d->told = d->answered = 0;
+        d->failed_attempt = 0;
+        d->given_up = false;
+}
+
+static void note_write(Judge *j, const Observation *o, JMessage *m, JDelivery *d, JConnection *c)
+{
+        const MessageFrame *f = &o->frame->message;
+        JStream *s = judge_stream(j, f->stream);
+
+        set_binding(d, s, f->sequence);
+        if (d->first_written == 0)
+                d->first_written = o->index;
+        d->written = o->index;
+        d->last_written_at = o->at;
+        d->written_start = c->from->starts;
+        d->attempt = f->attempt;
+        d->failed_told = false;
+        d->given_up = false;
+        d->n_sends++;
+        d->sent_on = c;
+        m->attempt = MAX(m->attempt, f->attempt);
+        m->moved = false;
+        m->on_wire = true;
+        j->statistics.n_sends++;
+}
+
+/* A copy of a client sends what the client had: no rule is about it, but its frames ask for runs. */
+static void copied(Judge *j, const Observation *o, JConnection *c)
+{
+        const MessageFrame *f = &o->frame->message;
+        JMessage *m = judge_message(j, f->message);
+        JStream *s = judge_stream_get(j, f->stream, c->from, c->receiver);
+        JEntry *e = judge_entry_get(s, f->sequence);
+
+        if (!m || !e)
+                return;
+        e->message = m;
+        e->flags |= ENTRY_WRITTEN;
+        JDelivery *d = judge_delivery_get(j, m, c->receiver);
+        if (d->first_written == 0)
+                d->first_written = o->index;
+}
+
+void message_written(Judge *j, const Observation *o, JConnection *c)
+{
+        const MessageFrame *f = &o->frame->message;
+
+        if (c->copied) {
+                copied(j, o, c);
+                return;
+        }
+        JMessage *m = judge_message_get(j, f->message, c->from, o->message);
+        JDelivery *d = judge_delivery_get(j, m, c->receiver);
+        const bool first = !m->on_wire;
+
+        if (c->goodbye_client)
+                breach(j, RULE_GOODBYE_IS_RESPECTED, m, c->from,
+                                "%s sends %s to %s on connection %llu after its GOODBYE",
+                                text_process(c->from), text_message(m), text_process(c->to),
+                                (unsigned long long) c->number);
+        streams_sent(j, o, c, m, f->stream, f->sequence);
+        if (!message_is_excepted(m)) {
+                check_ended(j, m, d, c);
+                check_move(j, m, d, c);
+                check_flag(j, o, m, d);
+                check_attempt(j, o, m, d, c);
+                keys_sent(j, m);
+        }
+        credit_check(j, m, c, d);
+        flight_begin(j, d, c);
+        note_write(j, o, m, d, c);
+        if (!(f->flags & MESSAGE_TRANSIENT))
+                message_held(j, m);
+        live_sent(j, m, c, first);
+}
+
+void message_read(Judge *j, const Observation *o, JConnection *c)
+{
+        entry_read(j, o->frame->message.stream, o->frame->message.sequence);
+}
+
+void cancel_written(Judge *j, const Observation *o, JConnection *c)
+{
+        const CancelFrame *f = &o->frame->cancel;
+        JMessage *m = c->copied ? NULL : judge_message_get(j, f->message, c->from, UINT64_MAX);
+        JDelivery *d = m ? judge_delivery(m, c->receiver) : NULL;
+
+        if (!m)
+                return;
+        streams_sent(j, o, c, m, f->stream, f->sequence);
+        if (!d)
+                d = judge_delivery_get(j, m, c->receiver);
+        set_binding(d, judge_stream(j, f->stream), f->sequence);
+        flight_end(d);
+}
+
+void cancel_read(Judge *j, const Observation *o, JConnection *c)
+{
+        JMessage *m = judge_message(j, o->frame->cancel.message);
+        JDelivery *d = m && c->receiver ? judge_delivery(m, c->receiver) : NULL;
+
+        entry_read(j, o->frame->cancel.stream, o->frame->cancel.sequence);
+        if (d)
+                d->cancel_read = true;
+}

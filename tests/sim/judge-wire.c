@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Connections between clients and receivers. Connections of programs (bulk) are not judged here: callers
+ * report what they are told. */
+#include "sim/judge-inside.h"
+
+#include <string.h>
+
+static bool is_copy(const JProcess *p)
+{
+        return p && p->role == ROLE_OTHER;
+}
+
+static void open_connection(Judge *j, const Observation *o)
+{
+        JConnection *c = judge_connection_get(j, o->number);
+
+        c->from = judge_process(j, o->net->from);
+        c->to = judge_process(j, o->net->to);
+        c->framed = c->from && c->to && (c->from->role == ROLE_CLIENT || is_copy(c->from)) &&
+                    (c->to->role == ROLE_RECEIVER || is_copy(c->to));
+        c->copied = is_copy(c->from) || is_copy(c->to);
+        j->copied = j->copied || c->copied;
+        if (!c->framed)
+                return;
+        c->from_start = c->from->starts;
+        live_opened(j, c);
+}
+
+/* The id that a receiver has from now on. An id that it had before does not come back. */
+void receiver_of(Judge *j, JReceiver *r, JProcess *p)
+{
+        r->process = p;
+        p->serving = p->starts;
+        if (p->identity && p->identity != r && p->role == ROLE_RECEIVER)
+                p->replaced = j->o->index;
+        p->identity = r;
+}
+
+/* From the client. */
+
+static void wrote_hello(Judge *j, const Observation *o, JConnection *c)
+{
+        if (c->hello)
+                breach(j, RULE_HELLO_FIRST, NULL, c->from, "%s wrote HELLO twice on connection %llu to %s",
+                                text_process(c->from), (unsigned long long) c->number, text_process(c->to));
+        c->hello = true;
+        c->expected = o->frame->hello.receiver;
+}
+
+static void from_client(Judge *j, const Observation *o, JConnection *c)
+{
+        const FrameType type = o->frame->type;
+
+        if (type == FRAME_HELLO) {
+                wrote_hello(j, o, c);
+                return;
+        }
+        if (!c->welcomed)
+                breach(j, RULE_HELLO_FIRST, NULL, c->from,
+                                "%s wrote a frame of type %02x to %s on connection %llu before it had read "
+                                "the "
+                                "WELCOME of the receiver that it expects",
+                                text_process(c->from), type, text_process(c->to),
+                                (unsigned long long) c->number);
+        if (!c->receiver)
+                return;
+        switch (type) {
+        case FRAME_MESSAGE:
+                message_written(j, o, c);
+                break;
+        case FRAME_CANCEL:
+                cancel_written(j, o, c);
+                break;
+        case FRAME_SETTLED:
+                streams_settled(j, o, c);
+                break;
+        case FRAME_GOODBYE:
+                c->goodbye_client = true;
+                break;
+        case FRAME_PING:
+                break;
+        default:
+                breach(j, RULE_WIRE_IS_FRAMES, NULL, c->from,
+                                "%s wrote a frame of type %02x to %s, which only a receiver sends",
+                                text_process(c->from), type, text_process(c->to));
+        }
+}
+
+static void to_receiver(Judge *j, const Observation *o, JConnection *c)
+{
+        switch (o->frame->type) {
+        case FRAME_MESSAGE:
+                message_read(j, o, c);
+                break;
+        case FRAME_CANCEL:
+                cancel_read(j, o, c);
+                break;
+        case FRAME_SETTLED:
+                streams_settled_read(j, o, c);
+                break;
+        default:
+                break;
+        }
+}
+
+/* From the receiver. */
+
+/* ERROR after WELCOME says that the client broke the protocol. Before WELCOME it is the answer of another
+ * receiver, or of one without an id. */
+static void wrote_error(Judge *j, const Observation *o, const JConnection *c)
+{
+        const Bytes text = o->frame->text;
+        const bool window = memmem(text.data, text.size, "is settled of its stream", 24);
+
+        if (c->welcome_written)
+                breach(j, window ? RULE_WINDOW_IS_KEPT : RULE_WIRE_IS_FRAMES, NULL, c->from,
+                                "%s ended its connection %llu with %s by ERROR: %.*s", text_process(c->to),
+                                (unsigned long long) c->number, text_process(c->from), (int) text.size,
+                                (const char *) text.data);
+}
+
+static void from_receiver(Judge *j, const Observation *o, JConnection *c)
+{
+        switch (o->frame->type) {
+        case FRAME_WELCOME:
+                c->welcome_written = true;
+                if (!c->copied)
+                        receiver_of(j, judge_receiver(j, o->frame->welcome.receiver), c->to);
+                break;
+        case FRAME_ANSWER:
+                answer_written(j, o, c);
+                break;
+        case FRAME_PRUNED:
+                stream_pruned(j, o, c);
+                break;
+        case FRAME_ERROR:
+                wrote_error(j, o, c);
+                break;
+        case FRAME_CREDIT:
+        case FRAME_GOODBYE:
+        case FRAME_PONG:
+                break;
+        default:
+                breach(j, RULE_WIRE_IS_FRAMES, NULL, c->to,
+                                "%s wrote a frame of type %02x to %s, which only a client sends",
+                                text_process(c->to), o->frame->type, text_process(c->from));
+        }
+}
+
+static void read_welcome(Judge *j, JConnection *c, const WelcomeFrame *w)
+{
+        if (!sd_id128_equal(w->receiver, c->expected) || c->welcomed)
+                return; /* the client ends the connection */
+        c->welcomed = true;
+        c->opened = j->o->index;
+        c->window = w->window;
+        c->receiver = judge_receiver(j, w->receiver);
+        credit_read(j, c, w->credit);
+}
+
+static void to_client(Judge *j, const Observation *o, JConnection *c)
+{
+        switch (o->frame->type) {
+        case FRAME_WELCOME:
+                read_welcome(j, c, &o->frame->welcome);
+                break;
+        case FRAME_CREDIT:
+                credit_read(j, c, o->frame->credit);
+                break;
+        case FRAME_ANSWER:
+                if (c->welcomed)
+                        answer_read(j, o, c);
+                break;
+        case FRAME_GOODBYE:
+                c->goodbye_receiver = true;
+                break;
+        default:
+                break;
+        }
+}
+
+static void closed(Judge *j, const Observation *o, JConnection *c)
+{
+        if (judge_process(j, o->net->from) == c->from)
+                c->closed = true;
+}
+
+void wire_see(Judge *j, const Observation *o)
+{
+        if (o->kind == OBS_OPEN) {
+                open_connection(j, o);
+                return;
+        }
+        JConnection *c = judge_connection(j, o->number);
+        if (!c || !c->framed)
+                return;
+        const bool by_client = judge_process(j, o->net->from) == c->from;
+
+        if (o->kind == OBS_CLOSE)
+                closed(j, o, c);
+        else if (o->kind == OBS_GARBAGE)
+                breach(j, RULE_WIRE_IS_FRAMES, NULL, by_client ? c->from : c->to,
+                                "%s wrote to %s what is no frame: %s",
+                                text_process(by_client ? c->from : c->to),
+                                text_process(by_client ? c->to : c->from), o->text ? o->text : "");
+        else if (o->kind == OBS_WRITE)
+                (by_client ? from_client : from_receiver)(j, o, c);
+        else
+                (by_client ? to_receiver : to_client)(j, o, c);
+}

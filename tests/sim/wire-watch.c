@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "sim/wire-watch.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash-index.h"
+#include "base/str-util.h"
+#include "sim/observation.h"
+
+/* Bytes of one direction, at one of its ends, up to the next whole frame. */
+typedef struct Stage {
+        Buffer rest;
+        size_t need;  /* so many bytes make the next frame, at least */
+        bool garbage; /* no frames follow any more */
+} Stage;
+
+typedef struct Wire {
+        IndexItem by_number;
+        uint64_t number;
+        Process *from;             /* who connected */
+        Stage written[2], read[2]; /* from it, to it */
+        bool ended[2];
+} Wire;
+
+struct WireWatch {
+        Index wires;
+};
+
+static uint32_t hash(uint64_t number)
+{
+        return index_hash(0, &number, sizeof number);
+}
+
+static Wire *find(const WireWatch *w, uint64_t number)
+{
+        for (IndexItem *i = index_first(&w->wires, hash(number)); i; i = index_next(i)) {
+                Wire *wire = CONTAINER_OF(i, Wire, by_number);
+                if (wire->number == number)
+                        return wire;
+        }
+        return NULL;
+}
+
+static Wire *make(WireWatch *w, const NetEvent *e)
+{
+        Wire *wire = calloc(1, sizeof *wire);
+
+        assert(wire);
+        wire->number = e->connection;
+        wire->from = e->from;
+        int r = index_add(&w->wires, &wire->by_number, hash(e->connection));
+        assert(r >= 0);
+        (void) r;
+        return wire;
+}
+
+static void wire_free(WireWatch *w, Wire *wire)
+{
+        index_remove(&w->wires, &wire->by_number);
+        for (int i = 0; i < 2; i++) {
+                buffer_clear(&wire->written[i].rest);
+                buffer_clear(&wire->read[i].rest);
+        }
+        free(wire);
+}
+
+/* The parts of a frame that a line of a trace, or a rule, asks for. */
+static void describe(Observation *o, const Frame *f)
+{
+        switch (f->type) {
+        case FRAME_HELLO:
+                o->receiver = f->hello.receiver;
+                o->id = f->hello.sender;
+                break;
+        case FRAME_WELCOME:
+                o->receiver = f->welcome.receiver;
+                o->id = f->welcome.instance;
+                break;
+        case FRAME_MESSAGE:
+                o->id = f->message.message;
+                o->stream = f->message.stream;
+                o->sequence = f->message.sequence;
+                o->attempt = f->message.attempt;
+                o->flagged = f->message.flags & MESSAGE_POSSIBLE_DUPLICATE;
+                break;
+        case FRAME_ANSWER:
+                o->id = f->answer.message;
+                o->stream = f->answer.stream;
+                o->sequence = f->answer.sequence;
+                o->attempt = f->answer.attempt;
+                o->state = (int) f->answer.outcome;
+                break;
+        case FRAME_CANCEL:
+                o->id = f->cancel.message;
+                o->stream = f->cancel.stream;
+                o->sequence = f->cancel.sequence;
+                break;
+        case FRAME_SETTLED:
+                o->stream = f->settled.stream;
+                o->sequence = f->settled.low;
+                break;
+        case FRAME_PRUNED:
+                o->stream = f->stream;
+                break;
+        default:
+                break;
+        }
+}
+
+static void see(const NetEvent *e, ObservationKind kind, const Frame *f, const char *text)
+{
+        Observation o = {
+                        .kind = kind,
+                        .process = kind == OBS_DELIVER ? e->to : e->from,
+                        .number = e->connection,
+                        .message = UINT64_MAX,
+                        .net = e,
+                        .frame = f,
+                        .text = text,
+        };
+
+        if (f)
+                describe(&o, f);
+        observe(o);
+}
+
+static void see_garbage(const NetEvent *e, Stage *s, const uint8_t *data, size_t size)
+{
+        _cleanup_free_ char *text = str_printable(data, size, 80);
+
+        s->garbage = true;
+        buffer_clear(&s->rest);
+        see(e, OBS_GARBAGE, NULL, text);
+}
+
+/* Observes the whole frames at the front. Returns how many bytes they have. */
+static size_t see_frames(const NetEvent *e, Stage *s, ObservationKind kind, const uint8_t *data, size_t size)
+{
+        size_t done = 0;
+
+        while (done < size && size - done >= s->need) {
+                Error error = {};
+                Frame f;
+
+                s->need = 0;
+                ssize_t n = frame_decode(data + done, size - done, FRAME_BODY_MAX, &f, &s->need, &error);
+                if (n == 0)
+                        break;
+                if (n < 0) {
+                        see_garbage(e, s, data + done, size - done);
+                        return size;
+                }
+                see(e, kind, &f, NULL);
+                done += (size_t) n;
+        }
+        return done;
+}
+
+/* Whole frames are decoded where they are; only what is cut is copied. */
+static void take(const NetEvent *e, Stage *s, ObservationKind kind)
+{
+        const uint8_t *data = e->data;
+        size_t size = e->size, done;
+        int r = 0;
+
+        if (s->garbage || size == 0)
+                return;
+        if (buffer_size(&s->rest) > 0) {
+                r = buffer_append(&s->rest, data, size);
+                assert(r >= 0);
+                done = see_frames(e, s, kind, buffer_peek(&s->rest), buffer_size(&s->rest));
+                if (!s->garbage)
+                        buffer_consume(&s->rest, done);
+                return;
+        }
+        done = see_frames(e, s, kind, data, size);
+        if (!s->garbage && done < size)
+                r = buffer_append(&s->rest, data + done, size - done);
+        assert(r >= 0);
+}
+
+/* Bytes that were written may still be read after the writer's end; both ends must be over. */
+static void ended(WireWatch *w, Wire *wire, const NetEvent *e, int side)
+{
+        see(e, OBS_CLOSE, NULL, NULL);
+        wire->ended[side] = true;
+        if (wire->ended[0] && wire->ended[1])
+                wire_free(w, wire);
+}
+
+static void on_event(const NetEvent *e, void *userdata)
+{
+        HOST_SCOPE;
+        WireWatch *w = userdata;
+        Wire *wire = find(w, e->connection);
+        const int side = !wire || wire->from == e->from ? 0 : 1;
+
+        if (e->kind == NET_OPENED && !wire) {
+                make(w, e);
+                see(e, OBS_OPEN, NULL, NULL);
+        } else if (!wire)
+                return;
+        else if (e->kind == NET_WRITTEN)
+                take(e, &wire->written[side], OBS_WRITE);
+        else if (e->kind == NET_DELIVERED)
+                take(e, &wire->read[side], OBS_DELIVER);
+        else if (e->kind == NET_ENDED && !wire->ended[side])
+                ended(w, wire, e, side);
+}
+
+WireWatch *wire_watch_new(void)
+{
+        WireWatch *w = calloc(1, sizeof *w);
+
+        assert(w);
+        net_tap(on_event, w);
+        return w;
+}
+
+WireWatch *wire_watch_free(WireWatch *w)
+{
+        IndexCursor cursor = {};
+        IndexItem *i;
+
+        if (!w)
+                return NULL;
+        net_tap(NULL, NULL);
+        while ((i = index_each(&w->wires, &cursor)))
+                wire_free(w, CONTAINER_OF(i, Wire, by_number));
+        index_clear(&w->wires);
+        free(w);
+        return NULL;
+}
