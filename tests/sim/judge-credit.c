@@ -33,12 +33,10 @@ void flight_goes_on(const Judge *j, JDelivery *d, JConnection *c)
                 flight_begin(j, d, c);
 }
 
-/* A reload may have made the ack timeout shorter, but hardly shorter than this part of it. */
-#define RELOADED_PART 16u
-
-static uint64_t ack_timeout(const Judge *j, const JConnection *c)
+/* A reload may make the ack timeout half as long. */
+uint64_t ack_timeout(const Judge *j, const JConnection *c)
 {
-        return c->from->reloaded ? j->plan->ack_timeout_usec / RELOADED_PART : j->plan->ack_timeout_usec;
+        return c->from->reloaded ? j->plan->ack_timeout_usec / 2 : j->plan->ack_timeout_usec;
 }
 
 static void drop_expired(const Judge *j, JConnection *c)

@@ -73,19 +73,20 @@ bool clock_was_set(const Judge *j, const JProcess *client)
 static bool deadline_has_passed(const Judge *j, const JMessage *m)
 {
         const PlannedMessage *p = planned_message(m);
-        const uint64_t from = m->planned->submitted_at;
+        const Step *s = m->planned->step;
+        /* That of a bulk is fixed when the program opens it, after the step. */
+        const uint64_t from = s->kind == STEP_BULK ? j->begin + s->at : m->planned->first_at;
 
         return p->deadline_usec > 0 &&
                (clock_was_set(j, m->client) || j->o->at >= usec_add(from, p->deadline_usec));
 }
 
-/* The last allowed attempt has been on the wire. A reload may change the number of attempts; a member that
- * a crash has left behind is counted again. */
+/* The last allowed attempt has been on the wire. */
 static bool is_exhausted(const JMessage *m)
 {
         const unsigned max = planned_message(m)->max_attempts;
 
-        return m->client->reloaded || (max > 0 && m->attempt >= max);
+        return max > 0 && m->attempt >= max;
 }
 
 static bool was_in_conflict(const JMessage *m)
@@ -129,6 +130,7 @@ static void count_end(Judge *j, DeliveryState state)
 static void first_end(Judge *j, JMessage *m, DeliveryState state)
 {
         m->end = (uint8_t) state;
+        m->end_start = m->client->starts;
         count_end(j, state);
         j->statistics.n_excepted += message_is_excepted(m);
         message_over(j, m);

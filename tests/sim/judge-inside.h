@@ -40,6 +40,7 @@ typedef enum RuleId {
         RULE_PROCESSED_ONCE,
         RULE_FLAGGED,
         RULE_RUN_WAS_ASKED,
+        RULE_PAYLOAD_IS_INTACT,
         RULE_FAILED_IS_RECORDED,
         RULE_NO_OVERLAP,
         RULE_EFFECT_IN_RUN,
@@ -123,7 +124,8 @@ typedef struct JPlanned {
         const Step *step;
         uint32_t offset; /* in a bulk */
         uint32_t n_submitted, n_refused, n_ids;
-        uint64_t submitted, submitted_at; /* of the last submission: number of the observation, time */
+        uint64_t submitted; /* the last submission: number of the observation */
+        uint64_t first_at;  /* the first one: time */
 } JPlanned;
 
 struct JMessage {
@@ -138,6 +140,7 @@ struct JMessage {
         uint64_t accepted_at;
         uint32_t known_start;  /* of its client */
         uint32_t loaded_start; /* it was on the disk at this start of its client */
+        uint32_t end_start;    /* the end was told in this start */
         uint8_t end;           /* DeliveryState that callers were told; 0: it is open */
         bool end_durable;      /* and that this is on disk */
         bool transient, fanout;
@@ -146,7 +149,9 @@ struct JMessage {
         bool forgotten; /* the client does not have it any more, which is right */
         bool moved;     /* its binding was given up, and it has not been sent since */
         bool kept, kept_in_memory, counted, key_listed;
-        uint32_t attempt; /* the highest on the wire */
+        bool unrevived_durable; /* before somebody wanted to retry it: end_durable */
+        uint8_t unrevived;      /* the same: end */
+        uint32_t attempt;       /* the highest on the wire */
         uint32_t n_runs, n_members_acked, n_members_failed, n_overtaken;
         uint64_t minute;
         uint32_t n_sends; /* in that minute */
@@ -216,6 +221,8 @@ struct JReceiver {
         sd_id128_t id;
         JProcess *process;   /* that had it last */
         uint64_t n_recorded; /* final outcomes that it has answered and that are not settled */
+        uint64_t n_known;    /* sequences that it has read and that it has not read to be settled */
+        JStream *streams;    /* to it */
 };
 
 #define ENTRY_WRITTEN      1u  /* MESSAGE or CANCEL was written */
@@ -223,6 +230,7 @@ struct JReceiver {
 #define ENTRY_SETTLED      4u  /* SETTLED that covers it was written */
 #define ENTRY_SETTLED_READ 8u  /* and read */
 #define ENTRY_RECORDED     16u /* counts in n_recorded of its receiver */
+#define ENTRY_KNOWN        32u /* counts in n_known of its receiver */
 
 typedef struct JEntry {
         JMessage *message; /* NULL: not known */
@@ -238,10 +246,11 @@ struct JStream {
         uint64_t known;  /* number of the observation */
         JEntry *entries; /* of the sequences from 1 on */
         uint64_t n_entries, allocated;
-        uint64_t low, low_read; /* announced: written, read */
-        bool closed, closed_read;
-        uint64_t settled_read;                /* number of the last observation */
-        uint64_t announced_on, announced_low; /* the newest connection, and the low mark there */
+        uint64_t low, low_read;                 /* announced: written, read */
+        bool closed, closed_read, used, pruned; /* used: its receiver has read something of it */
+        JStream *next;                          /* to the same receiver */
+        uint64_t settled_read;                  /* number of the last observation */
+        uint64_t announced_on, announced_low;   /* the newest connection, and the low mark there */
 };
 
 struct JConnection {
@@ -392,6 +401,7 @@ void streams_loaded_open(Judge *j, const JMessage *m);
 void stream_pruned(Judge *j, const Observation *o, JConnection *c);
 
 /* judge-credit.c: messages in flight */
+uint64_t ack_timeout(const Judge *j, const JConnection *c);
 void credit_read(const Judge *j, JConnection *c, uint32_t credit);
 void credit_check(Judge *j, const JMessage *m, JConnection *c, const JDelivery *d);
 void flight_begin(const Judge *j, JDelivery *d, JConnection *c);

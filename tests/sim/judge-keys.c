@@ -16,7 +16,7 @@ static bool is_over(const Judge *j, const JMessage *m)
         if (p->delay_usec > 0 || p->deadline_usec > 0)
                 return true;
         for (const JDelivery *d = m->deliveries; d; d = d->next)
-                if (d->told != 0 || (d->failed_told && (p->max_attempts > 0 || m->client->reloaded)))
+                if (d->told != 0 || (d->failed_told && p->max_attempts > 0))
                         return true;
         return false;
 }

@@ -219,6 +219,40 @@ static void count_line(Judge *j, const Observation *o, JProcess *p)
 
 /* State. */
 
+/* Streams that a receiver at rest may remember: those of the present starts of the clients, and those that
+ * hold something open. */
+static uint64_t count_streams(const JReceiver *r)
+{
+        uint64_t n = 0;
+
+        for (const JStream *s = r->streams; s; s = s->next)
+                n += s->used && !s->pruned && s->first_start == s->client->starts;
+        return n;
+}
+
+/* Everything has ended, and there was time to announce it. What a client forgot when its state was restored,
+ * it cannot announce. */
+static void check_rest(Judge *j, const Observation *o, const JProcess *p)
+{
+        const JReceiver *r = p->identity;
+
+        if (j->n_open > 0 || j->faults_end == 0)
+                return;
+        for (unsigned i = 0; i < j->plan->n_clients; i++)
+                if (j->processes[plan_process_of_client(j->plan, i)].marked > 0)
+                        return;
+        if (o->number > r->n_known)
+                breach(j, RULE_DEDUP_IS_BOUNDED, NULL, p,
+                                "%s has %" PRIu64 " outcomes on disk at the end, but only %" PRIu64
+                                " of its messages are not settled",
+                                text_process(p), o->number, r->n_known);
+        else if (o->sequence > count_streams(r))
+                breach(j, RULE_DEDUP_IS_BOUNDED, NULL, p,
+                                "%s has %" PRIu64 " streams on disk at the end, but only %" PRIu64
+                                " are in use",
+                                text_process(p), o->sequence, count_streams(r));
+}
+
 /* All that was answered as final, and that no sender has announced as settled, is in the records. */
 static void check_dedup(Judge *j, const Observation *o, const JProcess *p)
 {
@@ -231,9 +265,7 @@ static void check_dedup(Judge *j, const Observation *o, const JProcess *p)
                                 "%s has answered %" PRIu64 " final outcomes that are not settled, but it "
                                 "remembers only %" PRIu64,
                                 text_process(p), r->n_recorded, o->number);
-        if (o->sequence > RECEIVER_STREAMS_MAX)
-                breach(j, RULE_DEDUP_IS_BOUNDED, NULL, p, "%s remembers %" PRIu64 " streams",
-                                text_process(p), o->sequence);
+        check_rest(j, o, p);
 }
 
 #define REST_OBJECTS     50000u

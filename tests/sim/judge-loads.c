@@ -21,7 +21,7 @@ static void loaded_final(Judge *j, JMessage *m, DeliveryState state)
         message_over(j, m);
 }
 
-/* The client takes it up again. An answer that it had read may be lost with its memory. */
+/* The client has taken it up again. An answer that it read before its end may be lost with its memory. */
 static void loaded_open(Judge *j, JMessage *m, DeliveryState state)
 {
         if (m->end != 0 && m->end_durable && !message_is_excepted(m))
@@ -35,10 +35,11 @@ static void loaded_open(Judge *j, JMessage *m, DeliveryState state)
                                 "%s was accepted in memory only, but after its restart %s has it as %s",
                                 text_message(m), text_process(m->client), text_state(state));
         streams_loaded_open(j, m);
-        m->end = 0;
-        m->end_durable = false;
-        if (!m->fanout)
-                for (JDelivery *d = m->deliveries; d; d = d->next)
+        /* What was told since the start is newer than what was read. */
+        if (m->end_start != m->client->starts)
+                m->end = 0;
+        for (JDelivery *d = m->fanout ? NULL : m->deliveries; d; d = d->next)
+                if (d->told_start != m->client->starts)
                         d->told = 0;
         message_held(j, m);
 }
@@ -106,7 +107,7 @@ void loads_see(Judge *j, const Observation *o)
                 loaded(j, client);
                 return;
         }
-        JMessage *m = judge_message_get(j, o->id, client, o->message);
+        JMessage *m = judge_message_get(j, o->id, client, UINT64_MAX);
         const DeliveryState state = (DeliveryState) o->state;
 
         j->statistics.n_loads++;

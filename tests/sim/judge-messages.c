@@ -123,7 +123,8 @@ static void submit(Judge *j, const Observation *o, JProcess *client)
                 return;
         planned->n_submitted++;
         planned->submitted = o->index;
-        planned->submitted_at = o->at;
+        if (planned->n_submitted == 1)
+                planned->first_at = o->at;
 }
 
 /* UnderWay says that the message of an earlier submission is on its way: it may run. */
@@ -136,11 +137,14 @@ static void refuse(Judge *j, const Observation *o)
                 planned->n_refused++;
 }
 
+/* Retries of dead letters. The request may fail yet: unrevive(). After a crash the next start tells. */
 static void revive(Judge *j, JMessage *m)
 {
-        if (m->end == 0)
+        if (!delivery_state_is_dead_letter((DeliveryState) m->end))
                 return;
         j->statistics.n_revived++;
+        m->unrevived = m->end;
+        m->unrevived_durable = m->end_durable;
         m->end = 0;
         m->end_durable = false;
         m->revived = true;
@@ -154,6 +158,18 @@ static void revive(Judge *j, JMessage *m)
         message_held(j, m);
 }
 
+static void unrevive(Judge *j, JMessage *m)
+{
+        if (m->end != 0 || m->unrevived == 0)
+                return;
+        m->end = m->unrevived;
+        m->end_durable = m->unrevived_durable;
+        m->unrevived = 0;
+        message_over(j, m);
+        if (m->end_durable)
+                message_keep(m);
+}
+
 static void purge(Judge *j, JMessage *m)
 {
         j->statistics.n_purged++;
@@ -161,19 +177,32 @@ static void purge(Judge *j, JMessage *m)
         message_unkeep(m);
 }
 
-/* Requests that the client refuses mean nothing. */
+static void unpurge(JMessage *m)
+{
+        m->purge_asked = false;
+        if (m->end_durable && delivery_state_is_dead_letter((DeliveryState) m->end))
+                message_keep(m);
+}
+
+/* `detail` 1: the answer. A request counts from the moment when it is made, because its consequences may be
+ * seen before the answer. */
 static void request(Judge *j, const Observation *o)
 {
-        JMessage *m = o->number == 0 ? judge_message(j, o->id) : NULL;
+        JMessage *m = judge_message(j, o->id);
+        const bool refused = o->detail == 1 && o->number != 0, asked = o->detail == 0 && o->number == 0;
 
         if (!m)
                 return;
         if (o->kind == OBS_CANCEL)
                 m->cancel_asked = true;
-        else if (o->kind == OBS_REVIVE)
+        else if (o->kind == OBS_REVIVE && asked)
                 revive(j, m);
-        else
+        else if (o->kind == OBS_REVIVE && refused)
+                unrevive(j, m);
+        else if (o->kind == OBS_PURGE && asked)
                 purge(j, m);
+        else if (o->kind == OBS_PURGE && refused)
+                unpurge(m);
 }
 
 void messages_see(Judge *j, const Observation *o)

@@ -122,6 +122,14 @@ static void check_flag(Judge *j, const JRun *r)
                         text_time(j, before->began_at), text_run_end(j, before));
 }
 
+/* A bit that flips in the files of a client may change a payload in them. */
+static void check_payload(Judge *j, const Observation *o, const JMessage *m, const JProcess *p)
+{
+        if (o->detail == 1 && !(m && m->client->damaged))
+                breach(j, RULE_PAYLOAD_IS_INTACT, m, p, "%s runs %s with a payload that nobody has sent",
+                                text_process(p), m ? text_message(m) : text_id(o->id));
+}
+
 static void begin(Judge *j, const Observation *o)
 {
         JProcess *p = judge_process(j, o->process);
@@ -131,6 +139,7 @@ static void begin(Judge *j, const Observation *o)
         j->statistics.n_runs++;
         j->statistics.n_flagged_runs += o->flagged;
         live_run(p);
+        check_payload(j, o, m, p);
         if (!m) {
                 if (!j->copied)
                         breach(j, RULE_RUN_WAS_ASKED, NULL, p, "%s runs a message %s that nobody has sent",

@@ -90,8 +90,8 @@ static void check_attempt(
                 breach(j, RULE_ATTEMPTS_GROW, m, c->from, "%s sends attempt %u of %s to %s after attempt %u",
                                 text_process(c->from), attempt, text_message(m), text_process(c->to),
                                 d->attempt);
-        else if (attempt > d->attempt && !d->failed_told && !c->from->reloaded &&
-                        j->o->at - d->last_written_at < j->plan->ack_timeout_usec)
+        else if (attempt > d->attempt && !d->failed_told &&
+                        j->o->at - d->last_written_at < ack_timeout(j, c))
                 breach(j, RULE_ATTEMPTS_GROW, m, c->from,
                                 "%s counts attempt %u of %s as failed at %s, but it has read no failure, "
                                 "and "

@@ -189,6 +189,8 @@ JStream *judge_stream_get(Judge *j, sd_id128_t id, JProcess *client, JReceiver *
                 s->first_start = client->starts;
                 s->known = j->o->index;
                 s->low = s->low_read = 1;
+                s->next = r->streams;
+                r->streams = s;
                 add(&j->streams, &s->by_id, hash_id(id));
         }
         return s;

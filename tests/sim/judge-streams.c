@@ -68,8 +68,15 @@ void entry_read(Judge *j, sd_id128_t stream, uint64_t sequence)
         JStream *s = judge_stream(j, stream);
         JEntry *e = s ? judge_entry(s, sequence) : NULL;
 
-        if (e)
-                e->flags |= ENTRY_READ;
+        if (!e)
+                return;
+        e->flags |= ENTRY_READ;
+        s->used = true;
+        s->pruned = false;
+        if (!(e->flags & (ENTRY_KNOWN | ENTRY_SETTLED_READ))) {
+                e->flags |= ENTRY_KNOWN;
+                s->receiver->n_known++;
+        }
 }
 
 /* SETTLED. */
@@ -116,6 +123,10 @@ static void cover(Judge *j, JStream *s, uint64_t first, uint64_t last, uint8_t f
                         continue;
                 if (flag == ENTRY_SETTLED)
                         settle(j, s, q, e);
+                else if (e->flags & ENTRY_KNOWN) {
+                        e->flags &= (uint8_t) ~ENTRY_KNOWN;
+                        s->receiver->n_known--;
+                }
                 e->flags |= flag;
         }
 }
@@ -155,6 +166,8 @@ void streams_settled_read(Judge *j, const Observation *o, JConnection *c)
         s->low_read = MAX(s->low_read, f->low);
         s->closed_read = s->closed_read || f->flags & SETTLED_CLOSED;
         s->settled_read = o->index;
+        s->used = true;
+        s->pruned = false;
 }
 
 /* The settlement was announced, so its sync had to come before. */
@@ -179,8 +192,10 @@ void streams_loaded_open(Judge *j, const JMessage *m)
 /* PRUNED confirms that a closed stream is forgotten. */
 void stream_pruned(Judge *j, const Observation *o, JConnection *c)
 {
-        const JStream *s = judge_stream(j, o->frame->stream);
+        JStream *s = judge_stream(j, o->frame->stream);
 
+        if (s)
+                s->pruned = true;
         if (!c->copied && (!s || !s->closed_read))
                 breach(j, RULE_ANSWER_IS_TRUE, NULL, c->to,
                                 "%s says that it has forgotten stream %s, but nobody has told it that the "

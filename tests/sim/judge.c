@@ -49,6 +49,8 @@ static const Rule rules[_RULE_MAX] = {
                                 "A run that may be a repetition has the possible-duplicate flag."},
                 [RULE_RUN_WAS_ASKED] = {"run-was-asked",
                                 "A handler runs only for a message that its receiver has read."},
+                [RULE_PAYLOAD_IS_INTACT] = {"payload-is-intact",
+                                "A handler gets the payload that was submitted."},
                 [RULE_FAILED_IS_RECORDED] = {"failed-is-recorded", "An attempt that failed is answered from "
                                                                    "the record, and does not run again."},
                 [RULE_NO_OVERLAP] = {"no-overlap", "At one receiver, one run of a message begins only after "

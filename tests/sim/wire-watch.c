@@ -23,18 +23,16 @@ typedef struct Wire {
         bool ended[2];
 } Wire;
 
-struct WireWatch {
-        Index wires;
-};
+static Index wires;
 
 static uint32_t hash(uint64_t number)
 {
         return index_hash(0, &number, sizeof number);
 }
 
-static Wire *find(const WireWatch *w, uint64_t number)
+static Wire *find(uint64_t number)
 {
-        for (IndexItem *i = index_first(&w->wires, hash(number)); i; i = index_next(i)) {
+        for (IndexItem *i = index_first(&wires, hash(number)); i; i = index_next(i)) {
                 Wire *wire = CONTAINER_OF(i, Wire, by_number);
                 if (wire->number == number)
                         return wire;
@@ -42,27 +40,39 @@ static Wire *find(const WireWatch *w, uint64_t number)
         return NULL;
 }
 
-static Wire *make(WireWatch *w, const NetEvent *e)
+static Wire *make(const NetEvent *e)
 {
         Wire *wire = calloc(1, sizeof *wire);
 
         assert(wire);
         wire->number = e->connection;
         wire->from = e->from;
-        int r = index_add(&w->wires, &wire->by_number, hash(e->connection));
+        int r = index_add(&wires, &wire->by_number, hash(e->connection));
         assert(r >= 0);
         (void) r;
         return wire;
 }
 
-static void wire_free(WireWatch *w, Wire *wire)
+static void wire_free(Wire *wire)
 {
-        index_remove(&w->wires, &wire->by_number);
+        index_remove(&wires, &wire->by_number);
         for (int i = 0; i < 2; i++) {
                 buffer_clear(&wire->written[i].rest);
                 buffer_clear(&wire->read[i].rest);
         }
         free(wire);
+}
+
+/* A payload begins with the number of its message in the plan (sim/handler.h). */
+static uint64_t read_number(Bytes payload)
+{
+        uint64_t number = 0;
+
+        if (payload.size < 4)
+                return UINT64_MAX;
+        for (size_t i = 0; i < 4; i++)
+                number = number << 8 | payload.data[i];
+        return number;
 }
 
 /* The parts of a frame that a line of a trace, or a rule, asks for. */
@@ -78,6 +88,7 @@ static void describe(Observation *o, const Frame *f)
                 o->id = f->welcome.instance;
                 break;
         case FRAME_MESSAGE:
+                o->message = read_number(f->message.payload);
                 o->id = f->message.message;
                 o->stream = f->message.stream;
                 o->sequence = f->message.sequence;
@@ -181,23 +192,22 @@ static void take(const NetEvent *e, Stage *s, ObservationKind kind)
 }
 
 /* Bytes that were written may still be read after the writer's end; both ends must be over. */
-static void ended(WireWatch *w, Wire *wire, const NetEvent *e, int side)
+static void ended(Wire *wire, const NetEvent *e, int side)
 {
         see(e, OBS_CLOSE, NULL, NULL);
         wire->ended[side] = true;
         if (wire->ended[0] && wire->ended[1])
-                wire_free(w, wire);
+                wire_free(wire);
 }
 
 static void on_event(const NetEvent *e, void *userdata)
 {
         HOST_SCOPE;
-        WireWatch *w = userdata;
-        Wire *wire = find(w, e->connection);
+        Wire *wire = find(e->connection);
         const int side = !wire || wire->from == e->from ? 0 : 1;
 
         if (e->kind == NET_OPENED && !wire) {
-                make(w, e);
+                make(e);
                 see(e, OBS_OPEN, NULL, NULL);
         } else if (!wire)
                 return;
@@ -206,29 +216,22 @@ static void on_event(const NetEvent *e, void *userdata)
         else if (e->kind == NET_DELIVERED)
                 take(e, &wire->read[side], OBS_DELIVER);
         else if (e->kind == NET_ENDED && !wire->ended[side])
-                ended(w, wire, e, side);
+                ended(wire, e, side);
 }
 
-WireWatch *wire_watch_new(void)
+void wire_watch_begin(void)
 {
-        WireWatch *w = calloc(1, sizeof *w);
-
-        assert(w);
-        net_tap(on_event, w);
-        return w;
+        wires = (Index){};
+        net_tap(on_event, NULL);
 }
 
-WireWatch *wire_watch_free(WireWatch *w)
+void wire_watch_end(void)
 {
         IndexCursor cursor = {};
         IndexItem *i;
 
-        if (!w)
-                return NULL;
         net_tap(NULL, NULL);
-        while ((i = index_each(&w->wires, &cursor)))
-                wire_free(w, CONTAINER_OF(i, Wire, by_number));
-        index_clear(&w->wires);
-        free(w);
-        return NULL;
+        while ((i = index_each(&wires, &cursor)))
+                wire_free(CONTAINER_OF(i, Wire, by_number));
+        index_clear(&wires);
 }
