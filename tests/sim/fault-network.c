@@ -19,33 +19,52 @@
 #define SILENCE_MIN_USEC (5 * USEC_PER_SEC)
 #define SILENCE_MAX_USEC (20 * USEC_PER_SEC)
 
+/* When all faults are over, no link needs longer. */
+#define CALM_MAX_USEC (100 * USEC_PER_MSEC)
+
 static struct {
         unsigned n_down, n_slow;
 } links[MACHINES_MAX][MACHINES_MAX];
+static bool calm;
 
 static void set_link(unsigned from, unsigned to)
 {
-        const bool local = from == to, slow = links[from][to].n_slow > 0;
-        const NetLink link = {
-                        .delay_min_usec = slow    ? SLOW_MIN_USEC
-                                          : local ? LOCAL_MIN_USEC
-                                                  : sim.plan->net_min_usec,
-                        .delay_max_usec = slow    ? SLOW_MAX_USEC
-                                          : local ? LOCAL_MAX_USEC
-                                                  : sim.plan->net_max_usec,
-                        .piece_max = sim.plan->net_piece_max,
+        const Plan *p = sim.plan;
+        NetLink link = {
+                        .delay_min_usec = from == to ? LOCAL_MIN_USEC : p->net_min_usec,
+                        .delay_max_usec = from == to ? LOCAL_MAX_USEC : p->net_max_usec,
+                        .piece_max = p->net_piece_max,
                         .down = links[from][to].n_down > 0,
         };
 
+        if (links[from][to].n_slow > 0) {
+                link.delay_min_usec = SLOW_MIN_USEC;
+                link.delay_max_usec = SLOW_MAX_USEC;
+        } else if (calm) {
+                link.delay_min_usec = MIN(link.delay_min_usec, CALM_MAX_USEC);
+                link.delay_max_usec = MIN(link.delay_max_usec, CALM_MAX_USEC);
+        }
         net_set(sim.machines[from], sim.machines[to], &link);
+}
+
+static void set_links(void)
+{
+        for (unsigned from = 0; from < sim.plan->n_machines; from++)
+                for (unsigned to = 0; to < sim.plan->n_machines; to++)
+                        set_link(from, to);
 }
 
 void network_faults_begin(void)
 {
         memset(links, 0, sizeof links);
-        for (unsigned from = 0; from < sim.plan->n_machines; from++)
-                for (unsigned to = 0; to < sim.plan->n_machines; to++)
-                        set_link(from, to);
+        calm = false;
+        set_links();
+}
+
+void network_faults_end(void)
+{
+        calm = true;
+        set_links();
 }
 
 /* Nothing separates a machine from itself. */

@@ -13,20 +13,26 @@
 #define SLOW_MIN_USEC (50 * USEC_PER_MSEC)
 #define SLOW_MAX_USEC (500 * USEC_PER_MSEC)
 
+/* When all faults are over, no call needs longer. */
+#define CALM_MAX_USEC (100 * USEC_PER_MSEC)
+
 static struct {
         unsigned n_full, n_slow, n_hanging;
 } disks[MACHINES_MAX];
+static bool calm;
 
 static void set_speed(unsigned machine)
 {
         const Plan *p = sim.plan;
+        const uint64_t longest = calm ? CALM_MAX_USEC : USEC_INFINITY;
 
         if (disks[machine].n_slow > 0)
                 disk_set_speed(sim.machines[machine], SLOW_MIN_USEC / 10, SLOW_MAX_USEC / 10, SLOW_MIN_USEC,
                                 SLOW_MAX_USEC);
         else
-                disk_set_speed(sim.machines[machine], p->write_min_usec, p->write_max_usec, p->sync_min_usec,
-                                p->sync_max_usec);
+                disk_set_speed(sim.machines[machine], MIN(p->write_min_usec, longest),
+                                MIN(p->write_max_usec, longest), MIN(p->sync_min_usec, longest),
+                                MIN(p->sync_max_usec, longest));
 }
 
 static bool begin_full(Fault *f)
@@ -149,6 +155,7 @@ const FaultKind fault_restore = {.begin = begin_restore, .end = release};
 void state_faults_begin(void)
 {
         memset(disks, 0, sizeof disks);
+        calm = false;
         for (unsigned i = 0; i < sim.plan->n_machines; i++)
                 set_speed(i);
         for (size_t i = 0; i < sim.plan->n_steps; i++) {
@@ -157,6 +164,13 @@ void state_faults_begin(void)
                 if (s->kind == STEP_RESTORE)
                         world_call_at(world_now() + world_random(s->at + 1), on_backup, s, NULL);
         }
+}
+
+void state_faults_end(void)
+{
+        calm = true;
+        for (unsigned i = 0; i < sim.plan->n_machines; i++)
+                set_speed(i);
 }
 
 static bool begin_clone(Fault *f)

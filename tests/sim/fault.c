@@ -107,6 +107,8 @@ void faults_end_all(void)
                 f->end = NULL;
                 end(f);
         }
+        network_faults_end();
+        state_faults_end();
         drains_resume_all();
 }
 

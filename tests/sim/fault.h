@@ -55,5 +55,7 @@ Actor *fault_target(unsigned number);
 void power_faults_begin(void);
 /* fault-network.c */
 void network_faults_begin(void);
+void network_faults_end(void);
 /* fault-state.c: keeps copies for the steps that restore them. */
 void state_faults_begin(void);
+void state_faults_end(void);
