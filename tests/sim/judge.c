@@ -250,6 +250,11 @@ const Verdict *judge_verdict(const Judge *j)
         return &j->verdict;
 }
 
+const JudgeStatistics *judge_statistics(const Judge *j)
+{
+        return &j->statistics;
+}
+
 bool judge_is_satisfied(const Judge *j)
 {
         return j->n_open == 0;

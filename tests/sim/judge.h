@@ -33,7 +33,7 @@ typedef struct JudgeStatistics {
         uint64_t n_flagged_runs, n_moved, n_sends, n_busy, n_loads, n_revived, n_purged, n_lost_in_memory;
         uint64_t n_excepted; /* messages that were not judged in full, because of a restored state etc. */
 } JudgeStatistics;
-const JudgeStatistics *judge_statistics(Judge *j);
+const JudgeStatistics *judge_statistics(const Judge *j);
 
 typedef struct Rule {
         const char *name;    /* "accepted-is-durable" */

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Histories for the judge, written line by line. Each line takes a millisecond. There are client c0 and
+ * receivers r0, r1, r2, which are up from the beginning; messages are called by their number in the plan
+ * (see history_begin()). Connection i leads from c0 to receiver i % 10. */
+
+#include "sim/judge.h"
+
+enum { C0 = 1, R0 = 2, R1 = 3, R2 = 4, COPY = 5 }; /* numbers of processes */
+
+enum {
+        TO_R0,
+        TO_R0_AGAIN,
+        ANY,
+        QUORUM, /* of 2 */
+        ALL,
+        KEY,
+        KEY_NEXT,
+        IN_MEMORY,
+        IDEMPOTENT,
+        IDEMPOTENT_AGAIN,
+        TWO_ATTEMPTS,
+        MANY,
+        MANY_LAST = MANY + 1200,
+        N_MESSAGES
+};
+
+void history_begin(void);
+void history_begin_without(const char *rules);
+Judge *history_judge(void);
+const Verdict *history_end(void); /* valid until the next one begins */
+void wait_usec(uint64_t usec);
+
+void step(StepKind kind, unsigned process);
+void start(unsigned process);
+void kill_process(unsigned process);
+void faults_end(void);
+void over(void);
+void log_line(unsigned process, int level);
+
+void submit(unsigned message);
+void accept_message(unsigned message); /* submits it, too */
+void accept_as(unsigned message, unsigned id);
+void refuse(unsigned message);
+void request(ObservationKind kind, unsigned message);
+void event(unsigned message, MessageEvent event);
+void end_message(unsigned message, DeliveryState state, bool durable);
+void load(unsigned message, DeliveryState state);
+void loaded(void);
+
+void open_connection(unsigned connection, uint32_t credit); /* with HELLO and WELCOME */
+void close_connection(unsigned connection);                 /* at c0 */
+void hello(unsigned connection);
+void write_frame(unsigned connection, bool by_client, const Frame *f);
+void read_frame(unsigned connection, bool by_client, const Frame *f);
+void pass_frame(unsigned connection, bool by_client, const Frame *f); /* both */
+
+/* Under the stream that is set; the first one by default. */
+void use_stream(unsigned number);
+void send_message(unsigned connection, unsigned message, uint64_t sequence, uint32_t attempt, bool flagged);
+void write_message(unsigned connection, unsigned message, uint64_t sequence, uint32_t attempt, bool flagged);
+void cancel_frame(unsigned connection, unsigned message, uint64_t sequence);
+void answer(unsigned connection, unsigned message, uint64_t sequence, uint32_t attempt, Outcome outcome);
+void write_answer(
+                unsigned connection, unsigned message, uint64_t sequence, uint32_t attempt, Outcome outcome);
+void read_answer(
+                unsigned connection, unsigned message, uint64_t sequence, uint32_t attempt, Outcome outcome);
+void settled(unsigned connection, uint64_t low, bool closed);
+void credit(unsigned connection, uint32_t credit);
+
+/* Of the message and sequence that were sent last there. */
+void begin_run(unsigned process, unsigned run, unsigned message, uint64_t sequence, uint32_t attempt,
+                bool flagged);
+void effect(unsigned run);
+void end_run(unsigned run, RunEnd end);
+void damage_next_run(void); /* it gets another payload */
+/* Begins, has its effect, and is done. */
+void do_run(unsigned process, unsigned run, unsigned message, uint64_t sequence, uint32_t attempt,
+                bool flagged);
+void observe_dedup(unsigned process, uint64_t records, uint64_t streams);
+void observe_memory(unsigned process, uint64_t objects);
