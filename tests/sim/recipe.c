@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -191,14 +190,11 @@ static void print_steps(FILE *to, const Recipe *r, const char *option, unsigned 
         }
 }
 
-char *recipe_format(const Recipe *r)
+void recipe_print(const Recipe *r, FILE *to)
 {
         Plan *p = plan_new(r->seed, r->profile, NULL);
-        char *text = NULL;
-        size_t size;
-        FILE *to = open_memstream(&text, &size);
 
-        assert(to && p);
+        assert(p);
         fprintf(to, "--seed %" PRIu64 " --profile %s", r->seed, p->profile);
         if (r->draws > 0 && r->draws != r->seed)
                 fprintf(to, " --draws %" PRIu64, r->draws);
@@ -211,7 +207,5 @@ char *recipe_format(const Recipe *r)
         print_steps(to, r, " --skip ", STEP_LEFT_OUT, STEP_LEFT_OUT);
         for (unsigned k = 1; k <= HALVINGS_MAX; k++)
                 print_steps(to, r, " --halve ", k, HALVINGS_MAX);
-        (void) fclose(to);
         (void) plan_free(p);
-        return text;
 }

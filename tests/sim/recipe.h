@@ -4,6 +4,8 @@
 /* How a plan is made: a seed, and what is changed about its plan. A recipe is what people type and what the
  * list of regressions keeps: "--seed 7 --profile small --skip 3,5-9". */
 
+#include <stdio.h>
+
 #include "base/error.h"
 #include "sim/plan.h"
 
@@ -31,5 +33,5 @@ int recipe_parse_steps(Recipe *r, const char *list, bool halve, Error *error);
 /* One option of the command line, without its dashes. 0, -EINVAL (with a sentence), or -ENOENT: not an
  * option of a recipe. */
 int recipe_parse_option(Recipe *r, const char *name, const char *value, Error *error);
-/* All options, as people type them; malloc'ed. The profile is always there, because weights may change. */
-char *recipe_format(const Recipe *r);
+/* All options, as people type them. The profile is always there, because weights may change. */
+void recipe_print(const Recipe *r, FILE *to);

@@ -19,7 +19,7 @@ static bool is_over(const Shrink *s)
 static bool breaks(Shrink *s, const Recipe *r, uint64_t *ret_at)
 {
         Plan *p = recipe_plan(r);
-        const ShrinkTrial t = s->method->run(p, s->method->userdata);
+        const ShrinkTrial t = s->method->run(r, p, s->method->userdata);
 
         s->n_trials++;
         if (t.breaks && s->method->progress)

@@ -15,7 +15,7 @@ typedef struct ShrinkTrial {
 } ShrinkTrial;
 
 typedef struct ShrinkMethod {
-        ShrinkTrial (*run)(const Plan *plan, void *userdata);
+        ShrinkTrial (*run)(const Recipe *r, const Plan *plan, void *userdata); /* `plan` is that of `r` */
         bool (*is_over)(void *userdata); /* no more trials; may be NULL */
         /* Called after each smaller plan; may be NULL. */
         void (*progress)(const Plan *plan, unsigned n_trials, void *userdata);

@@ -160,6 +160,7 @@ static void end(void)
         RunResult *r = run.result;
 
         run.stopped = true;
+        r->began = run.began;
         r->virtual_usec = world_now() - run.began;
         r->n_runs = handlers_n_runs();
         r->n_effects = handlers_n_effects();

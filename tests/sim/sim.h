@@ -16,6 +16,7 @@ typedef struct RunOptions {
 typedef struct RunResult {
         Verdict verdict; /* its `process` is gone with the world */
         int process;     /* the number of that process, or -1 */
+        uint64_t began;  /* CLOCK_BOOTTIME of the first observation, time 0 of the plan */
         uint64_t hash;   /* of all observations */
         uint64_t n_observations;
         uint64_t virtual_usec;

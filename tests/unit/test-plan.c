@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -211,6 +212,18 @@ static void test_limits(void **state)
         }
 }
 
+static char *format(const Recipe *r)
+{
+        char *text = NULL;
+        size_t size;
+        FILE *to = open_memstream(&text, &size);
+
+        assert_non_null(to);
+        recipe_print(r, to);
+        assert_int_equal(fclose(to), 0);
+        return text;
+}
+
 static void test_recipe(void **state)
 {
         Recipe r = {}, again = {};
@@ -227,7 +240,7 @@ static void test_recipe(void **state)
         assert_int_equal(recipe_parse_option(&r, "seed", "x", &error), -EINVAL);
         assert_int_equal(recipe_parse_option(&r, "profile", "nonsense", &error), -EINVAL);
 
-        char *text = recipe_format(&r);
+        char *text = format(&r);
         assert_string_equal(text,
                         "--seed 77 --profile usual --receivers 2 --skip 3,5-9,12 --halve 1-2 --halve 2");
         free(text);
@@ -257,7 +270,7 @@ typedef struct Fake {
         uint64_t lucky; /* the only draws with which it breaks; 0: any */
 } Fake;
 
-static ShrinkTrial run_fake(const Plan *p, void *userdata)
+static ShrinkTrial run_fake(const Recipe *r, const Plan *p, void *userdata)
 {
         Fake *f = userdata;
         bool kill = false, send = false;
@@ -313,13 +326,13 @@ static void test_shrink(void **state)
                 for (size_t i = 0; i < 2; i++)
                         if (p->steps[i].index == f.kill)
                                 assert_in_range(p->steps[i].usec, 100, 199);
-                assert_true(run_fake(p, &f).breaks);
+                assert_true(run_fake(&r, p, &f).breaks);
                 (void) plan_free(p);
 
                 /* What is printed makes the same plan. */
                 Recipe typed = {};
                 Error error = {};
-                char *text = recipe_format(&r), *rest = text, *word;
+                char *text = format(&r), *rest = text, *word;
                 while ((word = strsep(&rest, " ")))
                         assert_int_equal(recipe_parse_option(&typed, word + 2, strsep(&rest, " "), &error),
                                         0);

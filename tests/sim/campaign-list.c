@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "sim/campaign.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LINE_MAX_BYTES 32768
+
+/* A line: options | rule | what it is. Empty lines and lines that begin with # count for nothing. */
+typedef struct Line {
+        unsigned number;
+        char *options, *rule, *text; /* in the buffer of the line */
+} Line;
+
+static char *trim(char *s)
+{
+        char *end = s + strlen(s);
+
+        while (end > s && (end[-1] == ' ' || end[-1] == '\n'))
+                *--end = 0;
+        return s + strspn(s, " ");
+}
+
+static bool parse_line(char *buffer, Line *ret)
+{
+        char *rest = buffer;
+
+        ret->options = trim(strsep(&rest, "|"));
+        ret->rule = rest ? trim(strsep(&rest, "|")) : NULL;
+        ret->text = rest ? trim(rest) : NULL;
+        return ret->text != NULL;
+}
+
+typedef int (*LineTaker)(const Line *line, void *userdata);
+
+/* Returns the first value of `take` that is not 0, or a negative errno. */
+static int read_lines(const char *path, LineTaker take, void *userdata)
+{
+        FILE *from = fopen(path, "re");
+        char buffer[LINE_MAX_BYTES];
+        Line line = {};
+        int r = 0;
+
+        if (!from) {
+                fprintf(stderr, "ackgroup-sim: %s: %s\n", path, strerror(errno));
+                return -errno;
+        }
+        while (r == 0 && fgets(buffer, sizeof buffer, from)) {
+                char *text = trim(buffer);
+
+                line.number++;
+                if (text[0] == 0 || text[0] == '#')
+                        continue;
+                if (!parse_line(text, &line)) {
+                        fprintf(stderr, "ackgroup-sim: %s:%u: not OPTIONS | RULE | TEXT\n", path,
+                                        line.number);
+                        r = -EINVAL;
+                } else
+                        r = take(&line, userdata);
+        }
+        (void) fclose(from);
+        return r;
+}
+
+/* The options of a line are those of a recipe, and --no-memory-faults. */
+static int parse_options(const char *text, SimOptions *o, Error *error)
+{
+        char *copy = strdup(text), *rest = copy, *word;
+        int r = 0;
+
+        assert(copy);
+        while (r == 0 && (word = strsep(&rest, " "))) {
+                if (word[0] == 0)
+                        continue;
+                if (strcmp(word, "--no-memory-faults") == 0) {
+                        o->memory = true;
+                        continue;
+                }
+                const char *value = rest ? strsep(&rest, " ") : NULL;
+                r = strncmp(word, "--", 2) == 0 && value
+                                    ? recipe_parse_option(&o->recipe, word + 2, value, error)
+                                    : -EINVAL;
+                if (r < 0 && error->text[0] == 0)
+                        (void) error_set(error, r, "\"%s\" is no option of a run", word);
+        }
+        free(copy);
+        return r;
+}
+
+typedef struct Check {
+        const SimOptions *options;
+        const char *path;
+        bool known;
+        unsigned n, n_wrong;
+} Check;
+
+static void judge(Check *c, const Line *line, const RunReport *r, const char *output)
+{
+        const bool good = report_is_good(r);
+
+        if (c->known && strcmp(r->rule, line->rule) == 0) {
+                printf("known   %s: %s\n", line->rule, line->text);
+                return;
+        }
+        if (!c->known && good) {
+                printf("ok      %s: %s\n", line->rule, line->text);
+                return;
+        }
+        c->n_wrong++;
+        if (good)
+                printf("FIXED   %s: %s\n        %s:%u: it is fixed: move it to seeds.txt\n", line->rule,
+                                line->text, c->path, line->number);
+        else
+                printf("BROKEN  %s: %s\n        %s:%u: once %s (%s)\n        ackgroup-sim %s\n", r->rule,
+                                r->text, c->path, line->number, line->rule, line->text, line->options);
+        if (!good && output)
+                fputs(output, stdout);
+}
+
+static int check_line(const Line *line, void *userdata)
+{
+        Check *c = userdata;
+        SimOptions o = *c->options;
+        Error error = {};
+        RunReport r = {};
+        char *output = NULL;
+        int result;
+
+        o.recipe = (Recipe){};
+        o.twice = strcmp(line->rule, RULE_REPEATS) == 0;
+        result = parse_options(line->options, &o, &error);
+        if (result < 0)
+                fprintf(stderr, "ackgroup-sim: %s:%u: %s\n", c->path, line->number, error.text);
+        if (result == 0) {
+                result = replay(&o, &o.recipe, &r, &output);
+                c->n++;
+                judge(c, line, &r, output);
+        }
+        free(output);
+        recipe_clear(&o.recipe);
+        return result;
+}
+
+int campaign_check_list(const SimOptions *o, const char *path, bool known)
+{
+        Check c = {.options = o, .path = path, .known = known};
+        const int r = read_lines(path, check_line, &c);
+
+        if (r < 0)
+                return 3;
+        printf("%u runs of %s, %u not as expected\n", c.n, path, c.n_wrong);
+        return c.n_wrong > 0;
+}
+
+static int except(const Line *line, void *userdata)
+{
+        sim_options_disable(userdata, line->rule);
+        return 0;
+}
+
+int campaign_except(SimOptions *o, const char *path)
+{
+        return read_lines(path, except, o);
+}
