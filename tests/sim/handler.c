@@ -127,7 +127,7 @@ static void on_begin(TestChild *c, Process *receiver, void *userdata)
         Run *r = run_new();
 
         *r = (Run){.receiver = receiver,
-                        .life = process_starts(receiver),
+                        .life = child_life(c),
                         .number = ++handlers.n_runs,
                         .next_all = r->next_all};
         assert(process_index(receiver) < PROCESSES_MAX);
@@ -139,6 +139,7 @@ static void on_begin(TestChild *c, Process *receiver, void *userdata)
         child_set_userdata(c, r);
         read_environment(c, &o);
         o.number = r->number;
+        o.state = (int) r->life;
         o.message = r->message;
         o.detail = m ? 0 : 1;
         observe(o);

@@ -102,6 +102,7 @@ typedef struct JProcess {
         JRole role;
         unsigned number;  /* of the client or receiver in the plan */
         uint32_t starts;  /* 0: never */
+        uint32_t loaded;  /* of a client: the start of which it is known what was in the outbox */
         uint32_t serving; /* the last start in which it ran a handler or greeted a client */
         uint64_t started; /* number of the observation */
         bool up;

@@ -104,6 +104,7 @@ void loads_see(Judge *j, const Observation *o)
         if (client->role != ROLE_CLIENT)
                 return;
         if (o->kind == OBS_LOADED) {
+                client->loaded = client->starts;
                 loaded(j, client);
                 return;
         }

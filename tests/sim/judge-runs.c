@@ -146,7 +146,9 @@ static void begin(Judge *j, const Observation *o)
                                         text_process(p), text_id(o->id));
                 return;
         }
-        receiver_of(j, receiver, p);
+        /* A handler may begin when its receiver is killed already. */
+        if (o->state == 0 || (uint32_t) o->state == p->starts)
+                receiver_of(j, receiver, p);
         JStream *s = judge_stream(j, o->stream);
         JRun *r = judge_run_new(j, o->number, judge_delivery_get(j, m, receiver), p);
         r->stream = s;

@@ -122,7 +122,8 @@ JMessage *judge_message_get(Judge *j, sd_id128_t id, JProcess *client, uint64_t 
                 m->id = id;
                 m->client = client;
                 m->known = j->o->index;
-                m->known_start = client->starts;
+                /* What is seen before the outbox was read may be older. */
+                m->known_start = client->starts - (client->loaded != client->starts);
                 add(&j->messages, &m->by_id, hash_id(id));
                 client->n_ids++;
                 if (client->role == ROLE_CLIENT && client->n_ids > client->n_submitted)
@@ -258,7 +259,7 @@ JRun *judge_run_new(Judge *j, uint64_t number, JDelivery *d, JProcess *p)
         run->number = number;
         run->delivery = d;
         run->process = p;
-        run->start = p->starts;
+        run->start = j->o->state > 0 ? (uint32_t) j->o->state : p->starts;
         run->began = j->o->index;
         run->began_at = j->o->at;
         run->previous = d->run;

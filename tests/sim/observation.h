@@ -40,7 +40,7 @@ typedef enum ObservationKind {
 
         /* Handlers of a receiver (`process`) */
         OBS_RUN,    /* begins: `id`, `stream`, `sequence`, `attempt`, `receiver`, `flagged`; `number`: of the
-                       run */
+                       run; `state`: number of the start of the receiver that began it, or 0 */
         OBS_EFFECT, /* run `number` has had its effect, once and for ever */
         OBS_RUN_END, /* run `number` ended; `detail`: RunEnd */
 

@@ -109,6 +109,7 @@ ChildGroup *group_new(const ChildSpec *spec, Child *child)
 
         assert(g);
         *g = (ChildGroup){.receiver = process_current(), .child = child, .left = USEC_INFINITY};
+        g->life = g->receiver ? process_starts(g->receiver) : 0;
         g->call = (WorldCall){.fn = on_call, .userdata = g};
         heap_item_init(&g->call.item);
         char *at = (char *) (g + 1);
@@ -287,6 +288,11 @@ void child_fork(TestChild *c)
 
         assert(c->is_running);
         g->has_descendant = true;
+}
+
+unsigned child_life(const TestChild *c)
+{
+        return group_of(c)->life;
 }
 
 bool child_has_receiver(const TestChild *c)

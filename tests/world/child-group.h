@@ -12,6 +12,7 @@ typedef struct ChildGroup ChildGroup;
 struct ChildGroup {
         TestChild seen;
         Process *receiver; /* NULL: in a world without processes */
+        unsigned life;     /* process_starts() of the receiver */
         Child *child;      /* NULL: the other ends of its pipes are closed */
         bool has_input;    /* the receiver has written all of it */
         bool has_begun, has_descendant;

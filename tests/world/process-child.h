@@ -36,6 +36,7 @@ void *child_userdata(const TestChild *c);
 void child_fork(TestChild *c);
 /* Writes bytes to descriptor 3: lines, or parts of lines. False: the pipe is full, or nobody reads it. */
 bool child_report(TestChild *c, const void *data, size_t size);
+unsigned child_life(const TestChild *c);     /* process_starts() of its receiver when it was spawned */
 bool child_has_receiver(const TestChild *c); /* false: its receiver is gone; the warden will kill it */
 
 /* Kills the warden of a receiver that runs. The receiver notices it. */
