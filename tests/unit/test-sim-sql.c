@@ -174,6 +174,14 @@ static void test_power(void **state)
                 assert_true(writers[i].committed > 200);
 }
 
+static void fail_at_random(void)
+{
+        const DiskCall call = (DiskCall) world_random(_DISK_CALL_MAX);
+        const unsigned n = 1 + (unsigned) world_random(100);
+
+        disk_fail(machine, call, n, world_random(2) > 0);
+}
+
 /* Writes and syncs fail, one or many; the disk is full for a while; then the power goes. */
 static void test_failures(void **state)
 {
@@ -181,8 +189,7 @@ static void test_failures(void **state)
 
         for (unsigned i = 0; i < 80; i++) {
                 start_all();
-                disk_fail(machine, (DiskCall) world_random(_DISK_CALL_MAX), 1 + (unsigned) world_random(100),
-                                world_random(2) > 0);
+                fail_at_random();
                 run_for(world_random(50 * USEC_PER_MSEC));
                 disk_fail(machine, DISK_WRITE, 0, false);
                 disk_fail(machine, DISK_SYNC, 0, false);
