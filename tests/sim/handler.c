@@ -23,6 +23,7 @@ struct Run {
         unsigned next; /* act */
         uint64_t spent;
         RunEnd end;
+        size_t reply_size;
         Run *next_free, *next_all;
 };
 
@@ -188,15 +189,6 @@ static void talk(TestChild *c, Run *r, unsigned n_lines)
         (void) child_report(c, text, size - 1);
 }
 
-static void observe_run(ObservationKind kind, const Run *r, int detail)
-{
-        observe((Observation){.kind = kind,
-                        .process = r->receiver,
-                        .number = r->number,
-                        .message = r->message,
-                        .detail = detail});
-}
-
 static void kill_receiver(const Run *r)
 {
         if (process_starts(r->receiver) == r->life)
@@ -219,6 +211,7 @@ static void end_run(TestChild *c, Run *r)
                 memset(reply + n, '.', size - (unsigned) n);
                 reply[size] = '\0';
         }
+        r->reply_size = size;
         world_child_end(c, (int) status, size > 0 ? reply : NULL);
 }
 
@@ -227,7 +220,10 @@ static void do_act(TestChild *c, Run *r, const Act *a)
         switch (a->kind) {
         case ACT_EFFECT:
                 handlers.n_effects++;
-                observe_run(OBS_EFFECT, r, 0);
+                observe((Observation){.kind = OBS_EFFECT,
+                                .process = r->receiver,
+                                .number = r->number,
+                                .message = r->message});
                 break;
         case ACT_PROGRESS:
                 write_line(c, "progress %u\n", a->value);
@@ -271,7 +267,12 @@ static void on_death(TestChild *c, Process *receiver, bool killed, void *userdat
 {
         Run *r = child_userdata(c);
 
-        observe_run(OBS_RUN_END, r, (int) (killed ? RUN_KILLED : r->end));
+        observe((Observation){.kind = OBS_RUN_END,
+                        .process = receiver,
+                        .number = r->number,
+                        .message = r->message,
+                        .sequence = r->reply_size,
+                        .detail = (int) (killed ? RUN_KILLED : r->end)});
         run_free(r);
 }
 
@@ -287,7 +288,8 @@ void handlers_begin(const Plan *plan, HandlerFind find, void *userdata)
         assert(handlers.n_runs_of);
         child_set_script(on_begin, on_death, NULL);
         child_set_start_delay(50, 1500);
-        child_set_warden_delay(100, 50 * USEC_PER_MSEC);
+        /* A warden waits for handlers that hang in the kernel. */
+        child_set_warden_delay(100, world_random(4) == 0 ? 2 * USEC_PER_SEC : 50 * USEC_PER_MSEC);
 }
 
 void handlers_end(void)

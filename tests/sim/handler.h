@@ -26,7 +26,10 @@ typedef const PlannedMessage *(*HandlerFind)(uint64_t number, void *userdata);
 /* To be called after world_begin(). `plan` must live until handlers_end(), which is called before
  * world_end(). Runs are observed as OBS_RUN, OBS_EFFECT and OBS_RUN_END, all of them with the number of the
  * run, the process, and `message`. `detail` of OBS_RUN is 1 if the payload is damaged; then `message` is 0.
- */
+ * `sequence` of OBS_RUN_END is the number of bytes that the handler has written as its reply.
+ *
+ * OBS_RUN_END comes when the whole group is dead. So it can come later than the end of the leader, which
+ * decides `detail`, but never later than the receiver's answer. */
 void handlers_begin(const Plan *plan, HandlerFind find, void *userdata);
 void handlers_end(void);
 

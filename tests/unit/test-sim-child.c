@@ -312,6 +312,71 @@ static void test_output_limit(void **state)
         assert_int_equal(o->output_size, 1000);
 }
 
+/* Without memory for the output it is cut, but the handler has succeeded. */
+static void test_no_memory_for_output(void **state)
+{
+        Order *o = order();
+
+        seen.output = "a reply";
+        process_fail_allocations(fixture.process, 1);
+        fixture_run(2 * USEC_PER_SEC);
+        assert_int_equal(o->n_done, 1);
+        assert_int_equal(o->status, 0);
+        assert_true(o->cut);
+        assert_int_equal(o->output_size, 0);
+}
+
+/* A handler cannot end before its output fits into the pipe. */
+static void test_long_output(void **state)
+{
+        static char text[70000];
+        Order *o = order();
+
+        memset(text, 'x', sizeof text - 1);
+        seen.output = text;
+        process_freeze(fixture.process, true);
+        fixture_run(2 * USEC_PER_SEC);
+        assert_int_equal(seen.n_calls, 1);
+        assert_int_equal(seen.n_died, 0);
+        process_freeze(fixture.process, false);
+        fixture_run(100);
+        assert_int_equal(seen.n_died, 1);
+        assert_int_equal(seen.n_killed, 0);
+        assert_int_equal(o->n_done, 1);
+        assert_true(o->cut);
+
+        order();
+        process_freeze(fixture.process, true);
+        fixture_run(2 * USEC_PER_SEC);
+        process_kill(fixture.process);
+        assert_int_equal(seen.n_killed, 1);
+}
+
+static void on_kill_time(void *userdata)
+{
+        child_kill(fixture.orders[fixture.n - 1].child);
+}
+
+/* A handler that is killed may end by itself meanwhile. */
+static void test_dies_a_moment_later(void **state)
+{
+        unsigned n_killed = 0;
+
+        seen.ends_in = 50 * USEC_PER_MSEC;
+        for (unsigned i = 0; i < 100; i++) {
+                Order *o = order();
+
+                world_call_at(seen.began_at + seen.ends_in - 20, on_kill_time, NULL, NULL);
+                fixture_run(100 * USEC_PER_MSEC);
+                assert_int_equal(o->n_done, 1);
+                assert_int_equal(seen.n_died, i + 1);
+                assert_true(WIFEXITED(o->status) || WTERMSIG(o->status) == SIGKILL);
+                assert_int_equal(seen.n_killed, n_killed + (unsigned) WIFSIGNALED(o->status));
+                n_killed = seen.n_killed;
+        }
+        assert_in_range(n_killed, 10, 90);
+}
+
 static void test_cannot_begin(void **state)
 {
         static const int errors[] = {-EAGAIN, -ENOMEM, -EMFILE};
@@ -367,6 +432,9 @@ int main(void)
                         TEST(test_descendants),
                         TEST(test_reports),
                         TEST(test_output_limit),
+                        TEST(test_no_memory_for_output),
+                        TEST(test_long_output),
+                        TEST(test_dies_a_moment_later),
                         TEST(test_cannot_begin),
                         TEST(test_receiver_stops),
         };

@@ -206,6 +206,7 @@ static void test_many_runs(void **state)
 
 static void test_failures(void **state)
 {
+        fixture.timeout_usec = 60 * USEC_PER_SEC;
         fixture.repeats = true;
         for (unsigned i = 0; i < 100; i++)
                 messages[i].failures = i % 4;

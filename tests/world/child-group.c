@@ -5,7 +5,8 @@
 #include <string.h>
 #include <utlist.h>
 
-#define BUCKETS 256u /* numbers of groups follow each other, so they are spread evenly */
+#define DEATH_USEC 50u
+#define BUCKETS    256u /* numbers of groups follow each other, so they are spread evenly */
 
 static struct {
         ChildGroup *alive;
@@ -30,6 +31,7 @@ static void free_all(ChildGroup *first)
         for (ChildGroup *next; first; first = next) {
                 next = first->next;
                 event_unset(&first->call);
+                event_unset(&first->death);
                 free(first);
         }
 }
@@ -101,6 +103,11 @@ static void on_call(void *userdata)
         g->fn(&g->seen);
 }
 
+static void on_death(void *userdata)
+{
+        group_kill(userdata);
+}
+
 ChildGroup *group_new(const ChildSpec *spec, Child *child)
 {
         const size_t path = strlen(spec->path) + 1;
@@ -112,6 +119,8 @@ ChildGroup *group_new(const ChildSpec *spec, Child *child)
         g->life = g->receiver ? process_starts(g->receiver) : 0;
         g->call = (WorldCall){.fn = on_call, .userdata = g};
         heap_item_init(&g->call.item);
+        g->death = (WorldCall){.fn = on_death, .userdata = g};
+        heap_item_init(&g->death.item);
         char *at = (char *) (g + 1);
         g->seen.arguments = words_copy(&at, spec->arguments);
         at = aligned(at);
@@ -206,6 +215,7 @@ static void die(ChildGroup *g)
         assert(!g->is_dead);
         g->is_dead = true;
         event_unset(&g->call);
+        event_unset(&g->death);
         DL_DELETE(groups.alive, g);
         groups.n_alive--;
         DL_DELETE2(groups.buckets[(unsigned) g->seen.group % BUCKETS], g, prev_same, next_same);
@@ -236,8 +246,18 @@ void group_kill(ChildGroup *g)
                 die(g);
         else {
                 g->seen.is_killed = true;
+                if (g->child)
+                        child_see_kill(g->child);
                 group_end_leader(g, true);
         }
+}
+
+void group_kill_soon(ChildGroup *g)
+{
+        if (!g->receiver)
+                group_kill(g);
+        else if (!g->is_dead && !event_is_set(&g->death))
+                event_set(&g->death, world_now() + world_random(DEATH_USEC));
 }
 
 void group_kill_number(pid_t number)

@@ -26,6 +26,7 @@ struct ChildGroup {
         void (*fn)(TestChild *c);
         uint64_t due, left; /* `left`: while its machine is suspended; USEC_INFINITY: it waits for nothing */
         bool is_suspended;
+        WorldCall death; /* it was killed, but runs a moment longer */
 
         ChildGroup *prev, *next; /* those that are not dead; or those that a unit test may look at */
         ChildGroup *prev_same, *next_same; /* of the same bucket */
@@ -39,10 +40,14 @@ ChildGroup *group_first(void); /* the oldest that is not dead */
 void group_give_input(ChildGroup *g);
 /* Its leader is over. Without a descendant the group is dead, and freed if `child` is NULL. */
 void group_end_leader(ChildGroup *g, bool killed);
-void group_kill(ChildGroup *g);
+void group_kill(ChildGroup *g);      /* at once */
+void group_kill_soon(ChildGroup *g); /* as the kernel does it: until then it may do more, or end by itself */
 void group_kill_number(pid_t number); /* if it is not dead */
 /* The receiver has closed its ends. Frees a group that is dead. */
 void group_leave(ChildGroup *g);
+
+/* child.c: its receiver will see that the leader was killed. */
+void child_see_kill(Child *c);
 
 void group_world_begin(void);
 void group_world_end(void);

@@ -17,7 +17,8 @@
 
 #define PROCESSES_MAX 64u
 #define PIPE_SIZE     65536u
-#define READ_CHUNK    4096u
+#define READ_REPORT   4096u
+#define READ_OUTPUT   16384u
 
 struct Child {
         Owned owned;
@@ -29,10 +30,16 @@ struct Child {
         void (*report)(const char *line, void *userdata);
         ChildDone done;
         void *userdata;
+        bool is_over, was_timed_out;
         ChildResult result;
         uint8_t *output; /* of `result` */
-        bool has_result, was_timed_out;
-        Buffer reports; /* what the receiver has not read */
+
+        /* Pipes. */
+        char *written; /* its output; NULL: none */
+        size_t n_written, n_read;
+        bool is_blocked; /* the leader cannot end before the receiver has read most of the output */
+        int blocked_status;
+        Buffer reports;
         char line[CHILD_REPORT_MAX + 1];
         size_t line_size;
         bool line_too_long;
@@ -57,45 +64,26 @@ void child_world_end(void)
 
 /* Its end. */
 
-static void set_result(Child *c, int status, const char *output)
+/* The leader is over; the receiver sees it in its loop. */
+static void set_status(Child *c, int status)
 {
-        size_t size = output ? strlen(output) : 0, kept = MIN(size, c->output_max);
-
-        c->output = malloc(kept + 1);
-        assert(c->output);
-        if (kept > 0)
-                memcpy(c->output, output, kept);
         c->result.status = status;
-        c->result.cut = size > kept;
-        c->result.output = c->output;
-        c->result.output_size = kept;
-        c->result.timed_out = c->was_timed_out && WIFSIGNALED(status);
-        c->has_result = true;
+        c->is_over = true;
+        c->is_blocked = false;
         loop_wake(c->loop);
 }
 
-static void end_leader(ChildGroup *g, int status, const char *output, bool killed)
+void child_see_kill(Child *c)
 {
-        if (g->child)
-                set_result(g->child, status, output);
-        group_end_leader(g, killed);
-}
-
-static void kill_group(Child *c)
-{
-        ChildGroup *g = c->group;
-
-        if (!g->is_leader_over)
-                set_result(c, W_EXITCODE(0, SIGKILL), NULL);
-        group_kill(g);
-        g->seen.is_killed = true;
+        set_status(c, W_EXITCODE(0, SIGKILL));
 }
 
 void child_kill(Child *c)
 {
         HOST_SCOPE;
 
-        kill_group(c);
+        c->group->seen.is_killed = true;
+        group_kill_soon(c->group);
 }
 
 static void on_timeout(void *userdata)
@@ -113,7 +101,10 @@ static void leave(Child *c)
         alarm_remove(&c->timeout);
         source_remove(&c->source);
         buffer_clear(&c->reports);
+        if (c->is_blocked) /* SIGPIPE */
+                group_kill(c->group);
         group_leave(c->group);
+        free(c->written);
         free(c->output);
         free(c);
 }
@@ -157,7 +148,7 @@ static void take_report(Child *c, const char *data, size_t n)
 /* The handler may write more meanwhile. */
 static void read_reports(Child *c)
 {
-        char chunk[READ_CHUNK];
+        char chunk[READ_REPORT];
         size_t n = MIN(buffer_size(&c->reports), sizeof chunk);
 
         memcpy(chunk, buffer_peek(&c->reports), n);
@@ -165,14 +156,44 @@ static void read_reports(Child *c)
         take_report(c, chunk, n);
 }
 
+static void end_leader(Child *c, int status)
+{
+        HOST_SCOPE;
+
+        set_status(c, status);
+        group_end_leader(c->group, false);
+}
+
+/* Reads a piece of the output. The real one appends it to a buffer; without memory for it, it is missing. */
+static void read_output(Child *c)
+{
+        const size_t size = MIN(c->n_written - c->n_read, READ_OUTPUT),
+                     kept = MIN(size, c->output_max - c->result.output_size);
+        void *volatile probe = malloc(size + 1); /* so that no compiler leaves it out */
+
+        free(probe);
+        if (probe) {
+                memcpy(c->output + c->result.output_size, c->written + c->n_read, kept);
+                c->result.output_size += kept;
+        }
+        c->result.cut |= !probe || kept < size;
+        c->n_read += size;
+        if (c->is_blocked && c->n_written - c->n_read <= PIPE_SIZE)
+                end_leader(c, c->blocked_status);
+}
+
+/* Like the real one, it looks at the end last. */
+static bool sees_end(const Child *c)
+{
+        return c->is_over && c->timeout.due > now_usec(CLOCK_BOOTTIME);
+}
+
 static bool is_ready(Source *s)
 {
         const Child *c = CONTAINER_OF(s, Child, source);
 
-        if (!c->group->has_input || buffer_size(&c->reports) > 0)
-                return true;
-        /* The real one looks at the end last. */
-        return c->has_result && c->timeout.due > now_usec(CLOCK_BOOTTIME);
+        return !c->group->has_input || buffer_size(&c->reports) > 0 || c->n_read < c->n_written ||
+               sees_end(c);
 }
 
 static void give_input(Child *c)
@@ -182,13 +203,24 @@ static void give_input(Child *c)
         group_give_input(c->group);
 }
 
+static void kill_rest(Child *c)
+{
+        HOST_SCOPE;
+
+        group_kill(c->group);
+}
+
 static void on_end(Child *c)
 {
         const pid_t number = c->group->seen.group;
 
-        child_kill(c);
+        kill_rest(c);
+        while (c->n_read < c->n_written)
+                read_output(c);
         while (buffer_size(&c->reports) > 0)
                 read_reports(c);
+        c->result.output = c->output ?: (const uint8_t *) "";
+        c->result.timed_out = c->was_timed_out && WIFSIGNALED(c->result.status);
         c->done(number, &c->result, c->userdata);
         child_free(c);
 }
@@ -199,10 +231,12 @@ static void dispatch(Source *s)
 
         if (!c->group->has_input)
                 give_input(c);
+        else if (sees_end(c))
+                on_end(c);
         else if (buffer_size(&c->reports) > 0)
                 read_reports(c);
         else
-                on_end(c);
+                read_output(c);
 }
 
 /* Its beginning. */
@@ -225,13 +259,6 @@ static Child *child_new(Loop *loop, const ChildSpec *spec, ChildDone done, void 
         c->timeout.due = usec_add(now_usec(CLOCK_BOOTTIME), spec->timeout_usec);
         owned_add(&c->owned, reclaim);
         return c;
-}
-
-static void fail_to_begin(Child *c)
-{
-        HOST_SCOPE;
-
-        end_leader(c->group, W_EXITCODE(126, 0), NULL, false);
 }
 
 static int find_spawn_error(void)
@@ -263,7 +290,7 @@ int child_spawn(Loop *loop, const ChildSpec *spec, ChildDone done, void *userdat
         Child *c = child_new(loop, spec, done, userdata);
         /* The real one calls it in the new process. */
         if (spec->before_exec && spec->before_exec(c->group->seen.group, userdata) < 0)
-                fail_to_begin(c);
+                end_leader(c, W_EXITCODE(126, 0));
         *ret = c;
         kill_point();
         return 0;
@@ -344,7 +371,26 @@ void world_report(TestChild *f, const char *line)
 
 void world_child_end(TestChild *f, int status, const char *output)
 {
+        const int code = status > 128 ? W_EXITCODE(0, status - 128) : W_EXITCODE(status, 0);
+        ChildGroup *g = group_of(f);
+        Child *c = g->child;
+
         assert(f->is_running);
-        end_leader(group_of(f), status > 128 ? W_EXITCODE(0, status - 128) : W_EXITCODE(status, 0), output,
-                        false);
+        if (!c) {
+                group_end_leader(g, false);
+                return;
+        }
+        assert(!c->written);
+        if (output) {
+                c->n_written = strlen(output);
+                c->written = strdup(output);
+                c->output = malloc(MIN(c->n_written, c->output_max) + 1);
+                assert(c->written && c->output);
+        }
+        c->is_blocked = g->receiver && c->n_written > PIPE_SIZE;
+        c->blocked_status = code;
+        if (c->is_blocked)
+                loop_wake(c->loop);
+        else
+                end_leader(c, code);
 }

@@ -13,7 +13,7 @@
  * since it sees that the input is cut off. */
 typedef void (*ChildBegan)(TestChild *c, Process *receiver, void *userdata);
 /* Called once for each handler that began, when it is dead. `killed`: the leader did not end by itself. The
- * TestChild is freed afterwards. May be called in the middle of the receiver's code (child_kill()). */
+ * TestChild is freed afterwards. May be called in the middle of the receiver's code. */
 typedef void (*ChildDied)(TestChild *c, Process *receiver, bool killed, void *userdata);
 void child_set_script(ChildBegan began, ChildDied died, void *userdata);
 
@@ -24,7 +24,11 @@ void child_set_start_delay(uint64_t min_usec, uint64_t max_usec);
 /* The error of child_spawn() in this process from now on; 0: none. */
 void child_set_spawn_error(Process *p, int error);
 
-/* What a handler does, beside world_child_end(). Not after its death. */
+/* What a handler does, beside world_child_end(), after which it may be gone. Not after its death.
+ *
+ * The leader of a handler with more output than a pipe holds (64 KiB) ends when its receiver has read enough
+ * of it. A handler that is killed by its receiver runs on for up to 50 µs, and may end by itself in that
+ * time. */
 
 /* Calls `fn` in so long, outside of any process, unless the handler is dead by then. A handler has one such
  * call; a new one replaces it. While its machine is suspended, its time stands still. */
