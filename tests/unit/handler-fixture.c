@@ -61,6 +61,7 @@ static void on_done(pid_t group, const ChildResult *result, void *userdata)
         warden_end(&warden, group);
         o->is_due = fixture.repeats && has_failed(o->status);
         o->is_flagged |= o->is_due;
+        o->due_at = world_now() + 200 * USEC_PER_MSEC;
 }
 
 static void begin(Order *o)
@@ -92,7 +93,7 @@ static void on_timer(void *userdata)
         for (unsigned i = 0; i < fixture.n; i++) {
                 Order *o = fixture.orders + i;
 
-                if (!o->is_due)
+                if (!o->is_due || world_now() < o->due_at)
                         continue;
                 begin(o);
                 o->is_due = o->error < 0 && fixture.repeats;
