@@ -175,6 +175,15 @@ void process_kill(Process *p)
                 process_reap();
 }
 
+void process_exit(int status)
+{
+        Process *p = process_current();
+
+        p->status = status;
+        p->ending = anybody_ends = true;
+        thread_exit();
+}
+
 void process_freeze(Process *p, bool freeze)
 {
         if (freeze)
@@ -284,6 +293,11 @@ void owned_remove(Owned *o)
 void process_fail_allocations(Process *p, unsigned n)
 {
         p->refuse_one_in = n;
+}
+
+bool process_lacks_memory(const Process *p)
+{
+        return p->refuse_one_in > 0;
 }
 
 bool memory_is_refused(Process *p)

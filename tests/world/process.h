@@ -49,6 +49,7 @@ void process_signal(Process *p, int number);
 /* SIGKILL: its memory, connections, listeners and requests are gone at once, its files stay as they are. May
  * be called by the process itself, from inside the world; then it does not return. */
 void process_kill(Process *p);
+_Noreturn void process_exit(int status);      /* exit() of the current process */
 void process_freeze(Process *p, bool freeze); /* SIGSTOP, SIGCONT */
 bool process_is_frozen(const Process *p);
 /* Called after each end: `killed`, or with the status of `main`. */
@@ -56,7 +57,8 @@ void process_on_end(void (*fn)(Process *p, bool killed, int status, void *userda
 
 /* One of `n` allocations of this process fails, drawn at random. 0: none. */
 void process_fail_allocations(Process *p, unsigned n);
-size_t process_n_objects(const Process *p); /* live allocations */
+bool process_lacks_memory(const Process *p); /* an allocation may fail now */
+size_t process_n_objects(const Process *p);  /* live allocations */
 size_t process_n_bytes(const Process *p);
 size_t process_n_descriptors(const Process *p); /* connections, listeners, requests, open files */
 /* Kills the process at its n-th call into the world from now (a write, a sync, a timer, …). 0: never. */
