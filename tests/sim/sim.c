@@ -20,8 +20,10 @@
 #include "world/memory.h"
 #include "world/scheduler.h"
 
-/* Behind the last end of a message: time for what senders and receivers still have to tell each other. */
-#define REST_USEC (20 * USEC_PER_SEC)
+/* Behind the last end of a message: time for what senders and receivers still have to tell each other. A
+ * receiver whose id is disputed waits some leases before it talks to anybody. */
+#define REST_USEC   (20 * USEC_PER_SEC)
+#define REST_LEASES 3u
 /* For a graceful stop of all. */
 #define STOP_USEC (150 * USEC_PER_SEC)
 
@@ -186,7 +188,7 @@ static void take(const Plan *plan)
         observe((Observation){.kind = OBS_FAULTS_END});
         world_run(world_now() + plan->patience_usec, is_satisfied, NULL);
         if (!is_broken(NULL))
-                world_run(world_now() + REST_USEC, is_broken, NULL);
+                world_run(world_now() + REST_USEC + REST_LEASES * plan->lease_usec, is_broken, NULL);
         if (is_broken(NULL))
                 return;
         look_at_memory();
