@@ -9,9 +9,8 @@ int world_socket(TestSocket **ret)
 {
         TestSocket *own = socket_new_pair("");
 
-        own->peer->fd = fd_new(NULL, own->peer);
         *ret = own;
-        return own->peer->fd;
+        return socket_accept(own->peer);
 }
 
 TestSocket *world_connect(const char *address)
