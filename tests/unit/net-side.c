@@ -81,6 +81,11 @@ static void do_work(Source *source)
         work(s);
 }
 
+static void reclaim(Owned *o)
+{
+        source_remove(&CONTAINER_OF(o, Side, owned)->source);
+}
+
 static int run(void *userdata)
 {
         Side *s = userdata;
@@ -90,6 +95,7 @@ static int run(void *userdata)
         s->source = (Source){};
         assert_int_equal(loop_new(NULL, NULL, &s->loop), 0);
         source_add(&s->source, s->loop, has_work, do_work);
+        owned_add(&s->owned, reclaim);
         assert_int_equal(address_parse(s->address, &a, NULL), 0);
         if (s->listens) {
                 Error error = {};
@@ -105,6 +111,7 @@ static int run(void *userdata)
         connection_free(s->connection);
         watch_stop(&s->watch);
         listeners_clear(&s->listeners);
+        owned_remove(&s->owned);
         source_remove(&s->source);
         loop_free(s->loop);
         return status;

@@ -17,6 +17,7 @@ typedef struct Side {
         bool listens, does_not_read;
         void (*work)(struct Side *s);
         Source source;
+        Owned owned;
         ListenerSet listeners;
         Watch watch;
         Connection *connection;
