@@ -139,6 +139,7 @@ static void test_unix_addresses(void **state)
         side_open(&client, SERVER_UNIX);
         assert_int_equal(client.error, -ENOENT);
 
+        process_kill(client.process);
         client.process = process_new(machines[1], "near");
         net_set(machines[1], machines[1], &(NetLink){.down = true});
         side_start(&client);
