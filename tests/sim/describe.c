@@ -146,7 +146,7 @@ static void say_caller(Text *t, const Observation *o)
 {
         switch (o->kind) {
         case OBS_SUBMIT:
-                say(t, "a caller hands over message %" PRIu64, o->message);
+                say(t, "gets message %" PRIu64 " from a caller", o->message);
                 break;
         case OBS_ACCEPT:
                 say(t, "accepts message %" PRIu64 " as …%04x", o->message,
@@ -159,13 +159,13 @@ static void say_caller(Text *t, const Observation *o)
                 say_text(t, o->text);
                 break;
         case OBS_LOSE_CALLER:
-                say(t, "the caller of message %" PRIu64 " gets no answer", o->message);
+                say(t, "gives the caller of message %" PRIu64 " no answer", o->message);
                 break;
         default:
-                say(t, "a caller %s ",
-                                o->kind == OBS_CANCEL   ? "cancels"
-                                : o->kind == OBS_REVIVE ? "retries"
-                                                        : "purges");
+                say(t, "is asked to %s ",
+                                o->kind == OBS_CANCEL   ? "cancel"
+                                : o->kind == OBS_REVIVE ? "retry"
+                                                        : "purge");
                 say_message(t, o);
                 say_result(t, o->number);
         }
@@ -175,8 +175,9 @@ static void say_client(Text *t, const Observation *o)
 {
         switch (o->kind) {
         case OBS_MESSAGE_EVENT:
+                say(t, "reports ");
                 say_message(t, o);
-                say(t, " is %s", message_event_to_string((MessageEvent) o->number));
+                say(t, ": %s", message_event_to_string((MessageEvent) o->number));
                 if (o->attempt > 0)
                         say(t, ", attempt %u", o->attempt);
                 say_text(t, o->text);
@@ -201,30 +202,29 @@ static void say_client(Text *t, const Observation *o)
 static void say_handler(Text *t, const Observation *o)
 {
         static const char *const ends[] = {
-                        [RUN_DONE] = "well",
-                        [RUN_FAILED] = "with a failure",
-                        [RUN_REJECTED] = "with a rejection",
+                        [RUN_DONE] = "done",
+                        [RUN_FAILED] = "failed",
+                        [RUN_REJECTED] = "rejected",
                         [RUN_KILLED] = "killed",
         };
 
-        say(t, "run %" PRIu64 " ", o->number);
-        if (o->kind == OBS_RUN) {
-                say(t, "begins, of ");
-                say_message(t, o);
-                say(t, " (attempt %u", o->attempt);
-                if (o->sequence > 0)
-                        say(t, ", sequence %" PRIu64 " of stream …%02x", o->sequence, o->stream.bytes[15]);
-                say(t, o->flagged ? ", possible duplicate)" : ")");
-                return;
-        }
-        if (o->kind == OBS_EFFECT)
-                say(t, "has its effect");
-        else
-                say(t, "ends %s", (unsigned) o->detail < ELEMENTSOF(ends) ? ends[o->detail] : "?");
+        say(t, "%s run %" PRIu64,
+                        o->kind == OBS_RUN      ? "begins"
+                        : o->kind == OBS_EFFECT ? "has the effect of"
+                                                : "ends",
+                        o->number);
         if (!sd_id128_is_null(o->id)) {
-                say(t, ", of ");
+                say(t, " of ");
                 say_message(t, o);
         }
+        if (o->kind == OBS_RUN_END)
+                say(t, ", %s", (unsigned) o->detail < ELEMENTSOF(ends) ? ends[o->detail] : "?");
+        if (o->kind != OBS_RUN)
+                return;
+        say(t, " (attempt %u", o->attempt);
+        if (o->sequence > 0)
+                say(t, ", sequence %" PRIu64 " of stream …%02x", o->sequence, o->stream.bytes[15]);
+        say(t, o->flagged ? ", possible duplicate)" : ")");
 }
 
 static const char *peer_name(const Process *p)
@@ -248,11 +248,11 @@ static void say_wire(Text *t, const Observation *o)
                 say(t, "reads from %s: ", from);
                 break;
         case OBS_CLOSE:
-                say(t, "its connection %" PRIu64 " ends%s%s", o->number, o->net && o->net->error ? ": " : "",
+                say(t, "loses connection %" PRIu64 "%s%s", o->number, o->net && o->net->error ? ": " : "",
                                 o->net && o->net->error ? strerror(-o->net->error) : "");
                 break;
         default:
-                say(t, "bytes from %s to %s are no frame", from, to);
+                say(t, "writes bytes to %s that are no frame", to);
                 say_text(t, o->text);
         }
         if (o->frame && t->left > 1)
@@ -283,7 +283,7 @@ static void say_simulator(Text *t, const Observation *o)
                 say(t, "is killed");
                 break;
         case OBS_POWER_OFF:
-                say(t, "its machine has lost power");
+                say(t, "is without power");
                 break;
         case OBS_LOG:
                 say(t, "logs (%s): %s", log_level_to_string((int) o->number), o->text ?: "");

@@ -85,43 +85,42 @@ Plan *recipe_plan(const Recipe *r)
 
 /* Text. */
 
-static int parse_range(const char *word, unsigned *ret_first, unsigned *ret_last)
+/* "5", "5-9", "5x3", "5-9x3" */
+static int parse_range(char *word, unsigned *ret_first, unsigned *ret_last, unsigned *ret_times)
 {
-        char first[16];
-        const char *dash = strchr(word, '-');
-        const size_t n = dash ? (size_t) (dash - word) : strlen(word);
+        char *times = strchr(word, 'x'), *last;
 
-        if (n >= sizeof first)
-                return -EINVAL;
-        memcpy(first, word, n);
-        first[n] = 0;
-        if (parse_unsigned(first, 1, 1000000, ret_first) < 0)
+        *ret_times = 1;
+        if (times) {
+                *times++ = 0;
+                if (parse_unsigned(times, 1, HALVINGS_MAX, ret_times) < 0)
+                        return -EINVAL;
+        }
+        last = strchr(word, '-');
+        if (last)
+                *last++ = 0;
+        if (parse_unsigned(word, 1, 1000000, ret_first) < 0)
                 return -EINVAL;
         *ret_last = *ret_first;
-        return dash ? parse_unsigned(dash + 1, *ret_first, 1000000, ret_last) : 0;
+        return last ? parse_unsigned(last, *ret_first, 1000000, ret_last) : 0;
 }
 
 int recipe_parse_steps(Recipe *r, const char *list, bool halved, Error *error)
 {
         char *copy = strdup(list), *rest = copy, *word;
-        unsigned first = 0, last = 0;
+        unsigned first = 0, last = 0, times = 0;
         int ret = 0;
 
         assert(copy);
         while (ret == 0 && (word = strsep(&rest, ","))) {
-                if (parse_range(word, &first, &last) < 0) {
-                        ret = error_set(error, -EINVAL, "\"%s\" is no step and no range of steps like 5-9",
-                                        word);
+                if (parse_range(word, &first, &last, &times) < 0 || (times > 1 && !halved)) {
+                        ret = error_set(error, -EINVAL, "\"%s\" is no list of steps like 3,5-9", list);
                         break;
                 }
-                for (unsigned i = first; i <= last; i++) {
-                        const unsigned now = recipe_get(r, i);
-
-                        if (!halved)
-                                recipe_set(r, i, STEP_LEFT_OUT);
-                        else if (now < HALVINGS_MAX)
-                                recipe_set(r, i, now + 1);
-                }
+                for (unsigned i = first; i <= last; i++)
+                        recipe_set(r, i,
+                                        halved ? MIN(recipe_get(r, i) + times, HALVINGS_MAX)
+                                               : STEP_LEFT_OUT);
         }
         free(copy);
         return ret;
@@ -172,27 +171,29 @@ int recipe_parse_option(Recipe *r, const char *name, const char *value, Error *e
         return 0;
 }
 
-/* Writes the option with a list of the steps whose values are from `min` to `max`. */
-static void print_steps(FILE *to, const Recipe *r, const char *option, unsigned min, unsigned max)
+/* Writes the steps with this value. Returns what stands before the next ones. */
+static const char *print_steps(FILE *to, const Recipe *r, const char *before, unsigned value)
 {
-        const char *before = option;
-
         for (unsigned i = 1; i <= r->n_steps; i++) {
                 unsigned last = i;
 
-                if (recipe_get(r, i) < min || recipe_get(r, i) > max)
+                if (recipe_get(r, i) != value)
                         continue;
-                while (last < r->n_steps && recipe_get(r, last + 1) >= min && recipe_get(r, last + 1) <= max)
+                while (last < r->n_steps && recipe_get(r, last + 1) == value)
                         last++;
                 fprintf(to, last > i ? "%s%u-%u" : "%s%u", before, i, last);
+                if (value != STEP_LEFT_OUT && value > 1)
+                        fprintf(to, "x%u", value);
                 before = ",";
                 i = last;
         }
+        return before;
 }
 
 void recipe_print(const Recipe *r, FILE *to)
 {
         Plan *p = plan_new(r->seed, r->profile, NULL);
+        const char *before;
 
         assert(p);
         fprintf(to, "--seed %" PRIu64 " --profile %s", r->seed, p->profile);
@@ -204,8 +205,9 @@ void recipe_print(const Recipe *r, FILE *to)
                 if (numbers[i].is_limit && *(const unsigned *) field > 0)
                         fprintf(to, " --%s %u", numbers[i].name, *(const unsigned *) field);
         }
-        print_steps(to, r, " --skip ", STEP_LEFT_OUT, STEP_LEFT_OUT);
-        for (unsigned k = 1; k <= HALVINGS_MAX; k++)
-                print_steps(to, r, " --halve ", k, HALVINGS_MAX);
+        (void) print_steps(to, r, " --skip ", STEP_LEFT_OUT);
+        before = " --halve ";
+        for (unsigned times = 1; times <= HALVINGS_MAX; times++)
+                before = print_steps(to, r, before, times);
         (void) plan_free(p);
 }

@@ -40,12 +40,12 @@ static const Option table[] = {
 
                 {.text = "Smaller runs"},
                 {"clients", "N", "at most so many", RECIPE},
-                {"receivers", "N", NULL, RECIPE},
-                {"machines", "N", NULL, RECIPE},
+                {"receivers", "N", "at most so many", RECIPE},
+                {"machines", "N", "at most so many", RECIPE},
                 {"messages", "N", "the first so many", RECIPE},
-                {"faults", "N", NULL, RECIPE},
+                {"faults", "N", "the first so many", RECIPE},
                 {"skip", "LIST", "leaves out these steps of the plan: 3,5-9", RECIPE},
-                {"halve", "LIST", "halves the numbers of these steps; may be repeated", RECIPE},
+                {"halve", "LIST", "halves the numbers of these steps; 5x3: three times", RECIPE},
                 {"draws", "N", "another seed for what is drawn during the run, such as delays", RECIPE},
 
                 {.text = "What to show"},
@@ -94,7 +94,7 @@ void sim_help(void)
                         continue;
                 }
                 (void) snprintf(left, sizeof left, "--%s%s%s", o->name, o->value ? " " : "", o->value ?: "");
-                printf("  %-22s%s %s\n", left, strstr(left, "…") ? "  " : "", o->text ?: "");
+                printf("  %-22s%s %s\n", left, strstr(left, "…") ? "  " : "", o->text);
         }
         puts("\nExamples:\n"
              "  ackgroup-sim --seeds 1..1000                 a thousand runs\n"

@@ -11,7 +11,10 @@
 
 #define PROCESSES_MAX 64u
 #define TAIL          40u /* of the process in question, if no message is */
-#define ALIKE_MAX     3u  /* lines of the same kind in a row */
+#define LINES_MAX     80u /* a longer story leaves out what repeats itself */
+#define LAST_LINES    20u /* but not at its end */
+#define ALIKE_MAX     4u
+#define SIGNATURES    4096u
 
 typedef struct Scene {
         ObservationKind kind;
@@ -19,6 +22,7 @@ typedef struct Scene {
         uint64_t index, at, message, number;
         sd_id128_t id, stream;
         const Step *step;
+        int detail;        /* what tells it from others of its kind */
         int who, from, to; /* numbers of processes, or -1 */
         char *name, *what;
 } Scene;
@@ -93,9 +97,13 @@ void story_see(Story *s, const Observation *o)
                 c.to = number_of(o->net->to);
                 c.who = o->kind == OBS_DELIVER ? c.to : c.from;
         }
+        if (o->kind == OBS_MESSAGE_EVENT)
+                c.detail = (int) o->number;
         if (o->frame) {
                 c.frame = o->frame->type;
                 frame_subject(o->frame, &c.id, &c.stream);
+                if (c.frame == FRAME_ANSWER)
+                        c.detail = (int) o->frame->answer.outcome;
         }
         if (s->n_scenes == s->allocated) {
                 s->allocated = MAX(2 * s->allocated, 256u);
@@ -218,41 +226,90 @@ static size_t find_tail(const Story *s, const Cast *cast)
 
 /* Text. */
 
-static bool are_alike(const Scene *a, const Scene *b)
-{
-        return a->kind == b->kind && a->who == b->who && a->frame == b->frame && a->to == b->to &&
-               a->kind != OBS_STEP && a->kind != OBS_LOG;
-}
-
-static void print_scene(const Story *s, const Scene *c, FILE *to)
+static void print_scene(const Story *s, const Scene *c, bool was_read, FILE *to)
 {
         const uint64_t ms = (c->at - s->scenes[0].at) / 1000;
 
+        fprintf(to, "%5" PRIu64 ".%03" PRIu64 " s  ", ms / 1000, ms % 1000);
         if (c->kind == OBS_STEP)
-                fprintf(to, "%5" PRIu64 ".%03" PRIu64 " s  *** %s\n", ms / 1000, ms % 1000, c->what);
+                fprintf(to, "*** %s\n", strchr(c->what, ':') ? strchr(c->what, ':') + 2 : c->what);
         else
-                fprintf(to, "%5" PRIu64 ".%03" PRIu64 " s  %s%s%s\n", ms / 1000, ms % 1000, c->name,
-                                c->name[0] ? " " : "", c->what);
+                fprintf(to, "%s%s%s%s\n", c->name, c->name[0] ? " " : "", c->what,
+                                was_read ? " [read]" : "");
+}
+
+/* What repeats itself is shown a few times only, if the story is long. What callers and handlers see is
+ * always shown. */
+static bool may_be_left_out(const Scene *c)
+{
+        switch (c->kind) {
+        case OBS_MESSAGE_EVENT:
+        case OBS_OPEN:
+        case OBS_CLOSE:
+        case OBS_WRITE:
+        case OBS_DELIVER:
+        case OBS_LOG:
+                return true;
+        default:
+                return false;
+        }
+}
+
+static unsigned signature(const Scene *c)
+{
+        unsigned hash = (unsigned) c->kind;
+
+        hash = hash * 31 + (unsigned) c->frame;
+        hash = hash * 67 + (unsigned) (c->from + 1);
+        hash = hash * 67 + (unsigned) (c->to + 1);
+        hash = hash * 67 + (unsigned) (c->who + 1);
+        hash = hash * 31 + (unsigned) c->detail;
+        return hash % SIGNATURES;
+}
+
+/* The indexes of the scenes that matter. */
+static size_t *choose(const Story *s, const Cast *cast, size_t *ret_n)
+{
+        size_t *list = calloc(MAX(s->n_scenes, 1u), sizeof *list), n = 0;
+        const size_t tail = find_tail(s, cast);
+
+        assert(list);
+        for (size_t i = 0; i < s->n_scenes; i++)
+                if (matters(cast, s->scenes + i) || (i >= tail && plays(cast, s->scenes[i].who)))
+                        list[n++] = i;
+        *ret_n = n;
+        return list;
+}
+
+static bool is_read_at_once(const Scene *write, const Scene *next)
+{
+        return write->kind == OBS_WRITE && next->kind == OBS_DELIVER && write->from == next->from &&
+               write->to == next->to && write->frame == next->frame && sd_id128_equal(write->id, next->id) &&
+               next->at - write->at < 1000000;
 }
 
 static void print_scenes(const Story *s, const Cast *cast, FILE *to)
 {
-        const size_t tail = find_tail(s, cast);
-        const Scene *last = NULL;
-        size_t alike = 0;
+        unsigned seen[SIGNATURES] = {};
+        size_t n, n_left_out = 0;
+        size_t *list = choose(s, cast, &n);
 
-        for (size_t i = 0; i < s->n_scenes; i++) {
-                const Scene *c = s->scenes + i;
+        for (size_t i = 0; i < n; i++) {
+                const Scene *c = s->scenes + list[i];
+                const bool was_read = i + 1 < n && is_read_at_once(c, s->scenes + list[i + 1]);
 
-                if (!matters(cast, c) && !(i >= tail && plays(cast, c->who)))
+                if (n > LINES_MAX && i + LAST_LINES < n && may_be_left_out(c) &&
+                                seen[signature(c)]++ >= ALIKE_MAX) {
+                        n_left_out++;
                         continue;
-                alike = last && are_alike(last, c) ? alike + 1 : 0;
-                if (alike < ALIKE_MAX) {
-                        print_scene(s, c, to);
-                } else if (i + 1 == s->n_scenes || alike == ALIKE_MAX)
-                        fprintf(to, "            … and so on\n");
-                last = c;
+                }
+                if (n_left_out > 0)
+                        fprintf(to, "            … (%zu more like these)\n", n_left_out);
+                n_left_out = 0;
+                print_scene(s, c, was_read, to);
+                i += was_read;
         }
+        free(list);
 }
 
 static void print_group(const Plan *p, FILE *to)

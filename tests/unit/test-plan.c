@@ -233,16 +233,18 @@ static void test_recipe(void **state)
         assert_int_equal(recipe_parse_option(&r, "profile", "usual", &error), 0);
         assert_int_equal(recipe_parse_option(&r, "receivers", "2", &error), 0);
         assert_int_equal(recipe_parse_option(&r, "skip", "3,5-9,12", &error), 0);
-        assert_int_equal(recipe_parse_option(&r, "halve", "1-2,2", &error), 0);
+        assert_int_equal(recipe_parse_option(&r, "halve", "1-2,2,10x4", &error), 0);
         assert_int_equal(recipe_parse_option(&r, "trace", "", &error), -ENOENT);
         assert_int_equal(recipe_parse_option(&r, "skip", "5-3", &error), -EINVAL);
         assert_int_equal(recipe_parse_option(&r, "skip", "", &error), -EINVAL);
+        assert_int_equal(recipe_parse_option(&r, "skip", "5x2", &error), -EINVAL);
+        assert_int_equal(recipe_parse_option(&r, "halve", "5x", &error), -EINVAL);
         assert_int_equal(recipe_parse_option(&r, "seed", "x", &error), -EINVAL);
         assert_int_equal(recipe_parse_option(&r, "profile", "nonsense", &error), -EINVAL);
 
         char *text = format(&r);
-        assert_string_equal(text,
-                        "--seed 77 --profile usual --receivers 2 --skip 3,5-9,12 --halve 1-2 --halve 2");
+        assert_string_equal(
+                        text, "--seed 77 --profile usual --receivers 2 --skip 3,5-9,12 --halve 1,2x2,10x4");
         free(text);
 
         assert_int_equal(recipe_parse_option(&again, "seed", "77", &error), 0);
