@@ -29,6 +29,7 @@ typedef enum RuleId {
         RULE_ONE_SUBMISSION_ONE_MESSAGE,
         RULE_IDEMPOTENT,
         RULE_REFUSED_IS_NOT_RUN,
+        RULE_REFUSED_BY_DISK_IS_NOT_RUN,
         RULE_ONE_END,
         RULE_ACKED_MEANS_RUN,
         RULE_ACKED_MEANS_RECORDED,
@@ -124,7 +125,7 @@ typedef struct JProcess {
 typedef struct JPlanned {
         const Step *step;
         uint32_t offset; /* in a bulk */
-        uint32_t n_submitted, n_refused, n_ids;
+        uint32_t n_submitted, n_refused, n_refused_by_disk, n_ids;
         uint64_t submitted; /* the last submission: number of the observation */
         uint64_t first_at;  /* the first one: time */
 } JPlanned;
@@ -234,7 +235,8 @@ struct JReceiver {
 #define ENTRY_KNOWN        32u /* counts in n_known of its receiver */
 
 typedef struct JEntry {
-        JMessage *message; /* NULL: not known */
+        JMessage *message;   /* NULL: not known */
+        uint32_t read_start; /* of the receiver that read it when it was not settled */
         uint8_t flags;
 } JEntry;
 
@@ -267,6 +269,7 @@ struct JConnection {
         sd_id128_t expected;
         JReceiver *receiver; /* whose WELCOME the client has read */
         uint64_t opened;     /* number of that observation */
+        uint64_t opened_at;  /* its time */
         uint32_t credit, credit_before, window;
         uint64_t credit_at;
         JDelivery *flight;
@@ -291,6 +294,7 @@ typedef struct JIdempotent {
 typedef struct JOpens {
         uint64_t minute;
         uint32_t n;
+        JConnection *last;
 } JOpens;
 
 struct Judge {

@@ -187,6 +187,7 @@ void live_opened(Judge *j, JConnection *c)
         JOpens *n = &j->opens[process_index(c->from->process)][process_index(c->to->process)];
         const uint64_t minute = j->o->at / USEC_PER_MINUTE;
 
+        n->last = c;
         if (n->minute != minute)
                 n->minute = minute, n->n = 0;
         if (++n->n > OPENS_PER_MINUTE)
@@ -230,6 +231,19 @@ static uint64_t count_streams(const JReceiver *r)
         return n;
 }
 
+/* The client has had time to announce what is settled, and to close what it does not need any more. */
+#define ANNOUNCED_USEC (10 * USEC_PER_SEC)
+
+static bool has_announced(const Judge *j, const JProcess *client, const JProcess *receiver)
+{
+        const JConnection *c =
+                        j->opens[process_index(client->process)][process_index(receiver->process)].last;
+
+        return client->marked == 0 &&
+               (!c || (c->welcomed && c->from_start == client->starts &&
+                                      client->down_at > c->opened_at + ANNOUNCED_USEC));
+}
+
 /* Everything has ended, and there was time to announce it. What a client forgot when its state was restored,
  * it cannot announce. */
 static void check_rest(Judge *j, const Observation *o, const JProcess *p)
@@ -239,7 +253,7 @@ static void check_rest(Judge *j, const Observation *o, const JProcess *p)
         if (j->n_open > 0 || j->faults_end == 0)
                 return;
         for (unsigned i = 0; i < j->plan->n_clients; i++)
-                if (j->processes[plan_process_of_client(j->plan, i)].marked > 0)
+                if (!has_announced(j, j->processes + plan_process_of_client(j->plan, i), p))
                         return;
         if (o->number > r->n_known)
                 breach(j, RULE_DEDUP_IS_BOUNDED, NULL, p,

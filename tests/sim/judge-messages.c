@@ -133,8 +133,10 @@ static void refuse(Judge *j, const Observation *o)
         JPlanned *planned = judge_planned(j, o->message);
 
         j->statistics.n_refused++;
-        if (planned && !(o->text && strstr(o->text, "UnderWay")))
-                planned->n_refused++;
+        if (!planned || (o->text && strstr(o->text, "UnderWay")))
+                return;
+        planned->n_refused++;
+        planned->n_refused_by_disk += o->text && strstr(o->text, "Storage");
 }
 
 /* Retries of dead letters. The request may fail yet: unrevive(). After a crash the next start tells. */

@@ -20,7 +20,8 @@ static const char *text_run_end(const Judge *j, const JRun *r)
         return r->ended ? ends[r->end] : is_over(r) ? "ended with its receiver" : "still runs";
 }
 
-/* A frame that was read must have asked for the run: this message, under this sequence, at this receiver. */
+/* A frame that was read must have asked for the run: this message, under this sequence, at this receiver.
+ * What waits in the queue when SETTLED comes may still run. */
 static void check_asked(Judge *j, const JRun *r, JStream *s, uint64_t sequence)
 {
         const JMessage *m = r->delivery->message;
@@ -32,7 +33,7 @@ static void check_asked(Judge *j, const JRun *r, JStream *s, uint64_t sequence)
                                 "message",
                                 text_process(r->process), text_message(m), (unsigned long long) sequence,
                                 s ? text_id(s->id) : "?");
-        else if (e->flags & ENTRY_SETTLED_READ && !stream_is_excepted(s) &&
+        else if (e->flags & ENTRY_SETTLED_READ && e->read_start != r->start && !stream_is_excepted(s) &&
                         !receiver_is_excepted(r->delivery->receiver, s->settled_read))
                 breach(j, RULE_NO_RUN_AFTER_SETTLED, m, r->process,
                                 "%s runs %s (sequence %llu of stream %s), which its sender has announced as "
@@ -122,6 +123,18 @@ static void check_flag(Judge *j, const JRun *r)
                         text_time(j, before->began_at), text_run_end(j, before));
 }
 
+/* A submission without an answer may run, and so may one of several with the same number. */
+static void check_refused(Judge *j, const JMessage *m, const JProcess *p)
+{
+        const JPlanned *n = m->planned;
+
+        if (!n || n->n_refused == 0 || n->n_refused < n->n_submitted || message_is_excepted(m))
+                return;
+        breach(j, n->n_refused_by_disk > 0 ? RULE_REFUSED_BY_DISK_IS_NOT_RUN : RULE_REFUSED_IS_NOT_RUN, m, p,
+                        "%s runs %s, but %s refused it", text_process(p), text_message(m),
+                        text_process(m->client));
+}
+
 /* A bit that flips in the files of a client may change a payload in them. */
 static void check_payload(Judge *j, const Observation *o, const JMessage *m, const JProcess *p)
 {
@@ -162,9 +175,7 @@ static void begin(Judge *j, const Observation *o)
         check_failed(j, r);
         check_overlap(j, r);
         check_flag(j, r);
-        if (m->planned && m->planned->n_refused > 0 && m->planned->n_refused == m->planned->n_submitted)
-                breach(j, RULE_REFUSED_IS_NOT_RUN, m, p, "%s runs %s, but %s refused it", text_process(p),
-                                text_message(m), text_process(m->client));
+        check_refused(j, m, p);
 }
 
 /* A second effect at one receiver is right only in the gap of docs/PROTOCOL.md: the receiver ended (crash,

@@ -45,8 +45,12 @@ void streams_sent(Judge *j, const Observation *o, JConnection *c, JMessage *m, s
         JEntry *e = judge_entry_get(s, sequence);
 
         check_window(j, s, sequence, m, c);
-        if (!e || stream_is_excepted(s))
+        if (!e)
                 return;
+        if (stream_is_excepted(s)) {
+                e->message = m;
+                return;
+        }
         check_owner(j, s, m, c);
         if (e->message && e->message != m)
                 breach(j, RULE_SEQUENCE_IS_UNIQUE, m, c->from,
@@ -70,6 +74,8 @@ void entry_read(Judge *j, sd_id128_t stream, uint64_t sequence)
 
         if (!e)
                 return;
+        if (!(e->flags & ENTRY_SETTLED_READ))
+                e->read_start = s->receiver->process ? s->receiver->process->starts : 0;
         e->flags |= ENTRY_READ;
         s->used = true;
         s->pruned = false;

@@ -117,6 +117,10 @@ static void wrote_error(Judge *j, const Observation *o, const JConnection *c)
                                 "%s ended its connection %llu with %s by ERROR: %.*s", text_process(c->to),
                                 (unsigned long long) c->number, text_process(c->from), (int) text.size,
                                 (const char *) text.data);
+        /* The client knows the process under an id that discovery gave it, but that never reached it, or
+           that it has lost. What waits for that id waits for ever. */
+        else if (memmem(text.data, text.size, "this receiver is ", 17))
+                c->to->replaced = j->o->index;
 }
 
 static void from_receiver(Judge *j, const Observation *o, JConnection *c)
@@ -153,6 +157,7 @@ static void read_welcome(Judge *j, JConnection *c, const WelcomeFrame *w)
                 return; /* the client ends the connection */
         c->welcomed = true;
         c->opened = j->o->index;
+        c->opened_at = j->o->at;
         c->window = w->window;
         c->receiver = judge_receiver(j, w->receiver);
         credit_read(j, c, w->credit);

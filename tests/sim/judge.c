@@ -24,6 +24,8 @@ static const Rule rules[_RULE_MAX] = {
                                 "A submission becomes one message at most."},
                 [RULE_IDEMPOTENT] = {"idempotent",
                                 "Submissions with one idempotency key at one client are one message."},
+                [RULE_REFUSED_BY_DISK_IS_NOT_RUN] = {"refused-by-disk-is-not-run",
+                                "A submission that was refused because of the disk never runs."},
                 [RULE_REFUSED_IS_NOT_RUN] = {"refused-is-not-run", "A refused submission never runs."},
                 [RULE_ONE_END] = {"one-end", "A message has one end, unless it is retried."},
                 [RULE_ACKED_MEANS_RUN] = {"acked-means-run",

@@ -111,6 +111,16 @@ static void refused_is_not_run(bool bad)
         begin_run(R0, 1, TO_R0, 1, 1, false);
 }
 
+static void refused_by_disk_is_not_run(bool bad)
+{
+        open_connection(0, 5);
+        submit(TO_R0);
+        if (bad)
+                refuse_as(TO_R0, "Storage");
+        send_message(0, TO_R0, 1, 1, false);
+        begin_run(R0, 1, TO_R0, 1, 1, false);
+}
+
 static void one_end(bool bad)
 {
         open_connection(0, 5);
@@ -345,15 +355,21 @@ static void no_run_after_cancelled(bool bad)
         run_again(OUTCOME_CANCELLED, !bad, true);
 }
 
+/* An old frame comes late; what is in the queue already may still run. */
 static void no_run_after_settled(bool bad)
 {
         open_connection(0, 5);
         accept_message(TO_R0);
-        send_message(0, TO_R0, 1, 1, false);
+        write_message(0, TO_R0, 1, 1, false);
+        if (!bad)
+                send_message(0, TO_R0, 1, 1, true);
         request(OBS_CANCEL, TO_R0);
         end_message(TO_R0, DELIVERY_CANCELLED, true);
+        close_connection(0);
+        open_connection(10, 5);
+        settled(10, 2, false);
         if (bad)
-                settled(0, 2, false);
+                read_message(0, TO_R0, 1, 1, false);
         begin_run(R0, 1, TO_R0, 1, 1, false);
 }
 
@@ -404,6 +420,7 @@ const JudgeCase judge_cases_messages[] = {
                 {"one-submission-one-message", one_submission_one_message},
                 {"idempotent", idempotent},
                 {"refused-is-not-run", refused_is_not_run},
+                {"refused-by-disk-is-not-run", refused_by_disk_is_not_run},
                 {"one-end", one_end},
                 {"acked-means-run", acked_means_run},
                 {"acked-means-recorded", acked_means_recorded},

@@ -323,6 +323,8 @@ static void dedup_is_bounded(bool bad)
         end_message(TO_R0, DELIVERY_ACKED, true);
         faults_end();
         settled(0, 2, false);
+        wait_usec(20 * USEC_PER_SEC);
+        kill_process(C0);
         observe_dedup(R0, bad, 1);
 }
 

@@ -173,9 +173,14 @@ void accept_message(unsigned message)
         accept_as(message, message);
 }
 
+void refuse_as(unsigned message, const char *reason)
+{
+        see(C0, (Observation){.kind = OBS_REFUSE, .message = message, .text = reason});
+}
+
 void refuse(unsigned message)
 {
-        see(C0, (Observation){.kind = OBS_REFUSE, .message = message, .text = "OutboxFull"});
+        refuse_as(message, "OutboxFull");
 }
 
 void request(ObservationKind kind, unsigned message)
@@ -302,6 +307,13 @@ void write_message(unsigned connection, unsigned message, uint64_t sequence, uin
         const Frame f = message_frame(message, sequence, attempt, flagged);
 
         write_frame(connection, true, &f);
+}
+
+void read_message(unsigned connection, unsigned message, uint64_t sequence, uint32_t attempt, bool flagged)
+{
+        const Frame f = message_frame(message, sequence, attempt, flagged);
+
+        read_frame(connection, true, &f);
 }
 
 void send_message(unsigned connection, unsigned message, uint64_t sequence, uint32_t attempt, bool flagged)

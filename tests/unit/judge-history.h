@@ -43,6 +43,7 @@ void submit(unsigned message);
 void accept_message(unsigned message); /* submits it, too */
 void accept_as(unsigned message, unsigned id);
 void refuse(unsigned message);
+void refuse_as(unsigned message, const char *reason);
 void request(ObservationKind kind, unsigned message);
 void event(unsigned message, MessageEvent event);
 void end_message(unsigned message, DeliveryState state, bool durable);
@@ -60,6 +61,7 @@ void pass_frame(unsigned connection, bool by_client, const Frame *f); /* both */
 void use_stream(unsigned number);
 void send_message(unsigned connection, unsigned message, uint64_t sequence, uint32_t attempt, bool flagged);
 void write_message(unsigned connection, unsigned message, uint64_t sequence, uint32_t attempt, bool flagged);
+void read_message(unsigned connection, unsigned message, uint64_t sequence, uint32_t attempt, bool flagged);
 void cancel_frame(unsigned connection, unsigned message, uint64_t sequence);
 void answer(unsigned connection, unsigned message, uint64_t sequence, uint32_t attempt, Outcome outcome);
 void write_answer(
