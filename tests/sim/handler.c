@@ -287,7 +287,7 @@ void handlers_begin(const Plan *plan, HandlerFind find, void *userdata)
         handlers.n_runs_of = calloc(MAX(plan->n_messages, 1u), sizeof *handlers.n_runs_of);
         assert(handlers.n_runs_of);
         child_set_script(on_begin, on_death, NULL);
-        child_set_start_delay(50, 1500);
+        child_set_start_delay(50, 5 * USEC_PER_MSEC);
         /* A warden waits for handlers that hang in the kernel. */
         child_set_warden_delay(100, world_random(4) == 0 ? 2 * USEC_PER_SEC : 50 * USEC_PER_MSEC);
 }

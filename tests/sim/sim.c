@@ -27,10 +27,6 @@
 /* For a graceful stop of all. */
 #define STOP_USEC (150 * USEC_PER_SEC)
 
-#define WARDEN_MIN_USEC (100u)
-#define WARDEN_MAX_USEC (50 * USEC_PER_MSEC)
-#define START_MIN_USEC  (100u)
-#define START_MAX_USEC  (5 * USEC_PER_MSEC)
 
 static struct {
         const RunOptions *options;
@@ -143,8 +139,6 @@ static void begin(const Plan *plan)
         scheduler_begin(plan->draws);
         run.began = world_now();
         world_on_log(on_log, NULL);
-        child_set_warden_delay(WARDEN_MIN_USEC, WARDEN_MAX_USEC);
-        child_set_start_delay(START_MIN_USEC, START_MAX_USEC);
         actors_begin(plan);
         senders_begin();
         drains_begin();

@@ -238,8 +238,8 @@ static void test_poison(void **state)
         order_all(10);
         fixture_run(200 * USEC_PER_SEC);
         expect_all_over();
-        assert_int_equal(seen.n_ends[RUN_DONE], 10);
         assert_true(seen.n_ends[RUN_DONE] >= 10); /* more: the receiver died before it knew */
+        assert_true(seen.n_ends[RUN_KILLED] >= 20);
         assert_in_range(process_starts(fixture.process), 3, 21);
         process_on_end(NULL, NULL);
 }
