@@ -27,7 +27,6 @@
 /* For a graceful stop of all. */
 #define STOP_USEC (150 * USEC_PER_SEC)
 
-
 static struct {
         const RunOptions *options;
         RunResult *result;
