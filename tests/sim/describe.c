@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "sim/describe-frame.h"
+#include "sim/handler.h"
 #include "sim/plan-text.h"
 
 typedef struct Name {
@@ -66,18 +67,30 @@ static void grow(Describer *d)
         free(old);
 }
 
-void describer_see(Describer *d, const Observation *o)
+static void learn(Describer *d, sd_id128_t id, uint64_t number)
 {
         Name *name;
 
-        if (o->kind != OBS_ACCEPT || sd_id128_is_null(o->id))
+        if (sd_id128_is_null(id))
                 return;
-        name = find_slot(d, o->id);
+        name = find_slot(d, id);
         if (!sd_id128_is_null(name->id))
                 return;
-        *name = (Name){o->id, o->message};
+        *name = (Name){id, number};
         if (++d->n_names * 2 > d->n_slots)
                 grow(d);
+}
+
+void describer_see(Describer *d, const Observation *o)
+{
+        uint64_t number;
+
+        if (o->kind == OBS_ACCEPT)
+                learn(d, o->id, o->message);
+        else if (o->kind == OBS_WRITE && o->frame && o->frame->type == FRAME_MESSAGE &&
+                        payload_read(o->frame->message.payload.data, o->frame->message.payload.size,
+                                        &number))
+                learn(d, o->frame->message.message, number);
 }
 
 bool describer_find(const Describer *d, sd_id128_t id, uint64_t *ret_number)

@@ -11,7 +11,7 @@ typedef struct Describer Describer;
 Describer *describer_new(const Plan *plan);
 Describer *describer_free(Describer *d);
 void describer_see(Describer *d, const Observation *o);
-/* Returns false if no message with this id was accepted. */
+/* Returns false if no message with this id was accepted or sent. */
 bool describer_find(const Describer *d, sd_id128_t id, uint64_t *ret_number);
 
 /* Who did it: the name of a process, or "" for the simulator. */

@@ -55,14 +55,25 @@ static void print_profiles(void)
                 printf("%-10s %s\n", f->name, f->text);
 }
 
+static void disable_all(SimOptions *o)
+{
+        size_t n;
+        const Rule *rules = judge_rules(&n);
+
+        for (size_t i = 0; i < n; i++)
+                sim_options_disable(o, rules[i].name);
+}
+
 /* A misspelt rule would be checked all the same. */
-static int check_disabled(const SimOptions *o)
+static int check_disabled(SimOptions *o)
 {
         char name[RULE_MAX];
 
+        if (rules_contain(o->disabled, "all"))
+                disable_all(o);
         for (const char *at = o->disabled; at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL) {
                 (void) snprintf(name, sizeof name, "%.*s", (int) strcspn(at, ","), at);
-                if (!rule_promise(name)) {
+                if (strcmp(name, "all") != 0 && !rule_promise(name)) {
                         fprintf(stderr, "ackgroup-sim: there is no rule \"%s\"; --rules lists them\n", name);
                         return 2;
                 }

@@ -85,6 +85,17 @@ static void set_end(Plan *p)
                            4 * p->ack_timeout_usec + work + latest - MIN(latest, p->faults_end_usec) + clock;
 }
 
+/* The group is given time to find together before something happens, in most runs. */
+static void shift_steps(Plan *p)
+{
+        Draw d = draw_begin(p->seed, "start", 0);
+        const uint64_t usec = draw_between(&d, 1500 * USEC_PER_MSEC, 4 * USEC_PER_SEC);
+
+        if (draw_chance(&d, 85))
+                for (size_t i = 0; i < p->n_steps; i++)
+                        p->steps[i].at += usec;
+}
+
 Plan *plan_new(uint64_t seed, const char *profile, const PlanLimits *limits)
 {
         static const PlanLimits none;
@@ -102,6 +113,7 @@ Plan *plan_new(uint64_t seed, const char *profile, const PlanLimits *limits)
         draft_faults(&d);
         draft_load(&d);
         sort_steps(d.plan);
+        shift_steps(d.plan);
         draft_limit(&d, limits ?: &none);
         set_end(d.plan);
         return d.plan;

@@ -87,6 +87,7 @@ static void after(const Plan *plan, const RunOptions *options, const RunReport *
                         .rule = report->rule,
                         .promise = rule_promise(report->rule),
                         .text = report->text,
+                        .began = x->began,
                         .at = report->at == UINT64_MAX ? 0 : report->at + x->began,
                         .id = x->verdict.id,
                         .process = x->process,

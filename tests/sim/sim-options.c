@@ -63,7 +63,7 @@ static const Option table[] = {
                 {"shrink-seconds", "N", "stop shrinking after so long (120)", NUMBER, AT(shrink_seconds)},
                 {"failures", "N", "stop after so many failed runs (0: never; 0)", NUMBER, AT(failures)},
                 {"write", "FILE", "append failed runs to this list", TEXT, AT(write)},
-                {"disable", "RULE,…", "do not check these promises", RULES},
+                {"disable", "RULE,…", "do not check these promises; all: none of the judge", RULES},
                 {"except", "FILE", "do not check the rules of the known faults in this list", TEXT,
                                 AT(except)},
                 {"no-memory-faults", NULL, "no allocation fails", FLAG, AT(memory)},

@@ -207,9 +207,9 @@ void sim_run(const Plan *plan, const RunOptions *options, RunResult *ret)
 
         *ret = (RunResult){.process = -1};
         run = (typeof(run)){.options = options, .result = ret, .judge = judge_new(plan, options->disabled)};
-        if (options->trace)
-                run.trace = trace_new(plan, stdout);
         begin(plan);
+        if (options->trace)
+                run.trace = trace_new(plan, run.began, stdout);
         take(plan);
         ret->verdict = *judge_verdict(run.judge);
         if (ret->verdict.process)

@@ -11,6 +11,7 @@
 
 #define PROCESSES_MAX 64u
 #define TAIL          40u /* of the process in question, if no message is */
+#define STEPS_MAX     25u /* a plan with more of them shows only the load in question */
 #define LINES_MAX     80u /* a longer story leaves out what repeats itself */
 #define LAST_LINES    20u /* but not at its end */
 #define ALIKE_MAX     4u
@@ -37,7 +38,7 @@ struct Story {
 /* Who and what the story is about. */
 typedef struct Cast {
         const StoryFocus *focus;
-        bool has_number;
+        bool has_number, few_steps;
         uint64_t number;
         sd_id128_t streams[16];
         size_t n_streams;
@@ -146,6 +147,7 @@ static void add_process(Cast *cast, int process)
 
 static void find_cast(const Story *s, Cast *cast)
 {
+        cast->few_steps = s->plan->n_steps <= STEPS_MAX;
         cast->has_number = describer_find(s->describer, cast->focus->id, &cast->number);
         add_process(cast, cast->focus->process);
         for (size_t i = 0; i < s->n_scenes; i++) {
@@ -173,6 +175,8 @@ static bool step_matters(const Cast *cast, const Step *s)
 {
         const uint64_t first = s->message.number;
 
+        if (cast->few_steps)
+                return true;
         switch (s->kind) {
         case STEP_SEND:
                 return cast->has_number && cast->number == first;
@@ -226,9 +230,9 @@ static size_t find_tail(const Story *s, const Cast *cast)
 
 /* Text. */
 
-static void print_scene(const Story *s, const Scene *c, bool was_read, FILE *to)
+static void print_scene(const StoryFocus *focus, const Scene *c, bool was_read, FILE *to)
 {
-        const uint64_t ms = (c->at - s->scenes[0].at) / 1000;
+        const uint64_t ms = (c->at - focus->began) / 1000;
 
         fprintf(to, "%5" PRIu64 ".%03" PRIu64 " s  ", ms / 1000, ms % 1000);
         if (c->kind == OBS_STEP)
@@ -300,13 +304,14 @@ static void print_scenes(const Story *s, const Cast *cast, FILE *to)
 
                 if (n > LINES_MAX && i + LAST_LINES < n && may_be_left_out(c) &&
                                 seen[signature(c)]++ >= ALIKE_MAX) {
-                        n_left_out++;
+                        n_left_out += 1 + was_read;
+                        i += was_read;
                         continue;
                 }
                 if (n_left_out > 0)
                         fprintf(to, "            … (%zu more like these)\n", n_left_out);
                 n_left_out = 0;
-                print_scene(s, c, was_read, to);
+                print_scene(cast->focus, c, was_read, to);
                 i += was_read;
         }
         free(list);
@@ -337,7 +342,7 @@ void story_print(const Story *s, const StoryFocus *focus, FILE *to)
                 fprintf(to, "The story:\n");
         print_scenes(s, &cast, to);
         if (focus->at > 0 && s->n_scenes > 0) {
-                const uint64_t ms = (focus->at - s->scenes[0].at) / 1000;
+                const uint64_t ms = (focus->at - focus->began) / 1000;
 
                 fprintf(to, "%5" PRIu64 ".%03" PRIu64 " s  --> the promise is broken\n", ms / 1000,
                                 ms % 1000);

@@ -17,8 +17,8 @@ void story_see(Story *s, const Observation *o);
 
 typedef struct StoryFocus {
         const char *rule, *promise, *text; /* promise may be NULL */
-        uint64_t at;                       /* CLOCK_BOOTTIME of the verdict; 0: not known */
-        sd_id128_t id;                     /* of the message, or null */
-        int process;                       /* its number, or -1 */
+        uint64_t began, at; /* CLOCK_BOOTTIME of the run and of the verdict; at 0: not known */
+        sd_id128_t id;      /* of the message, or null */
+        int process;        /* its number, or -1 */
 } StoryFocus;
 void story_print(const Story *s, const StoryFocus *focus, FILE *to);

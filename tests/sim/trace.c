@@ -201,15 +201,16 @@ uint64_t trace_hash(uint64_t hash, const Observation *o)
 struct Trace {
         Describer *describer;
         FILE *to;
-        uint64_t began; /* the time of the first observation */
+        uint64_t began;
 };
 
-Trace *trace_new(const Plan *plan, FILE *to)
+Trace *trace_new(const Plan *plan, uint64_t began, FILE *to)
 {
         Trace *t = calloc(1, sizeof *t);
 
         assert(t);
         t->describer = describer_new(plan);
+        t->began = began;
         t->to = to;
         return t;
 }
@@ -224,12 +225,9 @@ Trace *trace_free(Trace *t)
 
 void trace_see(Trace *t, const Observation *o)
 {
+        const uint64_t at = o->at - t->began;
         char what[1200];
-        uint64_t at;
 
-        if (o->index == 1)
-                t->began = o->at;
-        at = o->at - t->began;
         describer_see(t->describer, o);
         describer_what(t->describer, o, what, sizeof what);
         fprintf(t->to, "%7" PRIu64 " %5" PRIu64 ".%06" PRIu64 "  %-9s  %s\n", o->index, at / 1000000,

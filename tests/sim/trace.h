@@ -12,7 +12,7 @@
 uint64_t trace_hash(uint64_t hash, const Observation *o);
 
 typedef struct Trace Trace;
-Trace *trace_new(const Plan *plan, FILE *to);
+Trace *trace_new(const Plan *plan, uint64_t began, FILE *to); /* `began`: time 0 of the plan */
 Trace *trace_free(Trace *t);
-/* Prints one line: the number of the observation, the time since the first one, who, and what. */
+/* Prints one line: the number of the observation, the time, who, and what. */
 void trace_see(Trace *t, const Observation *o);
