@@ -96,6 +96,7 @@ Trip *trip_new(const Address *server, const HttpInput *input, void (*changed)(vo
 /* `body` may be the present one. */
 static void set_body(Trip *t, const void *body, size_t size)
 {
+        HOST_SCOPE;
         char *copy = malloc(size + 1);
 
         assert(copy);
