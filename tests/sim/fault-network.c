@@ -15,6 +15,10 @@
 #define LOCAL_MIN_USEC 5u
 #define LOCAL_MAX_USEC 100u
 
+/* Bytes of a socket that the kernels hold. */
+#define ROOM_MIN ((size_t) 4 << 10)
+#define ROOM_MAX ((size_t) 256 << 10)
+
 /* After so long a connection ends whose bytes get lost; as ACCEPTED_SILENCE_USEC does. */
 #define SILENCE_MIN_USEC (5 * USEC_PER_SEC)
 #define SILENCE_MAX_USEC (20 * USEC_PER_SEC)
@@ -57,6 +61,7 @@ static void set_links(void)
 void network_faults_begin(void)
 {
         memset(links, 0, sizeof links);
+        net_set_room(ROOM_MIN, ROOM_MAX);
         calm = false;
         set_links();
 }

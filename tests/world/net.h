@@ -19,6 +19,10 @@ typedef struct NetLink {
 void net_set(Machine *from, Machine *to, const NetLink *link);
 const NetLink *net_get(Machine *from, Machine *to);
 
+/* How many bytes the kernels take for a reader that does not read, drawn for each new connection. 200 KiB
+ * unless it is set. */
+void net_set_room(size_t min, size_t max);
+
 /* Resets all connections between two processes (`b` NULL: all of `a`). Bytes on the way are lost. Returns
  * their number. */
 unsigned net_reset(Process *a, Process *b);
@@ -28,8 +32,9 @@ unsigned net_blackhole(Process *from, Process *to);
 /* The HTTP answers to the next `n` requests of this process are lost: it times out. */
 void net_lose_answers(Process *p, unsigned n);
 
-/* Sockets that systemd holds: they stay open while the process is down, and a connect succeeds, but nobody
- * answers until the process listens there again. Without this a connect is refused. */
+/* `address` has no wildcard. Sockets that systemd holds: they stay open while the process is down, and a
+ * connect succeeds, but nobody answers until the process listens there again. Without this a connect is
+ * refused. */
 void net_keep_listening(const char *address, bool keep);
 
 /* Host names of TCP addresses. `ips`: NULL-terminated; NULL: the look-up fails. Takes `delay_usec`. */

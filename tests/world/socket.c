@@ -6,17 +6,26 @@
 #include <string.h>
 #include <utlist.h>
 
-#define ROOM_MAX         ((size_t) 200 << 10) /* bytes that the kernels hold for a reader that does not read */
+#define ROOM_USUAL       ((size_t) 200 << 10)
 #define RETRANSMIT_USEC  USEC_PER_SEC
 #define SEGMENTS_INITIAL 8u
 
 static Pair *pairs;
 static uint64_t last_number;
+static size_t room_min, room_max; /* bytes that the kernels hold for a reader that does not read */
 
 void socket_world_begin(void)
 {
         pairs = NULL;
         last_number = 0;
+        room_min = room_max = ROOM_USUAL;
+}
+
+void net_set_room(size_t min, size_t max)
+{
+        assert(min > 0 && min <= max);
+        room_min = min;
+        room_max = max;
 }
 
 Pair *pairs_first(void)
@@ -183,11 +192,11 @@ static void send_end(TestSocket *to, int error, uint64_t delay_usec, bool closes
                 return;
         if (to->end_is_sent && to->end_error < 0)
                 return;
+        const uint64_t at = world_now() + delay_usec + link_delay(to->link);
         to->end_is_sent = true;
         to->end_error = error;
         to->end_closes |= closes;
-        to->end_at = MAX(world_now() + delay_usec + link_delay(to->link), to->last_at);
-        to->last_at = to->end_at;
+        to->end_at = to->last_at = MAX(at, to->last_at);
         deliver(to);
 }
 
@@ -239,6 +248,7 @@ TestSocket *socket_connect(Process *from, Process *to, Machine *to_machine, cons
         other->machine = to_machine;
         own->link = link_between(other->machine, own->machine);
         other->link = link_between(own->machine, other->machine);
+        p->room = (size_t) world_random_between(room_min, room_max);
         p->is_tcp = address->kind == ADDRESS_TCP && own->link;
         if (p->is_tcp) {
                 own->silence_usec = silence_usec;
@@ -260,7 +270,7 @@ static size_t room_for(const TestSocket *to)
 
         if (!to->machine || !to->peer->machine)
                 return SIZE_MAX;
-        return used < ROOM_MAX ? ROOM_MAX - used : 0;
+        return used < to->pair->room ? to->pair->room - used : 0;
 }
 
 ssize_t socket_write(TestSocket *s, const void *data, size_t n)

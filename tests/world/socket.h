@@ -57,6 +57,7 @@ struct TestSocket {
 struct Pair {
         TestSocket ends[2]; /* 0 has connected to 1 */
         uint64_t number;
+        size_t room;                      /* bytes that are written and not read */
         bool is_tcp, is_offered, is_held; /* held: by a test; it is not freed */
         char address[ADDRESS_STRING_MAX];
         Pair *prev, *next;
