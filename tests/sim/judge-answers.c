@@ -106,17 +106,26 @@ static void check_outcome(Judge *j, const Observation *o, const JConnection *c, 
                                 (unsigned long long) a->sequence, text_id(a->stream));
 }
 
+/* What a copy of a receiver answers is not judged, nor what is answered to a copy of a client. */
+static void answered_copy(const AnswerFrame *a, JDelivery *d)
+{
+        if (d)
+                d->ever_answered |= (uint16_t) (1u << a->outcome);
+}
+
 void answer_written(Judge *j, const Observation *o, JConnection *c)
 {
         const AnswerFrame *a = &o->frame->answer;
         JMessage *m = judge_message(j, a->message);
         JStream *s = judge_stream(j, a->stream);
         JEntry *e = s ? judge_entry(s, a->sequence) : NULL;
-        JReceiver *r = c->to->identity;
+        JReceiver *r = c->to_copy ? c->receiver : c->to->identity;
         JDelivery *d = m && r ? judge_delivery(m, r) : NULL;
 
-        if (c->copied)
+        if (c->copied || c->to_copy) {
+                answered_copy(a, d);
                 return;
+        }
         if (!d || !e || e->message != m || !(e->flags & ENTRY_READ) || s->receiver != r) {
                 breach(j, RULE_ANSWER_FOR_ASKED, m, c->to,
                                 "%s answers %s to %s for sequence %llu of stream %s (id %s), but it has not "

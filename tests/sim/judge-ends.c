@@ -159,6 +159,8 @@ static void end(Judge *j, JMessage *m, DeliveryState state, bool durable)
         if (!durable || m->end_durable)
                 return;
         m->end_durable = true;
+        /* A dead letter goes to the disk, whatever it was before. */
+        m->transient = m->transient && !delivery_state_is_dead_letter(state);
         if (!m->ended)
                 m->ended = j->o->index;
         message_unkeep(m);

@@ -261,8 +261,9 @@ struct JConnection {
         uint64_t number;
         JProcess *from, *to; /* client, receiver */
         uint32_t from_start;
-        bool framed; /* between a client and a receiver */
-        bool copied; /* one of them is a copy */
+        bool framed;  /* between a client and a receiver */
+        bool copied;  /* `from` is a copy of a client */
+        bool to_copy; /* `to` is a copy of a receiver */
         bool hello, welcome_written, welcomed;
         bool closed; /* at the client */
         bool goodbye_client, goodbye_receiver;

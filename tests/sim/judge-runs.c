@@ -180,12 +180,17 @@ static void begin(Judge *j, const Observation *o)
 
 /* A second effect at one receiver is right only in the gap of docs/PROTOCOL.md: the receiver ended (crash,
  * power, stop) after the first effect and before the record, or the run with the first effect did not end
- * well (failed, time limit), or somebody retried the message. check_answered() has looked at the record, and
- * check_flag() at the flag. */
+ * well (failed, time limit), or somebody retried the message. A message of mode any or key that has moved
+ * away from a receiver that was gone may come back to it, with a new sequence. check_answered() has looked
+ * at the record, and check_flag() at the flag. */
 static bool may_repeat(const JRun *before, const JRun *r)
 {
+        const PlannedMessage *p = planned_message(r->delivery->message);
         const bool unrecorded = before->start != r->start || before->process != r->process;
+        const bool moves = !p || p->mode == SELECTOR_ANY || p->mode == SELECTOR_KEY;
 
+        if (before->stream != r->stream || before->sequence != r->sequence)
+                return moves;
         return unrecorded || (before->ended && before->end != RUN_DONE && before->end != RUN_REJECTED);
 }
 

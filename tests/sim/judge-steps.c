@@ -28,6 +28,8 @@ static void take_step(Judge *j, const Step *s)
 {
         JProcess *a = planned_process(j, s->a);
 
+        j->begin = j->o->at - s->at;
+
         switch (s->kind) {
         case STEP_RESTORE:
                 mark(j, a, false);

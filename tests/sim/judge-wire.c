@@ -18,7 +18,8 @@ static void open_connection(Judge *j, const Observation *o)
         c->to = judge_process(j, o->net->to);
         c->framed = c->from && c->to && (c->from->role == ROLE_CLIENT || is_copy(c->from)) &&
                     (c->to->role == ROLE_RECEIVER || is_copy(c->to));
-        c->copied = is_copy(c->from) || is_copy(c->to);
+        c->copied = is_copy(c->from);
+        c->to_copy = is_copy(c->to);
         j->copied = j->copied || c->copied;
         if (!c->framed)
                 return;
@@ -128,7 +129,7 @@ static void from_receiver(Judge *j, const Observation *o, JConnection *c)
         switch (o->frame->type) {
         case FRAME_WELCOME:
                 c->welcome_written = true;
-                if (!c->copied)
+                if (!c->to_copy)
                         receiver_of(j, judge_receiver(j, o->frame->welcome.receiver), c->to);
                 break;
         case FRAME_ANSWER:
