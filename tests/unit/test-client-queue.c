@@ -149,6 +149,26 @@ static void test_keys(void **state)
         assert_int_equal(c->messages.n_open, 0);
 }
 
+/* The message before the last ends while the last one is on its way to the disk. */
+static void test_a_key_while_its_message_is_written(void **state)
+{
+        list("a");
+        assert_int_equal(submit(of_key("k", "1")), 0);
+        welcome('a', 4);
+        MessageFrame f = expect_message('a', "1");
+        fake_worker_hang(true);
+        assert_int_equal(submit(of_key("k", "2")), 0);
+        answer('a', &f, OUTCOME_ACKED, "");
+        assert_int_equal(submit(of_key("k", "3")), 0);
+        fake_worker_hang(false);
+        run();
+        f = expect_message('a', "2");
+        expect_nothing('a');
+        answer('a', &f, OUTCOME_ACKED, "");
+        f = expect_message('a', "3");
+        answer('a', &f, OUTCOME_ACKED, "");
+}
+
 static void test_keys_without_anybody(void **state)
 {
         list("");
@@ -266,6 +286,7 @@ int main(void)
                         TEST(test_taken_back_to_its_old_place),
                         TEST(test_equals_take_turns),
                         TEST(test_keys),
+                        TEST(test_a_key_while_its_message_is_written),
                         TEST(test_keys_without_anybody),
                         TEST(test_many_keys_and_a_small_window),
                         TEST(test_a_key_moves_when_its_receiver_drains),

@@ -27,6 +27,7 @@ typedef struct Insert {
         OutboxRecord *members; /* of a message to several receivers */
         size_t n_members;
         char *key;
+        bool arrives; /* counted in Queue.n_arriving */
         uint64_t number;
         SubmitDone done;
         void *userdata;
@@ -86,6 +87,8 @@ static void on_inserted(DbOp *op, int r)
 
         m->save.running = false;
         c->submit.n_bytes -= m->record.size;
+        if (i->arrives)
+                m->queue->n_arriving--;
         if (r == -EEXIST) {
                 char id[SD_ID128_UUID_STRING_MAX];
 
@@ -266,15 +269,30 @@ static int make_message(Client *c, const Submission *s, char *queue, const Polic
         return 0;
 }
 
+/* Older messages of the queue go first. For a key that includes those on their way to the disk: the message
+ * before them may end meanwhile. */
+static bool may_bind_at_once(const Message *m)
+{
+        const Queue *q = m->queue;
+
+        if (m->record.state != DELIVERY_QUEUED || q->queued || q->n_stored > 0)
+                return false;
+        return q->selector.mode != SELECTOR_KEY || q->n_arriving == 0;
+}
+
 /* If the choice of the receiver is clear and no older message waits for it, one commit holds both the
  * acceptance and the binding. */
-static void bind_at_once(Message *m)
+static void bind_at_once(Insert *i)
 {
+        Message *m = i->message;
         Queue *q = m->queue;
-        Peer *p = m->record.state != DELIVERY_QUEUED || q->queued || q->n_stored > 0 ? NULL : bind_choose(q);
+        Peer *p = may_bind_at_once(m) ? bind_choose(q) : NULL;
 
         if (p)
                 (void) bind_message(m, p); /* if there is no room, the message is queued */
+        i->arrives = m->record.state == DELIVERY_QUEUED && !m->bind.pending;
+        if (i->arrives)
+                q->n_arriving++;
         if (q->selector.mode == SELECTOR_ANY && q->n_messages == 1)
                 bind_connect(q);
 }
@@ -340,7 +358,7 @@ int client_submit(Client *c, const Submission *submission, SubmitDone done, void
                 return r;
         }
         Message *m = i->message;
-        bind_at_once(m);
+        bind_at_once(i);
         outbox_insert_op_init(&i->insert);
         i->insert.record = m->record;
         if (m->bind.pending)

@@ -145,6 +145,7 @@ struct Queue {
         UT_hash_handle hh, hh_receiver;
         size_t n_messages; /* state/message: all its messages in memory, bound ones too */
         size_t n_bound;    /* state/peer: bound to a receiver */
+        size_t n_arriving; /* intake/submit: on their way to the disk, without a receiver */
 
         /* engine/backlog */
         Message *queued; /* the front, oldest first */
