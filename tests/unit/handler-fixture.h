@@ -27,7 +27,7 @@ typedef struct Order {
         char message[60]; /* "ACKGROUP_MESSAGE=…" */
         bool is_due, is_flagged;
         uint64_t due_at; /* not before */
-        Child *child; /* NULL: not begun, or over */
+        Child *child;    /* NULL: not begun, or over */
         unsigned n_runs;
 
         int error; /* of the spawn */
