@@ -176,6 +176,21 @@ static HandlerEnd judge(const Job *job, const ChildResult *result)
         return means_rejected(status) ? HANDLER_REJECTED : HANDLER_FAILED;
 }
 
+/* The handler has succeeded, so the message is acked, even without memory for the reply. */
+static uint8_t *copy_reply(const Job *job, const ChildResult *result, size_t *ret_size)
+{
+        char id[SD_ID128_UUID_STRING_MAX];
+        uint8_t *data = result->output_size > 0 ? malloc(result->output_size) : NULL;
+
+        *ret_size = data ? result->output_size : 0;
+        if (data)
+                memcpy(data, result->output, *ret_size);
+        if (*ret_size < result->output_size || (result->cut && *ret_size < REPLY_MAX))
+                log_warning("The reply to message %s is cut to %zu bytes: out of memory",
+                                sd_id128_to_uuid_string(job->message, id), *ret_size);
+        return data;
+}
+
 static void on_done(pid_t group, const ChildResult *result, void *userdata)
 {
         Job *job = userdata;
@@ -186,11 +201,9 @@ static void on_done(pid_t group, const ChildResult *result, void *userdata)
 
         job->child = NULL;
         warden_end(h->warden, group);
-        if (end == HANDLER_ACKED && result->output_size > 0) {
-                data = malloc(result->output_size);
-                if (data)
-                        memcpy(data, result->output, size = result->output_size);
-        } else if (end == HANDLER_REJECTED || end == HANDLER_FAILED) {
+        if (end == HANDLER_ACKED)
+                data = copy_reply(job, result, &size);
+        else if (end == HANDLER_REJECTED || end == HANDLER_FAILED) {
                 data = (uint8_t *) describe(job, result);
                 size = data ? strlen((char *) data) : 0;
         }

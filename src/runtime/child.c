@@ -72,7 +72,7 @@ static bool read_output(Child *c)
                 watch_stop(&c->output_watch);
                 return false;
         }
-        size_t keep = MIN((size_t) n, c->output_max - buffer_size(&c->output));
+        size_t keep = c->cut ? 0 : MIN((size_t) n, c->output_max - buffer_size(&c->output));
         c->cut |= buffer_append(&c->output, chunk, keep) < 0 || keep < (size_t) n;
         return true;
 }

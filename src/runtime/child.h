@@ -35,7 +35,7 @@ typedef struct ChildSpec {
 typedef struct ChildResult {
         int status;     /* as from waitpid(); exit status 126 or 127: it could not be run */
         bool timed_out; /* it was killed because its time was over */
-        bool cut;       /* there was more output than output_max */
+        bool cut;       /* there was more output than output_max, or than memory: its end is missing */
         const uint8_t *output;
         size_t output_size;
 } ChildResult;

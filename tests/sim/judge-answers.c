@@ -66,8 +66,11 @@ static void answered_final(Judge *j, const Observation *o, const JConnection *c,
 {
         const AnswerFrame *a = &o->frame->answer;
 
-        if (!receiver_is_excepted(d->receiver, d->written))
+        if (!receiver_is_excepted(d->receiver, d->written)) {
                 check_final(j, c, d, a->outcome);
+                if (a->outcome == OUTCOME_ACKED)
+                        reply_written(j, c, d, a->data);
+        }
         if (d->stream && sd_id128_equal(d->stream->id, a->stream) && d->sequence == a->sequence)
                 record(j, o, c, d, e);
 }

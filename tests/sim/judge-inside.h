@@ -63,6 +63,7 @@ typedef enum RuleId {
         RULE_ATTEMPTS_GROW,
         RULE_ANSWER_FOR_ASKED,
         RULE_ANSWER_IS_TRUE,
+        RULE_REPLY_IS_INTACT,
         RULE_NO_CONFLICT,
         RULE_EVERYTHING_ENDS,
         RULE_NOBODY_STARVES,
@@ -111,6 +112,7 @@ typedef struct JProcess {
         uint64_t marked;     /* what it knew before is excepted: number of the observation; 0: never */
         uint64_t damaged;    /* a bit of its files flipped: time; 0: never */
         bool reported;       /* it has logged a problem since then */
+        bool cut_replies;    /* it has logged that a reply is cut because it has no memory */
         bool reloaded;       /* its configuration may differ from the plan's */
         uint64_t replaced;   /* a receiver lost its id: number of the observation; 0: never */
         JReceiver *identity; /* of a receiver: its present id */
@@ -213,6 +215,7 @@ struct JRun {
         uint32_t start, attempt;
         bool flagged, ended;
         RunEnd end;
+        size_t reply_size; /* bytes that it has written */
         uint64_t began, began_at, effect, effect_at, ended_at;
         JRun *previous; /* of the same delivery */
 };
@@ -396,6 +399,9 @@ void cancel_read(Judge *j, const Observation *o, JConnection *c);
 /* judge-answers.c: ANSWER */
 void answer_written(Judge *j, const Observation *o, JConnection *c);
 void answer_read(Judge *j, const Observation *o, JConnection *c);
+
+/* judge-replies.c: the reply in an ack that is written */
+void reply_written(Judge *j, const JConnection *c, const JDelivery *d, Bytes reply);
 
 /* judge-streams.c: sequences; SETTLED and PRUNED */
 void streams_sent(Judge *j, const Observation *o, JConnection *c, JMessage *m, sd_id128_t stream,

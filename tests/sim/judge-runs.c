@@ -246,6 +246,7 @@ static void finish(Judge *j, const Observation *o)
                 return;
         r->ended = true;
         r->end = (RunEnd) o->detail;
+        r->reply_size = o->sequence;
         r->ended_at = o->at;
         r->delivery->n_done += r->end == RUN_DONE;
         r->delivery->n_rejected += r->end == RUN_REJECTED;

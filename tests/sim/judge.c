@@ -101,6 +101,8 @@ static const Rule rules[_RULE_MAX] = {
                 [RULE_ANSWER_FOR_ASKED] = {"answer-for-asked", "A receiver answers only what it was asked."},
                 [RULE_ANSWER_IS_TRUE] = {"answer-is-true",
                                 "An answer says what has happened to the message at that receiver."},
+                [RULE_REPLY_IS_INTACT] = {"reply-is-intact",
+                                "An ack carries the reply that a handler of this message has written."},
                 [RULE_NO_CONFLICT] = {"no-conflict", "No two messages meet under one sequence."},
                 [RULE_EVERYTHING_ENDS] = {"everything-ends",
                                 "When nothing is broken any more, every message ends in time."},

@@ -17,6 +17,42 @@ static void payload_is_intact(bool bad)
         begin_run(R0, 1, TO_R0, 1, 1, false);
 }
 
+static void ack_with(const char *reply)
+{
+        wait_usec(1000);
+        write_reply(0, TO_R0, 1, 1, reply);
+}
+
+static void reply_is_of_its_run(bool bad)
+{
+        open_connection(0, 5);
+        accept_message(TO_R0);
+        accept_message(TO_R0_AGAIN);
+        send_message(0, TO_R0, 1, 1, false);
+        send_message(0, TO_R0_AGAIN, 2, 1, false);
+        do_run_with_reply(R0, 1, TO_R0, 1, 22);
+        do_run_with_reply(R0, 2, TO_R0_AGAIN, 2, 22);
+        ack_with(bad ? "message 1 run 2......." : "message 0 run 1.......");
+}
+
+static void reply_is_whole(bool bad)
+{
+        open_connection(0, 5);
+        accept_message(TO_R0);
+        send_message(0, TO_R0, 1, 1, false);
+        do_run_with_reply(R0, 1, TO_R0, 1, 22);
+        ack_with(bad ? "message 0 run 1......" : "message 0 run 1.......");
+}
+
+static void reply_is_there(bool bad)
+{
+        open_connection(0, 5);
+        accept_message(TO_R0);
+        send_message(0, TO_R0, 1, 1, false);
+        do_run_with_reply(R0, 1, TO_R0, 1, bad ? 22 : 0);
+        ack_with("");
+}
+
 static void ended_is_not_sent(bool bad)
 {
         accept_message(TO_R0);
@@ -336,6 +372,9 @@ static void memory_is_bounded(bool bad)
 
 const JudgeCase judge_cases_wire[] = {
                 {"payload-is-intact", payload_is_intact},
+                {"reply-is-intact", reply_is_of_its_run},
+                {"reply-is-intact", reply_is_whole},
+                {"reply-is-intact", reply_is_there},
                 {"ended-is-not-sent", ended_is_not_sent},
                 {"sender-flags", sender_flags},
                 {"failover-only-when-gone", failover_only_when_gone},

@@ -363,6 +363,15 @@ void answer(unsigned connection, unsigned message, uint64_t sequence, uint32_t a
         read_answer(connection, message, sequence, attempt, outcome);
 }
 
+void write_reply(unsigned connection, unsigned message, uint64_t sequence, uint32_t attempt,
+                const char *reply)
+{
+        Frame f = answer_frame(message, sequence, attempt, OUTCOME_ACKED);
+
+        f.answer.data = (Bytes){(const uint8_t *) reply, strlen(reply)};
+        write_frame(connection, false, &f);
+}
+
 void settled(unsigned connection, uint64_t low, bool closed)
 {
         pass_frame(connection, true,
@@ -417,6 +426,16 @@ void do_run(unsigned process, unsigned run, unsigned message, uint64_t sequence,
         begin_run(process, run, message, sequence, attempt, flagged);
         effect(run);
         end_run(run, RUN_DONE);
+}
+
+void do_run_with_reply(unsigned process, unsigned run, unsigned message, uint64_t sequence, size_t size)
+{
+        begin_run(process, run, message, sequence, 1, false);
+        effect(run);
+        see(process, (Observation){.kind = OBS_RUN_END,
+                                     .number = run,
+                                     .sequence = size,
+                                     .detail = RUN_DONE});
 }
 
 void observe_dedup(unsigned process, uint64_t records, uint64_t streams)

@@ -68,6 +68,8 @@ void write_answer(
                 unsigned connection, unsigned message, uint64_t sequence, uint32_t attempt, Outcome outcome);
 void read_answer(
                 unsigned connection, unsigned message, uint64_t sequence, uint32_t attempt, Outcome outcome);
+void write_reply(unsigned connection, unsigned message, uint64_t sequence, uint32_t attempt,
+                const char *reply); /* of an ack */
 void settled(unsigned connection, uint64_t low, bool closed);
 void credit(unsigned connection, uint32_t credit);
 
@@ -80,5 +82,6 @@ void damage_next_run(void); /* it gets another payload */
 /* Begins, has its effect, and is done. */
 void do_run(unsigned process, unsigned run, unsigned message, uint64_t sequence, uint32_t attempt,
                 bool flagged);
+void do_run_with_reply(unsigned process, unsigned run, unsigned message, uint64_t sequence, size_t size);
 void observe_dedup(unsigned process, uint64_t records, uint64_t streams);
 void observe_memory(unsigned process, uint64_t objects);

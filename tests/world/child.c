@@ -168,11 +168,11 @@ static void end_leader(Child *c, int status)
 static void read_output(Child *c)
 {
         const size_t size = MIN(c->n_written - c->n_read, READ_OUTPUT),
-                     kept = MIN(size, c->output_max - c->result.output_size);
+                     kept = c->result.cut ? 0 : MIN(size, c->output_max - c->result.output_size);
         void *volatile probe = malloc(size + 1); /* so that no compiler leaves it out */
 
         free(probe);
-        if (probe) {
+        if (probe && kept > 0) {
                 memcpy(c->output + c->result.output_size, c->written + c->n_read, kept);
                 c->result.output_size += kept;
         }
