@@ -58,13 +58,19 @@ static void describe_settled(const Frame *f, char *ret, size_t size)
         const SettledFrame *s = &f->settled;
         size_t n;
 
-        (void) snprintf(ret, size, "settled, of stream …%02x%s: all below %" PRIu64, s->stream.bytes[15],
-                        s->flags & SETTLED_CLOSED ? ", closed" : "", s->low);
+        (void) snprintf(ret, size, "settled, of stream …%02x%s: all", s->stream.bytes[15],
+                        s->flags & SETTLED_CLOSED ? ", closed" : "");
+        n = strlen(ret);
+        if (s->low < INT64_MAX)
+                (void) snprintf(ret + n, size - n, " below %" PRIu64, s->low);
         for (size_t i = 0; i < s->n_ranges && i < 8; i++) {
                 const SequenceRange r = settled_frame_range(s, i);
 
                 n = strlen(ret);
-                (void) snprintf(ret + n, size - n, ", %" PRIu64 "-%" PRIu64, r.first, r.last);
+                if (r.last >= INT64_MAX - 1)
+                        (void) snprintf(ret + n, size - n, ", all from %" PRIu64 " on", r.first);
+                else
+                        (void) snprintf(ret + n, size - n, ", %" PRIu64 "-%" PRIu64, r.first, r.last);
         }
         n = strlen(ret);
         if (s->n_ranges > 8)

@@ -98,6 +98,9 @@ void story_see(Story *s, const Observation *o)
                 c.to = number_of(o->net->to);
                 c.who = o->kind == OBS_DELIVER ? c.to : c.from;
         }
+        /* A damaged payload does not say of which message it is. */
+        if (o->kind == OBS_RUN)
+                c.detail = o->detail;
         if (o->kind == OBS_MESSAGE_EVENT)
                 c.detail = (int) o->number;
         if (o->frame) {
@@ -127,8 +130,9 @@ static bool is_about(const Cast *cast, const Scene *c)
                 return false;
         if (sd_id128_equal(c->id, cast->focus->id))
                 return true;
-        return cast->has_number && c->message == cast->number && c->kind >= OBS_SUBMIT &&
-               c->kind <= OBS_LOSE_CALLER;
+        return cast->has_number && c->message == cast->number &&
+               ((c->kind >= OBS_SUBMIT && c->kind <= OBS_LOSE_CALLER) ||
+                               (c->kind >= OBS_RUN && c->kind <= OBS_RUN_END && !c->detail));
 }
 
 static bool has_stream(const Cast *cast, sd_id128_t stream)
