@@ -207,7 +207,8 @@ static void take_settlement(Program *p, const SettlementFrame *f)
                                                 .id = item->id,
                                                 .attempt = f->attempts,
                                                 .state = states[f->end],
-                                                .detail = f->end != SETTLEMENT_ACKED});
+                                                .detail = f->end != SETTLEMENT_ACKED,
+                                                .flagged = true});
 }
 
 static void read_frames(Program *p)

@@ -202,7 +202,8 @@ void ends_see(Judge *j, const Observation *o)
         /* A copy of a client repeats what the client does. */
         JMessage *m = client->role == ROLE_CLIENT ? judge_message(j, o->id) : NULL;
 
-        if (!m)
+        /* What a program reads late is the end before somebody retried the message. */
+        if (!m || (o->kind == OBS_END && o->flagged && m->revived))
                 return;
         if (o->kind == OBS_MESSAGE_EVENT)
                 event(j, m, (MessageEvent) o->number);

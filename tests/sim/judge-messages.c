@@ -188,13 +188,12 @@ static void unpurge(JMessage *m)
 
 /* `detail` 1: the answer. A request counts from the moment when it is made, because its consequences may be
  * seen before the answer. */
-static void request(Judge *j, const Observation *o)
+static void request(Judge *j, const Observation *o, JProcess *client)
 {
-        JMessage *m = judge_message(j, o->id);
+        /* Its program may not have read yet that it is accepted. */
+        JMessage *m = judge_message_get(j, o->id, client, UINT64_MAX);
         const bool refused = o->detail == 1 && o->number != 0, asked = o->detail == 0 && o->number == 0;
 
-        if (!m)
-                return;
         if (o->kind == OBS_CANCEL)
                 m->cancel_asked = true;
         else if (o->kind == OBS_REVIVE && asked)
@@ -225,6 +224,6 @@ void messages_see(Judge *j, const Observation *o)
                 j->statistics.n_callers_lost++;
                 break;
         default:
-                request(j, o);
+                request(j, o, client);
         }
 }

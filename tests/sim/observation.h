@@ -34,7 +34,8 @@ typedef enum ObservationKind {
         OBS_PURGE,         /* a caller purges `id`; `number`: 0 or the error */
         OBS_MESSAGE_EVENT, /* the client reports `number` (MessageEvent) of `id`, attempt `attempt`, `text`
                             */
-        OBS_END,           /* the client reports the end of `id`: `state`; `detail` 1: on disk */
+        OBS_END,           /* the client reports the end of `id`: `state`; `detail` 1: on disk. `flagged`: a
+                              program has read it, perhaps long after the client said so */
         OBS_LOAD,          /* after a start: the client has `id` in `state` (of the whole message) */
         OBS_LOADED,        /* all OBS_LOAD of this start came before */
 
