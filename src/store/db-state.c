@@ -90,10 +90,13 @@ static int run_in_tables(DbState *s, DbOp *first)
                 if (sqlite3_get_autocommit(s->sql))
                         r = op->result < 0 ? op->result : -EIO;
         }
-        if (r >= 0)
+        const bool complete = r >= 0;
+        if (complete)
                 r = commit(s);
         if (r < 0 && !sqlite3_get_autocommit(s->sql))
                 (void) sql_run(sql_statement(s->sql, "ROLLBACK"));
+        if (r < 0 && complete)
+                sql_overwrite(s->sql);
         if (r >= 0)
                 clear_memtable(s);
         return r;

@@ -220,6 +220,17 @@ static void finish(Redo *r, size_t records)
         memcpy(p + 8, &sum, sizeof sum);
 }
 
+/* The block that could not be committed may be whole all the same. Its operations were refused, so a later
+ * start must not find it. If this fails too, nothing more can be done. */
+static int fail(Redo *r, int error)
+{
+        static const uint8_t zeroes[HEADER];
+
+        if (disk_write(r->file, r->at, zeroes, sizeof zeroes) >= 0)
+                (void) disk_sync(r->file);
+        return error;
+}
+
 int redo_commit(Redo *r)
 {
         size_t n = buffer_size(&r->block), whole = block_size(n - HEADER);
@@ -237,11 +248,11 @@ int redo_commit(Redo *r)
         r->number++;
         x = disk_write(r->file, r->at, buffer_peek(&r->block), whole);
         if (x < 0)
-                return x;
+                return fail(r, x);
         crash_point("before-redo-sync");
         x = disk_sync(r->file);
         if (x < 0)
-                return x;
+                return fail(r, x);
         crash_point("behind-redo-sync");
         r->last = r->at;
         r->records = n - HEADER;

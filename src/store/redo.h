@@ -39,8 +39,8 @@ int redo_record_begin(Redo *r); /* 0 or -ENOMEM */
 void redo_record_end(Redo *r);
 
 /* Writes and syncs the batch. -ENOBUFS: no room after the last block; nothing was done, and the caller may
- * try again after redo_restart(). Any other error: it is unknown what is on disk, and the number is used up.
- */
+ * try again after redo_restart(). Any other error: the batch is erased, as far as the disk permits,
+ * and its number is used up. */
 int redo_commit(Redo *r);
 int redo_walk(Redo *r, RedoRecord record, void *userdata); /* the records of the last committed block */
 

@@ -2,6 +2,7 @@
 #include "store/sql.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "base/cleanup.h"
 #include "base/str-util.h"
@@ -112,6 +113,18 @@ static int migrate(sqlite3 *sql, const char *path, const char *const *migrations
                                         sqlite3_errmsg(sql));
         }
         return 0;
+}
+
+/* The smallest thing that SQLite writes although it changes nothing. */
+void sql_overwrite(sqlite3 *sql)
+{
+        int version = user_version(sql);
+        char script[48];
+
+        if (version < 0)
+                return;
+        (void) snprintf(script, sizeof script, "PRAGMA user_version=%d", version);
+        (void) execute(sql, script);
 }
 
 /* SQLite would create the file with the mode that the umask leaves; it holds messages. The file is closed

@@ -18,4 +18,8 @@ sqlite3_stmt *sql_statement(sqlite3 *sql, const char *text);
 int sql_run(sqlite3_stmt *s); /* steps to the end; NULL gives -EIO; 0 or negative errno */
 int sql_run_text(sqlite3 *sql, const char *text); /* a statement without parameters */
 
+/* A commit that failed may be whole in SQLite's log all the same, and the next start would find it. This
+ * writes something harmless in its place; if it fails too, nothing more can be done. */
+void sql_overwrite(sqlite3 *sql);
+
 int sql_error(sqlite3 *sql, int rc); /* SQLite's code as a negative errno: -ENOSPC, -EIO, -ENOMEM … */

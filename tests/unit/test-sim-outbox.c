@@ -27,9 +27,10 @@ static const char payload[3000];
 
 static Machine *machine;
 static Process *process;
-static bool promised[MESSAGES_MAX], asked[MESSAGES_MAX];
-static unsigned n_promised, n_lost, n_made_up, last_number, n_opened,
+static bool promised[MESSAGES_MAX], refused[MESSAGES_MAX], asked[MESSAGES_MAX];
+static unsigned n_promised, n_refused, n_revived, n_lost, n_made_up, last_number, n_opened,
                 one_in; /* one in so many is for the tables */
+static bool dies_when_refused;
 static int last_status;
 
 static void on_end(Process *p, bool killed, int status, void *userdata)
@@ -45,9 +46,11 @@ static int setup(void **state)
         process = process_new(machine, "c");
         process_on_end(on_end, NULL);
         disk_set_speed(machine, 1, 20, 100, 2000);
+        dies_when_refused = false;
         memset(promised, 0, sizeof promised);
         memset(asked, 0, sizeof asked);
-        n_promised = n_lost = n_made_up = last_number = n_opened = 0;
+        memset(refused, 0, sizeof refused);
+        n_promised = n_refused = n_revived = n_lost = n_made_up = last_number = n_opened = 0;
         return 0;
 }
 
@@ -55,6 +58,11 @@ static int teardown(void **state)
 {
         world_end();
         return 0;
+}
+
+static unsigned draw(unsigned n)
+{
+        return (unsigned) world_random(n);
 }
 
 /* In the process. */
@@ -114,6 +122,7 @@ static void check(Db *db)
         for (unsigned i = 0; i < MESSAGES_MAX; i++) {
                 n_lost += promised[i] && !found[i];
                 n_made_up += found[i] && !asked[i];
+                n_revived += found[i] && refused[i];
         }
 }
 
@@ -129,14 +138,21 @@ static void send(Db *db)
                         .size = sizeof payload,
         };
         OutboxPurgeOp purge;
+        char key[16];
 
         asked[number] = true;
+        (void) snprintf(key, sizeof key, "%u", number);
         outbox_insert_op_init(&o);
         o.record = r;
         o.payload = payload;
-        promised[number] = do_op(db, &o.op) >= 0;
+        o.key = one_in > 0 && draw(one_in) == 0 ? key : NULL;
+        refused[number] = do_op(db, &o.op) < 0;
+        promised[number] = !refused[number];
         n_promised += promised[number];
-        if (one_in == 0 || world_random(one_in) > 0)
+        n_refused += refused[number];
+        if (refused[number] && dies_when_refused)
+                process_kill(process);
+        if (one_in == 0 || draw(one_in) > 0)
                 return;
         outbox_purge_op_init(&purge);
         purge.number = MESSAGES_MAX;
@@ -184,11 +200,6 @@ static void run(unsigned n_messages, unsigned kill_at, uint64_t usec)
         world_run(world_now() + usec, has_ended, NULL);
         assert_int_equal(n_lost, 0);
         assert_int_equal(n_made_up, 0);
-}
-
-static unsigned draw(unsigned n)
-{
-        return (unsigned) world_random(n);
 }
 
 static void fail_at_random(void)
@@ -241,6 +252,25 @@ static void test_failures(void **state)
         assert_in_range(n_opened, 50, 300);
 }
 
+/* One operation of the disk fails. What was refused because of it is not there, whatever comes then. */
+static void test_refused(void **state)
+{
+        one_in = 6;
+        dies_when_refused = true;
+        for (unsigned i = 0; i < 200; i++) {
+                const DiskCall call = (DiskCall) draw(_DISK_CALL_MAX);
+
+                disk_fail(machine, call, 1 + draw(40), false);
+                run(20, 0, world_random(50 * USEC_PER_MSEC));
+                process_kill(process);
+                disk_fail(machine, call, 0, false);
+                if (draw(2) > 0)
+                        disk_lose_power(machine, FAKE_TEAR);
+                assert_int_equal(n_revived, 0);
+        }
+        assert_in_range(n_refused, 20, MESSAGES_MAX);
+}
+
 /* It is killed at each call of its first life, sends one message in its second, and the power goes. */
 static void test_first_start(void **state)
 {
@@ -291,6 +321,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                         TEST(random),
                         TEST(failures),
+                        TEST(refused),
                         TEST(first_start),
                         TEST(new_log),
         };
