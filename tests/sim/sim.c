@@ -171,6 +171,19 @@ static void end(void)
         environ = run.environment;
 }
 
+/* What is left of messages to several receivers goes on after their end. */
+static void rest(const Plan *plan)
+{
+        const uint64_t until = world_now() + plan->patience_usec;
+        uint64_t n_runs;
+
+        do {
+                n_runs = handlers_n_runs();
+                world_run(world_now() + REST_USEC + REST_LEASES * plan->lease_usec, is_broken, NULL);
+        } while (!is_broken(NULL) && world_now() < until &&
+                        (child_n_alive() > 0 || handlers_n_runs() > n_runs));
+}
+
 /* With faults, then without, until everything has ended; then at rest, and stopped. */
 static void take(const Plan *plan)
 {
@@ -181,7 +194,7 @@ static void take(const Plan *plan)
         observe((Observation){.kind = OBS_FAULTS_END});
         world_run(world_now() + plan->patience_usec, is_satisfied, NULL);
         if (!is_broken(NULL))
-                world_run(world_now() + REST_USEC + REST_LEASES * plan->lease_usec, is_broken, NULL);
+                rest(plan);
         if (is_broken(NULL))
                 return;
         look_at_memory();
