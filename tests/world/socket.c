@@ -77,6 +77,7 @@ static void offer(TestSocket *s)
                 return;
         s->is_closed = true;
         send_end(s->peer, -ECONNRESET, 0, true);
+        net_tell(NET_ENDED, s, NULL, 0, 0);
 }
 
 /* A kernel answers what comes for a socket that is gone. */
@@ -353,8 +354,10 @@ static void lose(TestSocket *to)
         to->on_the_way = 0;
         to->first_segment = to->n_segments = 0;
         to->end_is_sent = false;
-        if (to == to->pair->ends + 1 && !to->pair->is_offered)
+        if (to == to->pair->ends + 1 && !to->pair->is_offered) {
                 to->pair->is_offered = to->is_closed = true;
+                net_tell(NET_ENDED, to, NULL, 0, to->error);
+        }
 }
 
 void socket_give_up(TestSocket *s, int error)
