@@ -19,15 +19,18 @@ static bool is_recorded_here(const JDelivery *d)
                !(d->message->transient && p && d->answered_start != p->starts);
 }
 
-/* The message does not wait, does not run, and has no final outcome. What runs now was asked by MESSAGE, so
- * a run of this message that has not ended makes `busy` a lie; so does an outcome that was answered. */
-static void check_busy(Judge *j, const JConnection *c, const JDelivery *d)
+/* The sequence does not wait, does not run, and has no final outcome. What runs now was asked by MESSAGE, so
+ * a run of it that has not ended makes `busy` a lie; so does an outcome that was answered. */
+static void check_busy(Judge *j, const AnswerFrame *a, const JConnection *c, const JDelivery *d)
 {
+        const JStream *s = judge_stream(j, a->stream);
         const JRun *r = d->run;
 
-        if (r && !r->ended && r->start == c->to->starts && r->process == c->to)
+        if (r && !r->ended && r->start == c->to->starts && r->process == c->to && r->stream == s &&
+                        r->sequence == a->sequence)
                 lie(j, c, d->message, OUTCOME_BUSY, "it runs there");
-        else if (d->answered != 0 && is_recorded_here(d))
+        else if (d->answered != 0 && d->answered_stream == s && d->answered_sequence == a->sequence &&
+                        is_recorded_here(d))
                 lie(j, c, d->message, OUTCOME_BUSY, "it has answered a final outcome before");
 }
 
@@ -99,7 +102,7 @@ static void check_outcome(Judge *j, const Observation *o, const JConnection *c, 
                         lie(j, c, d->message, a->outcome, "no handler has failed there");
                 note_failed(o, c, d);
         } else if (a->outcome == OUTCOME_BUSY)
-                check_busy(j, c, d);
+                check_busy(j, a, c, d);
         else if (a->outcome == OUTCOME_SETTLED && !(e->flags & ENTRY_SETTLED_READ))
                 lie(j, c, d->message, a->outcome, "its sender has not announced that");
         else if (a->outcome == OUTCOME_CONFLICT)
