@@ -67,6 +67,9 @@ typedef enum RuleId {
         RULE_NO_CONFLICT,
         RULE_EVERYTHING_ENDS,
         RULE_NOBODY_STARVES,
+        RULE_URGENT_FIRST,
+        RULE_DEATHS_ARE_CHARGED,
+        RULE_FROZEN_IS_FOUND,
         RULE_RETRIES_ARE_BOUNDED,
         RULE_NO_STORMS,
         RULE_LOG_IS_BOUNDED,
@@ -108,7 +111,8 @@ typedef struct JProcess {
         uint32_t serving; /* the last start in which it ran a handler or greeted a client */
         uint64_t started; /* number of the observation */
         bool up;
-        uint64_t down_at;    /* time of its last end */
+        uint64_t down_at;                 /* time of its last end */
+        uint64_t frozen_at, frozen_until; /* times; 0: never */
         uint64_t marked;     /* what it knew before is excepted: number of the observation; 0: never */
         uint64_t damaged;    /* a bit of its files flipped: time; 0: never */
         bool reported;       /* it has logged a problem since then */
@@ -156,7 +160,7 @@ struct JMessage {
         bool unrevived_durable; /* before somebody wanted to retry it: end_durable */
         uint8_t unrevived;      /* the same: end */
         uint32_t attempt;       /* the highest on the wire */
-        uint32_t n_runs, n_members_acked, n_members_failed, n_overtaken;
+        uint32_t n_runs, n_members_acked, n_members_failed, n_overtaken, n_less_urgent;
         uint64_t minute;
         uint32_t n_sends; /* in that minute */
         JDelivery *deliveries;
@@ -179,7 +183,7 @@ struct JDelivery {
 
         /* MESSAGE */
         uint64_t first_written, written; /* numbers of observations */
-        uint64_t last_written_at;
+        uint64_t first_written_at, last_written_at;
         uint32_t attempt, written_start; /* of the last one */
         uint32_t n_sends;                /* that may have started it */
         JConnection *sent_on;
@@ -314,7 +318,9 @@ struct Judge {
         JPlanned *planned; /* by number */
         Index messages, receivers, streams, connections, runs, keys, idempotent;
         JOpens opens[J_PROCESSES_MAX][J_PROCESSES_MAX];
-        JMessage *open; /* messages that must end */
+        JMessage *open;       /* messages that must end */
+        JMessage *urgent[64]; /* accepted, not run yet */
+        unsigned n_urgent;
         uint64_t n_open;
         bool clock_stepped[MACHINES_MAX];
         bool copied; /* a copy of a process has connected */
@@ -423,6 +429,11 @@ void flight_end(JDelivery *d);
 /* judge-keys.c */
 void keys_accepted(Judge *j, JMessage *m);
 void keys_sent(Judge *j, JMessage *m);
+
+/* judge-fair.c */
+void fair_accepted(Judge *j, JMessage *m);
+void fair_run(Judge *j, const JRun *r);
+void fair_froze(Judge *j, JProcess *p, uint64_t usec);
 
 /* judge-live.c: liveness and bounds */
 void live_see(Judge *j, const Observation *o);

@@ -111,6 +111,7 @@ static void accepted(Judge *j, const Observation *o, JProcess *client)
         message_held(j, m);
         keys_accepted(j, m);
         live_accepted(j, m);
+        fair_accepted(j, m);
 }
 
 static void submit(Judge *j, const Observation *o, JProcess *client)

@@ -176,6 +176,7 @@ static void begin(Judge *j, const Observation *o)
         check_overlap(j, r);
         check_flag(j, r);
         check_refused(j, m, p);
+        fair_run(j, r);
 }
 
 /* A second effect at one receiver is right only in the gap of docs/PROTOCOL.md: the receiver ended (crash,

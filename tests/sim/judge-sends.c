@@ -120,7 +120,7 @@ static void note_write(Judge *j, const Observation *o, JMessage *m, JDelivery *d
 
         set_binding(d, s, f->sequence);
         if (d->first_written == 0)
-                d->first_written = o->index;
+                d->first_written = o->index, d->first_written_at = o->at;
         d->written = o->index;
         d->last_written_at = o->at;
         d->written_start = c->from->starts;
@@ -149,7 +149,7 @@ static void copied(Judge *j, const Observation *o, JConnection *c)
         e->flags |= ENTRY_WRITTEN;
         JDelivery *d = judge_delivery_get(j, m, c->receiver);
         if (d->first_written == 0)
-                d->first_written = o->index;
+                d->first_written = o->index, d->first_written_at = o->at;
 }
 
 void message_written(Judge *j, const Observation *o, JConnection *c)

@@ -58,6 +58,10 @@ static void take_step(Judge *j, const Step *s)
                 if (a)
                         a->reloaded = true;
                 break;
+        case STEP_FREEZE:
+                if (a)
+                        fair_froze(j, a, s->usec);
+                break;
         case STEP_CLOCK:
                 if (s->a < MACHINES_MAX)
                         j->clock_stepped[s->a] = true;

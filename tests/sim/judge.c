@@ -108,6 +108,12 @@ static const Rule rules[_RULE_MAX] = {
                                 "When nothing is broken any more, every message ends in time."},
                 [RULE_NOBODY_STARVES] = {"nobody-starves",
                                 "No message is overtaken by many later ones that are not more urgent."},
+                [RULE_URGENT_FIRST] = {"urgent-first",
+                                "A message does not wait while its receiver begins many of lower priority."},
+                [RULE_DEATHS_ARE_CHARGED] = {"deaths-are-charged",
+                                "A run during which its receiver died counts as an attempt."},
+                [RULE_FROZEN_IS_FOUND] = {"frozen-is-found", "A message to any does not wait for a frozen "
+                                                             "receiver while another one could take it."},
                 [RULE_RETRIES_ARE_BOUNDED] = {"retries-are-bounded",
                                 "A message is sent at most 120 times in a minute."},
                 [RULE_NO_STORMS] = {"no-storms",

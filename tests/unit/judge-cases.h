@@ -10,4 +10,4 @@ typedef struct JudgeCase {
         void (*tell)(bool bad);
 } JudgeCase;
 
-extern const JudgeCase judge_cases_messages[], judge_cases_wire[]; /* NULL-terminated */
+extern const JudgeCase judge_cases_messages[], judge_cases_wire[], judge_cases_fair[]; /* NULL-terminated */

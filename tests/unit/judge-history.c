@@ -62,6 +62,8 @@ static void make_plan(void)
         plan_send(IDEMPOTENT, (PlannedMessage){.mode = SELECTOR_TO, .idempotency = 5});
         plan_send(IDEMPOTENT_AGAIN, (PlannedMessage){.mode = SELECTOR_TO, .idempotency = 5});
         plan_send(TWO_ATTEMPTS, (PlannedMessage){.mode = SELECTOR_TO, .max_attempts = 2});
+        plan_send(URGENT, (PlannedMessage){.mode = SELECTOR_ANY});
+        h.steps[URGENT].message.priority = 9;
         plan_send(MANY, (PlannedMessage){.mode = SELECTOR_ANY});
         h.steps[MANY].kind = STEP_BULK;
         h.steps[MANY].b = MANY_LAST - MANY + 1;
@@ -118,7 +120,12 @@ void wait_usec(uint64_t usec)
 
 void step(StepKind kind, unsigned process)
 {
-        const Step s = {.kind = kind, .a = process};
+        step_for(kind, process, 0);
+}
+
+void step_for(StepKind kind, unsigned process, uint64_t usec)
+{
+        const Step s = {.kind = kind, .a = process, .usec = usec};
 
         see(process, (Observation){.kind = OBS_STEP, .step = &s});
 }

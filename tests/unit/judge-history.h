@@ -21,6 +21,7 @@ enum {
         IDEMPOTENT,
         IDEMPOTENT_AGAIN,
         TWO_ATTEMPTS,
+        URGENT,
         MANY,
         MANY_LAST = MANY + 1200,
         N_MESSAGES
@@ -33,6 +34,7 @@ const Verdict *history_end(void); /* valid until the next one begins */
 void wait_usec(uint64_t usec);
 
 void step(StepKind kind, unsigned process);
+void step_for(StepKind kind, unsigned process, uint64_t usec);
 void start(unsigned process);
 void kill_process(unsigned process);
 void faults_end(void);

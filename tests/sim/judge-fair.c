@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Who runs first, what a death counts, and who waits for a receiver that stands still. */
+#include "sim/judge-inside.h"
+
+#include <string.h>
+
+/* More urgent first. The urgent messages that were accepted and have not begun to run; more of them than
+ * fit are not watched. */
+
+#define URGENT_FROM    7u /* priority */
+#define URGENT_MARGIN  USEC_PER_SEC
+#define OVERTAKEN_FREE 4u
+
+void fair_accepted(Judge *j, JMessage *m)
+{
+        const PlannedMessage *p = planned_message(m);
+
+        if (!p || p->priority < URGENT_FROM || p->delay_usec > 0 || m->n_runs > 0 || m->fanout ||
+                        j->n_urgent == ELEMENTSOF(j->urgent))
+                return;
+        if (p->mode == SELECTOR_TO || p->mode == SELECTOR_ANY)
+                j->urgent[j->n_urgent++] = m;
+}
+
+static bool waits_for(const Judge *j, const JMessage *m, const JReceiver *r)
+{
+        const PlannedMessage *p = planned_message(m);
+
+        for (const JDelivery *d = m->deliveries; d; d = d->next)
+                if (d->receiver != r) /* it has its place elsewhere */
+                        return false;
+        if (p->mode == SELECTOR_TO)
+                return p->receiver == r->process->number;
+        return p->group == 0 || p->group == j->plan->group_of_receiver[r->process->number % RECEIVERS_MAX];
+}
+
+static void overtake(Judge *j, JMessage *m, const JRun *by)
+{
+        const unsigned receiver = by->process->number % RECEIVERS_MAX;
+        const unsigned max = OVERTAKEN_FREE + 2 * j->plan->concurrency[receiver];
+
+        if (++m->n_less_urgent > max)
+                breach(j, RULE_URGENT_FIRST, m, by->process,
+                                "%s has begun %u messages of lower priority since %s, which waits for it "
+                                "with priority %u, was accepted at %s; the last was %s",
+                                text_process(by->process), m->n_less_urgent, text_message(m),
+                                planned_message(m)->priority, text_time(j, m->accepted_at),
+                                text_message(by->delivery->message));
+}
+
+static void check_urgent(Judge *j, const JRun *r)
+{
+        const PlannedMessage *p = planned_message(r->delivery->message);
+
+        for (unsigned i = 0; i < j->n_urgent;) {
+                JMessage *m = j->urgent[i];
+
+                if (m->n_runs > 0 || m->end != 0 || m->lost || message_is_excepted(m)) {
+                        j->urgent[i] = j->urgent[--j->n_urgent];
+                        continue;
+                }
+                if (p && p->priority < planned_message(m)->priority &&
+                                m->client == r->delivery->message->client &&
+                                j->o->at > m->accepted_at + URGENT_MARGIN &&
+                                waits_for(j, m, r->delivery->receiver))
+                        overtake(j, m, r);
+                i++;
+        }
+}
+
+/* A run whose receiver died counts as an attempt (the receiver cannot say that it failed). Counted while its
+ * client lives, which may forget the newest attempts when it dies. */
+
+static bool died(const JRun *r)
+{
+        return r->ended && r->end == RUN_KILLED && r->process->starts != r->start;
+}
+
+static void check_deaths(Judge *j, const JRun *r)
+{
+        const JMessage *m = r->delivery->message;
+        const PlannedMessage *p = planned_message(m);
+        unsigned n = 0;
+
+        if (!p || p->max_attempts == 0 || m->fanout || m->revived || message_is_excepted(m))
+                return;
+        for (const JRun *before = r->previous; before; before = before->previous)
+                n += died(before) && before->began > m->client->started;
+        if (n >= p->max_attempts)
+                breach(j, RULE_DEATHS_ARE_CHARGED, m, r->process,
+                                "%s runs %s once more, although %s died during %u runs of it, and it may "
+                                "have %u attempts",
+                                text_process(r->process), text_message(m), text_process(r->process), n,
+                                p->max_attempts);
+}
+
+/* A message to any does not wait for a receiver that is frozen while another one could take it. Judged only
+ * where nothing else is broken, so that it is certain that another one could. */
+
+static bool only_freezes(const Plan *plan)
+{
+        for (size_t i = 0; i < plan->n_steps; i++)
+                if (plan->steps[i].kind > STEP_PURGE && plan->steps[i].kind != STEP_FREEZE)
+                        return false;
+        return true;
+}
+
+static bool may_be_elsewhere(const Judge *j, unsigned group, unsigned except)
+{
+        for (unsigned i = 0; i < j->plan->n_receivers; i++) {
+                const JProcess *p = j->processes + plan_process_of_receiver(j->plan, i);
+
+                if (i != except && p->frozen_until == 0 && p->starts == 1 &&
+                                (group == 0 || group == j->plan->group_of_receiver[i]))
+                        return true;
+        }
+        return false;
+}
+
+static void check_frozen(Judge *j, const JRun *r)
+{
+        const JMessage *m = r->delivery->message;
+        const PlannedMessage *p = planned_message(m);
+        const uint64_t patience = j->plan->lease_usec + 4 * j->plan->ack_timeout_usec + 5 * USEC_PER_SEC;
+
+        if (!p || p->mode != SELECTOR_ANY || !only_freezes(j->plan) || p->delay_usec > 0)
+                return;
+        for (const JDelivery *d = m->deliveries; d; d = d->next) {
+                const JProcess *at = d->receiver->process;
+                const uint64_t from = MAX(d->first_written_at, at->frozen_at);
+                const uint64_t until = MIN(at->frozen_until, j->o->at);
+
+                if (d->first_written == 0 || at->frozen_at == 0 || d->first_written_at > at->frozen_until)
+                        continue;
+                if (until > from + patience && (!r->previous || r->previous->began_at > until) &&
+                                may_be_elsewhere(j, p->group, at->number))
+                        breach(j, RULE_FROZEN_IS_FOUND, m, at,
+                                        "%s has waited from %s to %s for %s, which was frozen, although "
+                                        "another receiver could take it",
+                                        text_message(m), text_time(j, from), text_time(j, until),
+                                        text_process(at));
+        }
+}
+
+void fair_froze(Judge *j, JProcess *p, uint64_t usec)
+{
+        p->frozen_at = j->o->at;
+        p->frozen_until = MAX(p->frozen_until, usec_add(j->o->at, usec));
+}
+
+void fair_run(Judge *j, const JRun *r)
+{
+        check_urgent(j, r);
+        check_deaths(j, r);
+        check_frozen(j, r);
+}
