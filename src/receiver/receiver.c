@@ -264,6 +264,8 @@ static int start_parts(Receiver *r)
         if (x >= 0)
                 x = recorder_init(&r->recorder);
         if (x >= 0)
+                x = settles_init(&r->settles);
+        if (x >= 0)
                 x = stop_init(&r->stop);
         if (x >= 0)
                 x = service_start(&r->service, r->loop, database_is_alive, &r->database);

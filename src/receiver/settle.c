@@ -6,6 +6,8 @@
 #include "base/crash-point.h"
 #include "base/log.h"
 
+#define AGAIN_USEC (5 * USEC_PER_SEC) /* after the disk has refused a write */
+
 struct Settle {
         Settles *settles;
         sd_id128_t stream; /* key */
@@ -13,7 +15,8 @@ struct Settle {
         DedupPruneOp prune;
         DedupForgetOp forget;
         bool writing; /* one of the two is with the database */
-        bool again;   /* something was announced since the last write began */
+        bool again;   /* something is to be written that the last write did not have, or that it lost */
+        bool refused; /* by the disk: the timer tries again */
         bool closed;
         uint64_t conn; /* who waits for PRUNED */
         UT_hash_handle hh;
@@ -61,14 +64,27 @@ static int merge(const SequenceSet *from, SequenceSet *into)
 
 static void next_step(Settle *s);
 
+static void on_refused(Settle *s, int error, const char *what)
+{
+        if (!s->refused)
+                (void) log_error_errno(error, "Cannot %s, trying again", what);
+        s->refused = true;
+        if (!timer_is_armed(&s->settles->again))
+                (void) timer_arm_in(&s->settles->again, AGAIN_USEC);
+}
+
 static void on_pruned(DbOp *op, int result)
 {
         Settle *s = CONTAINER_OF(op, Settle, prune.op);
 
         crash_point("behind-pruning");
-        if (result < 0)
-                (void) log_error_errno(result, "Cannot record settled messages");
         s->writing = false;
+        if (result < 0) {
+                s->again = true;
+                on_refused(s, result, "record settled messages");
+                return;
+        }
+        s->refused = false;
         next_step(s);
 }
 
@@ -76,13 +92,14 @@ static void on_forgotten(DbOp *op, int result)
 {
         Settle *s = CONTAINER_OF(op, Settle, forget.op);
 
-        if (result < 0)
-                (void) log_error_errno(result, "Cannot forget a closed stream");
-        else {
-                crash_point("forgotten-before-telling");
-                conn_pruned(s->settles->conns, s->conn, s->stream);
+        s->writing = false;
+        if (result < 0) {
+                on_refused(s, result, "forget a closed stream");
+                return;
         }
-        s->writing = s->closed = false;
+        crash_point("forgotten-before-telling");
+        conn_pruned(s->settles->conns, s->conn, s->stream);
+        s->refused = s->closed = false;
         next_step(s);
 }
 
@@ -125,8 +142,8 @@ static int prune(Settle *s)
         return 0;
 }
 
-/* Begins the next write, or frees `s` when there is none. What cannot be written is announced again by its
- * sender. */
+/* Begins the next write, or frees `s` when there is none. What cannot be written for want of memory is
+ * announced again by its sender. */
 static void next_step(Settle *s)
 {
         if (s->writing)
@@ -245,10 +262,25 @@ void settles_job_ended(Settles *all, sd_id128_t stream)
                 next_step(s);
 }
 
+static void on_timer(void *userdata)
+{
+        Settle *s, *next;
+
+        HASH_ITER(hh, ((Settles *) userdata)->by_stream, s, next)
+                if (s->refused)
+                        next_step(s);
+}
+
+int settles_init(Settles *all)
+{
+        return timer_init(&all->again, all->loop, "settle", on_timer, all);
+}
+
 void settles_clear(Settles *all)
 {
         Settle *s, *next;
 
+        timer_clear(&all->again);
         HASH_ITER(hh, all->by_stream, s, next)
                 settle_free(s);
 }

@@ -3,7 +3,8 @@
 
 /* Writes to disk what senders announce as settled. One write per stream at a time; the next one takes
  * everything that is announced meanwhile. When a sender closes a stream, the stream is forgotten as soon as
- * none of its messages is in progress. PRUNED confirms this after the sync. */
+ * none of its messages is in progress. PRUNED confirms this after the sync. What the disk refuses is tried
+ * again: the sender has said it once and for all. */
 
 #include "receiver/conn.h"
 #include "receiver/dedup.h"
@@ -11,17 +12,19 @@
 typedef struct Settle Settle;
 
 typedef struct Settles {
-        /* Set by the root. */
+        /* Set by the root before settles_init(). */
         Loop *loop;
         Db *db;
         DedupIndex *index;
         Conns *conns;
         const Condition *condition;
 
+        Timer again;
         Settle *by_stream; /* only streams with something to write */
         bool full;         /* there is no room for another stream, and that was logged */
 } Settles;
 
+int settles_init(Settles *s);
 void settles_clear(Settles *s); /* after the database is closed */
 
 /* A frame from a sender. Negative: it breaks the protocol. */

@@ -4,6 +4,7 @@
 #include "receiver-fixture.h"
 
 #include "base/log.h"
+#include "world/disk.h"
 
 static void test_settled_while_it_runs(void **state)
 {
@@ -97,6 +98,34 @@ static void test_too_many_holes(void **state)
         expect_error(s, "more messages are open in the stream than its window allows");
 }
 
+/* What the disk refuses is written when it takes it, though nobody announces it again. */
+static void test_disk_refuses(void **state)
+{
+        Fixture *f = *state;
+        TestSocket *s;
+
+        fixture_start(f);
+        s = sender_open();
+        send_message(s, message(1, "x"));
+        expect_answer(s, 1, OUTCOME_ACKED, "");
+        fake_disk_fail(1, ENOSPC, true);
+        send_settled(s, stream_a, 2, 0);
+        world_advance(20 * USEC_PER_SEC);
+        assert_non_null(f->receiver->settles.by_stream);
+        fake_disk_fail(0, 0, false);
+        world_advance(6 * USEC_PER_SEC);
+        assert_null(f->receiver->settles.by_stream);
+
+        fake_disk_fail(1, ENOSPC, true);
+        send_settled(s, stream_a, 2, SETTLED_CLOSED);
+        world_advance(20 * USEC_PER_SEC);
+        fake_disk_fail(0, 0, false);
+        expect_nothing(s);
+        world_advance(6 * USEC_PER_SEC);
+        assert_int_equal(next_frame(s).type, FRAME_PRUNED);
+        assert_null(f->receiver->settles.by_stream);
+}
+
 /* Streams of senders that are gone make room for new ones. */
 static void test_too_many_streams(void **state)
 {
@@ -151,6 +180,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
                         TEST(test_settled_while_it_runs),
                         TEST(test_settled_by_ranges),
+                        TEST(test_disk_refuses),
                         TEST(test_too_many_holes),
                         TEST(test_too_many_streams),
         };
