@@ -32,9 +32,10 @@ unsigned net_blackhole(Process *from, Process *to);
 /* The HTTP answers to the next `n` requests of this process are lost: it times out. */
 void net_lose_answers(Process *p, unsigned n);
 
-/* `address` has no wildcard. Sockets that systemd holds: they stay open while the process is down, and a
- * connect succeeds, but nobody answers until the process listens there again. Without this a connect is
- * refused. */
+/* Sockets that systemd holds: they stay open while the process is down, and a connect succeeds, but nobody
+ * answers until the process listens there again. Without this a connect is refused. No wildcard in
+ * `address`.
+ */
 void net_keep_listening(const char *address, bool keep);
 
 /* Host names of TCP addresses. `ips`: NULL-terminated; NULL: the look-up fails. Takes `delay_usec`. */
@@ -50,7 +51,7 @@ typedef enum NetEventKind {
 typedef struct NetEvent {
         NetEventKind kind;
         uint64_t connection; /* a number, from 1 */
-        Process *from, *to;  /* NULL: the test */
+        Process *from, *to; /* NULL: the test, or a process that has never run (systemd holds its address) */
         const char *address; /* at which `to` listens */
         const void *data;
         size_t size;

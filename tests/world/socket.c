@@ -315,11 +315,6 @@ void socket_consume(TestSocket *s, size_t n)
         process_wake(writer->process);
 }
 
-void socket_take(TestSocket *s, Process *p)
-{
-        s->process = p;
-}
-
 void socket_shutdown(TestSocket *s)
 {
         send_end(s->peer, 0, 0, false);

@@ -69,9 +69,6 @@ TestSocket *socket_connect(Process *from, Process *to, Machine *to_machine, cons
                 uint64_t silence_usec);
 /* Both ends belong to nobody yet. */
 TestSocket *socket_new_pair(const char *address);
-/* This process has it now. */
-void socket_take(TestSocket *s, Process *p);
-
 /* How many bytes were taken; -EAGAIN: none fits; or another negative errno. */
 ssize_t socket_write(TestSocket *s, const void *data, size_t n);
 size_t socket_n_arrived(const TestSocket *s);

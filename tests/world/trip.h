@@ -39,4 +39,3 @@ Trip *trip_new(const Address *server, const HttpInput *input, void (*changed)(vo
 void trip_begin(Trip *t);
 void trip_answer(Trip *t, int status, const void *body, size_t size);
 void trip_leave(Trip *t); /* the client has its answer, or has given up */
-void trips_world_end(void);
