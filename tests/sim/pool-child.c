@@ -105,6 +105,9 @@ _Noreturn void pool_child(const PoolTask *t, uint64_t from, uint64_t to, int rep
                 (void) dup2(output, STDERR_FILENO);
         }
         limit_child();
+        /* The last lines matter most, and a crash writes nothing out. */
+        if (t->options->trace && output >= 0)
+                (void) setvbuf(stdout, NULL, _IOLBF, 0);
         for (uint64_t job = from; job < to; job++) {
                 (void) fflush(NULL);
                 m.begins = true;
