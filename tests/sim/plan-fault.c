@@ -68,7 +68,7 @@ static void draw_weather(PlanDraft *draft, Weather *w)
         const Profile *f = draft->profile;
 
         for (size_t i = 0; i < _STEP_KIND_MAX; i++) {
-                Draw d = draw_begin(draft->plan->seed, "fault", i);
+                Draw d = draw_begin(draft->plan->seed, step_kind_to_string((StepKind) i), 0);
                 const bool off = draw_chance(&d, 40);
                 const unsigned factor = (unsigned) draw_log(&d, 1, 16);
 

@@ -47,13 +47,17 @@ typedef enum StepKind {
         STEP_DISK_HANG,    /* machine `a`, for `usec` */
         STEP_DISK_ERROR,   /* machine `a`: the `b`-th write or sync from now fails, and later ones, too, for
                               `usec` unless that is 0 */
-        STEP_FLIP,         /* `a` is killed, a bit of its files flips, it starts again after `usec` */
-        STEP_RESTORE,      /* `a` is killed, its files become those of an earlier moment, it starts again */
-        STEP_CLONE,        /* `a` is started a second time, with a copy of its state, for `usec` */
         STEP_MEMORY,       /* one of `b` allocations of `a` fails, for `usec` */
-        STEP_FORGET,       /* discovery is killed, loses its registry, and starts again after `usec` */
+        STEP_HANDLERS,     /* for `usec` handlers at receiver `a` behave as `b` (HandlerMood) says */
+
+        /* Damage to what a process knows, which no promise can undo. The judge excepts what the process knew
+           at this moment (judge-steps.c); of a flipped bit it expects that the damage is reported. In plans
+           these have profiles of their own: identity, damage, backup. */
+        STEP_FLIP,    /* `a` is killed, a bit of its files flips, it starts again after `usec` */
+        STEP_RESTORE, /* `a` is killed, its files become those of an earlier moment, it starts again */
+        STEP_CLONE,   /* `a` is started a second time, with a copy of its state, for `usec` */
+        STEP_FORGET,  /* discovery is killed, loses its registry, and starts again after `usec` */
         STEP_REPLACE, /* receiver `a` is killed; a new one with the same name and no state takes its place */
-        STEP_HANDLERS, /* for `usec` handlers at receiver `a` behave as `b` (HandlerMood) says */
         _STEP_KIND_MAX,
 } StepKind;
 
