@@ -99,6 +99,15 @@ Actor *actor_copy(Actor *a)
 
 /* The supervisor. */
 
+/* systemd holds the sockets of this receiver, but not while it is stopped. */
+static void hold_sockets(const Actor *a, bool hold)
+{
+        if (a->role != ROLE_RECEIVER || a->original || !sim.plan->activated[a->number])
+                return;
+        net_keep_listening(a->socket, hold);
+        net_keep_listening(a->tcp, hold);
+}
+
 static void on_start(void *userdata)
 {
         Actor *a = userdata;
@@ -107,6 +116,7 @@ static void on_start(void *userdata)
         if (sim.over || a->held > 0 || process_is_up(a->process) || !machine_is_on(a->machine))
                 return;
         a->pause_usec = 0;
+        hold_sockets(a, true);
         observe((Observation){.kind = OBS_START, .process = a->process});
         process_start(a->process, a->main, a);
 }
@@ -168,6 +178,14 @@ static void on_stop_timeout(void *userdata)
                 process_kill(p);
 }
 
+/* Half of them restart: then its sockets stay open, and its peers are told to come back at once. */
+static void tell_to_stop(Actor *a, bool restart)
+{
+        world_restarting(restart);
+        hold_sockets(a, restart);
+        process_signal(a->process, SIGTERM);
+}
+
 void actor_terminate(Actor *a, uint64_t usec)
 {
         StopTimeout *t;
@@ -181,7 +199,7 @@ void actor_terminate(Actor *a, uint64_t usec)
                 world_call_at(world_now() + STOP_TIMEOUT_USEC, on_stop_timeout, t, NULL);
         }
         a->stop_usec = usec;
-        process_signal(a->process, SIGTERM);
+        tell_to_stop(a, world_random(2) > 0);
 }
 
 void actors_power_on(Machine *m)
@@ -202,15 +220,11 @@ void actors_begin(const Plan *plan)
         for (unsigned i = 0; i < plan->n_clients; i++)
                 (void) actor_new(ROLE_CLIENT, i, sim.machines[plan->machine_of_client[i]],
                                 plan_process_name(plan, plan_process_of_client(plan, i), name));
-        for (unsigned i = 0; i < plan->n_receivers; i++) {
-                Actor *a = actor_new(ROLE_RECEIVER, i, sim.machines[plan->machine_of_receiver[i]],
-                                plan_process_name(plan, plan_process_of_receiver(plan, i), name));
-
-                if (plan->activated[i]) {
-                        net_keep_listening(a->socket, true);
-                        net_keep_listening(a->tcp, true);
-                }
-        }
+        for (unsigned i = 0; i < plan->n_receivers; i++)
+                hold_sockets(actor_new(ROLE_RECEIVER, i, sim.machines[plan->machine_of_receiver[i]],
+                                             plan_process_name(
+                                                             plan, plan_process_of_receiver(plan, i), name)),
+                                true);
         process_on_end(on_end, NULL);
         for (unsigned i = 0; i < sim.n_actors; i++)
                 start_in(sim.actors[i], world_random(BOOT_USEC));
@@ -221,7 +235,7 @@ void actors_stop(void)
         sim.over = true;
         for (unsigned i = 0; i < sim.n_actors; i++)
                 if (process_is_up(sim.actors[i]->process))
-                        process_signal(sim.actors[i]->process, SIGTERM);
+                        tell_to_stop(sim.actors[i], false);
 }
 
 bool actors_are_down(void *userdata)
