@@ -36,6 +36,33 @@ static void test_refused_at_acceptance(void **state)
         assert_int_equal(s.settled.low, 3);
 }
 
+/* A crash could forget such a stream, and then nobody would ever close it at the receiver. */
+static void test_a_stream_that_is_not_stored(void **state)
+{
+        Frame s;
+
+        list("a");
+        (void) send_to("a", "x");
+        welcome('a', 4);
+        MessageFrame f = expect_message('a', "x");
+        answer('a', &f, OUTCOME_ACKED, "");
+        pass(USEC_PER_SEC);
+        assert_true(next_settled('a', &s));
+        client_crash();
+        list("a");
+        welcome('a', 4);
+        assert_true(next_settled('a', &s)); /* the old stream */
+        fake_disk_fail(1, ENOSPC, true);
+        assert_int_equal(submit(submission(SELECTOR_TO, "a", "x")), 0);
+        assert_int_equal(last.result, -ENOSPC);
+        pass(5 * USEC_PER_SEC);
+        assert_false(next_settled('a', &s));
+        fake_disk_fail(0, 0, false);
+        pass(3 * USEC_PER_SEC);
+        assert_true(next_settled('a', &s));
+        assert_int_equal(s.settled.low, 2);
+}
+
 static void test_an_end_waits_for_the_disk(void **state)
 {
         list("a");
@@ -278,6 +305,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                         TEST(test_refused_at_acceptance),
+                        TEST(test_a_stream_that_is_not_stored),
                         TEST(test_an_end_waits_for_the_disk),
                         TEST(test_a_binding_waits_for_the_disk),
                         TEST(test_attempts_are_kept_until_the_disk_takes_them),

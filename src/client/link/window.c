@@ -55,6 +55,9 @@ static void on_kept(DbOp *op, int r)
         }
         if (w && w->kept)
                 p->client->link.room(p);
+        /* What is settled waited for this, or it is tried again. */
+        if (w && w->n_unannounced > 0 && !timer_is_armed(&p->client->windows.timer))
+                (void) timer_arm_in(&p->client->windows.timer, ANNOUNCE_USEC);
         free(o);
 }
 
@@ -203,6 +206,9 @@ void windows_announce(Peer *p, bool all)
                 if (!all && w->n_unannounced == 0)
                         continue;
                 if (w->settled.low == 1 && w->settled.n_ranges == 0 && !is_closed(w))
+                        continue;
+                /* The receiver would remember a stream that we may have forgotten after a crash. */
+                if (w->next_sequence > 0 && !window_is_kept(w))
                         continue;
                 crash_point("before-announcing");
                 if (frame_encode_settled(connection_output(p->link.connection), w->stream,
