@@ -18,17 +18,59 @@
 
 typedef struct MembersPage {
         OutboxFindOp find;
-        Message *message; /* pinned */
+        Message *message;  /* pinned */
+        Message **members; /* pinned; NULL: this one cannot be read */
         const MemberWalk *walk;
         RetryItem retry;
         struct MembersPage *prev, *next;
 } MembersPage;
 
+static void page_clear(MembersPage *p)
+{
+        outbox_records_free(p->find.records, p->find.n_records);
+        p->find.records = NULL;
+        p->find.n_records = 0;
+        free(p->members);
+        p->members = NULL;
+}
+
 static void page_free(MembersPage *p)
 {
         DL_DELETE(p->message->client->fanouts.pages, p);
-        outbox_records_free(p->find.records, p->find.n_records);
+        page_clear(p);
         free(p);
+}
+
+static void unpin(MembersPage *p, size_t n)
+{
+        for (size_t i = 0; i < n; i++)
+                if (p->members[i])
+                        message_unpin(p->members[i]);
+}
+
+/* Brings all members into memory. A member that is left out would never start, or never end. */
+static int load(MembersPage *p)
+{
+        Client *c = p->message->client;
+
+        p->members = calloc(p->find.n_records + 1, sizeof(Message *));
+        if (!p->members)
+                return -ENOMEM;
+        for (size_t i = 0; i < p->find.n_records; i++) {
+                OutboxRecord *record = p->find.records + i;
+                Message *member = message_find_member(c, record->id, record->member);
+                int r = member ? 0 : message_new(c, record, &member);
+
+                if (r == -ENOMEM) {
+                        unpin(p, i);
+                        return r;
+                }
+                if (r < 0)
+                        continue;
+                message_pin(member);
+                p->members[i] = member;
+        }
+        return 0;
 }
 
 static void walk(MembersPage *p)
@@ -38,16 +80,10 @@ static void walk(MembersPage *p)
 
         if (w->begin)
                 w->begin(m);
-        for (size_t i = 0; i < p->find.n_records; i++) {
-                OutboxRecord *record = p->find.records + i;
-                Message *member = message_find_member(m->client, record->id, record->member);
-
-                if (!member && message_new(m->client, record, &member) < 0)
-                        continue;
-                message_pin(member);
-                w->each(member);
-                message_unpin(member);
-        }
+        for (size_t i = 0; i < p->find.n_records; i++)
+                if (p->members[i])
+                        w->each(p->members[i]);
+        unpin(p, p->find.n_records);
         if (w->end)
                 w->end(m, p->find.n_records);
 }
@@ -59,11 +95,11 @@ static void on_page(DbOp *op, int r)
         MembersPage *p = CONTAINER_OF(CONTAINER_OF(op, OutboxFindOp, op), MembersPage, find);
         Message *m = p->message;
 
+        if (r >= 0)
+                r = load(p);
         if (r < 0) {
                 log_error_errno(r, "Cannot read the members of a message from the outbox, trying again");
-                outbox_records_free(p->find.records, p->find.n_records);
-                p->find.records = NULL;
-                p->find.n_records = 0;
+                page_clear(p);
                 retry_soon(&m->client->retries, &p->retry, read_page);
                 return;
         }
@@ -84,12 +120,35 @@ static void read_page(RetryItem *i)
         db_submit(p->message->client->db, &p->find.op);
 }
 
+static void walk_again(RetryItem *i)
+{
+        Fanout *f = CONTAINER_OF(i, Fanout, retry);
+        Message *m = f->message;
+
+        members_walk(m, f->missed);
+        message_unpin(m);
+}
+
+/* There is no memory now. The newest request counts. */
+static void walk_later(Message *m, const MemberWalk *w)
+{
+        Fanout *f = m->fanout;
+
+        f->missed = w;
+        if (retry_is_waiting(&f->retry))
+                return;
+        message_pin(m);
+        retry_soon(&m->client->retries, &f->retry, walk_again);
+}
+
 void members_walk(Message *m, const MemberWalk *w)
 {
         MembersPage *p = calloc(1, sizeof *p);
 
-        if (!p)
+        if (!p) {
+                walk_later(m, w);
                 return;
+        }
         p->message = m;
         p->walk = w;
         DL_APPEND(m->client->fanouts.pages, p);

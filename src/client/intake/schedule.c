@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "client/intake/schedule.h"
 
+#include <errno.h>
+
 #include "base/log.h"
 #include "client/engine/fanout.h"
 #include "client/state/message.h"
@@ -8,6 +10,8 @@
 #define PAGE 256u
 /* Somebody may set the wall clock, so the client reads it at least this often. */
 #define LOOK_USEC (5 * USEC_PER_SEC)
+/* After a failure. */
+#define AGAIN_USEC USEC_PER_SEC
 
 typedef struct Page {
         OutboxFindOp find;
@@ -54,11 +58,20 @@ static void look_at(Message *m)
                                                  : usec_add(now, LOOK_USEC));
 }
 
+/* There was no memory: what is due now is still due then. */
+static void look_again(Client *c)
+{
+        schedule_note(c, usec_add(now_usec(CLOCK_REALTIME), AGAIN_USEC));
+}
+
 static void take_row(Client *c, OutboxRecord *record)
 {
         Message *m = message_find_member(c, record->id, record->member);
+        int r = m ? 0 : message_new(c, record, &m);
 
-        if (!m && message_new(c, record, &m) < 0)
+        if (r == -ENOMEM)
+                look_again(c);
+        if (r < 0)
                 return;
         message_pin(m);
         message_announce(m);
@@ -78,7 +91,7 @@ static void on_page(DbOp *op, int r)
         c->schedule.reading = false;
         if (r < 0) {
                 log_error_errno(r, "Cannot read the messages that are due from the outbox");
-                c->schedule.next = usec_add(now_usec(CLOCK_REALTIME), USEC_PER_SEC);
+                c->schedule.next = usec_add(now_usec(CLOCK_REALTIME), AGAIN_USEC);
         } else
                 c->schedule.next = MIN(c->schedule.next, p->find.next_usec);
         if (n > 0) {
@@ -99,8 +112,10 @@ static void read_page(Client *c, uint64_t until_usec, uint64_t from_usec, uint64
 {
         Page *p = calloc(1, sizeof *p);
 
-        if (!p)
+        if (!p) {
+                look_again(c);
                 return;
+        }
         outbox_find_op_init(&p->find, OUTBOX_WAKE, PAGE);
         p->client = c;
         p->find.until_usec = until_usec;
