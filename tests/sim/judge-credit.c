@@ -34,14 +34,14 @@ void flight_goes_on(const Judge *j, JDelivery *d, JConnection *c)
 }
 
 /* A reload may make the ack timeout half as long. */
-uint64_t ack_timeout(const Judge *j, const JConnection *c)
+uint64_t client_ack_timeout(const Judge *j, const JProcess *client)
 {
-        return c->from->reloaded ? j->plan->ack_timeout_usec / 2 : j->plan->ack_timeout_usec;
+        return client->reloaded ? j->plan->ack_timeout_usec / 2 : j->plan->ack_timeout_usec;
 }
 
 static void drop_expired(const Judge *j, JConnection *c)
 {
-        while (c->flight && j->o->at - c->flight->flight_at >= ack_timeout(j, c))
+        while (c->flight && j->o->at - c->flight->flight_at >= client_ack_timeout(j, c->from))
                 flight_end(c->flight);
 }
 

@@ -177,7 +177,45 @@ static void unbound(JMessage *m)
                         d->given_up = true;
 }
 
-static void event(Judge *j, JMessage *m, MessageEvent event)
+/* An attempt begins. A bulk message does not report that. */
+static void sent(Judge *j, JDelivery *d)
+{
+        d->sent_at = j->o->at;
+}
+
+/* The client counts the attempt as over. */
+static void no_ack(Judge *j, JDelivery *d)
+{
+        const JProcess *client = d->message->client;
+
+        *attempts_over(d) = MAX(*attempts_over(d), j->o->attempt);
+        flight_end(d);
+        if (d->sent_at > client->started_at && j->o->at - d->sent_at < client_ack_timeout(j, client))
+                breach(j, RULE_ATTEMPTS_GROW, d->message, client,
+                                "%s says that %s had no ack in time from %s, but it has waited only since "
+                                "%s",
+                                text_process(client), text_message(d->message),
+                                text_process(d->receiver->process), text_time(j, d->sent_at));
+}
+
+/* Events of one delivery, which say at which receiver. */
+static void delivery_event(Judge *j, const Observation *o, JMessage *m, MessageEvent event)
+{
+        if (sd_id128_is_null(o->receiver))
+                return;
+        JDelivery *d = judge_delivery_get(j, m, judge_receiver(j, o->receiver));
+
+        if (event == EVENT_SENT)
+                sent(j, d);
+        else if (event == EVENT_NO_ACK)
+                no_ack(j, d);
+        else if (event == EVENT_CANCELLING || event == EVENT_GIVING_UP)
+                flight_end(d);
+        else if (event == EVENT_DISCONNECTED && d->sent_at == 0)
+                d->sent_at = j->o->at;
+}
+
+static void event(Judge *j, const Observation *o, JMessage *m, MessageEvent event)
 {
         static const DeliveryState ends[_MESSAGE_EVENT_MAX] = {
                         [EVENT_ACKED] = DELIVERY_ACKED,
@@ -188,25 +226,29 @@ static void event(Judge *j, JMessage *m, MessageEvent event)
 
         if (message_event_is_final(event))
                 end(j, m, ends[event], true);
-        else if (event == EVENT_QUEUED)
+        else if (event == EVENT_QUEUED) {
                 unbound(m);
-        else if (event == EVENT_MEMBER_ACKED)
+                m->unrevived = 0;
+        } else if (event == EVENT_MEMBER_ACKED)
                 m->n_members_acked++;
         else if (event > EVENT_MEMBER_ACKED && event <= EVENT_MEMBER_DEAD)
                 m->n_members_failed++;
+        else
+                delivery_event(j, o, m, event);
 }
 
 void ends_see(Judge *j, const Observation *o)
 {
         JProcess *client = judge_process(j, o->process);
         /* A copy of a client repeats what the client does. */
-        JMessage *m = client->role == ROLE_CLIENT ? judge_message(j, o->id) : NULL;
+        JMessage *m = client->role == ROLE_CLIENT ? judge_message_get(j, o->id, client, UINT64_MAX) : NULL;
 
         /* What a program reads late is the end before somebody retried the message. */
         if (!m || (o->kind == OBS_END && o->flagged && m->revived))
                 return;
         if (o->kind == OBS_MESSAGE_EVENT)
-                event(j, m, (MessageEvent) o->number);
-        else
+                event(j, o, m, (MessageEvent) o->number);
+        /* A program may read late how a message ended that somebody has retried meanwhile. */
+        else if (!(m->past_ends & (1u << o->state)))
                 end(j, m, (DeliveryState) o->state, o->detail == 1);
 }

@@ -109,7 +109,7 @@ typedef struct JProcess {
         uint32_t starts;  /* 0: never */
         uint32_t loaded;  /* of a client: the start of which it is known what was in the outbox */
         uint32_t serving; /* the last start in which it ran a handler or greeted a client */
-        uint64_t started; /* number of the observation */
+        uint64_t started, started_at; /* number of the observation, time */
         bool up;
         uint64_t down_at;                 /* time of its last end */
         uint64_t frozen_at, frozen_until; /* times; 0: never */
@@ -132,8 +132,8 @@ typedef struct JPlanned {
         const Step *step;
         uint32_t offset; /* in a bulk */
         uint32_t n_submitted, n_refused, n_refused_by_disk, n_ids;
-        uint64_t submitted; /* the last submission: number of the observation */
-        uint64_t first_at;  /* the first one: time */
+        uint64_t submitted, first_at; /* the first submission: number of the observation, time */
+        uint64_t last_submitted;      /* the last one */
 } JPlanned;
 
 struct JMessage {
@@ -158,8 +158,10 @@ struct JMessage {
         bool moved;     /* its binding was given up, and it has not been sent since */
         bool kept, kept_in_memory, counted, key_listed;
         bool unrevived_durable; /* before somebody wanted to retry it: end_durable */
-        uint8_t unrevived;      /* the same: end */
+        uint8_t unrevived;      /* the same: end; 0: the answer has come */
+        uint16_t past_ends;     /* bits: ends before it was retried */
         uint32_t attempt;       /* the highest on the wire */
+        uint32_t over;          /* see attempts_over() */
         uint32_t n_runs, n_members_acked, n_members_failed, n_overtaken, n_less_urgent;
         uint64_t minute;
         uint32_t n_sends; /* in that minute */
@@ -184,6 +186,8 @@ struct JDelivery {
         /* MESSAGE */
         uint64_t first_written, written; /* numbers of observations */
         uint64_t first_written_at, last_written_at;
+        uint64_t sent_at; /* when the client began to wait for its answer, if it has told; 0: unknown */
+        uint32_t over;    /* see attempts_over() */
         uint32_t attempt, written_start; /* of the last one */
         uint32_t n_sends;                /* that may have started it */
         JConnection *sent_on;
@@ -256,6 +260,7 @@ struct JStream {
         uint64_t known;  /* number of the observation */
         JEntry *entries; /* of the sequences from 1 on */
         uint64_t n_entries, allocated;
+        uint64_t n_known;                       /* of its sequences, as in JReceiver */
         uint64_t low, low_read;                 /* announced: written, read */
         bool closed, closed_read, used, pruned; /* used: its receiver has read something of it */
         JStream *next;                          /* to the same receiver */
@@ -402,6 +407,10 @@ void message_read(Judge *j, const Observation *o, JConnection *c);
 void cancel_written(Judge *j, const Observation *o, JConnection *c);
 void cancel_read(Judge *j, const Observation *o, JConnection *c);
 
+/* The highest attempt that is over without an ack, as far as the client has read or told. A message to one
+ * receiver takes its attempts along when it moves. */
+uint32_t *attempts_over(JDelivery *d);
+
 /* judge-answers.c: ANSWER */
 void answer_written(Judge *j, const Observation *o, JConnection *c);
 void answer_read(Judge *j, const Observation *o, JConnection *c);
@@ -419,7 +428,7 @@ void streams_loaded_open(Judge *j, const JMessage *m);
 void stream_pruned(Judge *j, const Observation *o, JConnection *c);
 
 /* judge-credit.c: messages in flight */
-uint64_t ack_timeout(const Judge *j, const JConnection *c);
+uint64_t client_ack_timeout(const Judge *j, const JProcess *client);
 void credit_read(const Judge *j, JConnection *c, uint32_t credit);
 void credit_check(Judge *j, const JMessage *m, JConnection *c, const JDelivery *d);
 void flight_begin(const Judge *j, JDelivery *d, JConnection *c);

@@ -229,7 +229,7 @@ static uint64_t count_streams(const JReceiver *r)
         uint64_t n = 0;
 
         for (const JStream *s = r->streams; s; s = s->next)
-                n += s->used && !s->pruned && s->first_start == s->client->starts;
+                n += s->used && !s->pruned && (s->first_start == s->client->starts || s->n_known > 0);
         return n;
 }
 

@@ -97,17 +97,19 @@ static void accepted(Judge *j, const Observation *o, JProcess *client)
         if (!m)
                 m = judge_message_get(j, o->id, client, UINT64_MAX);
         check_idempotent(j, m, planned);
-        if (m->accepted > 0 || m->end != 0)
+        if (m->accepted > 0)
                 return;
         m->accepted = o->index;
         m->accepted_at = o->at;
         j->statistics.n_accepted++;
         client->n_accepted++;
-        if (m->transient && (!client->up || (planned && planned->submitted < client->started))) {
+        if (m->transient && (!client->up || (planned && planned->last_submitted < client->started))) {
                 m->lost = true;
                 j->statistics.n_lost_in_memory++;
                 return;
         }
+        if (m->end != 0)
+                return;
         message_held(j, m);
         keys_accepted(j, m);
         live_accepted(j, m);
@@ -123,9 +125,11 @@ static void submit(Judge *j, const Observation *o, JProcess *client)
         if (!planned)
                 return;
         planned->n_submitted++;
-        planned->submitted = o->index;
-        if (planned->n_submitted == 1)
+        planned->last_submitted = o->index;
+        if (planned->n_submitted == 1) {
+                planned->submitted = o->index;
                 planned->first_at = o->at;
+        }
 }
 
 /* UnderWay says that the message of an earlier submission is on its way: it may run. */
@@ -148,6 +152,7 @@ static void revive(Judge *j, JMessage *m)
         j->statistics.n_revived++;
         m->unrevived = m->end;
         m->unrevived_durable = m->end_durable;
+        m->past_ends |= (uint16_t) (1u << m->end);
         m->end = 0;
         m->end_durable = false;
         m->revived = true;
@@ -201,6 +206,8 @@ static void request(Judge *j, const Observation *o, JProcess *client)
                 revive(j, m);
         else if (o->kind == OBS_REVIVE && refused)
                 unrevive(j, m);
+        else if (o->kind == OBS_REVIVE)
+                m->unrevived = 0;
         else if (o->kind == OBS_PURGE && asked)
                 purge(j, m);
         else if (o->kind == OBS_PURGE && refused)

@@ -77,12 +77,14 @@ static void check_failed(Judge *j, const JRun *r)
                         text_process(r->process), r->attempt, text_message(d->message), d->failed_attempt);
 }
 
-/* One run after the other. A crash of the receiver ends its runs. */
+/* Under one sequence, one run after the other. A crash of the receiver ends its runs. A message that has
+ * moved away, and has come back, may still run there under its older sequence. */
 static void check_overlap(Judge *j, const JRun *r)
 {
         const JRun *before = r->previous;
 
-        if (before && !is_over(before) && before->process == r->process)
+        if (before && !is_over(before) && before->process == r->process && before->stream == r->stream &&
+                        before->sequence == r->sequence)
                 breach(j, RULE_NO_OVERLAP, r->delivery->message, r->process,
                                 "%s begins another run of %s, but the run that began at %s has not ended",
                                 text_process(r->process), text_message(r->delivery->message),

@@ -15,7 +15,7 @@ static void check_ended(Judge *j, const JMessage *m, const JDelivery *d, const J
                                         "%s sends %s to %s, but it has read the answer %s of %s",
                                         text_process(c->from), text_message(m), text_process(c->to),
                                         text_outcome(e->told), text_process(e->receiver->process));
-        const bool maybe_sent = d->first_written > 0 || m->loaded_start == c->from->starts;
+        const bool maybe_sent = d->first_written > 0 || d->sent_at > 0 || m->loaded_start == c->from->starts;
         if (m->end_durable && c->opened > m->ended && !(m->fanout && maybe_sent))
                 breach(j, RULE_ENDED_IS_NOT_SENT, m, c->from,
                                 "%s sends %s to %s, but it has said that it is %s, and that this is on disk",
@@ -77,28 +77,30 @@ static bool is_binding(const JDelivery *d, const Observation *o)
                d->sequence == o->frame->message.sequence;
 }
 
-/* Under one binding, in one start of the client: attempts are counted upwards, from 1 if it is new. A crash
- * of the client may lose the newest ones. A higher number needs a failure, or an ack timeout since the last
- * send; a reload may make the timeout shorter. */
+uint32_t *attempts_over(JDelivery *d)
+{
+        return d->message->fanout ? &d->over : &d->message->over;
+}
+
+/* A higher number needs a failure that the client has read, or an attempt that it has reported as
+ * unanswered. Under one binding, in one start of the client, numbers do not shrink; a crash may lose the
+ * newest ones. */
 static void check_attempt(
-                Judge *j, const Observation *o, const JMessage *m, const JDelivery *d, const JConnection *c)
+                Judge *j, const Observation *o, const JMessage *m, JDelivery *d, const JConnection *c)
 {
         const uint32_t attempt = o->frame->message.attempt;
 
-        if (d->written == 0 || d->written_start != c->from->starts || !is_binding(d, o))
-                return;
-        if (attempt < d->attempt)
+        if (attempt > *attempts_over(d) + 1)
+                breach(j, RULE_ATTEMPTS_GROW, m, c->from,
+                                "%s counts attempt %u of %s as failed, but it has read no failure, and has "
+                                "not "
+                                "reported that there was no ack",
+                                text_process(c->from), attempt - 1, text_message(m));
+        else if (d->written > 0 && d->written_start == c->from->starts && is_binding(d, o) &&
+                        attempt < d->attempt)
                 breach(j, RULE_ATTEMPTS_GROW, m, c->from, "%s sends attempt %u of %s to %s after attempt %u",
                                 text_process(c->from), attempt, text_message(m), text_process(c->to),
                                 d->attempt);
-        else if (attempt > d->attempt && !d->failed_told &&
-                        j->o->at - d->last_written_at < ack_timeout(j, c))
-                breach(j, RULE_ATTEMPTS_GROW, m, c->from,
-                                "%s counts attempt %u of %s as failed at %s, but it has read no failure, "
-                                "and "
-                                "the ack timeout has not passed since %s",
-                                text_process(c->from), d->attempt, text_message(m), text_process(c->to),
-                                text_time(j, d->last_written_at));
 }
 
 /* Under a new binding it has no answer yet. */
@@ -177,10 +179,15 @@ void message_written(Judge *j, const Observation *o, JConnection *c)
                 check_attempt(j, o, m, d, c);
                 keys_sent(j, m);
         }
-        credit_check(j, m, c, d);
-        flight_begin(j, d, c);
+        /* The frame of an attempt that is over may have lain in the output. */
+        if (f->attempt > *attempts_over(d)) {
+                credit_check(j, m, c, d);
+                flight_begin(j, d, c);
+        }
         note_write(j, o, m, d, c);
-        if (!(f->flags & MESSAGE_TRANSIENT))
+        if (f->flags & MESSAGE_TRANSIENT)
+                message_keep(m);
+        else
                 message_held(j, m);
         live_sent(j, m, c, first);
 }

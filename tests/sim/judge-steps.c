@@ -101,6 +101,7 @@ void steps_see(Judge *j, const Observation *o)
         else if (o->kind == OBS_START) {
                 p->starts++;
                 p->started = o->index;
+                p->started_at = o->at;
                 p->up = true;
         } else if (p && p->up)
                 end_process(j, p);

@@ -81,6 +81,7 @@ void entry_read(Judge *j, sd_id128_t stream, uint64_t sequence)
         s->pruned = false;
         if (!(e->flags & (ENTRY_KNOWN | ENTRY_SETTLED_READ))) {
                 e->flags |= ENTRY_KNOWN;
+                s->n_known++;
                 s->receiver->n_known++;
         }
 }
@@ -131,6 +132,7 @@ static void cover(Judge *j, JStream *s, uint64_t first, uint64_t last, uint8_t f
                         settle(j, s, q, e);
                 else if (e->flags & ENTRY_KNOWN) {
                         e->flags &= (uint8_t) ~ENTRY_KNOWN;
+                        s->n_known--;
                         s->receiver->n_known--;
                 }
                 e->flags |= flag;

@@ -253,7 +253,8 @@ static void attempts_grow(bool bad)
         open_connection(0, 5);
         accept_message(TO_R0);
         send_message(0, TO_R0, 1, 1, false);
-        wait_usec(bad ? 0 : USEC_PER_SEC);
+        if (!bad)
+                no_ack(0, TO_R0, 1);
         send_message(0, TO_R0, 1, 2, true);
 }
 
@@ -261,6 +262,7 @@ static void attempts_do_not_shrink(bool bad)
 {
         open_connection(0, 5);
         accept_message(TO_R0);
+        no_ack(0, TO_R0, 1);
         send_message(0, TO_R0, 1, 2, false);
         if (!bad) { /* a crash may lose the newest attempts */
                 kill_process(C0);
@@ -269,6 +271,16 @@ static void attempts_do_not_shrink(bool bad)
         }
         open_connection(10, 5);
         send_message(10, TO_R0, 1, 1, true);
+}
+
+static void timeouts_take_their_time(bool bad)
+{
+        open_connection(0, 5);
+        accept_message(TO_R0);
+        send_message(0, TO_R0, 1, 1, false);
+        event_at(0, TO_R0, EVENT_SENT, 1);
+        wait_usec(bad ? USEC_PER_SEC / 2 : USEC_PER_SEC);
+        no_ack(0, TO_R0, 1);
 }
 
 static void answer_for_asked(bool bad)
@@ -394,6 +406,7 @@ const JudgeCase judge_cases_wire[] = {
                 {"wire-is-frames", wire_is_frames},
                 {"attempts-grow", attempts_grow},
                 {"attempts-grow", attempts_do_not_shrink},
+                {"attempts-grow", timeouts_take_their_time},
                 {"answer-for-asked", answer_for_asked},
                 {"answer-is-true", answer_is_true},
                 {"answer-is-true", busy_is_true},

@@ -200,6 +200,27 @@ void event(unsigned message, MessageEvent event)
         see(C0, (Observation){.kind = OBS_MESSAGE_EVENT, .id = id_of(message), .number = event});
 }
 
+static sd_id128_t receiver_of_connection(unsigned connection)
+{
+        sd_id128_t id = {.bytes = {0xBB, (uint8_t) (connection % 10)}};
+
+        return id;
+}
+
+void event_at(unsigned receiver, unsigned message, MessageEvent event, uint32_t attempt)
+{
+        see(C0, (Observation){.kind = OBS_MESSAGE_EVENT,
+                                .id = id_of(message),
+                                .receiver = receiver_of_connection(receiver),
+                                .number = event,
+                                .attempt = attempt});
+}
+
+void no_ack(unsigned receiver, unsigned message, uint32_t attempt)
+{
+        event_at(receiver, message, EVENT_NO_ACK, attempt);
+}
+
 void end_message(unsigned message, DeliveryState state, bool durable)
 {
         see(C0, (Observation){.kind = OBS_END,
@@ -219,13 +240,6 @@ void loaded(void)
 }
 
 /* The wire. */
-
-static sd_id128_t receiver_of_connection(unsigned connection)
-{
-        sd_id128_t id = {.bytes = {0xBB, (uint8_t) (connection % 10)}};
-
-        return id;
-}
 
 static void see_frame(unsigned connection, bool by_client, ObservationKind kind, const Frame *f)
 {

@@ -48,6 +48,8 @@ void refuse(unsigned message);
 void refuse_as(unsigned message, const char *reason);
 void request(ObservationKind kind, unsigned message);
 void event(unsigned message, MessageEvent event);
+void event_at(unsigned receiver, unsigned message, MessageEvent event, uint32_t attempt);
+void no_ack(unsigned receiver, unsigned message, uint32_t attempt);
 void end_message(unsigned message, DeliveryState state, bool durable);
 void load(unsigned message, DeliveryState state);
 void loaded(void);
