@@ -102,7 +102,7 @@ static void check_outcome(Judge *j, const Observation *o, const JConnection *c, 
                 note_failed(o, c, d);
         } else if (a->outcome == OUTCOME_BUSY)
                 check_busy(j, a, c, d);
-        else if (a->outcome == OUTCOME_SETTLED && !(e->flags & ENTRY_SETTLED_READ))
+        else if (a->outcome == OUTCOME_SETTLED && !(e->flags & ENTRY_SETTLED_READ) && !s->settled_by_copy)
                 lie(j, c, d->message, a->outcome, "its sender has not announced that");
         else if (a->outcome == OUTCOME_CONFLICT)
                 breach(j, RULE_NO_CONFLICT, d->message, c->to,

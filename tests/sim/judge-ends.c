@@ -86,7 +86,7 @@ static bool is_exhausted(const JMessage *m)
 {
         const unsigned max = planned_message(m)->max_attempts;
 
-        return max > 0 && m->attempt >= max;
+        return max > 0 && MAX(m->attempt, m->over) >= max;
 }
 
 static bool was_in_conflict(const JMessage *m)
@@ -209,9 +209,10 @@ static void delivery_event(Judge *j, const Observation *o, JMessage *m, MessageE
                 sent(j, d);
         else if (event == EVENT_NO_ACK)
                 no_ack(j, d);
-        else if (event == EVENT_CANCELLING || event == EVENT_GIVING_UP)
+        else if (event == EVENT_CANCELLING || event == EVENT_GIVING_UP) {
                 flight_end(d);
-        else if (event == EVENT_DISCONNECTED && d->sent_at == 0)
+                m->attempt = MAX(m->attempt, o->attempt);
+        } else if (event == EVENT_DISCONNECTED && d->sent_at == 0)
                 d->sent_at = j->o->at;
 }
 

@@ -113,13 +113,15 @@ typedef struct JProcess {
         bool up;
         uint64_t down_at;                 /* time of its last end */
         uint64_t frozen_at, frozen_until; /* times; 0: never */
-        uint64_t marked;     /* what it knew before is excepted: number of the observation; 0: never */
-        uint64_t damaged;    /* a bit of its files flipped: time; 0: never */
-        bool reported;       /* it has logged a problem since then */
-        bool cut_replies;    /* it has logged that a reply is cut because it has no memory */
-        bool reloaded;       /* its configuration may differ from the plan's */
-        uint64_t replaced;   /* a receiver lost its id: number of the observation; 0: never */
-        JReceiver *identity; /* of a receiver: its present id */
+        uint64_t marked;           /* what it knew before is excepted: number of the observation; 0: never */
+        uint32_t marked_start;     /* the start that ended then */
+        struct JProcess *original; /* of a copy */
+        uint64_t damaged;          /* a bit of its files flipped: time; 0: never */
+        bool reported;             /* it has logged a problem since then */
+        bool cut_replies;          /* it has logged that a reply is cut because it has no memory */
+        bool reloaded;             /* its configuration may differ from the plan's */
+        uint64_t replaced;         /* a receiver lost its id: number of the observation; 0: never */
+        JReceiver *identity;       /* of a receiver: its present id */
 
         uint64_t n_ids, n_submitted, n_accepted;
         JMessage *on_disk, *in_memory; /* of a client: messages that it must have */
@@ -158,7 +160,8 @@ struct JMessage {
         bool moved;     /* its binding was given up, and it has not been sent since */
         bool kept, kept_in_memory, counted, key_listed;
         bool unrevived_durable; /* before somebody wanted to retry it: end_durable */
-        uint8_t unrevived;      /* the same: end; 0: the answer has come */
+        uint8_t unrevived;      /* the same: end; 0: it is revived */
+        uint8_t n_revives;      /* requests without an answer yet */
         uint16_t past_ends;     /* bits: ends before it was retried */
         uint32_t attempt;       /* the highest on the wire */
         uint32_t over;          /* see attempts_over() */
@@ -203,6 +206,7 @@ struct JDelivery {
         uint8_t told; /* final outcome (settled and conflict too) under the newest binding; 0: none */
         uint32_t told_start;
         bool failed_told; /* the last attempt failed */
+        bool told_before; /* it was told, but the client has lost that in a crash */
 
         bool cancel_read;
         uint32_t n_done, n_rejected, n_failed, n_effects; /* runs */
@@ -260,8 +264,9 @@ struct JStream {
         uint64_t known;  /* number of the observation */
         JEntry *entries; /* of the sequences from 1 on */
         uint64_t n_entries, allocated;
-        uint64_t n_known;                       /* of its sequences, as in JReceiver */
-        uint64_t low, low_read;                 /* announced: written, read */
+        uint64_t n_known;       /* of its sequences, as in JReceiver */
+        uint64_t low, low_read; /* announced: written, read */
+        bool settled_by_copy;
         bool closed, closed_read, used, pruned; /* used: its receiver has read something of it */
         JStream *next;                          /* to the same receiver */
         uint64_t settled_read;                  /* number of the last observation */

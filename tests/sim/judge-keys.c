@@ -2,10 +2,10 @@
 /* Order per key, for each client. */
 #include "sim/judge-inside.h"
 
-/* It holds up no other message of its key any more. Ended, as far as its client knows; or perhaps ended, in
- * a way that nobody has been told yet: cancelled, past its deadline, out of attempts. Or it never was in the
- * way: it was delayed (it joins its key when it is due), somebody has retried it (its place is gone), or it
- * was lost with the memory of the client. */
+/* It holds up no other message of its key any more. Ended, as far as its client knows (or knew before a
+ * crash); or perhaps ended, in a way that nobody has been told yet: cancelled, past its deadline, out of
+ * attempts. Or it never was in the way: it was delayed (it joins its key when it is due), somebody has
+ * retried it (its place is gone), or it was lost with the memory of the client. */
 static bool is_over(const Judge *j, const JMessage *m)
 {
         const PlannedMessage *p = planned_message(m);
@@ -16,7 +16,7 @@ static bool is_over(const Judge *j, const JMessage *m)
         if (p->delay_usec > 0 || p->deadline_usec > 0)
                 return true;
         for (const JDelivery *d = m->deliveries; d; d = d->next)
-                if (d->told != 0 || (d->failed_told && p->max_attempts > 0))
+                if (d->told != 0 || d->told_before || (d->failed_told && p->max_attempts > 0))
                         return true;
         return false;
 }

@@ -39,8 +39,10 @@ static void loaded_open(Judge *j, JMessage *m, DeliveryState state)
         if (m->end_start != m->client->starts)
                 m->end = 0;
         for (JDelivery *d = m->fanout ? NULL : m->deliveries; d; d = d->next)
-                if (d->told_start != m->client->starts)
+                if (d->told != 0 && d->told_start != m->client->starts) {
                         d->told = 0;
+                        d->told_before = true;
+                }
         message_held(j, m);
 }
 
@@ -113,6 +115,7 @@ void loads_see(Judge *j, const Observation *o)
 
         j->statistics.n_loads++;
         m->loaded_start = client->starts;
+        m->n_revives = 0;
         if (m->forgotten && !message_is_excepted(m) && !delivery_state_is_final(state))
                 breach(j, RULE_ENDED_IS_DURABLE, m, client,
                                 "%s did not have %s after an earlier start, but now it has it as %s",

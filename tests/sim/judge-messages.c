@@ -147,6 +147,7 @@ static void refuse(Judge *j, const Observation *o)
 /* Retries of dead letters. The request may fail yet: unrevive(). After a crash the next start tells. */
 static void revive(Judge *j, JMessage *m)
 {
+        m->n_revives++;
         if (!delivery_state_is_dead_letter((DeliveryState) m->end))
                 return;
         j->statistics.n_revived++;
@@ -168,7 +169,8 @@ static void revive(Judge *j, JMessage *m)
 
 static void unrevive(Judge *j, JMessage *m)
 {
-        if (m->end != 0 || m->unrevived == 0)
+        m->n_revives -= m->n_revives > 0;
+        if (m->end != 0 || m->unrevived == 0 || m->n_revives > 0)
                 return;
         m->end = m->unrevived;
         m->end_durable = m->unrevived_durable;
@@ -207,7 +209,7 @@ static void request(Judge *j, const Observation *o, JProcess *client)
         else if (o->kind == OBS_REVIVE && refused)
                 unrevive(j, m);
         else if (o->kind == OBS_REVIVE)
-                m->unrevived = 0;
+                m->unrevived = m->n_revives = 0;
         else if (o->kind == OBS_PURGE && asked)
                 purge(j, m);
         else if (o->kind == OBS_PURGE && refused)

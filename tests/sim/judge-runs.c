@@ -222,7 +222,8 @@ static void check_once(Judge *j, const JRun *r)
 }
 
 /* Descendants of a handler end with it, and all of them end before the next instance of their receiver
- * serves. */
+ * serves: the warden holds the lock on the state directory until then. Another state directory has another
+ * lock. */
 static void effect(Judge *j, const Observation *o)
 {
         JRun *r = judge_run(j, o->number);
@@ -230,7 +231,8 @@ static void effect(Judge *j, const Observation *o)
         j->statistics.n_effects++;
         if (!r)
                 return;
-        if (r->ended || r->process->serving > r->start)
+        const bool restored = r->process->marked > 0 && r->start <= r->process->marked_start;
+        if (r->ended || (r->process->serving > r->start && !restored))
                 breach(j, RULE_EFFECT_IN_RUN, r->delivery->message, r->process,
                                 "a run of %s at %s, which began at %s and %s, has an effect afterwards",
                                 text_message(r->delivery->message), text_process(r->process),

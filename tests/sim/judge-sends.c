@@ -111,6 +111,7 @@ static void set_binding(JDelivery *d, JStream *s, uint64_t sequence)
         d->stream = s;
         d->sequence = sequence;
         d->told = d->answered = 0;
+        d->told_before = false;
         d->failed_attempt = 0;
         d->given_up = false;
 }
@@ -141,7 +142,9 @@ static void note_write(Judge *j, const Observation *o, JMessage *m, JDelivery *d
 static void copied(Judge *j, const Observation *o, JConnection *c)
 {
         const MessageFrame *f = &o->frame->message;
-        JMessage *m = judge_message(j, f->message);
+        JProcess *original = c->from->original;
+        JMessage *m = original ? judge_message_get(j, f->message, original, o->message)
+                               : judge_message(j, f->message);
         JStream *s = judge_stream_get(j, f->stream, c->from, c->receiver);
         JEntry *e = judge_entry_get(s, f->sequence);
 

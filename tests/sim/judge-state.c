@@ -54,6 +54,20 @@ static uint32_t hash_number(uint64_t number)
                 _found;                                                                                     \
         })
 
+/* "c0-copy5" is a copy of "c0". */
+static JProcess *find_original(Judge *j, const char *name)
+{
+        const size_t n = strcspn(name, "-");
+
+        for (unsigned i = 0; i < plan_n_processes(j->plan); i++) {
+                JProcess *p = j->processes + i;
+                if (p->process && strncmp(process_name(p->process), name, n) == 0 &&
+                                process_name(p->process)[n] == '\0')
+                        return p;
+        }
+        return NULL;
+}
+
 JProcess *judge_process(Judge *j, Process *p)
 {
         if (!p)
@@ -70,6 +84,7 @@ JProcess *judge_process(Judge *j, Process *p)
                             : i < clients ? ROLE_CLIENT
                             : i < all     ? ROLE_RECEIVER
                                           : ROLE_OTHER;
+                own->original = own->role == ROLE_OTHER ? find_original(j, process_name(p)) : NULL;
                 own->number = i < 1 ? 0 : i < clients ? i - 1 : i - clients;
         }
         return own;
@@ -299,14 +314,17 @@ JIdempotent *judge_idempotent(Judge *j, const JProcess *client, unsigned number)
         return k;
 }
 
+/* A message exists from its submission on, although it may be seen later. */
 bool message_is_excepted(const JMessage *m)
 {
-        return m->known < m->client->marked;
+        const uint64_t since = m->submitted > 0 ? MIN(m->submitted, m->known) : m->known;
+
+        return since < m->client->marked;
 }
 
 bool stream_is_excepted(const JStream *s)
 {
-        return s->known < s->client->marked;
+        return s->client->role == ROLE_OTHER || s->known < s->client->marked;
 }
 
 bool receiver_is_excepted(const JReceiver *r, uint64_t since)

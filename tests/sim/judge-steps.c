@@ -14,6 +14,7 @@ static void mark(Judge *j, JProcess *p, bool for_ever)
         if (!p)
                 return;
         p->marked = for_ever ? UINT64_MAX : MAX(p->marked, j->o->index);
+        p->marked_start = p->starts;
 }
 
 /* A receiver that loses its id: messages that were addressed to it wait for it for ever, and this is right.

@@ -168,8 +168,12 @@ void streams_settled_read(Judge *j, const Observation *o, JConnection *c)
         const SettledFrame *f = &o->frame->settled;
         JStream *s = judge_stream(j, f->stream);
 
-        if (!s || c->copied)
+        if (!s)
                 return;
+        if (c->copied) {
+                s->settled_by_copy = true;
+                return;
+        }
         cover_all(j, s, f, s->low_read, ENTRY_SETTLED_READ);
         s->low_read = MAX(s->low_read, f->low);
         s->closed_read = s->closed_read || f->flags & SETTLED_CLOSED;
