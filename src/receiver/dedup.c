@@ -259,13 +259,14 @@ void dedup_index_raise(DedupEntry *e, uint32_t attempt)
         e->attempt = MAX(e->attempt, attempt);
 }
 
-void dedup_index_finish(DedupIndex *d, DedupEntry *e, Outcome outcome)
+bool dedup_index_finish(DedupIndex *d, DedupEntry *e, Outcome outcome)
 {
         e->stream->in_progress--;
         e->outcome = outcome;
-        /* Its sender has settled it meanwhile: nobody will ask again. */
-        if (sequence_set_contains(&e->stream->settled, e->by_sequence.sequence))
-                drop_entry(d, e);
+        if (!sequence_set_contains(&e->stream->settled, e->by_sequence.sequence))
+                return true;
+        drop_entry(d, e);
+        return false;
 }
 
 void dedup_index_abandon(DedupIndex *d, DedupEntry *e)

@@ -47,7 +47,8 @@ void *dedup_index_work(const DedupIndex *d, sd_id128_t stream, uint64_t sequence
 /* A retry has a higher attempt than the message that is in progress: the run now counts as that attempt. */
 void dedup_index_raise(DedupEntry *e, uint32_t attempt);
 
-void dedup_index_finish(DedupIndex *d, DedupEntry *e, Outcome outcome); /* the outcome is synced */
+/* The outcome is synced. False if its sender has settled it meanwhile: nobody will ask for it again. */
+bool dedup_index_finish(DedupIndex *d, DedupEntry *e, Outcome outcome);
 /* The message was not run: restores the entry as it was before dedup_index_begin(). */
 void dedup_index_abandon(DedupIndex *d, DedupEntry *e);
 

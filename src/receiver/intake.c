@@ -47,7 +47,7 @@ static void abandon(Intake *in, Job *job)
 
         job_abandon(job);
         if (framed)
-                settles_job_ended(in->settles, stream);
+                settles_job_ended(in->settles, stream, true);
 }
 
 void intake_run_next(Intake *in)
@@ -83,11 +83,11 @@ void intake_on_handler_end(Job *job, HandlerEnd end, uint8_t *data, size_t size,
         intake_run_next(in);
 }
 
-void intake_on_recorded(sd_id128_t stream, void *userdata)
+void intake_on_recorded(sd_id128_t stream, bool wanted, void *userdata)
 {
         Intake *in = userdata;
 
-        settles_job_ended(in->settles, stream);
+        settles_job_ended(in->settles, stream, wanted);
         intake_run_next(in);
 }
 

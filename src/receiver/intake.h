@@ -33,7 +33,7 @@ bool intake_text(Intake *in, const Sender *sender, Bytes text); /* false: no roo
 
 /* For Handler.done and Recorder.done; `userdata` is the Intake. */
 void intake_on_handler_end(Job *job, HandlerEnd end, uint8_t *data, size_t size, void *userdata);
-void intake_on_recorded(sd_id128_t stream, void *userdata);
+void intake_on_recorded(sd_id128_t stream, bool wanted, void *userdata);
 
 void intake_run_next(Intake *in);    /* starts handlers, as many as may run */
 void intake_drop_queued(Intake *in); /* answers busy what has not been started */

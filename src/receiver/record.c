@@ -64,13 +64,13 @@ static void on_recorded(DbOp *op, int result)
                 return;
         }
         crash_point("recorded-before-answer");
-        dedup_index_finish(r->index, job->entry, job->outcome);
+        bool wanted = dedup_index_finish(r->index, job->entry, job->outcome);
         record_log(r, job);
         if (!job->answered_early)
                 job_answer(job, job->outcome);
         crash_point("recorded-behind-answer");
         job_free(job);
-        r->done(stream, r->userdata);
+        r->done(stream, wanted, r->userdata);
 }
 
 void record_outcome(Recorder *r, Job *job)

@@ -13,8 +13,9 @@ typedef struct Recorder {
         Jobs *jobs;
         DedupIndex *index;
         const ReceiverInfo *info;
-        void (*done)(sd_id128_t stream,
-                        void *userdata); /* a job of the stream was recorded, answered and freed */
+        /* A job of the stream was recorded, answered and freed. `wanted`: false if it was settled meanwhile.
+         */
+        void (*done)(sd_id128_t stream, bool wanted, void *userdata);
         void *userdata;
 
         Timer again;

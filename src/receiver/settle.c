@@ -254,11 +254,14 @@ int settle_announced(Settles *all, const Sender *sender, const SettledFrame *f, 
         return 0;
 }
 
-void settles_job_ended(Settles *all, sd_id128_t stream)
+void settles_job_ended(Settles *all, sd_id128_t stream, bool wanted)
 {
-        Settle *s = find(all, stream);
+        Settle *s = wanted ? find(all, stream) : make(all, stream);
 
-        if (s && s->closed)
+        if (!s)
+                return;
+        s->again |= !wanted;
+        if (s->closed || !wanted)
                 next_step(s);
 }
 

@@ -34,5 +34,6 @@ int settle_announced(Settles *s, const Sender *sender, const SettledFrame *f, Er
  * settled or that has been silent for long. False when there is none. */
 bool settles_make_room(Settles *s);
 
-/* A job of the stream has ended: it may be time to forget a closed stream. */
-void settles_job_ended(Settles *s, sd_id128_t stream);
+/* A job of the stream has ended: it may be time to forget a closed stream. `wanted`: false if a record of it
+ * was written after its sender had settled it; that record goes too. */
+void settles_job_ended(Settles *s, sd_id128_t stream, bool wanted);

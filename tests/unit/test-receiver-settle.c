@@ -3,6 +3,9 @@
 
 #include "receiver-fixture.h"
 
+#include <sqlite3.h>
+#include <stdio.h>
+
 #include "base/log.h"
 #include "world/disk.h"
 
@@ -98,6 +101,46 @@ static void test_too_many_holes(void **state)
         expect_error(s, "more messages are open in the stream than its window allows");
 }
 
+/* In the tables of a receiver that has ended. */
+static int n_records(const Fixture *f)
+{
+        char path[200];
+        sqlite3 *sql = NULL;
+        sqlite3_stmt *s = NULL;
+        int n;
+
+        (void) snprintf(path, sizeof path, "%s/receiver.db", f->config.state_directory);
+        assert_int_equal(sqlite3_open_v2(path, &sql, SQLITE_OPEN_READWRITE, disk_vfs()), SQLITE_OK);
+        assert_int_equal(sqlite3_exec(sql, "PRAGMA locking_mode=EXCLUSIVE", NULL, NULL, NULL), SQLITE_OK);
+        assert_int_equal(sqlite3_prepare_v2(sql, "SELECT count(*) FROM outcome", -1, &s, NULL), SQLITE_OK);
+        assert_int_equal(sqlite3_step(s), SQLITE_ROW);
+        n = sqlite3_column_int(s, 0);
+        (void) sqlite3_finalize(s);
+        (void) sqlite3_close(sql);
+        return n;
+}
+
+/* Its record is written after it was settled, and is removed again. */
+static void test_recorded_after_it_was_settled(void **state)
+{
+        Fixture *f = *state;
+        TestSocket *s;
+
+        fixture_set_command(f, "work");
+        fixture_start(f);
+        s = sender_open();
+        send_message(s, message(1, "x"));
+        send_settled(s, stream_a, 2, 0);
+        world_advance(USEC_PER_SEC);
+        fake_disk_fail(1, EIO, true); /* so that the settlement gets to the tables alone */
+        world_child_end(world_child(0), 0, NULL);
+        world_settle();
+        fake_disk_fail(0, 0, false);
+        world_advance(3 * USEC_PER_SEC);
+        fixture_end(f);
+        assert_int_equal(n_records(f), 0);
+}
+
 /* What the disk refuses is written when it takes it, though nobody announces it again. */
 static void test_disk_refuses(void **state)
 {
@@ -180,6 +223,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
                         TEST(test_settled_while_it_runs),
                         TEST(test_settled_by_ranges),
+                        TEST(test_recorded_after_it_was_settled),
                         TEST(test_disk_refuses),
                         TEST(test_too_many_holes),
                         TEST(test_too_many_streams),
