@@ -142,16 +142,23 @@ static int prune(Settle *s)
         return 0;
 }
 
-/* Begins the next write, or frees `s` when there is none. What cannot be written for want of memory is
- * announced again by its sender. */
+/* Begins the next write, or frees `s` when there is none. */
 static void next_step(Settle *s)
 {
+        int r;
+
         if (s->writing)
                 return;
         if (s->closed && (forget(s) || !s->again))
                 return;
-        if (s->again && condition_permits(s->settles->condition, MAY_PRUNE) && prune(s) >= 0)
+        if (s->again && condition_permits(s->settles->condition, MAY_PRUNE)) {
+                r = prune(s);
+                if (r < 0) {
+                        s->again = true;
+                        on_refused(s, r, "record settled messages");
+                }
                 return;
+        }
         if (!s->closed)
                 settle_free(s);
 }
@@ -243,6 +250,9 @@ int settle_announced(Settles *all, const Sender *sender, const SettledFrame *f, 
                 return error_set(error, r, "more messages are open in the stream than its window allows");
 
         Settle *s = r >= 0 ? make(all, f->stream) : NULL;
+        if (r == -ENOMEM || (r >= 0 && !s && HASH_COUNT(all->by_stream) < RECEIVER_STREAMS_MAX))
+                /* The sender announces it again on its next connection. */
+                return -ENOMEM;
         if (!s) {
                 log_debug("No room to settle a stream now");
                 return 0;

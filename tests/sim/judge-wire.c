@@ -106,21 +106,22 @@ static void to_receiver(Judge *j, const Observation *o, JConnection *c)
 
 /* From the receiver. */
 
-/* ERROR after WELCOME says that the client broke the protocol. Before WELCOME it is the answer of another
- * receiver, or of one without an id. */
+/* ERROR after WELCOME says that the client broke the protocol, or that there is no memory. Before WELCOME it
+ * is the answer of another receiver, or of one without an id. */
 static void wrote_error(Judge *j, const Observation *o, const JConnection *c)
 {
         const Bytes text = o->frame->text;
         const bool window = memmem(text.data, text.size, "is settled of its stream", 24);
+        const bool memory = memmem(text.data, text.size, "Cannot allocate memory", 22);
 
-        if (c->welcome_written)
+        if (c->welcome_written && !memory)
                 breach(j, window ? RULE_WINDOW_IS_KEPT : RULE_WIRE_IS_FRAMES, NULL, c->from,
                                 "%s ended its connection %llu with %s by ERROR: %.*s", text_process(c->to),
                                 (unsigned long long) c->number, text_process(c->from), (int) text.size,
                                 (const char *) text.data);
         /* The client knows the process under an id that discovery gave it, but that never reached it, or
            that it has lost. What waits for that id waits for ever. */
-        else if (memmem(text.data, text.size, "this receiver is ", 17))
+        else if (!c->welcome_written && memmem(text.data, text.size, "this receiver is ", 17))
                 c->to->replaced = j->o->index;
 }
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <utlist.h>
 
 #include "base/crash-point.h"
@@ -228,9 +229,14 @@ int members_choose(Message *m, OutboxRecord **ret, size_t *ret_n, Error *error)
 void member_add(Message *m, OutboxRecord *record)
 {
         Message *member;
+        int r = message_new(m->client, record, &member);
 
-        /* If memory runs out, the next start loads the member from disk. */
-        if (message_new(m->client, record, &member) < 0)
+        if (r == -ENOMEM) {
+                /* Without this member the message would never end. The next start reads it from disk. */
+                log_error("No memory for a receiver of a message: ending");
+                loop_exit(m->client->loop, EXIT_FAILURE);
+        }
+        if (r < 0)
                 return;
         if (member->record.state != DELIVERY_QUEUED) {
                 message_release(member);
