@@ -208,7 +208,7 @@ void stream_pruned(Judge *j, const Observation *o, JConnection *c)
 
         if (s)
                 s->pruned = true;
-        if (!c->copied && !c->to_copy && (!s || !s->closed_read))
+        if (!c->copied && !c->to_copy && !(s && (s->closed_read || s->settled_by_copy)))
                 breach(j, RULE_ANSWER_IS_TRUE, NULL, c->to,
                                 "%s says that it has forgotten stream %s, but nobody has told it that the "
                                 "stream is closed",
