@@ -131,6 +131,8 @@ static void first_end(Judge *j, JMessage *m, DeliveryState state)
 {
         m->end = (uint8_t) state;
         m->end_start = m->client->starts;
+        for (JDelivery *d = m->fanout ? NULL : m->deliveries; d; d = d->next)
+                flight_end(d);
         count_end(j, state);
         j->statistics.n_excepted += message_is_excepted(m);
         message_over(j, m);
@@ -172,9 +174,10 @@ static void end(Judge *j, JMessage *m, DeliveryState state, bool durable)
 static void unbound(JMessage *m)
 {
         m->moved = true;
-        if (!m->fanout)
-                for (JDelivery *d = m->deliveries; d; d = d->next)
-                        d->given_up = true;
+        for (JDelivery *d = m->fanout ? NULL : m->deliveries; d; d = d->next) {
+                d->given_up = true;
+                flight_end(d);
+        }
 }
 
 /* An attempt begins. A bulk message does not report that. */
@@ -216,6 +219,16 @@ static void delivery_event(Judge *j, const Observation *o, JMessage *m, MessageE
                 d->sent_at = j->o->at;
 }
 
+static void member_ended(Judge *j, const Observation *o, JMessage *m, bool acked)
+{
+        JDelivery *d = judge_delivery(m, judge_receiver(j, o->receiver));
+
+        m->n_members_acked += acked;
+        m->n_members_failed += !acked;
+        if (d)
+                flight_end(d);
+}
+
 static void event(Judge *j, const Observation *o, JMessage *m, MessageEvent event)
 {
         static const DeliveryState ends[_MESSAGE_EVENT_MAX] = {
@@ -230,10 +243,8 @@ static void event(Judge *j, const Observation *o, JMessage *m, MessageEvent even
         else if (event == EVENT_QUEUED) {
                 unbound(m);
                 m->unrevived = 0;
-        } else if (event == EVENT_MEMBER_ACKED)
-                m->n_members_acked++;
-        else if (event > EVENT_MEMBER_ACKED && event <= EVENT_MEMBER_DEAD)
-                m->n_members_failed++;
+        } else if (event >= EVENT_MEMBER_ACKED && event <= EVENT_MEMBER_DEAD)
+                member_ended(j, o, m, event == EVENT_MEMBER_ACKED);
         else
                 delivery_event(j, o, m, event);
 }
