@@ -52,6 +52,14 @@ static void on_refused(Recorder *r, Job *job, int error)
                 (void) timer_arm_in(&r->again, RECORD_AGAIN_USEC);
 }
 
+/* A failure is recorded for its attempt. A higher attempt that has asked since then has not been run. */
+static void answer(const Job *job)
+{
+        const bool unrun = job->outcome == OUTCOME_FAILED && job->attempt > job->record.record.attempt;
+
+        job_answer(job, unrun ? OUTCOME_BUSY : job->outcome);
+}
+
 static void on_recorded(DbOp *op, int result)
 {
         Job *job = CONTAINER_OF(op, Job, record.op);
@@ -67,7 +75,7 @@ static void on_recorded(DbOp *op, int result)
         bool wanted = dedup_index_finish(r->index, job->entry, job->outcome);
         record_log(r, job);
         if (!job->answered_early)
-                job_answer(job, job->outcome);
+                answer(job);
         crash_point("recorded-behind-answer");
         job_free(job);
         r->done(stream, wanted, r->userdata);

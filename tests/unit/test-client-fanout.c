@@ -111,6 +111,26 @@ static void test_quorum_that_cannot_be_reached(void **state)
         assert_state(m, DELIVERY_ACKED);
 }
 
+/* A member that was dropped with the whole comes back with it. */
+static void test_a_dead_quorum_is_retried(void **state)
+{
+        list("ab");
+        Message *m = send_quorum("x", 2);
+        welcome_all("a");
+        refuse('a', "x");
+        assert_state(m, DELIVERY_DEAD);
+        run();
+        assert_null(message_find_member(c, last.id, 2));
+
+        assert_int_equal(message_revive(m), 0);
+        run();
+        assert_state(m, DELIVERY_GATHERING);
+        ack('a', "x");
+        welcome_all("b");
+        ack('b', "x");
+        assert_state(m, DELIVERY_ACKED);
+}
+
 static void test_too_few(void **state)
 {
         Submission s = submission(SELECTOR_QUORUM, "", "x");
@@ -299,6 +319,7 @@ int main(void)
                         TEST(test_all),
                         TEST(test_quorum),
                         TEST(test_quorum_that_cannot_be_reached),
+                        TEST(test_a_dead_quorum_is_retried),
                         TEST(test_too_few),
                         TEST(test_cancelled),
                         TEST(test_given_up),

@@ -213,6 +213,34 @@ static void test_memory(void **state)
         assert_int_equal(f->receiver->jobs.n, 0);
 }
 
+/* The record of a failure is on its way to the disk, so it is not the outcome of this attempt. */
+static void test_asks_while_a_failure_is_recorded(void **state)
+{
+        Fixture *f = *state;
+        MessageFrame m = message(1, "x");
+        TestSocket *s;
+
+        fixture_set_command(f, "work");
+        fixture_start(f);
+        s = sender_open();
+        send_message(s, m);
+        world_hold_disk(true);
+        world_child_end(world_child(0), 1, NULL);
+        world_settle();
+        m.attempt = 2;
+        send_message(s, m);
+        expect_answer(s, 1, OUTCOME_WORKING, "");
+        world_hold_disk(false);
+        world_settle();
+        Frame a = next_frame(s);
+        assert_int_equal(a.answer.outcome, OUTCOME_BUSY);
+        assert_int_equal(a.answer.attempt, 2);
+        send_message(s, m);
+        assert_non_null(world_child(0));
+        child_ends(0, NULL);
+        expect_answer(s, 1, OUTCOME_ACKED, "");
+}
+
 /* Its handler has run and must not run again: the record is tried until the disk takes it. */
 static void test_disk_refuses(void **state)
 {
@@ -400,6 +428,7 @@ int main(void)
                         TEST(test_queue),
                         TEST(test_sender_gone),
                         TEST(test_memory),
+                        TEST(test_asks_while_a_failure_is_recorded),
                         TEST(test_disk_refuses),
                         TEST(test_working),
                         TEST(test_progress_is_limited),

@@ -65,12 +65,17 @@ void fanout_begin(Message *m, OutboxRecord *records, size_t n)
 
 /* The state of the whole follows from its members. */
 
-/* Cancels a member that was never sent. One that was sent finishes. */
+/* Ends a member that was never sent. One that was sent finishes. When the whole is dead, so is the member: a
+ * retry needs it again. */
 static void drop_member(Message *member)
 {
+        const Message *m = message_find(member->client, member->record.id);
+        const bool dead = m && m->record.state == DELIVERY_DEAD;
+
         if (!delivery_state_is_final(member->record.state) && message_never_started(member)) {
                 (void) str_replace(&member->record.error, "not needed any more");
-                deliver_event(member, DELIVERY_CANCEL_UNSENT, "not needed any more");
+                deliver_event(member, dead ? DELIVERY_GIVE_UP_UNSENT : DELIVERY_CANCEL_UNSENT,
+                                "not needed any more");
         }
 }
 
