@@ -166,6 +166,31 @@ static void test_cancel(void **state)
         assert_state(m, DELIVERY_CANCELLED);
 }
 
+/* After a crash the client must know why the receiver says "cancelled". */
+static void test_cancel_is_on_disk_before_it_is_sent(void **state)
+{
+        Frame f;
+
+        list("a");
+        Message *m = send_to("a", "sent");
+        welcome('a', 4);
+        MessageFrame sent = expect_message('a', "sent");
+        fake_worker_hang(true);
+        assert_int_equal(message_cancel(m), 0);
+        run();
+        assert_state(m, DELIVERY_CANCELLING);
+        expect_nothing('a');
+        pass(5 * USEC_PER_SEC); /* the time to ask again */
+        expect_nothing('a');
+        fake_worker_hang(false);
+        run();
+        assert_true(next_frame('a', &f));
+        assert_int_equal(f.type, FRAME_CANCEL);
+        expect_nothing('a');
+        answer('a', &sent, OUTCOME_CANCELLED, "");
+        assert_state(m, DELIVERY_CANCELLED);
+}
+
 static void test_cancel_reaches_the_next_connection(void **state)
 {
         Frame f;
@@ -273,6 +298,7 @@ int main(void)
                         TEST(test_attempts_are_counted_out),
                         TEST(test_without_an_ack_it_asks),
                         TEST(test_cancel),
+                        TEST(test_cancel_is_on_disk_before_it_is_sent),
                         TEST(test_cancel_reaches_the_next_connection),
                         TEST(test_too_large),
                         TEST(test_a_large_payload_is_read_again),

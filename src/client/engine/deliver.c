@@ -104,6 +104,19 @@ static void report(Message *m, DeliveryEvent event, uint32_t attempt, const char
         message_changed(m);
 }
 
+void deliver_ask(Message *m)
+{
+        if (delivery_state_is_ending(m->save.state))
+                peer_write_cancel(m->link.peer, m);
+        due_arm(m, message_policy(m).ack_timeout_usec);
+}
+
+void deliver_ending_saved(Message *m)
+{
+        if (delivery_state_is_ending(m->record.state) && m->link.peer)
+                deliver_ask(m);
+}
+
 /* Does the actions of a step. Returns true if the message must be saved. */
 static bool act(Message *m, DeliveryState before, DeliveryEvent event, unsigned actions, const char *detail,
                 uint64_t hint_usec)
@@ -115,10 +128,8 @@ static bool act(Message *m, DeliveryState before, DeliveryEvent event, unsigned 
         if (actions & DELIVERY_ARM_RETRY)
                 arm_retry(m, event, hint_usec);
         /* The whole of a message to several receivers has no receiver; its members ask theirs. */
-        if ((actions & DELIVERY_ASK_CANCEL) && m->link.peer) {
-                peer_write_cancel(m->link.peer, m);
-                due_arm(m, message_policy(m).ack_timeout_usec);
-        }
+        if ((actions & DELIVERY_ASK_CANCEL) && m->link.peer)
+                deliver_ask(m);
         if (actions & DELIVERY_SETTLE)
                 settle(m, before);
         if (actions & DELIVERY_DROP_BINDING)

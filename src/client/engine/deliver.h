@@ -14,6 +14,9 @@ void deliver_too_large(Message *m, uint32_t limit);
  * message becomes a dead letter. */
 void deliver_unreadable(Message *m, int r);
 void deliver_settled(Message *m); /* its end is on disk */
+/* It is ending: asks its receiver, if the wish to end it is on disk, and waits for the answer. */
+void deliver_ask(Message *m);
+void deliver_ending_saved(Message *m); /* the wish to end it is on disk now */
 
 /* True if the message may go to another receiver: the present one has not started it, or is gone. */
 bool deliver_may_move(const Message *m);

@@ -63,10 +63,8 @@ static void on_up(Peer *p)
 
         DL_FOREACH2(p->bound, m, link.next)
         {
-                if (delivery_state_is_ending(m->record.state)) {
-                        peer_write_cancel(p, m);
-                        due_arm(m, message_policy(m).ack_timeout_usec);
-                }
+                if (delivery_state_is_ending(m->record.state))
+                        deliver_ask(m);
         }
         on_room(p);
 }
@@ -116,8 +114,10 @@ const LinkEvents dispatch_link_events = {
                 .idle = on_idle,
 };
 
-void dispatch_saved(Message *m, DeliveryState state, bool was_binding)
+void dispatch_saved(Message *m, DeliveryState before, bool was_binding)
 {
+        const DeliveryState state = m->save.state;
+
         if (was_binding && m->bind.pending) {
                 Peer *p = m->link.peer;
 
@@ -127,6 +127,8 @@ void dispatch_saved(Message *m, DeliveryState state, bool was_binding)
         }
         if (delivery_state_is_final(state))
                 deliver_settled(m);
+        else if (delivery_state_is_ending(state) && !delivery_state_is_ending(before))
+                deliver_ending_saved(m);
 }
 
 static void on_time(Message *m)

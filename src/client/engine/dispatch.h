@@ -7,7 +7,7 @@
 #include "client/state/types.h"
 
 extern const LinkEvents dispatch_link_events;
-void dispatch_saved(Message *m, DeliveryState state, bool was_binding);
+void dispatch_saved(Message *m, DeliveryState before, bool was_binding);
 void dispatch_due(void *userdata); /* `userdata`: the Client. The first time in `due` has come */
 
 void dispatch_move_on(Peer *p); /* messages that need not stay with this receiver go to another one */

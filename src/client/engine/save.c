@@ -55,7 +55,10 @@ static void take_effect(Message *m, DeliveryState state, bool was_binding)
 {
         Client *c = m->client;
 
-        c->saved(m, state, was_binding);
+        const DeliveryState before = m->save.state;
+
+        m->save.state = state;
+        c->saved(m, before, was_binding);
         if (delivery_state_is_final(state) && !m->transient)
                 trim(c);
         c->observer.message_saved(m, c->observer.userdata);

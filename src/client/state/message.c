@@ -39,6 +39,7 @@ int message_new(Client *c, OutboxRecord *record, Message **ret)
         if (queue)
                 queue->n_messages++;
         m->record = *record;
+        m->save.state = record->state;
         heap_item_init(&m->due);
         r = selector_mode_is_fanout(selector_text_mode(record->queue)) ? add_fanout(m) : 0;
         if (r >= 0)

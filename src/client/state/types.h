@@ -97,6 +97,7 @@ struct Message {
         struct {
                 bool running;           /* intake/submit too: a write is in progress */
                 bool again;             /* the message changed meanwhile: another write must follow */
+                DeliveryState state;    /* state/message too: the last one that is synced */
                 RetryItem retry;        /* the write failed */
                 SendWindow *old_window; /* of the previous binding, until its end is on disk; or NULL */
                 uint64_t old_sequence;
@@ -269,8 +270,8 @@ struct Client {
         Address discovery_address;
         ClientObserver observer;
         LinkEvents link;
-        /* A write of the message is synced (engine/save). `state`: its state on disk. */
-        void (*saved)(Message *m, DeliveryState state, bool was_binding);
+        /* A write of the message is synced (engine/save). `before`: its state on disk until now. */
+        void (*saved)(Message *m, DeliveryState before, bool was_binding);
         /* The message is final (engine/deliver). Not `durable`: it is acked, but the ack is not on disk yet.
          */
         void (*ended)(Message *m, bool durable);
