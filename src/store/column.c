@@ -5,32 +5,40 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A parameter that is not bound is NULL. It would be written in place of the value, without an error. So a
+ * process without memory for it ends; the next start finds everything as it was. */
+static void must(int rc)
+{
+        if (rc != SQLITE_OK)
+                abort();
+}
+
 void bind_id(sqlite3_stmt *s, int parameter, sd_id128_t id)
 {
-        (void) sqlite3_bind_blob(s, parameter, id.bytes, sizeof id.bytes, SQLITE_TRANSIENT);
+        must(sqlite3_bind_blob(s, parameter, id.bytes, sizeof id.bytes, SQLITE_TRANSIENT));
 }
 
 void bind_id_or_null(sqlite3_stmt *s, int parameter, sd_id128_t id)
 {
         if (sd_id128_is_null(id))
-                (void) sqlite3_bind_null(s, parameter);
+                must(sqlite3_bind_null(s, parameter));
         else
                 bind_id(s, parameter, id);
 }
 
 void bind_u64(sqlite3_stmt *s, int parameter, uint64_t v)
 {
-        (void) sqlite3_bind_int64(s, parameter, (sqlite3_int64) v);
+        must(sqlite3_bind_int64(s, parameter, (sqlite3_int64) v));
 }
 
 void bind_bytes(sqlite3_stmt *s, int parameter, const void *data, size_t n)
 {
-        (void) sqlite3_bind_blob64(s, parameter, n > 0 ? data : "", n, SQLITE_STATIC);
+        must(sqlite3_bind_blob64(s, parameter, n > 0 ? data : "", n, SQLITE_STATIC));
 }
 
 void bind_text(sqlite3_stmt *s, int parameter, const char *text)
 {
-        (void) sqlite3_bind_text(s, parameter, text ? text : "", -1, SQLITE_STATIC);
+        must(sqlite3_bind_text(s, parameter, text ? text : "", -1, SQLITE_STATIC));
 }
 
 int column_id(sqlite3_stmt *s, int column, sd_id128_t *ret)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Our types in SQLite's parameters and columns. Only for this floor. */
+/* Our types in SQLite's parameters and columns. Only for this floor. A parameter that cannot be bound ends
+ * the process. */
 
 #include <sqlite3.h>
 #include <systemd/sd-id128.h>
