@@ -411,9 +411,8 @@ static bool ack_is_withheld(const Conns *cs, sd_id128_t message)
                 return false;
         if ((double) (random >> 11) * 0x1p-53 >= cs->config->failure_probability)
                 return false;
-        (void) sd_id128_to_uuid_string(message, id);
-        journal_event(JOURNAL_ACK_WITHHELD, &(JournalFields){.message = id, .receiver = cs->info->name},
-                        "Message %s: ack withheld on purpose", id);
+        const JournalFields fields = {sd_id128_to_uuid_string(message, id), .receiver = cs->info->name};
+        journal_event(JOURNAL_ACK_WITHHELD, &fields, "Message %s: ack withheld on purpose", id);
         return true;
 }
 
@@ -459,11 +458,16 @@ bool conn_is_open(const Conns *cs, uint64_t conn)
         return c && c->state == CONN_OPEN;
 }
 
+void conns_end_older(Conns *cs, const Sender *sender)
+{
+        for (Conn *c = cs->by_id; c; c = c->hh.next)
+                if (c->id < sender->conn && c->state == CONN_OPEN && sd_id128_equal(c->sender, sender->id))
+                        conn_end(c);
+}
+
 void conns_goodbye(Conns *cs, GoodbyeReason reason, bool end)
 {
-        Conn *c, *next;
-
-        HASH_ITER(hh, cs->by_id, c, next) {
+        for (Conn *c = cs->by_id; c; c = c->hh.next) {
                 if (c->state == CONN_OPEN)
                         conn_send(c, &(Frame){.type = FRAME_GOODBYE, .reason = reason});
                 if (end || (c->state != CONN_OPEN && c->state != CONN_TEXT_WORKING))

@@ -62,6 +62,9 @@ void conn_pruned(Conns *c, uint64_t conn, sd_id128_t stream);
 void conn_text_done(Conns *c, uint64_t conn, bool acked); /* the one message of the connection has ended */
 
 bool conn_is_open(const Conns *c, uint64_t conn);
+
+/* Ends the connections of this sender that are older than `conn`, without reading what they still hold. */
+void conns_end_older(Conns *c, const Sender *sender);
 void conns_goodbye(Conns *c, GoodbyeReason reason, bool end); /* `end`: then all connections end */
 void conns_share(Conns *c);             /* the number of places or of connections has changed */
 bool conns_have_parted(const Conns *c); /* all output is sent, and every sender has answered GOODBYE */

@@ -245,6 +245,11 @@ int settle_announced(Settles *all, const Sender *sender, const SettledFrame *f, 
         const bool closed = f->flags & SETTLED_CLOSED;
         int r = merge_announced(all, f, error);
 
+        /* Nothing will be remembered of the stream, so what an older connection still holds of it must not
+           come after this. */
+        if (closed)
+                conns_end_older(all->conns, sender);
+
         dedup_index_used(all->index, f->stream, sender->conn, loop_now(all->loop, CLOCK_MONOTONIC));
         if (r == -EPROTO)
                 return error_set(error, r, "more messages are open in the stream than its window allows");

@@ -35,6 +35,25 @@ static void test_settled_while_it_runs(void **state)
         assert_int_equal(next_frame(s).type, FRAME_PRUNED);
 }
 
+/* What an older connection of the sender holds of a closed stream does not come after it. */
+static void test_closed_by_a_newer_connection(void **state)
+{
+        TestSocket *old, *s;
+
+        fixture_start(*state);
+        old = sender_open();
+        s = sender_open();
+        send_message(s, message(1, "x"));
+        next_frame(s); /* CREDIT */
+        expect_answer(s, 1, OUTCOME_ACKED, "");
+        send_settled(s, stream_a, 2, SETTLED_CLOSED);
+        world_settle();
+        world_advance(USEC_PER_SEC);
+        assert_int_equal(next_frame(s).type, FRAME_CREDIT);
+        assert_int_equal(next_frame(s).type, FRAME_PRUNED);
+        assert_true(world_is_closed(old) || world_is_shut(old));
+}
+
 static void test_settled_by_ranges(void **state)
 {
         Fixture *f = *state;
@@ -222,6 +241,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
                         TEST(test_settled_while_it_runs),
+                        TEST(test_closed_by_a_newer_connection),
                         TEST(test_settled_by_ranges),
                         TEST(test_recorded_after_it_was_settled),
                         TEST(test_disk_refuses),

@@ -163,8 +163,10 @@ int window_load_open(SendWindow *w, uint64_t sequence)
         return sequence_set_add(&w->settled, sequence, sequence);
 }
 
-/* After loading, `settled` holds the open sequences. All other sequences of an old stream are settled or
- * were never used. */
+/* After loading, `settled` holds the open sequences. Of an old stream, all sequences between them are
+ * settled or were never used. Those behind them may belong to another process that lives on with our state
+ * (this one has a copy of it), so nothing is said about them; the receiver forgets them when the stream is
+ * closed. */
 static int invert(SendWindow *w)
 {
         SequenceSet open = w->settled, settled;
@@ -177,7 +179,7 @@ static int invert(SendWindow *w)
                         r = sequence_set_add(&settled, from, open.ranges[i].first - 1);
                 from = open.ranges[i].last + 1;
         }
-        if (r >= 0)
+        if (r >= 0 && w->n_open == 0)
                 r = sequence_set_add(&settled, from, INT64_MAX - 1);
         sequence_set_clear(&w->settled);
         w->settled = settled;
