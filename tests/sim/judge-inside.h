@@ -237,6 +237,7 @@ struct JReceiver {
         IndexItem by_id;
         sd_id128_t id;
         JProcess *process;   /* that had it last */
+        bool told_by_copy;   /* a copy of a client has announced something to it */
         uint64_t n_recorded; /* final outcomes that it has answered and that are not settled */
         uint64_t n_known;    /* sequences that it has read and that it has not read to be settled */
         JStream *streams;    /* to it */
@@ -266,7 +267,7 @@ struct JStream {
         uint64_t n_entries, allocated;
         uint64_t n_known;       /* of its sequences, as in JReceiver */
         uint64_t low, low_read; /* announced: written, read */
-        bool settled_by_copy;
+        bool settled_by_copy;   /* a copy of its client has announced something of it, or closed it */
         bool closed, closed_read, used, pruned; /* used: its receiver has read something of it */
         JStream *next;                          /* to the same receiver */
         uint64_t settled_read;                  /* number of the last observation */

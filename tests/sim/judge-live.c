@@ -274,7 +274,7 @@ static void check_dedup(Judge *j, const Observation *o, const JProcess *p)
 {
         const JReceiver *r = p->identity;
 
-        if (!r || p->role != ROLE_RECEIVER || p->marked > 0)
+        if (!r || p->role != ROLE_RECEIVER || p->marked > 0 || r->told_by_copy)
                 return;
         if (o->number < r->n_recorded)
                 breach(j, RULE_ACKED_MEANS_RECORDED, NULL, p,

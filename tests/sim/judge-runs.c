@@ -207,7 +207,8 @@ static void check_once(Judge *j, const JRun *r)
         if (!before)
                 return;
         j->statistics.n_repeated_effects++;
-        if (message_is_excepted(d->message) || receiver_is_excepted(d->receiver, before->began))
+        if (message_is_excepted(d->message) || receiver_is_excepted(d->receiver, before->began) ||
+                        (r->stream && stream_is_excepted(r->stream)))
                 return;
         if (d->message->revived && before->began < d->message->revived_number)
                 return;

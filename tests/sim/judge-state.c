@@ -324,7 +324,7 @@ bool message_is_excepted(const JMessage *m)
 
 bool stream_is_excepted(const JStream *s)
 {
-        return s->client->role == ROLE_OTHER || s->known < s->client->marked;
+        return s->client->role == ROLE_OTHER || s->known < s->client->marked || s->settled_by_copy;
 }
 
 bool receiver_is_excepted(const JReceiver *r, uint64_t since)

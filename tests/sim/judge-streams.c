@@ -139,8 +139,11 @@ static void cover(Judge *j, JStream *s, uint64_t first, uint64_t last, uint8_t f
         }
 }
 
+/* Of a closed stream everything is settled, whatever the frame lists. */
 static void cover_all(Judge *j, JStream *s, const SettledFrame *f, uint64_t from, uint8_t flag)
 {
+        if (f->flags & SETTLED_CLOSED)
+                cover(j, s, from, UINT64_MAX, flag);
         if (f->low > from)
                 cover(j, s, from, f->low - 1, flag);
         for (size_t i = 0; i < f->n_ranges; i++) {
@@ -171,7 +174,7 @@ void streams_settled_read(Judge *j, const Observation *o, JConnection *c)
         if (!s)
                 return;
         if (c->copied) {
-                s->settled_by_copy = true;
+                s->settled_by_copy = s->receiver->told_by_copy = true;
                 return;
         }
         cover_all(j, s, f, s->low_read, ENTRY_SETTLED_READ);
