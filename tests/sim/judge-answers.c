@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* ANSWER: written by a receiver, read by a client. */
-#include "sim/judge-inside.h"
+#include "sim/judge-duties.h"
 
 /* Written. */
 
@@ -139,6 +139,8 @@ void answer_written(Judge *j, const Observation *o, JConnection *c)
                                 (unsigned long long) a->sequence, text_id(a->stream), text_id(a->message));
                 return;
         }
+        if (a->outcome != OUTCOME_WORKING)
+                duties_answered(d);
         j->statistics.n_busy += a->outcome == OUTCOME_BUSY;
         if (a->outcome == OUTCOME_BUSY)
                 live_busy(j, c);

@@ -2,6 +2,8 @@
 /* What callers are told about messages, above all their ends. */
 #include "sim/judge-inside.h"
 
+#include <string.h>
+
 /* A state that was restored may hold a message as open that ended long ago; its receiver then answers
  * `settled`. So excepted messages are not asked for reasons. */
 
@@ -241,6 +243,8 @@ static void event(Judge *j, const Observation *o, JMessage *m, MessageEvent even
         if (message_event_is_final(event))
                 end(j, m, ends[event], true);
         else if (event == EVENT_QUEUED) {
+                if (!strstr(j->o->text ? j->o->text : "", "busy"))
+                        message_unbound(j, m);
                 unbound(m);
                 m->unrevived = 0;
         } else if (event >= EVENT_MEMBER_ACKED && event <= EVENT_MEMBER_DEAD)

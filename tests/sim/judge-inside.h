@@ -73,6 +73,15 @@ typedef enum RuleId {
         RULE_RETRIES_ARE_BOUNDED,
         RULE_NO_STORMS,
         RULE_LOG_IS_BOUNDED,
+        RULE_CONCURRENCY_IS_KEPT,
+        RULE_CREDIT_IS_COVERED,
+        RULE_GREETING_IS_ASKED,
+        RULE_STOP_IS_ORDERLY,
+        RULE_DRAIN_IS_KEPT,
+        RULE_NOT_BEFORE_START,
+        RULE_DEADLINE_IS_KEPT,
+        RULE_WORKING_IS_TOLD,
+        RULE_LEASE_IS_WHOLE,
         RULE_DEDUP_IS_BOUNDED,
         RULE_MEMORY_IS_BOUNDED,
         _RULE_MAX,
@@ -122,6 +131,16 @@ typedef struct JProcess {
         bool reloaded;             /* its configuration may differ from the plan's */
         uint64_t replaced;         /* a receiver lost its id: number of the observation; 0: never */
         JReceiver *identity;       /* of a receiver: its present id */
+        uint64_t disturbed_until;  /* by steps; time */
+
+        /* Of a receiver */
+        uint64_t listed_at;     /* by discovery: time; 0: it is not, or the judge is not sure */
+        uint64_t terminated_at; /* it was told to stop: time; 0: it was not */
+        uint64_t draining_since, draining_at; /* it has said so: number of the observation, time */
+        uint64_t drain_began, to_drain_until; /* by the newest steps; times */
+        unsigned n_running;                   /* handlers */
+        uint32_t granted;                     /* credit, on all connections */
+        JDelivery *asked;                     /* messages that it has read and not answered */
 
         uint64_t n_ids, n_submitted, n_accepted;
         JMessage *on_disk, *in_memory; /* of a client: messages that it must have */
@@ -136,6 +155,7 @@ typedef struct JPlanned {
         uint32_t n_submitted, n_refused, n_refused_by_disk, n_ids;
         uint64_t submitted, first_at; /* the first submission: number of the observation, time */
         uint64_t last_submitted;      /* the last one */
+        uint64_t last_at;             /* its time */
 } JPlanned;
 
 struct JMessage {
@@ -215,6 +235,10 @@ struct JDelivery {
         JConnection *flight; /* on which it is unanswered; oldest first */
         uint64_t flight_at;
         JDelivery *flight_prev, *flight_next;
+
+        uint64_t first_read;   /* number of the observation */
+        JConnection *asked_on; /* on which its receiver has read it last, and not answered it */
+        JDelivery *asked_prev, *asked_next;
 };
 
 struct JRun {
@@ -289,6 +313,9 @@ struct JConnection {
         JReceiver *receiver; /* whose WELCOME the client has read */
         uint64_t opened;     /* number of that observation */
         uint64_t opened_at;  /* its time */
+        uint32_t to_start;   /* of the receiver, when it granted credit */
+        uint32_t granted;
+        bool to_closed; /* at the receiver */
         uint32_t credit, credit_before, window;
         uint64_t credit_at;
         JDelivery *flight;
@@ -323,7 +350,9 @@ struct Judge {
         const Observation *o; /* that is being looked at */
         uint64_t begin;       /* time of the first one */
         uint64_t faults_end;  /* time; 0: not yet */
-        char *chunk;          /* memory */
+        /* Times; steps of the plan disturb something, make something slow, or cut it off. */
+        uint64_t disturbed_until, stalled_until;
+        char *chunk; /* memory */
         size_t chunk_used, chunk_size;
         JProcess processes[J_PROCESSES_MAX];
         JPlanned *planned; /* by number */
@@ -410,6 +439,7 @@ void receiver_of(Judge *j, JReceiver *r, JProcess *p); /* `p` has this id now */
 /* judge-sends.c: MESSAGE and CANCEL */
 void message_written(Judge *j, const Observation *o, JConnection *c);
 void message_read(Judge *j, const Observation *o, JConnection *c);
+void message_unbound(Judge *j, JMessage *m);
 void cancel_written(Judge *j, const Observation *o, JConnection *c);
 void cancel_read(Judge *j, const Observation *o, JConnection *c);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Liveness and bounds. */
-#include "sim/judge-inside.h"
+#include "sim/judge-duties.h"
 
 #include <inttypes.h>
 #include <syslog.h>
@@ -305,10 +305,14 @@ void live_see(Judge *j, const Observation *o)
         switch (o->kind) {
         case OBS_FAULTS_END:
                 j->faults_end = o->at;
+                calm_faults_end(j);
                 break;
         case OBS_LOG:
-                if (p)
+                if (p) {
                         count_line(j, o, p);
+                        times_log(j, o, p);
+                        duties_log(j, o, p);
+                }
                 break;
         case OBS_DEDUP:
                 check_dedup(j, o, p);

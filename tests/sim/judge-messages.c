@@ -126,6 +126,7 @@ static void submit(Judge *j, const Observation *o, JProcess *client)
                 return;
         planned->n_submitted++;
         planned->last_submitted = o->index;
+        planned->last_at = o->at;
         if (planned->n_submitted == 1) {
                 planned->submitted = o->index;
                 planned->first_at = o->at;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What handlers do. */
-#include "sim/judge-inside.h"
+#include "sim/judge-duties.h"
 
 /* The run is over: it ended, or its receiver did (a handler ends with its receiver). */
 static bool is_over(const JRun *r)
@@ -171,6 +171,8 @@ static void begin(Judge *j, const Observation *o)
         r->flagged = o->flagged;
         r->attempt = o->attempt;
         m->n_runs++;
+        duties_run(j, r);
+        duties_check_drain(j, r);
         check_asked(j, r, s, o->sequence);
         if (s)
                 check_answered(j, r, s, o->sequence);
@@ -250,6 +252,7 @@ static void finish(Judge *j, const Observation *o)
 
         if (!r)
                 return;
+        duties_run_end(r);
         r->ended = true;
         r->end = (RunEnd) o->detail;
         r->reply_size = o->sequence;

@@ -2,7 +2,7 @@
 /* MESSAGE and CANCEL. Writes of one connection are in order; an old frame may still lie in the output of its
  * connection when its message has ended. So rules about writes look at new connections, or at new receivers.
  */
-#include "sim/judge-inside.h"
+#include "sim/judge-duties.h"
 
 /* `told`: the client has read how it ended at another receiver. Members of a message to several are
  * separate, and those that were sent go on after the whole has ended. */
@@ -69,6 +69,23 @@ static void check_flag(Judge *j, const Observation *o, const JMessage *m, const 
                                 "%s, and the answer was not (only) busy",
                                 text_process(m->client), text_message(m), text_process(e->receiver->process),
                                 text_time(j, e->last_written_at));
+}
+
+/* The client gives up the binding of a message because its receiver is gone. */
+void message_unbound(Judge *j, JMessage *m)
+{
+        const JDelivery *e = NULL;
+
+        for (const JDelivery *d = m->deliveries; d; d = d->next)
+                if (d->n_sends > 0 && d->sent_on && (!e || d->written > e->written))
+                        e = d;
+        if (e && !m->fanout && m->end == 0 && !message_is_excepted(m) && e->written > m->revived_number &&
+                        is_listed(j, e->receiver))
+                breach(j, RULE_FAILOVER_ONLY_WHEN_GONE, m, m->client,
+                                "%s moves %s away from %s, which may have started it, but discovery has "
+                                "listed that since %s",
+                                text_process(m->client), text_message(m), text_process(e->receiver->process),
+                                text_time(j, e->receiver->process->listed_at));
 }
 
 static bool is_binding(const JDelivery *d, const Observation *o)
@@ -180,6 +197,7 @@ void message_written(Judge *j, const Observation *o, JConnection *c)
                 check_move(j, m, d, c);
                 check_flag(j, o, m, d);
                 check_attempt(j, o, m, d, c);
+                times_sent(j, m, d, c);
                 keys_sent(j, m);
         }
         /* The frame of an attempt that is over may have lain in the output. */
@@ -197,7 +215,12 @@ void message_written(Judge *j, const Observation *o, JConnection *c)
 
 void message_read(Judge *j, const Observation *o, JConnection *c)
 {
+        JMessage *m = c->copied ? NULL : judge_message(j, o->frame->message.message);
+        JDelivery *d = m && c->receiver ? judge_delivery(m, c->receiver) : NULL;
+
         entry_read(j, o->frame->message.stream, o->frame->message.sequence);
+        if (d)
+                duties_read(j, d, c);
 }
 
 void cancel_written(Judge *j, const Observation *o, JConnection *c)

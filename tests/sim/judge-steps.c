@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Starts and ends of processes, and what the steps of the plan except from the rules. */
-#include "sim/judge-inside.h"
+#include "sim/judge-duties.h"
 
 static JProcess *planned_process(Judge *j, unsigned number)
 {
@@ -30,7 +30,7 @@ static void take_step(Judge *j, const Step *s)
         JProcess *a = planned_process(j, s->a);
 
         j->begin = j->o->at - s->at;
-
+        calm_step(j, s);
         switch (s->kind) {
         case STEP_RESTORE:
                 mark(j, a, false);
@@ -54,6 +54,17 @@ static void take_step(Judge *j, const Step *s)
         case STEP_REPLACE:
                 mark(j, a, false);
                 replace(j, a);
+                break;
+        case STEP_TERMINATE:
+                if (a && a->up && a->terminated_at == 0)
+                        a->terminated_at = j->o->at;
+                break;
+        case STEP_DRAIN:
+                if (a)
+                        duties_drain(j, a, s->usec);
+                break;
+        case STEP_FORGET:
+                mark(j, a, false);
                 break;
         case STEP_RELOAD:
                 if (a)
@@ -87,6 +98,7 @@ static void lose_memory(Judge *j, JProcess *client)
 
 static void end_process(Judge *j, JProcess *p)
 {
+        duties_ended(j, p, j->o->kind == OBS_EXIT && j->o->number == 0);
         p->up = false;
         p->down_at = j->o->at;
         if (p->role == ROLE_CLIENT)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Connections between clients and receivers. Connections of programs (bulk) are not judged here: callers
  * report what they are told. */
-#include "sim/judge-inside.h"
+#include "sim/judge-duties.h"
 
 #include <string.h>
 
@@ -127,6 +127,8 @@ static void wrote_error(Judge *j, const Observation *o, const JConnection *c)
 
 static void from_receiver(Judge *j, const Observation *o, JConnection *c)
 {
+        if (!c->copied)
+                duties_written(j, c, o->frame);
         switch (o->frame->type) {
         case FRAME_WELCOME:
                 c->welcome_written = true;
@@ -190,6 +192,8 @@ static void closed(Judge *j, const Observation *o, JConnection *c)
 {
         if (judge_process(j, o->net->from) == c->from)
                 c->closed = true;
+        else
+                duties_closed(c);
 }
 
 void wire_see(Judge *j, const Observation *o)

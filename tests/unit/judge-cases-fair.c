@@ -11,7 +11,7 @@ static void urgent_first(bool bad)
         open_connection(0, 4000);
         accept_message(URGENT);
         wait_usec(2 * USEC_PER_SEC);
-        for (unsigned i = 0; i < 10; i++) {
+        for (unsigned i = 0; i < 14; i++) {
                 if (!bad && i == 3) {
                         send_message(0, URGENT, 16, 1, false);
                         begin_run(R0, 50, URGENT, 16, 1, false);

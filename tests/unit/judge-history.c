@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <syslog.h>
 
 #include "base/time-util.h"
 
@@ -64,6 +65,8 @@ static void make_plan(void)
         plan_send(TWO_ATTEMPTS, (PlannedMessage){.mode = SELECTOR_TO, .max_attempts = 2});
         plan_send(URGENT, (PlannedMessage){.mode = SELECTOR_ANY});
         h.steps[URGENT].message.priority = 9;
+        plan_send(DELAYED, (PlannedMessage){.mode = SELECTOR_TO, .delay_usec = 10 * USEC_PER_SEC});
+        plan_send(WITH_DEADLINE, (PlannedMessage){.mode = SELECTOR_TO, .deadline_usec = 10 * USEC_PER_SEC});
         plan_send(MANY, (PlannedMessage){.mode = SELECTOR_ANY});
         h.steps[MANY].kind = STEP_BULK;
         h.steps[MANY].b = MANY_LAST - MANY + 1;
@@ -71,6 +74,12 @@ static void make_plan(void)
                         .n_clients = 1,
                         .n_receivers = 3,
                         .group_of_receiver = {1, 1, 1},
+                        .machine_of_client = {1},
+                        .machine_of_receiver = {1, 1, 1},
+                        .concurrency = {2, 2, 2},
+                        .queue = {4000, 4000, 4000},
+                        .stop_timeout_usec = 10 * USEC_PER_SEC,
+                        .lease_usec = 30 * USEC_PER_SEC,
                         .ack_timeout_usec = USEC_PER_SEC,
                         .patience_usec = 10 * USEC_PER_SEC,
                         .n_messages = N_MESSAGES,
@@ -140,6 +149,11 @@ void kill_process(unsigned process)
         see(process, (Observation){.kind = OBS_KILL});
 }
 
+void exit_process(unsigned process)
+{
+        see(process, (Observation){.kind = OBS_EXIT});
+}
+
 void faults_end(void)
 {
         see(0, (Observation){.kind = OBS_FAULTS_END});
@@ -153,6 +167,11 @@ void over(void)
 void log_line(unsigned process, int level)
 {
         see(process, (Observation){.kind = OBS_LOG, .number = (uint64_t) level, .text = "a line"});
+}
+
+void log_text(unsigned process, const char *text)
+{
+        see(process, (Observation){.kind = OBS_LOG, .number = LOG_NOTICE, .text = text});
 }
 
 /* Callers. */

@@ -2,8 +2,9 @@
 #pragma once
 
 /* Histories for the judge, written line by line. Each line takes a millisecond. There are client c0 and
- * receivers r0, r1, r2, which are up from the beginning; messages are called by their number in the plan
- * (see history_begin()). Connection i leads from c0 to receiver i % 10. */
+ * receivers r0, r1, r2 (2 handlers at once, 4000 in the queue), which are up from the beginning; messages
+ * are called by their number in the plan (see history_begin()). Connection i leads from c0 to receiver i
+ * % 10. */
 
 #include "sim/judge.h"
 
@@ -22,6 +23,8 @@ enum {
         IDEMPOTENT_AGAIN,
         TWO_ATTEMPTS,
         URGENT,
+        DELAYED,       /* by 10 s */
+        WITH_DEADLINE, /* after 10 s */
         MANY,
         MANY_LAST = MANY + 1200,
         N_MESSAGES
@@ -37,9 +40,11 @@ void step(StepKind kind, unsigned process);
 void step_for(StepKind kind, unsigned process, uint64_t usec);
 void start(unsigned process);
 void kill_process(unsigned process);
+void exit_process(unsigned process); /* by itself, with status 0 */
 void faults_end(void);
 void over(void);
 void log_line(unsigned process, int level);
+void log_text(unsigned process, const char *text);
 
 void submit(unsigned message);
 void accept_message(unsigned message); /* submits it, too */

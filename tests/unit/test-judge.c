@@ -11,7 +11,8 @@
 #include "judge-cases.h"
 #include "judge-history.h"
 
-static const JudgeCase *const all[] = {judge_cases_messages, judge_cases_wire, judge_cases_fair};
+static const JudgeCase *const all[] = {
+                judge_cases_messages, judge_cases_wire, judge_cases_fair, judge_cases_duties};
 
 static void tell_all(bool bad)
 {

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What a receiver owes: limits, greetings, an orderly stop, draining. */
+#include "sim/judge-duties.h"
+
+#include <string.h>
+#include <utlist.h>
+
+/* Limits. A reload never allows more than the plan. */
+
+void duties_run(Judge *j, const JRun *r)
+{
+        JProcess *p = r->process;
+
+        if (r->start != p->starts || !p->up || p->role != ROLE_RECEIVER)
+                return;
+        if (++p->n_running > j->plan->concurrency[p->number])
+                breach(j, RULE_CONCURRENCY_IS_KEPT, r->delivery->message, p,
+                                "%s runs %u handlers at once, the last for %s; its concurrency is %u",
+                                text_process(p), p->n_running, text_message(r->delivery->message),
+                                j->plan->concurrency[p->number]);
+}
+
+void duties_run_end(const JRun *r)
+{
+        if (r->start == r->process->starts && r->process->n_running > 0)
+                r->process->n_running--;
+}
+
+/* From the credit of a connection that ends, others get more at once. */
+static void take_back(JConnection *c)
+{
+        if (c->to_start == c->to->starts)
+                c->to->granted -= c->granted;
+        c->granted = 0;
+}
+
+static void grant(JConnection *c, uint32_t credit)
+{
+        take_back(c);
+        c->to_start = c->to->starts;
+        c->granted = credit;
+        c->to->granted += credit;
+}
+
+/* A new connection gets only what no other one has. When shares change, the frames to all connections leave
+ * together, in any order; a connection that stalls gets its frame later. */
+static void check_credit(Judge *j, const JConnection *c)
+{
+        const JProcess *p = c->to;
+        const unsigned most = j->plan->concurrency[p->number] + j->plan->queue[p->number];
+
+        if (c->granted > 0 && p->granted > most && j->stalled_until < j->o->at)
+                breach(j, RULE_CREDIT_IS_COVERED, NULL, p,
+                                "%s has granted %u in total, %u of it to %s, which is new; it has room for "
+                                "%u",
+                                text_process(p), p->granted, c->granted, text_process(c->from), most);
+}
+
+static void greet(Judge *j, JConnection *c, const WelcomeFrame *w)
+{
+        if (!sd_id128_equal(w->receiver, c->expected))
+                breach(j, RULE_GREETING_IS_ASKED, NULL, c->to,
+                                "%s greets %s as receiver %s, but that looks for receiver %s",
+                                text_process(c->to), text_process(c->from), text_id(w->receiver),
+                                text_id(c->expected));
+        grant(c, w->credit);
+        check_credit(j, c);
+}
+
+/* A frame that the receiver of this connection has written. */
+void duties_written(Judge *j, JConnection *c, const Frame *f)
+{
+        if (c->to->role != ROLE_RECEIVER)
+                return;
+        if (f->type == FRAME_WELCOME)
+                greet(j, c, &f->welcome);
+        else if (f->type == FRAME_CREDIT)
+                grant(c, f->credit);
+        else if (f->type == FRAME_ERROR)
+                take_back(c);
+}
+
+void duties_closed(JConnection *c)
+{
+        if (c->to)
+                take_back(c);
+        c->to_closed = true;
+}
+
+/* An orderly stop: what runs is finished, and every message that was read is answered. */
+
+void duties_read(const Judge *j, JDelivery *d, JConnection *c)
+{
+        duties_answered(d);
+        if (d->first_read == 0)
+                d->first_read = j->o->index;
+        d->asked_on = c;
+        DL_APPEND2(c->to->asked, d, asked_prev, asked_next);
+}
+
+void duties_answered(JDelivery *d)
+{
+        if (!d->asked_on)
+                return;
+        DL_DELETE2(d->asked_on->to->asked, d, asked_prev, asked_next);
+        d->asked_on = NULL;
+}
+
+static void check_stop(Judge *j, const JProcess *p)
+{
+        const JDelivery *d;
+
+        if (p->n_running > 0)
+                breach(j, RULE_STOP_IS_ORDERLY, NULL, p,
+                                "%s was told to stop at %s and has ended, but %u of its handlers have not",
+                                text_process(p), text_time(j, p->terminated_at), p->n_running);
+        DL_FOREACH2(p->asked, d, asked_next)
+        {
+                const JConnection *c = d->asked_on;
+
+                if (c->to_start == p->starts && !c->closed && !c->to_closed)
+                        breach(j, RULE_STOP_IS_ORDERLY, d->message, p,
+                                        "%s was told to stop at %s and has ended, but it has not answered "
+                                        "%s, "
+                                        "which it has read from %s",
+                                        text_process(p), text_time(j, p->terminated_at),
+                                        text_message(d->message), text_process(c->from));
+        }
+}
+
+/* Discovery writes a change within a moment; a crash before that loses it. */
+static void forget_drains(Judge *j)
+{
+        for (unsigned i = 0; i < j->plan->n_receivers; i++) {
+                JProcess *p = j->processes + plan_process_of_receiver(j->plan, i);
+
+                if (p->draining_since == 0 || j->o->at < p->draining_at + USEC_PER_SEC)
+                        p->to_drain_until = 0;
+        }
+}
+
+/* Only within the time that a stop may take, and while clients can read. A reload may halve that time. */
+void duties_ended(Judge *j, JProcess *p, bool orderly)
+{
+        JDelivery *d, *next;
+
+        if (orderly && p->role == ROLE_RECEIVER && p->terminated_at > 0 &&
+                        j->stalled_until <= p->terminated_at &&
+                        j->o->at - p->terminated_at < j->plan->stop_timeout_usec / 2)
+                check_stop(j, p);
+        DL_FOREACH_SAFE2(p->asked, d, next, asked_next)
+        duties_answered(d);
+        if (p->role == ROLE_DISCOVERY)
+                forget_drains(j);
+        p->n_running = p->granted = 0;
+        p->terminated_at = p->draining_since = 0;
+}
+
+/* Draining. A receiver says in its log when it learns of it. */
+
+/* A receiver that loses its lease loses the drain with it. */
+static bool drain_is_known(const Judge *j, const JProcess *p)
+{
+        const JProcess *discovery = j->processes;
+
+        return j->stalled_until < p->drain_began && p->marked == 0 && p->replaced == 0 &&
+               discovery->marked == 0;
+}
+
+void duties_log(Judge *j, const Observation *o, JProcess *p)
+{
+        if (p->role != ROLE_RECEIVER || !o->text)
+                return;
+        if (strstr(o->text, "Draining: new messages are refused")) {
+                p->draining_since = o->index;
+                p->draining_at = o->at;
+        } else if (strstr(o->text, "Taking messages again")) {
+                if (p->draining_since > 0 && p->to_drain_until > o->at && p->drain_began < p->draining_at &&
+                                drain_is_known(j, p))
+                        breach(j, RULE_DRAIN_IS_KEPT, NULL, p,
+                                        "%s takes messages again, but nobody has resumed it; it is to drain "
+                                        "until %s",
+                                        text_process(p), text_time(j, p->to_drain_until));
+                p->draining_since = 0;
+        }
+}
+
+void duties_drain(const Judge *j, JProcess *p, uint64_t usec)
+{
+        p->drain_began = j->o->at;
+        p->to_drain_until = MAX(p->to_drain_until, j->o->at + usec);
+}
+
+void duties_check_drain(Judge *j, const JRun *r)
+{
+        const JProcess *p = r->process;
+        const JDelivery *d = r->delivery;
+
+        if (p->draining_since > 0 && d->first_read > p->draining_since)
+                breach(j, RULE_DRAIN_IS_KEPT, d->message, p,
+                                "%s is draining, but it runs %s, which it read later", text_process(p),
+                                text_message(d->message));
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What receivers owe, and times. For the files of the judge. */
+
+#include "sim/judge-inside.h"
+
+/* judge-calm.c: until when steps disturb something */
+void calm_step(Judge *j, const Step *s);
+void calm_faults_end(Judge *j);
+
+/* judge-duties.c: what a receiver owes */
+void duties_run(Judge *j, const JRun *r);
+void duties_run_end(const JRun *r);
+void duties_written(Judge *j, JConnection *c, const Frame *f);
+void duties_closed(JConnection *c);
+void duties_read(const Judge *j, JDelivery *d, JConnection *c);
+void duties_answered(JDelivery *d);
+void duties_ended(Judge *j, JProcess *p, bool orderly);
+void duties_log(Judge *j, const Observation *o, JProcess *p);
+void duties_drain(const Judge *j, JProcess *p, uint64_t usec);
+void duties_check_drain(Judge *j, const JRun *r);
+
+/* judge-times.c: starts, deadlines, ack timeouts, leases */
+void times_sent(Judge *j, const JMessage *m, const JDelivery *d, const JConnection *c);
+void times_log(Judge *j, const Observation *o, const JProcess *p);
+bool is_listed(const Judge *j, const JReceiver *r);
