@@ -10,22 +10,42 @@
 
 /* Everything ends. */
 
+/* Its damaged state keeps it from starting: it says so, and ends, each time. Nothing is promised about
+ * repair; an administrator has to look. */
+static bool is_broken(const JProcess *p)
+{
+        return p->damaged > 0 && p->failed && (p->role != ROLE_RECEIVER || p->serving < p->starts);
+}
+
+static bool may_go_to(const Judge *j, const PlannedMessage *p, unsigned receiver)
+{
+        if (p->mode == SELECTOR_TO)
+                return p->receiver == receiver;
+        return p->group == 0 || p->group == j->plan->group_of_receiver[receiver];
+}
+
 /* A message to a certain receiver waits for that id. So one whose receiver may have lost its id waits for
- * ever, and this is right (docs/PROTOCOL.md: mode `to` never moves; `all` and `quorum` likewise). */
+ * ever, and this is right (docs/PROTOCOL.md: mode `to` never moves; `all` and `quorum` likewise). So does
+ * one that no receiver can take, because none can start. While discovery cannot start, no receiver counts as
+ * gone, so a message stays with a receiver that does not come back. */
 static bool may_wait_for_ever(const Judge *j, const JMessage *m)
 {
         const PlannedMessage *p = planned_message(m);
+        const bool moves = p && !m->fanout && p->mode != SELECTOR_TO && !is_broken(j->processes);
+        bool taken = false;
 
         if (message_is_excepted(m) || !p)
                 return true;
         for (unsigned i = 0; i < j->plan->n_receivers; i++) {
                 const JProcess *r = j->processes + plan_process_of_receiver(j->plan, i);
-                const bool member =
-                                m->fanout && (p->group == 0 || p->group == j->plan->group_of_receiver[i]);
-                if (r->replaced > 0 && (member || (p->mode == SELECTOR_TO && p->receiver == i)))
+
+                if (!may_go_to(j, p, i))
+                        continue;
+                if (!moves && (r->replaced > 0 || is_broken(r)))
                         return true;
+                taken = taken || !is_broken(r);
         }
-        return false;
+        return !taken;
 }
 
 /* Nobody hears of the ack of a bulk message whose program has left: what its client has read must do. */

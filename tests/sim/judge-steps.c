@@ -116,6 +116,10 @@ void steps_see(Judge *j, const Observation *o)
                 p->started = o->index;
                 p->started_at = o->at;
                 p->up = true;
-        } else if (p && p->up)
+        } else if (p && p->up) {
                 end_process(j, p);
+                /* A kill soon after the start tells nothing. */
+                p->failed = o->kind == OBS_EXIT ? o->number != 0
+                                                : p->failed && o->at < p->started_at + USEC_PER_SEC;
+        }
 }

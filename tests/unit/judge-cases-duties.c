@@ -43,7 +43,7 @@ static void stop_finishes(bool bad)
         begin_run(R0, 1, TO_R0, 1, 1, false);
         step(STEP_TERMINATE, R0);
         wait_usec((bad ? 1 : 12) * USEC_PER_SEC);
-        exit_process(R0);
+        exit_process(R0, 0);
 }
 
 static void stop_answers(bool bad)
@@ -54,7 +54,7 @@ static void stop_answers(bool bad)
         step(STEP_TERMINATE, R0);
         if (!bad)
                 answer(0, TO_R0, 1, 1, OUTCOME_BUSY);
-        exit_process(R0);
+        exit_process(R0, 0);
 }
 
 static void drain_is_kept(bool bad)

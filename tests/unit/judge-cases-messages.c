@@ -398,6 +398,23 @@ static void everything_ends_or_waits(bool bad)
         over();
 }
 
+/* A message to any waits for ever if no receiver can start; not if one of them can. */
+static void everything_ends_or_nobody_is_left(bool bad)
+{
+        accept_message(ANY);
+        for (unsigned p = R0; p <= R2; p++) {
+                step(STEP_FLIP, p);
+                kill_process(p);
+                if (bad && p == R2)
+                        break;
+                start(p);
+                exit_process(p, 1);
+        }
+        faults_end();
+        wait_usec(11 * USEC_PER_SEC);
+        over();
+}
+
 static void nobody_starves(bool bad)
 {
         open_connection(0, 4000);
@@ -443,6 +460,7 @@ const JudgeCase judge_cases_messages[] = {
                 {"no-run-after-settled", no_run_after_settled},
                 {"everything-ends", everything_ends},
                 {"everything-ends", everything_ends_or_waits},
+                {"everything-ends", everything_ends_or_nobody_is_left},
                 {"nobody-starves", nobody_starves},
                 {},
 };

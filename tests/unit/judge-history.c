@@ -149,9 +149,9 @@ void kill_process(unsigned process)
         see(process, (Observation){.kind = OBS_KILL});
 }
 
-void exit_process(unsigned process)
+void exit_process(unsigned process, unsigned status)
 {
-        see(process, (Observation){.kind = OBS_EXIT});
+        see(process, (Observation){.kind = OBS_EXIT, .number = status});
 }
 
 void faults_end(void)

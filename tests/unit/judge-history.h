@@ -40,7 +40,7 @@ void step(StepKind kind, unsigned process);
 void step_for(StepKind kind, unsigned process, uint64_t usec);
 void start(unsigned process);
 void kill_process(unsigned process);
-void exit_process(unsigned process); /* by itself, with status 0 */
+void exit_process(unsigned process, unsigned status); /* by itself, with status 0 */
 void faults_end(void);
 void over(void);
 void log_line(unsigned process, int level);
