@@ -78,6 +78,12 @@ static void answered_final(Judge *j, const Observation *o, const JConnection *c,
                 record(j, o, c, d, e);
 }
 
+/* A handler may reach its time limit before it comes to life: its machine was suspended, or very busy. */
+static bool time_limit_has_passed(const Judge *j, const JDelivery *d)
+{
+        return d->asked_at > 0 && j->o->at - d->asked_at >= j->plan->handler_timeout_usec;
+}
+
 /* Failed is recorded per attempt. */
 static void note_failed(const Observation *o, const JConnection *c, JDelivery *d)
 {
@@ -98,7 +104,8 @@ static void check_outcome(Judge *j, const Observation *o, const JConnection *c, 
         if (receiver_is_excepted(d->receiver, d->written) || stream_is_excepted(s))
                 return;
         if (a->outcome == OUTCOME_FAILED) {
-                /* Without a run, perhaps: the handler could not begin within its time limit. */
+                if (d->n_failed == 0 && !time_limit_has_passed(j, d))
+                        lie(j, c, d->message, a->outcome, "no handler has failed there");
                 note_failed(o, c, d);
         } else if (a->outcome == OUTCOME_BUSY)
                 check_busy(j, a, c, d);
@@ -145,6 +152,8 @@ void answer_written(Judge *j, const Observation *o, JConnection *c)
         if (a->outcome == OUTCOME_BUSY)
                 live_busy(j, c);
         check_outcome(j, o, c, d, s, e);
+        if (a->outcome != OUTCOME_WORKING)
+                d->asked_at = 0;
 }
 
 /* Read. */

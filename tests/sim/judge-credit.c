@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Messages that are unanswered on a connection. A message counts from the first MESSAGE until an answer
- * other than `working`, until the ack timeout (then the attempt is over), or until CANCEL is asked. */
+ * other than `working`, until the ack timeout (then the attempt is over), or until CANCEL is asked. All of
+ * this is judged as of the time when the client handed the frame to its connection: the kernel may take it
+ * later. */
 #include "sim/judge-inside.h"
 
 #include <utlist.h>
@@ -16,21 +18,18 @@ void flight_end(JDelivery *d)
         c->n_flight--;
 }
 
-/* The oldest is at the front. */
-void flight_begin(const Judge *j, JDelivery *d, JConnection *c)
+static void begin_at(JDelivery *d, JConnection *c, uint64_t at)
 {
         flight_end(d);
         d->flight = c;
-        d->flight_at = j->o->at;
+        d->flight_at = at;
         DL_APPEND2(c->flight, d, flight_prev, flight_next);
         c->n_flight++;
 }
 
-/* `working` restarts the timer of the attempt. */
-void flight_goes_on(const Judge *j, JDelivery *d, JConnection *c)
+void flight_begin(const Judge *j, JDelivery *d, JConnection *c)
 {
-        if (d->flight == c)
-                flight_begin(j, d, c);
+        begin_at(d, c, j->o->since);
 }
 
 /* A reload may make the ack timeout half as long. */
@@ -39,14 +38,34 @@ uint64_t client_ack_timeout(const Judge *j, const JProcess *client)
         return client->reloaded ? j->plan->ack_timeout_usec / 2 : j->plan->ack_timeout_usec;
 }
 
-static void drop_expired(const Judge *j, JConnection *c)
+static bool is_expired(const Judge *j, const JDelivery *d, uint64_t at)
 {
-        while (c->flight && j->o->at - c->flight->flight_at >= client_ack_timeout(j, c->from))
-                flight_end(c->flight);
+        return at >= usec_add(d->flight_at, client_ack_timeout(j, d->flight->from));
 }
 
-/* Messages may be in the client's output when their credit is taken away, so a smaller credit counts only
- * after a while. */
+/* `working` restarts the timer of the attempt. An attempt that is over stays so. */
+void flight_goes_on(const Judge *j, JDelivery *d, JConnection *c)
+{
+        if (d->flight != c)
+                return;
+        if (is_expired(j, d, j->o->at))
+                flight_end(d);
+        else
+                begin_at(d, c, j->o->at);
+}
+
+static void drop_expired(const Judge *j, JConnection *c)
+{
+        JDelivery *d, *next;
+
+        DL_FOREACH_SAFE2(c->flight, d, next, flight_next)
+        {
+                if (is_expired(j, d, j->o->since))
+                        flight_end(d);
+        }
+}
+
+/* Of two changes within this time, the client may know the first one only when it hands a frame over. */
 #define GRACE_USEC (2 * USEC_PER_SEC)
 
 void credit_read(const Judge *j, JConnection *c, uint32_t credit)
@@ -60,17 +79,17 @@ void credit_read(const Judge *j, JConnection *c, uint32_t credit)
 
 static uint32_t limit(const Judge *j, const JConnection *c)
 {
-        const bool over = j->o->at - c->credit_at > GRACE_USEC;
+        const bool knew = j->o->since > c->credit_at;
 
-        return MAX(over ? c->credit : MAX(c->credit, c->credit_before), 1u);
+        return MAX(knew ? c->credit : MAX(c->credit, c->credit_before), 1u);
 }
 
 void credit_check(Judge *j, const JMessage *m, JConnection *c, const JDelivery *d)
 {
-        if (d->flight == c || c->n_flight < limit(j, c))
+        if (c->n_flight < limit(j, c))
                 return;
         drop_expired(j, c);
-        if (c->n_flight >= limit(j, c))
+        if (d->flight != c && c->n_flight >= limit(j, c))
                 breach(j, RULE_CREDIT_IS_KEPT, m, c->from,
                                 "%s sends %s to %s while %u messages are unanswered on connection %llu, but "
                                 "its credit is %u",

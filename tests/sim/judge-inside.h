@@ -230,6 +230,7 @@ struct JDelivery {
         bool told_before; /* it was told, but the client has lost that in a crash */
 
         bool cancel_read;
+        uint64_t asked_at; /* MESSAGE was read first, since it was answered last; 0: not */
         uint32_t n_done, n_rejected, n_failed, n_effects; /* runs */
         JRun *run;                                        /* the newest */
 

@@ -219,8 +219,11 @@ void message_read(Judge *j, const Observation *o, JConnection *c)
         JDelivery *d = m && c->receiver ? judge_delivery(m, c->receiver) : NULL;
 
         entry_read(j, o->frame->message.stream, o->frame->message.sequence);
-        if (d)
-                duties_read(j, d, c);
+        if (!d)
+                return;
+        if (d->asked_at == 0)
+                d->asked_at = o->at;
+        duties_read(j, d, c);
 }
 
 void cancel_written(Judge *j, const Observation *o, JConnection *c)

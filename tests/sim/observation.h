@@ -64,6 +64,8 @@ typedef enum RunEnd { RUN_DONE, RUN_FAILED, RUN_REJECTED, RUN_KILLED } RunEnd;
 typedef struct Observation {
         ObservationKind kind;
         uint64_t at;    /* CLOCK_BOOTTIME; filled in by observe() */
+        uint64_t since; /* OBS_WRITE: when the writer handed the frame to its connection; the kernels may
+                           have had no room for it until now */
         uint64_t index; /* from 1; filled in by observe() */
         Process *process;
         const Step *step;

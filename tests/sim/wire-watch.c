@@ -8,11 +8,22 @@
 #include "base/str-util.h"
 #include "sim/observation.h"
 
+/* Bytes of one direction that were handed to the connection at one time. */
+typedef struct Queued {
+        uint64_t end; /* counted from the beginning of the connection */
+        uint64_t at;
+} Queued;
+
 /* Bytes of one direction, at one of its ends, up to the next whole frame. */
 typedef struct Stage {
         Buffer rest;
-        size_t need;  /* so many bytes make the next frame, at least */
-        bool garbage; /* no frames follow any more */
+        size_t need;     /* so many bytes make the next frame, at least */
+        bool garbage;    /* no frames follow any more */
+        uint64_t n_done; /* bytes of whole frames */
+        /* Where frames are written: what was handed over and is not written. */
+        Queued *queued;
+        size_t first_queued, n_queued, allocated;
+        uint64_t end; /* of the last of them */
 } Stage;
 
 typedef struct Wire {
@@ -58,6 +69,7 @@ static void wire_free(Wire *wire)
         index_remove(&wires, &wire->by_number);
         for (int i = 0; i < 2; i++) {
                 buffer_clear(&wire->written[i].rest);
+                free(wire->written[i].queued);
                 buffer_clear(&wire->read[i].rest);
         }
         free(wire);
@@ -119,10 +131,32 @@ static void describe(Observation *o, const Frame *f)
         }
 }
 
-static void see(const NetEvent *e, ObservationKind kind, const Frame *f, const char *text)
+static void note_queued(Stage *s, const NetEvent *e)
+{
+        if (s->first_queued == s->n_queued)
+                s->first_queued = s->n_queued = 0;
+        if (s->n_queued == s->allocated) {
+                s->allocated = MAX(2 * s->allocated, 8u);
+                s->queued = reallocarray(s->queued, s->allocated, sizeof *s->queued);
+                assert(s->queued);
+        }
+        s->end += e->size;
+        s->queued[s->n_queued++] = (Queued){s->end, e->at};
+}
+
+/* When the frame that ends here was handed over. What a kernel gets at once was never queued. */
+static uint64_t queued_since(Stage *s, const NetEvent *e)
+{
+        while (s->first_queued < s->n_queued && s->queued[s->first_queued].end < s->n_done)
+                s->first_queued++;
+        return s->first_queued < s->n_queued ? s->queued[s->first_queued].at : e->at;
+}
+
+static void see(const NetEvent *e, ObservationKind kind, const Frame *f, const char *text, uint64_t since)
 {
         Observation o = {
                         .kind = kind,
+                        .since = since,
                         .process = kind == OBS_DELIVER ? e->to : e->from,
                         .number = e->connection,
                         .message = UINT64_MAX,
@@ -142,7 +176,7 @@ static void see_garbage(const NetEvent *e, Stage *s, const uint8_t *data, size_t
 
         s->garbage = true;
         buffer_clear(&s->rest);
-        see(e, OBS_GARBAGE, NULL, text);
+        see(e, OBS_GARBAGE, NULL, text, 0);
 }
 
 /* Observes the whole frames at the front. Returns how many bytes they have. */
@@ -162,8 +196,9 @@ static size_t see_frames(const NetEvent *e, Stage *s, ObservationKind kind, cons
                         see_garbage(e, s, data + done, size - done);
                         return size;
                 }
-                see(e, kind, &f, NULL);
                 done += (size_t) n;
+                s->n_done += (uint64_t) n;
+                see(e, kind, &f, NULL, kind == OBS_WRITE ? queued_since(s, e) : 0);
         }
         return done;
 }
@@ -194,7 +229,7 @@ static void take(const NetEvent *e, Stage *s, ObservationKind kind)
 /* Bytes that were written may still be read after the writer's end; both ends must be over. */
 static void ended(Wire *wire, const NetEvent *e, int side)
 {
-        see(e, OBS_CLOSE, NULL, NULL);
+        see(e, OBS_CLOSE, NULL, NULL, 0);
         wire->ended[side] = true;
         if (wire->ended[0] && wire->ended[1])
                 wire_free(wire);
@@ -208,9 +243,11 @@ static void on_event(const NetEvent *e, void *userdata)
 
         if (e->kind == NET_OPENED && !wire) {
                 make(e);
-                see(e, OBS_OPEN, NULL, NULL);
+                see(e, OBS_OPEN, NULL, NULL, 0);
         } else if (!wire)
                 return;
+        else if (e->kind == NET_QUEUED)
+                note_queued(&wire->written[side], e);
         else if (e->kind == NET_WRITTEN)
                 take(e, &wire->written[side], OBS_WRITE);
         else if (e->kind == NET_DELIVERED)

@@ -209,6 +209,32 @@ static void credit_of_expired(bool bad)
         send_message(0, TO_R0_AGAIN, 2, 1, false);
 }
 
+/* `working` goes on with an attempt that is not over; it does not bring one back. */
+static void credit_of_late_working(bool bad)
+{
+        open_connection(0, 1);
+        accept_message(TO_R0);
+        accept_message(TO_R0_AGAIN);
+        send_message(0, TO_R0, 1, 1, false);
+        wait_usec(bad ? USEC_PER_SEC / 2 : 2 * USEC_PER_SEC);
+        answer(0, TO_R0, 1, 1, OUTCOME_WORKING);
+        wait_usec(USEC_PER_SEC * 3 / 4);
+        send_message(0, TO_R0_AGAIN, 2, 1, false);
+}
+
+/* The client had not read the smaller credit when it handed the frame to its connection. */
+static void credit_of_then(bool bad)
+{
+        open_connection(0, 2);
+        accept_message(TO_R0);
+        accept_message(TO_R0_AGAIN);
+        send_message(0, TO_R0, 1, 1, false);
+        credit(0, 1);
+        stay_in_output(bad ? 0 : USEC_PER_SEC / 2);
+        wait_usec(bad ? 0 : USEC_PER_SEC / 4);
+        send_message(0, TO_R0_AGAIN, 2, 1, false);
+}
+
 static void window_is_kept(bool bad)
 {
         open_connection(0, 5);
@@ -302,6 +328,16 @@ static void answer_is_true(bool bad)
         begin_run(R0, 1, TO_R0, 1, 1, false);
         end_run(1, bad ? RUN_FAILED : RUN_DONE);
         answer(0, TO_R0, 1, 1, OUTCOME_ACKED);
+}
+
+/* A handler may reach its time limit before it comes to life. */
+static void failed_is_true(bool bad)
+{
+        open_connection(0, 5);
+        accept_message(TO_R0);
+        send_message(0, TO_R0, 1, 1, false);
+        wait_usec((bad ? 19 : 20) * USEC_PER_SEC);
+        answer(0, TO_R0, 1, 1, OUTCOME_FAILED);
 }
 
 static void busy_is_true(bool bad)
@@ -400,6 +436,8 @@ const JudgeCase judge_cases_wire[] = {
                 {"settled-is-ended", settled_is_synced},
                 {"credit-is-kept", credit_is_kept},
                 {"credit-is-kept", credit_of_expired},
+                {"credit-is-kept", credit_of_late_working},
+                {"credit-is-kept", credit_of_then},
                 {"window-is-kept", window_is_kept},
                 {"hello-first", hello_first},
                 {"goodbye-is-respected", goodbye_is_respected},
@@ -409,6 +447,7 @@ const JudgeCase judge_cases_wire[] = {
                 {"attempts-grow", timeouts_take_their_time},
                 {"answer-for-asked", answer_for_asked},
                 {"answer-is-true", answer_is_true},
+                {"answer-is-true", failed_is_true},
                 {"answer-is-true", busy_is_true},
                 {"answer-is-true", settled_is_true},
                 {"no-conflict", no_conflict},

@@ -38,6 +38,7 @@ static struct {
         Plan plan;
         Step steps[MANY + 1];
         uint64_t at, index;
+        uint64_t in_output;
         unsigned stream;
         unsigned process_of_run[64];
         bool damaged;
@@ -81,6 +82,7 @@ static void make_plan(void)
                         .stop_timeout_usec = 10 * USEC_PER_SEC,
                         .lease_usec = 30 * USEC_PER_SEC,
                         .ack_timeout_usec = USEC_PER_SEC,
+                        .handler_timeout_usec = 20 * USEC_PER_SEC,
                         .patience_usec = 10 * USEC_PER_SEC,
                         .n_messages = N_MESSAGES,
                         .steps = h.steps,
@@ -91,6 +93,7 @@ static void see(unsigned process, Observation o)
 {
         o.process = processes + process;
         o.at = h.at += USEC_PER_MSEC;
+        o.since = o.at - h.in_output;
         o.index = ++h.index;
         (void) judge_see(h.judge, &o);
 }
@@ -125,6 +128,11 @@ const Verdict *history_end(void)
 void wait_usec(uint64_t usec)
 {
         h.at += usec;
+}
+
+void stay_in_output(uint64_t usec)
+{
+        h.in_output = usec;
 }
 
 void step(StepKind kind, unsigned process)

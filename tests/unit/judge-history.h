@@ -35,6 +35,7 @@ void history_begin_without(const char *rules);
 Judge *history_judge(void);
 const Verdict *history_end(void); /* valid until the next one begins */
 void wait_usec(uint64_t usec);
+void stay_in_output(uint64_t usec); /* frames from now on, before their kernel takes them */
 
 void step(StepKind kind, unsigned process);
 void step_for(StepKind kind, unsigned process, uint64_t usec);

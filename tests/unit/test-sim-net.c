@@ -23,7 +23,7 @@
 
 static Side client, server;
 static Machine *machines[3];
-static unsigned n_events[4];
+static unsigned n_events[NET_ENDED + 1];
 static uint64_t n_written, n_delivered;
 
 static void on_event(const NetEvent *e, void *userdata)

@@ -32,6 +32,8 @@ void host_leave(Process **was)
 }
 
 static char seen[2000]; /* a word for each observation */
+static uint64_t now, since[8];
+static unsigned n_since;
 
 void observe(Observation o)
 {
@@ -45,6 +47,8 @@ void observe(Observation o)
         const size_t n = strlen(seen);
 
         assert_int_equal(o.number, 7);
+        if (o.kind == OBS_WRITE && n_since < ELEMENTSOF(since))
+                since[n_since++] = o.since;
         (void) snprintf(seen + n, sizeof seen - n, "%s%s", n > 0 ? " " : "", words[o.kind]);
         if (o.frame && o.frame->type == FRAME_MESSAGE) {
                 assert_int_equal(o.message, 258);
@@ -89,6 +93,7 @@ static void happen(NetEventKind kind, bool by_client, const uint8_t *data, size_
 {
         const NetEvent e = {
                         .kind = kind,
+                        .at = now,
                         .connection = 7,
                         .from = by_client ? &client : &receiver,
                         .to = by_client ? &receiver : &client,
@@ -102,6 +107,7 @@ static void happen(NetEventKind kind, bool by_client, const uint8_t *data, size_
 static void begin(void)
 {
         seen[0] = '\0';
+        n_since = 0;
         wire_watch_begin();
         happen(NET_OPENED, true, NULL, 0);
 }
@@ -150,12 +156,35 @@ static void test_garbage(void **state)
         assert_string_equal(seen, "open close garbage");
 }
 
+/* When each frame was handed over, though the kernel takes the bytes later, and cut elsewhere. */
+static void test_since(void **state)
+{
+        const size_t size = buffer_size(&message);
+
+        begin();
+        now = 10;
+        happen(NET_QUEUED, true, NULL, size);
+        now = 20;
+        happen(NET_QUEUED, true, NULL, size);
+        now = 30;
+        happen(NET_WRITTEN, true, buffer_peek(&both), size + 1);
+        happen(NET_WRITTEN, true, buffer_peek(&both) + size + 1, size - 1);
+        now = 40;
+        happen(NET_WRITTEN, true, buffer_peek(&message), size);
+        wire_watch_end();
+        assert_int_equal(n_since, 3);
+        assert_int_equal(since[0], 10);
+        assert_int_equal(since[1], 20);
+        assert_int_equal(since[2], 40);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                         cmocka_unit_test(test_whole),
                         cmocka_unit_test(test_cut),
                         cmocka_unit_test(test_garbage),
+                        cmocka_unit_test(test_since),
         };
 
         return cmocka_run_group_tests(tests, setup, teardown);

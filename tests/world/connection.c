@@ -29,6 +29,7 @@ struct Connection {
         ConnectionCallbacks callbacks;
         void *userdata;
         Buffer input, output;
+        size_t n_told; /* bytes of the output of which the tap knows */
         bool paused, half_closed, ended;
         int failed;
         bool *freed;
@@ -86,6 +87,26 @@ static bool may_read(const Connection *c)
         return socket_n_arrived(s) > 0 || (!c->half_closed && s->peer_is_shut);
 }
 
+static void tell_queued(Connection *c)
+{
+        const size_t size = buffer_size(&c->output);
+
+        if (c->socket && size > c->n_told)
+                net_tell(NET_QUEUED, c->socket, NULL, size - c->n_told, 0);
+        c->n_told = size;
+}
+
+static ssize_t write_output(Connection *c)
+{
+        tell_queued(c);
+        ssize_t n = socket_write(c->socket, buffer_peek(&c->output), buffer_size(&c->output));
+        if (n > 0) {
+                buffer_consume(&c->output, (size_t) n);
+                c->n_told -= (size_t) n;
+        }
+        return n;
+}
+
 static bool write_some(Connection *c)
 {
         const size_t size = buffer_size(&c->output);
@@ -93,13 +114,11 @@ static bool write_some(Connection *c)
         if (size == 0 || c->socket->peer->is_stalled)
                 return true;
         kill_point();
-        ssize_t n = socket_write(c->socket, buffer_peek(&c->output), size);
+        ssize_t n = write_output(c);
         if (n < 0 && n != -EAGAIN) {
                 end(c, (int) n);
                 return false;
         }
-        if (n > 0)
-                buffer_consume(&c->output, (size_t) n);
         if (buffer_size(&c->output) > 0)
                 return true;
         return !c->callbacks.drained || call(c, c->callbacks.drained);
@@ -384,6 +403,7 @@ Buffer *connection_output(Connection *c)
 
 void connection_flush(Connection *c)
 {
+        tell_queued(c);
         loop_defer(c->loop, &c->flush);
 }
 
@@ -407,9 +427,7 @@ void connection_write_now(Connection *c)
 {
         if (!c->socket || c->connected || c->socket->peer->is_stalled || buffer_size(&c->output) == 0)
                 return;
-        ssize_t n = socket_write(c->socket, buffer_peek(&c->output), buffer_size(&c->output));
-        if (n > 0)
-                buffer_consume(&c->output, (size_t) n);
+        (void) write_output(c);
 }
 
 void connection_refuse(int fd, const void *data, size_t n)

@@ -49,6 +49,7 @@ void net_tell(NetEventKind kind, const TestSocket *from, const void *data, size_
                 return;
         const NetEvent e = {
                         .kind = kind,
+                        .at = world_now(),
                         .connection = from->pair->number,
                         .from = from->process,
                         .to = from->peer->process,

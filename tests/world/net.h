@@ -43,6 +43,7 @@ void net_set_name(const char *name, const char *const *ips, uint64_t delay_usec)
 
 typedef enum NetEventKind {
         NET_OPENED,    /* `from` has connected to `to` */
+        NET_QUEUED,    /* `from` handed `size` more bytes to its connection, which writes them when it can */
         NET_WRITTEN,   /* `from` handed bytes to its kernel */
         NET_DELIVERED, /* `to` has read them */
         NET_ENDED,     /* of `from`'s end: closed by it, or gone with it. `error`: 0 or a negative errno */
@@ -50,6 +51,7 @@ typedef enum NetEventKind {
 
 typedef struct NetEvent {
         NetEventKind kind;
+        uint64_t at;         /* CLOCK_BOOTTIME */
         uint64_t connection; /* a number, from 1 */
         Process *from, *to; /* NULL: the test, or a process that has never run (systemd holds its address) */
         const char *address; /* at which `to` listens */
