@@ -195,7 +195,7 @@ static bool may_repeat(const JRun *before, const JRun *r)
         const bool moves = !p || p->mode == SELECTOR_ANY || p->mode == SELECTOR_KEY;
 
         if (before->stream != r->stream || before->sequence != r->sequence)
-                return moves;
+                return moves || r->delivery->message->revived;
         return unrecorded || (before->ended && before->end != RUN_DONE && before->end != RUN_REJECTED);
 }
 

@@ -128,7 +128,7 @@ static void set_binding(JDelivery *d, JStream *s, uint64_t sequence)
         d->stream = s;
         d->sequence = sequence;
         d->told = d->answered = 0;
-        d->told_before = false;
+        d->told_before = d->ending = false;
         d->failed_attempt = 0;
         d->given_up = false;
 }
@@ -200,8 +200,8 @@ void message_written(Judge *j, const Observation *o, JConnection *c)
                 times_sent(j, m, d, c);
                 keys_sent(j, m);
         }
-        /* The frame of an attempt that is over may have lain in the output. */
-        if (f->attempt > *attempts_over(d)) {
+        /* The frame of an attempt that is over, or given up, may have lain in the output. */
+        if (f->attempt > *attempts_over(d) && !d->ending) {
                 credit_check(j, m, c, d);
                 flight_begin(j, d, c);
         }
