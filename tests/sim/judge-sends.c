@@ -200,8 +200,8 @@ void message_written(Judge *j, const Observation *o, JConnection *c)
                 times_sent(j, m, d, c);
                 keys_sent(j, m);
         }
-        /* The frame of an attempt that is over, or given up, may have lain in the output. */
-        if (f->attempt > *attempts_over(d) && !d->ending) {
+        /* The frame of an attempt that is over, answered or given up may have lain in the output. */
+        if (f->attempt > *attempts_over(d) && !d->ending && !(d->told != 0 && is_binding(d, o))) {
                 credit_check(j, m, c, d);
                 flight_begin(j, d, c);
         }
