@@ -159,6 +159,29 @@ static int run_line(Check *c, const Line *line, SimOptions *o)
         return result;
 }
 
+typedef struct Others {
+        SimOptions *options;
+        const char *rule;
+} Others;
+
+static int disable_other(const Line *line, void *userdata)
+{
+        const Others *o = userdata;
+
+        if (strcmp(line->rule, o->rule) != 0)
+                sim_options_disable(o->options, line->rule);
+        return 0;
+}
+
+/* One known fault may break several of the rules in the list; each line is about its own. */
+static int disable_others(const Check *c, const Line *line, SimOptions *o)
+{
+        Others others = {o, line->rule};
+
+        o->disabled = o->disabled ? strdup(o->disabled) : NULL;
+        return c->known ? read_lines(c->path, disable_other, &others) : 0;
+}
+
 static int check_line(const Line *line, void *userdata)
 {
         Check *c = userdata;
@@ -168,13 +191,15 @@ static int check_line(const Line *line, void *userdata)
 
         o.recipe = (Recipe){};
         o.twice = strcmp(line->rule, RULE_REPEATS) == 0;
-        result = parse_options(line->options, &o, &error);
+        result = disable_others(c, line, &o);
+        if (result == 0)
+                result = parse_options(line->options, &o, &error);
         if (result < 0)
                 fprintf(stderr, "ackgroup-sim: %s:%u: %s\n", c->path, line->number, error.text);
         else
                 result = run_line(c, line, &o);
         c->n++;
-        recipe_clear(&o.recipe);
+        sim_options_clear(&o);
         return result;
 }
 
