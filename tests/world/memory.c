@@ -24,6 +24,8 @@ char *__wrap_strdup(const char *s);
 char *__wrap_strndup(const char *s, size_t n);
 int __wrap_vasprintf(char **ret, const char *format, va_list ap) _printf_(2, 0);
 int __wrap_asprintf(char **ret, const char *format, ...) _printf_(2, 3);
+int __wrap___vasprintf_chk(char **ret, int flags, const char *format, va_list ap) _printf_(3, 0);
+int __wrap___asprintf_chk(char **ret, int flags, const char *format, ...) _printf_(3, 4);
 
 static MemoryHead *head_of(void *p)
 {
@@ -144,6 +146,24 @@ int __wrap_vasprintf(char **ret, const char *format, va_list ap)
 }
 
 int __wrap_asprintf(char **ret, const char *format, ...)
+{
+        va_list ap;
+        int n;
+
+        va_start(ap, format);
+        n = __wrap_vasprintf(ret, format, ap);
+        va_end(ap);
+        return n;
+}
+
+/* Builds with _FORTIFY_SOURCE call these instead. */
+
+int __wrap___vasprintf_chk(char **ret, int flags, const char *format, va_list ap)
+{
+        return __wrap_vasprintf(ret, format, ap);
+}
+
+int __wrap___asprintf_chk(char **ret, int flags, const char *format, ...)
 {
         va_list ap;
         int n;
