@@ -190,11 +190,11 @@ Judge *judge_new(const Plan *plan, const char *disabled)
 
 Judge *judge_free(Judge *j)
 {
+        if (!j)
+                return NULL;
         Index *const all[] = {&j->messages, &j->receivers, &j->streams, &j->connections, &j->runs, &j->keys,
                         &j->idempotent};
 
-        if (!j)
-                return NULL;
         judge_free_streams(j);
         for (size_t i = 0; i < ELEMENTSOF(all); i++)
                 index_clear(all[i]);

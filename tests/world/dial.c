@@ -130,11 +130,11 @@ static void dial(Dial *d)
 
 bool dial_next(Dial *d)
 {
-        const Endpoint *e = d->endpoints + d->next_endpoint;
+        const Endpoint *e;
 
         if (d->next_endpoint >= d->n_endpoints)
                 return false;
-        d->next_endpoint++;
+        e = d->endpoints + d->next_endpoint++;
         (void) address_from_sockaddr((const struct sockaddr *) &e->address, e->size, &d->address);
         dial(d);
         return true;

@@ -139,10 +139,10 @@ static void on_delivery(void *userdata)
 
 static void push(TestSocket *to, uint64_t at, size_t n)
 {
-        Segment *last = to->segments + to->first_segment + to->n_segments;
+        Segment *last = to->n_segments > 0 ? to->segments + to->first_segment + to->n_segments - 1 : NULL;
 
-        if (to->n_segments > 0 && last[-1].at == at) {
-                last[-1].size += n;
+        if (last && last->at == at) {
+                last->size += n;
                 return;
         }
         if (to->first_segment + to->n_segments == to->n_allocated) {
@@ -162,10 +162,8 @@ static void push(TestSocket *to, uint64_t at, size_t n)
                         to->n_allocated = n_new;
                 }
                 to->first_segment = 0;
-                last = to->segments + to->n_segments;
         }
-        *last = (Segment){.at = at, .size = n};
-        to->n_segments++;
+        to->segments[to->first_segment + to->n_segments++] = (Segment){.at = at, .size = n};
         to->last_at = at;
 }
 
