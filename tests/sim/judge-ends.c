@@ -243,6 +243,8 @@ static void event(Judge *j, const Observation *o, JMessage *m, MessageEvent even
 
         if (message_event_is_final(event))
                 end(j, m, ends[event], true);
+        else if (event == EVENT_ACCEPTED)
+                m->reported = m->reported > 0 ? m->reported : o->index;
         else if (event == EVENT_QUEUED) {
                 if (!strstr(j->o->text ? j->o->text : "", "busy"))
                         message_unbound(j, m);

@@ -168,6 +168,7 @@ struct JMessage {
         uint64_t known, submitted, accepted;
         uint64_t ended;          /* the end was told as durable */
         uint64_t revived_number; /* somebody retried it */
+        uint64_t reported;       /* the client told its observer that it is accepted; quiet messages: 0 */
         uint64_t accepted_at;
         uint32_t known_start;  /* of its client */
         uint32_t loaded_start; /* it was on the disk at this start of its client */

@@ -21,27 +21,38 @@ static bool is_over(const Judge *j, const JMessage *m)
         return false;
 }
 
-/* Acceptance of two messages whose submissions overlapped has no order that anybody could see, except in one
- * bulk, which is numbered. */
-static bool is_before(const JMessage *a, const JMessage *b)
+/* A caller may read late that a message is accepted, or be told only when it repeats the submission. */
+static uint64_t accepted_number(const JMessage *m)
 {
-        if (a->planned && b->planned && a->planned->step == b->planned->step)
-                return a->planned->offset < b->planned->offset;
-        return a->accepted > 0 && b->submitted > 0 && a->accepted < b->submitted;
+        return m->reported > 0 ? MIN(m->reported, m->accepted) : m->accepted;
 }
 
+/* Acceptance of two messages whose submissions overlapped has no order that anybody could see, except in one
+ * bulk, which is numbered; but a program that repeats a submission gives it a later number. */
+static bool is_before(const JMessage *a, const JMessage *b)
+{
+        if (a->planned && b->planned && a->planned->step == b->planned->step && a->planned->n_submitted == 1)
+                return a->planned->offset < b->planned->offset;
+        return a->accepted > 0 && b->submitted > 0 && accepted_number(a) < b->submitted;
+}
+
+/* In the order of acceptance. */
 void keys_accepted(Judge *j, JMessage *m)
 {
         JKey *k = m->key;
+        JMessage **at;
 
         if (!k || m->key_listed)
                 return;
         m->key_listed = true;
-        if (k->last)
-                k->last->key_next = m;
-        else
-                k->first = m;
-        k->last = m;
+        /* Nearly always it is the last one. */
+        at = k->last && accepted_number(k->last) < accepted_number(m) ? &k->last->key_next : &k->first;
+        while (*at && accepted_number(*at) < accepted_number(m))
+                at = &(*at)->key_next;
+        m->key_next = *at;
+        *at = m;
+        if (!m->key_next)
+                k->last = m;
 }
 
 /* The last message of the key that was on the wire must be over before another one goes. It does not count

@@ -124,6 +124,18 @@ static void order_of_acceptance(bool bad)
         send_message(0, KEY_NEXT, 1, 1, false);
 }
 
+/* The client has reported the acceptance of the first one; its caller hears of it when it asks again. */
+static void order_of_repeated(bool bad)
+{
+        open_connection(0, 5);
+        submit(KEY);
+        if (bad)
+                event(KEY, EVENT_ACCEPTED);
+        accept_message(KEY_NEXT);
+        accept_message(KEY);
+        send_message(0, KEY_NEXT, 1, 1, false);
+}
+
 static void sequence_is_unique(bool bad)
 {
         open_connection(0, 5);
@@ -429,6 +441,7 @@ const JudgeCase judge_cases_wire[] = {
                 {"failover-only-when-gone", to_never_moves},
                 {"order-per-key", order_per_key},
                 {"order-per-key", order_of_acceptance},
+                {"order-per-key", order_of_repeated},
                 {"sequence-is-unique", sequence_is_unique},
                 {"sequence-is-unique", stream_is_of_one_start},
                 {"settled-is-final", settled_is_final},
