@@ -131,6 +131,7 @@ static void ask_again(Intake *in, const Sender *sender, const MessageFrame *m)
         Job *job = dedup_index_work(in->index, m->stream, m->sequence);
 
         job_asked_by(job, sender->conn);
+        working_begin(in->working, job, m); /* its sender may have another ack timeout now */
         job->attempt = MAX(job->attempt, m->attempt);
         if (job->state != JOB_RECORDING)
                 dedup_index_raise(job->entry, job->attempt);

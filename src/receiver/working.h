@@ -18,5 +18,6 @@ typedef struct Working {
 int working_init(Working *w);
 void working_clear(Working *w);
 
-void working_begin(Working *w, Job *job, const MessageFrame *m); /* a job of this message has begun */
+/* This message has begun the job, or has asked for it again. */
+void working_begin(Working *w, Job *job, const MessageFrame *m);
 void working_progress(Job *job); /* its handler has reported progress: tells it at once, up to a rate */

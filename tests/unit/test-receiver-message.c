@@ -261,7 +261,6 @@ static void test_disk_refuses(void **state)
         expect_answer(s, 1, OUTCOME_WORKING, "");
         assert_null(world_child(0));
         world_advance(USEC_PER_SEC);
-        expect_answer(s, 1, OUTCOME_WORKING, "");
         expect_answer(s, 1, OUTCOME_ACKED, "reply");
         restart(f);
         s = sender_open();
@@ -302,6 +301,28 @@ static void test_working(void **state)
         world_advance(10 * USEC_PER_SEC);
         expect_nothing(s);
         assert_false(timer_is_armed(&f->receiver->working.timer));
+}
+
+/* A sender that was reloaded may have a shorter ack timeout when it asks again. */
+static void test_working_for_a_shorter_timeout(void **state)
+{
+        Fixture *f = *state;
+        uint8_t attribute[ATTRIBUTE_U32_SIZE];
+        MessageFrame again = message(1, "x");
+        TestSocket *s;
+
+        fixture_set_command(f, "work");
+        fixture_start(f);
+        s = sender_open();
+        send_message(s, message(1, "x"));
+        again.attributes = frame_attribute_put_u32(attribute, ATTRIBUTE_ACK_TIMEOUT, 300);
+        send_message(s, again);
+        expect_answer(s, 1, OUTCOME_WORKING, "");
+        for (unsigned i = 0; i < 5; i++) {
+                expect_nothing(s);
+                world_advance(101 * USEC_PER_MSEC);
+                expect_answer(s, 1, OUTCOME_WORKING, "");
+        }
 }
 
 static void test_progress_is_limited(void **state)
@@ -431,6 +452,7 @@ int main(void)
                         TEST(test_asks_while_a_failure_is_recorded),
                         TEST(test_disk_refuses),
                         TEST(test_working),
+                        TEST(test_working_for_a_shorter_timeout),
                         TEST(test_progress_is_limited),
                         TEST(test_cancel),
                         TEST(test_cancel_comes_late),
