@@ -38,7 +38,7 @@ static void loaded_open(Judge *j, JMessage *m, DeliveryState state)
         /* What was told since the start is newer than what was read. */
         if (m->end_start != m->client->starts)
                 m->end = 0;
-        for (JDelivery *d = m->fanout ? NULL : m->deliveries; d; d = d->next)
+        for (JDelivery *d = m->fanout || !m->planned ? NULL : m->deliveries; d; d = d->next)
                 if (d->told != 0 && d->told_start != m->client->starts) {
                         d->told = 0;
                         d->told_before = true;

@@ -95,7 +95,8 @@ static bool may_be_settled(const JMessage *m, const JDelivery *d, const JStream 
 {
         if (!d || d->stream != s || d->sequence != sequence) /* it has another binding meanwhile */
                 return true;
-        if (m->fanout && (m->n_members_failed > 0 || m->end != 0 || d->written_start != m->client->starts))
+        const bool fanout = m->fanout || !m->planned;
+        if (fanout && (m->n_members_failed > 0 || m->end != 0 || d->written_start != m->client->starts))
                 return true; /* callers are not told which member has ended */
         return d->told != 0 || d->given_up || d->failed_told || m->lost || m->end_durable || m->forgotten ||
                (m->transient && m->known_start != m->client->starts);

@@ -42,9 +42,12 @@ static void look_at(Message *m)
 {
         uint64_t now = now_usec(CLOCK_REALTIME), deadline = m->record.policy.deadline_usec;
 
-        /* A message without a time was handled already, or was revived. */
-        if (m->record.wake_usec == 0 || m->record.wake_usec > now)
+        /* A message without a time was handled already, or was revived. One whose time is still to come was
+         * read before somebody set the clock back. */
+        if (m->record.wake_usec == 0 || m->record.wake_usec > now) {
+                schedule_note(m->client, m->record.wake_usec);
                 return;
+        }
         if (deadline > 0 && deadline <= now)
                 message_give_up(m, "its deadline has passed");
         else
