@@ -57,7 +57,9 @@ static void record(Judge *j, const Observation *o, const JConnection *c, JDelive
         d->answered_number = o->index;
         d->answered_stream = judge_stream(j, o->frame->answer.stream);
         d->answered_sequence = o->frame->answer.sequence;
-        if (!d->message->transient && !(e->flags & (ENTRY_RECORDED | ENTRY_SETTLED))) {
+        /* A client whose disk was damaged may send again what it had settled before it ever sent it. */
+        if (!d->message->transient && !(e->flags & (ENTRY_RECORDED | ENTRY_SETTLED)) &&
+                        d->answered_sequence >= d->answered_stream->low) {
                 e->flags |= ENTRY_RECORDED;
                 d->receiver->n_recorded++;
         }

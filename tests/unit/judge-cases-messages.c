@@ -161,6 +161,20 @@ static void acked_is_remembered(bool bad)
         observe_dedup(R0, bad ? 0 : 1, 1);
 }
 
+/* The client settles sequence 1 before it was sent, loses that with its disk, and sends it after all. */
+static void acked_is_remembered_until_settled(bool bad)
+{
+        open_connection(0, 5);
+        accept_message(TO_R0);
+        settled(0, bad ? 1 : 2, false);
+        step(STEP_FLIP, C0);
+        send_message(0, TO_R0, 1, 1, true);
+        do_run(R0, 1, TO_R0, 1, 1, true);
+        answer(0, TO_R0, 1, 1, OUTCOME_ACKED);
+        settled(0, bad ? 1 : 2, false);
+        observe_dedup(R0, 0, 1);
+}
+
 static void rejected_means_run(bool bad)
 {
         open_connection(0, 5);
@@ -443,6 +457,7 @@ const JudgeCase judge_cases_messages[] = {
                 {"acked-means-run", acked_means_run},
                 {"acked-means-recorded", acked_means_recorded},
                 {"acked-means-recorded", acked_is_remembered},
+                {"acked-means-recorded", acked_is_remembered_until_settled},
                 {"rejected-means-run", rejected_means_run},
                 {"cancelled-was-asked", cancelled_was_asked},
                 {"dead-is-justified", dead_is_justified},
