@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Messages that are unanswered on a connection. A message counts from the first MESSAGE until an answer
- * other than `working`, until the ack timeout (then the attempt is over), or until CANCEL is asked. All of
- * this is judged as of the time when the client handed the frame to its connection: the kernel may take it
- * later. */
+ * other than `working`, or until the ack timeout (then the attempt is over). All of this is judged as of the
+ * time when the client handed the frame to its connection: the kernel may take it later. */
 #include "sim/judge-inside.h"
 
 #include <utlist.h>
@@ -43,10 +42,11 @@ static bool is_expired(const Judge *j, const JDelivery *d, uint64_t at)
         return at >= usec_add(d->flight_at, client_ack_timeout(j, d->flight->from));
 }
 
-/* `working` restarts the timer of the attempt. An attempt that is over stays so. */
+/* `working` restarts the timer of the attempt. An attempt that is over stays so; whoever asks for the end
+ * only does not care. */
 void flight_goes_on(const Judge *j, JDelivery *d, JConnection *c)
 {
-        if (d->flight != c)
+        if (d->flight != c || d->ending)
                 return;
         if (is_expired(j, d, j->o->at))
                 flight_end(d);

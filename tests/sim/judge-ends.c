@@ -215,7 +215,6 @@ static void delivery_event(Judge *j, const Observation *o, JMessage *m, MessageE
         else if (event == EVENT_NO_ACK)
                 no_ack(j, d);
         else if (event == EVENT_CANCELLING || event == EVENT_GIVING_UP) {
-                flight_end(d);
                 d->ending = true;
                 m->attempt = MAX(m->attempt, o->attempt);
         } else if (event == EVENT_DISCONNECTED && d->sent_at == 0)

@@ -200,8 +200,9 @@ void message_written(Judge *j, const Observation *o, JConnection *c)
                 times_sent(j, m, d, c);
                 keys_sent(j, m);
         }
-        /* The frame of an attempt that is over, answered or given up may have lain in the output. */
-        if (f->attempt > *attempts_over(d) && !d->ending && !(d->told != 0 && is_binding(d, o))) {
+        /* The frame of an attempt that is over, or of a message that is answered, may have lain in the
+         * output. */
+        if (f->attempt > *attempts_over(d) && !(d->told != 0 && is_binding(d, o))) {
                 credit_check(j, m, c, d);
                 flight_begin(j, d, c);
         }
@@ -238,7 +239,6 @@ void cancel_written(Judge *j, const Observation *o, JConnection *c)
         if (!d)
                 d = judge_delivery_get(j, m, c->receiver);
         set_binding(d, judge_stream(j, f->stream), f->sequence);
-        flight_end(d);
 }
 
 void cancel_read(Judge *j, const Observation *o, JConnection *c)

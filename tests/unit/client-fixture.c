@@ -197,7 +197,7 @@ static void forget_read(char name)
         unread[(uint8_t) name] = 0;
 }
 
-static bool read_frame(char name, Frame *ret)
+bool read_frame(char name, Frame *ret)
 {
         Error error = {};
         Buffer *b;

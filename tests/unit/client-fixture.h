@@ -45,6 +45,7 @@ void welcome(char name, uint32_t credit); /* accepts the connection and greets; 
 /* The next frame that the client wrote to it, of any type but SETTLED and HELLO; false: there is none. What
  * it points to lives until the next call. */
 bool next_frame(char name, Frame *ret);
+bool read_frame(char name, Frame *ret);   /* any */
 bool next_settled(char name, Frame *ret); /* only SETTLED */
 MessageFrame expect_message(char name, const char *payload);
 void expect_nothing(char name);

@@ -234,6 +234,20 @@ static void credit_of_late_working(bool bad)
         send_message(0, TO_R0_AGAIN, 2, 1, false);
 }
 
+/* The receiver still has a message whose sender only wants its end. */
+static void credit_of_cancelled(bool bad)
+{
+        open_connection(0, 1);
+        accept_message(TO_R0);
+        accept_message(TO_R0_AGAIN);
+        send_message(0, TO_R0, 1, 1, false);
+        request(OBS_CANCEL, TO_R0);
+        cancel_frame(0, TO_R0, 1);
+        if (!bad)
+                answer(0, TO_R0, 1, 1, OUTCOME_CANCELLED);
+        send_message(0, TO_R0_AGAIN, 2, 1, false);
+}
+
 /* The client had not read the smaller credit when it handed the frame to its connection. */
 static void credit_of_then(bool bad)
 {
@@ -451,6 +465,7 @@ const JudgeCase judge_cases_wire[] = {
                 {"credit-is-kept", credit_of_expired},
                 {"credit-is-kept", credit_of_late_working},
                 {"credit-is-kept", credit_of_then},
+                {"credit-is-kept", credit_of_cancelled},
                 {"window-is-kept", window_is_kept},
                 {"hello-first", hello_first},
                 {"goodbye-is-respected", goodbye_is_respected},

@@ -191,6 +191,24 @@ static void test_cancel_is_on_disk_before_it_is_sent(void **state)
         assert_state(m, DELIVERY_CANCELLED);
 }
 
+/* The receiver still has it, so it takes credit. */
+static void test_cancel_takes_credit(void **state)
+{
+        Frame f;
+
+        list("a");
+        (void) send_to("a", "sent");
+        welcome('a', 1);
+        MessageFrame sent = expect_message('a', "sent");
+        assert_int_equal(message_cancel(find()), 0);
+        (void) send_to("a", "next");
+        assert_true(next_frame('a', &f));
+        assert_int_equal(f.type, FRAME_CANCEL);
+        expect_nothing('a');
+        answer('a', &sent, OUTCOME_CANCELLED, "");
+        (void) expect_message('a', "next");
+}
+
 static void test_cancel_reaches_the_next_connection(void **state)
 {
         Frame f;
@@ -299,6 +317,7 @@ int main(void)
                         TEST(test_without_an_ack_it_asks),
                         TEST(test_cancel),
                         TEST(test_cancel_is_on_disk_before_it_is_sent),
+                        TEST(test_cancel_takes_credit),
                         TEST(test_cancel_reaches_the_next_connection),
                         TEST(test_too_large),
                         TEST(test_a_large_payload_is_read_again),

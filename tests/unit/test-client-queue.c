@@ -275,6 +275,32 @@ static void test_the_window_is_full(void **state)
         assert_int_equal(f.sequence, 1);
 }
 
+/* A receiver ends the connection when a sequence is a window above the low mark that it knows. */
+static void test_the_window_as_the_receiver_knows_it(void **state)
+{
+        Submission s = submission(SELECTOR_TO, "a", "x");
+        MessageFrame f = {};
+        uint64_t low = 1;
+        Frame frame;
+
+        list("a");
+        (void) send_to("a", "x");
+        welcome('a', 5000);
+        f = expect_message('a', "x");
+        for (unsigned i = 1; i < STREAM_WINDOW; i++)
+                assert_int_equal(submit(s), 0);
+        answer('a', &f, OUTCOME_ACKED, ""); /* announced within a second */
+        assert_int_equal(submit(s), 0);
+        while (f.sequence <= STREAM_WINDOW) {
+                assert_true(read_frame('a', &frame));
+                if (frame.type == FRAME_SETTLED)
+                        low = frame.settled.low;
+                if (frame.type == FRAME_MESSAGE)
+                        f = frame.message;
+                assert_true(f.sequence < low + STREAM_WINDOW);
+        }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, client_setup, client_teardown)
 
 int main(void)
@@ -293,6 +319,7 @@ int main(void)
                         TEST(test_unused_queues_are_freed),
                         TEST(test_who_is_meant),
                         TEST(test_the_window_is_full),
+                        TEST(test_the_window_as_the_receiver_knows_it),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

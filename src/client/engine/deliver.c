@@ -149,6 +149,20 @@ static DeliveryEvent count_out(const Message *m, DeliveryEvent event)
                                                : event;
 }
 
+/* The wish to end a message does not answer it: it takes credit until its receiver answers, or its attempt
+ * is over. */
+static bool ends_waiting(DeliveryEvent event)
+{
+        static const bool goes_on[_DELIVERY_EVENT_MAX] = {
+                        [DELIVERY_WRITE] = true,
+                        [DELIVERY_ANSWER_WORKING] = true,
+                        [DELIVERY_CANCEL] = true,
+                        [DELIVERY_GIVE_UP] = true,
+        };
+
+        return !goes_on[event];
+}
+
 static void handle(Message *m, DeliveryEvent event, const char *detail, uint64_t hint_usec)
 {
         Queue *next = m->queue && m->queue->selector.mode == SELECTOR_KEY ? m->queue : NULL;
@@ -159,7 +173,7 @@ static void handle(Message *m, DeliveryEvent event, const char *detail, uint64_t
         if (!delivery_step(before, delivery_state_is_ending(before) ? event : count_out(m, event), &step))
                 return;
         m->record.state = step.next;
-        if (m->link.peer && event != DELIVERY_WRITE && event != DELIVERY_ANSWER_WORKING)
+        if (m->link.peer && ends_waiting(event))
                 peer_answered(m);
         attempts_note(m, before, event, attempt, detail);
         bool save = act(m, before, event, step.actions, detail, hint_usec);

@@ -295,6 +295,7 @@ int peer_write(Peer *p, Message *m)
                 return -EMSGSIZE;
         if (!m->payload && m->record.size > 0)
                 return -ENODATA;
+        window_prepare(m->bind.window, m->record.sequence);
         f.message = (MessageFrame){
                         .stream = m->record.stream,
                         .sequence = m->record.sequence,

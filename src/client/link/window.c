@@ -35,6 +35,7 @@ int window_load(Peer *p, sd_id128_t stream, SendWindow **ret)
                 w->peer = p;
                 w->stream = stream;
                 sequence_set_init(&w->settled);
+                w->announced = w->settled.low;
                 DL_PREPEND(p->windows, w);
         }
         *ret = w;
@@ -87,9 +88,14 @@ static unsigned count(const Peer *p)
         return n;
 }
 
+static uint64_t window_size(const SendWindow *w)
+{
+        return MIN(STREAM_WINDOW, w->peer->link.window);
+}
+
 static bool is_in_window(const SendWindow *w)
 {
-        return w->next_sequence - w->settled.low < MIN(STREAM_WINDOW, w->peer->link.window);
+        return w->next_sequence - w->settled.low < window_size(w);
 }
 
 /* True if a few messages that do not end (they fail for ever, or run for hours) hold up the window. The
@@ -198,6 +204,30 @@ int windows_loaded(Peer *p)
         return r;
 }
 
+/* Returns false if memory runs out. */
+static bool announce(SendWindow *w)
+{
+        Buffer *output = connection_output(w->peer->link.connection);
+
+        if (w->settled.low == 1 && w->settled.n_ranges == 0 && !is_closed(w))
+                return true;
+        /* The receiver would remember a stream that we may have forgotten after a crash. */
+        if (w->next_sequence > 0 && !window_is_kept(w))
+                return true;
+        crash_point("before-announcing");
+        if (frame_encode_settled(output, w->stream, is_closed(w) ? SETTLED_CLOSED : 0, &w->settled) < 0)
+                return false;
+        w->announced = w->settled.low;
+        w->n_unannounced = 0;
+        return true;
+}
+
+void window_prepare(SendWindow *w, uint64_t sequence)
+{
+        if (sequence - w->announced >= window_size(w) && w->settled.low > w->announced)
+                (void) announce(w);
+}
+
 void windows_announce(Peer *p, bool all)
 {
         SendWindow *w;
@@ -205,18 +235,12 @@ void windows_announce(Peer *p, bool all)
         if (!peer_is_connected(p))
                 return;
         DL_FOREACH(p->windows, w) {
-                if (!all && w->n_unannounced == 0)
-                        continue;
-                if (w->settled.low == 1 && w->settled.n_ranges == 0 && !is_closed(w))
-                        continue;
-                /* The receiver would remember a stream that we may have forgotten after a crash. */
-                if (w->next_sequence > 0 && !window_is_kept(w))
-                        continue;
-                crash_point("before-announcing");
-                if (frame_encode_settled(connection_output(p->link.connection), w->stream,
-                                    is_closed(w) ? SETTLED_CLOSED : 0, &w->settled) < 0)
+                if (all)
+                        w->announced = 1;
+        }
+        DL_FOREACH(p->windows, w) {
+                if ((all || w->n_unannounced > 0) && !announce(w))
                         return;
-                w->n_unannounced = 0;
         }
         connection_flush(p->link.connection);
         crash_point("behind-announcing");

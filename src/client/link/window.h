@@ -14,6 +14,9 @@ int window_current(Peer *p, SendWindow **ret);
 bool window_is_kept(SendWindow *w);
 bool window_has_room(
                 SendWindow *w); /* the receiver grants another sequence; if not, marks the peer as full */
+/* Before a message is written: the receiver ends the connection when a sequence is a window or more above
+ * the low mark that it has been told. So this tells it the present mark if necessary. */
+void window_prepare(SendWindow *w, uint64_t sequence);
 uint64_t window_take(SendWindow *w); /* the next sequence */
 void window_settle(SendWindow *w,
                 uint64_t sequence); /* the message's end is on disk, or the sequence was never used */

@@ -172,6 +172,7 @@ struct SendWindow {
         sd_id128_t stream;
         uint64_t next_sequence; /* 0: an older stream, which gives out no new sequences */
         SequenceSet settled;
+        uint64_t announced; /* the low mark that the receiver has been told on this connection */
         size_t n_open;
         unsigned n_unannounced; /* settled, but the receiver has not been told yet */
         bool keeping;           /* its row is being written */
