@@ -189,7 +189,7 @@ void answer_read(Judge *j, const Observation *o, JConnection *c)
                 told_busy(d);
         else if (a->outcome == OUTCOME_FAILED) {
                 d->failed_told = true;
-                *attempts_over(d) = MAX(*attempts_over(d), a->attempt);
+                attempt_is_over(d, a->attempt);
         } else {
                 d->told = (uint8_t) a->outcome;
                 d->told_start = c->from->starts;

@@ -193,7 +193,7 @@ static void no_ack(Judge *j, JDelivery *d)
 {
         const JProcess *client = d->message->client;
 
-        *attempts_over(d) = MAX(*attempts_over(d), j->o->attempt);
+        attempt_is_over(d, j->o->attempt);
         flight_end(d);
         if (d->sent_at > client->started_at && j->o->at - d->sent_at < client_ack_timeout(j, client))
                 breach(j, RULE_ATTEMPTS_GROW, d->message, client,

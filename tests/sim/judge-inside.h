@@ -181,12 +181,12 @@ struct JMessage {
         bool forgotten; /* the client does not have it any more, which is right */
         bool moved;     /* its binding was given up, and it has not been sent since */
         bool kept, kept_in_memory, counted, key_listed;
-        bool unrevived_durable; /* before somebody wanted to retry it: end_durable */
-        uint8_t unrevived;      /* the same: end; 0: it is revived */
-        uint8_t n_revives;      /* requests without an answer yet */
-        uint16_t past_ends;     /* bits: ends before it was retried */
-        uint32_t attempt;       /* the highest on the wire */
-        uint32_t over;          /* see attempts_over() */
+        bool unrevived_durable;      /* before somebody wanted to retry it: end_durable */
+        uint8_t unrevived;           /* the same: end; 0: it is revived */
+        uint8_t n_revives, n_purges; /* requests without an answer yet */
+        uint16_t past_ends;          /* bits: ends before it was retried */
+        uint32_t attempt;            /* the highest on the wire */
+        uint32_t over;               /* see attempts_over() */
         uint32_t n_runs, n_members_acked, n_members_failed, n_overtaken, n_less_urgent;
         uint64_t minute;
         uint32_t n_sends; /* in that minute */
@@ -449,7 +449,8 @@ void cancel_read(Judge *j, const Observation *o, JConnection *c);
 
 /* The highest attempt that is over without an ack, as far as the client has read or told. A message to one
  * receiver takes its attempts along when it moves. */
-uint32_t *attempts_over(JDelivery *d);
+uint32_t attempts_over(const JDelivery *d);
+void attempt_is_over(JDelivery *d, uint32_t attempt);
 
 /* judge-answers.c: ANSWER */
 void answer_written(Judge *j, const Observation *o, JConnection *c);

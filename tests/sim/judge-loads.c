@@ -115,7 +115,7 @@ void loads_see(Judge *j, const Observation *o)
 
         j->statistics.n_loads++;
         m->loaded_start = client->starts;
-        m->n_revives = 0;
+        m->n_revives = m->n_purges = 0;
         if (m->forgotten && !message_is_excepted(m) && !delivery_state_is_final(state))
                 breach(j, RULE_ENDED_IS_DURABLE, m, client,
                                 "%s did not have %s after an earlier start, but now it has it as %s",

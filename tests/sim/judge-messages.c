@@ -184,12 +184,16 @@ static void unrevive(Judge *j, JMessage *m)
 static void purge(Judge *j, JMessage *m)
 {
         j->statistics.n_purged++;
+        m->n_purges++;
         m->purge_asked = true;
         message_unkeep(m);
 }
 
 static void unpurge(JMessage *m)
 {
+        m->n_purges -= m->n_purges > 0;
+        if (m->n_purges > 0)
+                return;
         m->purge_asked = false;
         if (m->end_durable && delivery_state_is_dead_letter((DeliveryState) m->end))
                 message_keep(m);
@@ -215,6 +219,8 @@ static void request(Judge *j, const Observation *o, JProcess *client)
                 purge(j, m);
         else if (o->kind == OBS_PURGE && refused)
                 unpurge(m);
+        else if (o->kind == OBS_PURGE)
+                message_unkeep(m);
 }
 
 void messages_see(Judge *j, const Observation *o)

@@ -94,9 +94,16 @@ static bool is_binding(const JDelivery *d, const Observation *o)
                d->sequence == o->frame->message.sequence;
 }
 
-uint32_t *attempts_over(JDelivery *d)
+uint32_t attempts_over(const JDelivery *d)
 {
-        return d->message->fanout ? &d->over : &d->message->over;
+        return d->message->fanout ? d->over : d->message->over;
+}
+
+/* It may not be known yet that the message is one to several. */
+void attempt_is_over(JDelivery *d, uint32_t attempt)
+{
+        d->over = MAX(d->over, attempt);
+        d->message->over = MAX(d->message->over, attempt);
 }
 
 /* A higher number needs a failure that the client has read, or an attempt that it has reported as
@@ -107,7 +114,7 @@ static void check_attempt(
 {
         const uint32_t attempt = o->frame->message.attempt;
 
-        if (attempt > *attempts_over(d) + 1)
+        if (attempt > attempts_over(d) + 1)
                 breach(j, RULE_ATTEMPTS_GROW, m, c->from,
                                 "%s counts attempt %u of %s as failed, but it has read no failure, and has "
                                 "not "
@@ -202,7 +209,7 @@ void message_written(Judge *j, const Observation *o, JConnection *c)
         }
         /* The frame of an attempt that is over, or of a message that is answered, may have lain in the
          * output. */
-        if (f->attempt > *attempts_over(d) && !(d->told != 0 && is_binding(d, o))) {
+        if (f->attempt > attempts_over(d) && !(d->told != 0 && is_binding(d, o))) {
                 credit_check(j, m, c, d);
                 flight_begin(j, d, c);
         }
