@@ -367,7 +367,8 @@ struct Judge {
         unsigned n_urgent;
         uint64_t n_open;
         bool clock_stepped[MACHINES_MAX];
-        bool copied; /* a copy of a process has connected */
+        bool copied;         /* a copy of a process has connected */
+        bool polls_may_hang; /* the plan loses answers of discovery */
         JudgeStatistics statistics;
 };
 

@@ -77,7 +77,7 @@ void message_unbound(Judge *j, JMessage *m)
         const JDelivery *e = NULL;
 
         for (const JDelivery *d = m->deliveries; d; d = d->next)
-                if (d->n_sends > 0 && d->sent_on && (!e || d->written > e->written))
+                if (d->n_sends > 0 && d->sent_on && !d->given_up && (!e || d->written > e->written))
                         e = d;
         if (e && !m->fanout && m->end == 0 && !message_is_excepted(m) && e->written > m->revived_number &&
                         is_listed(j, e->receiver))

@@ -108,12 +108,17 @@ void times_log(Judge *j, const Observation *o, const JProcess *p)
                 receiver->listed_at = 0;
 }
 
-/* Clients know it, too, if nothing kept the news from them. */
+/* Clients know it, too, if nothing kept the news from them. A client whose long poll gets no answer waits
+ * for so long. */
+#define POLL_USEC (80 * USEC_PER_SEC)
+
 bool is_listed(const Judge *j, const JReceiver *r)
 {
         const uint64_t since = r->process ? r->process->listed_at : 0;
+        const uint64_t waits = j->polls_may_hang ? POLL_USEC : 0;
         const uint64_t news = 2 * USEC_PER_SEC + 20 * (j->plan->net_max_usec + j->plan->sync_max_usec);
 
         return since > 0 && r->process->identity == r && r->process->replaced == 0 &&
-               j->processes[0].started_at < since && j->stalled_until < since && since + news < j->o->at;
+               j->processes[0].started_at < since && usec_add(j->stalled_until, waits) < since &&
+               since + news < j->o->at;
 }

@@ -169,6 +169,7 @@ static void index_plan(Judge *j)
         assert(j->planned);
         for (size_t i = 0; i < p->n_steps; i++) {
                 const Step *s = p->steps + i;
+                j->polls_may_hang |= s->kind == STEP_LOSE_ANSWERS || s->kind == STEP_PARTITION;
                 const uint32_t n = s->kind == STEP_SEND ? 1 : s->kind == STEP_BULK ? s->b : 0;
                 for (uint32_t k = 0; k < n; k++) {
                         assert(s->message.number + k < p->n_messages);
