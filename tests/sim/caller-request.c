@@ -228,7 +228,7 @@ void caller_purge(const Step *step)
 typedef struct Drain {
         Request request;
         char receiver[PROCESS_NAME_MAX];
-        bool wanted, asked; /* to drain */
+        bool wanted; /* to drain */
         bool pending, used;
 } Drain;
 
@@ -239,20 +239,36 @@ void drains_begin(void)
         memset(drains, 0, sizeof drains);
 }
 
+static void ask(void *userdata);
+
+/* A new request may overtake an old one, which then has the last word: ask once more. */
+static void answered(Drain *d, bool drain, int status)
+{
+        if (status != 204)
+                return;
+        if (drain == d->wanted)
+                d->pending = false;
+        else if (!d->pending) {
+                d->pending = true;
+                world_call_at(world_now() + DRAIN_AGAIN_USEC, ask, d, NULL);
+        }
+}
+
 static void on_drained(int status, const char *problem, void *userdata)
 {
-        Drain *d = userdata;
+        answered(userdata, true, status);
+}
 
-        if (status == 204 && d->asked == d->wanted)
-                d->pending = false;
+static void on_resumed(int status, const char *problem, void *userdata)
+{
+        answered(userdata, false, status);
 }
 
 static void run_drain(Request *q, Client *c)
 {
         Drain *d = CONTAINER_OF(q, Drain, request);
 
-        d->asked = d->wanted;
-        (void) client_drain(c, d->receiver, d->wanted, on_drained, d);
+        (void) client_drain(c, d->receiver, d->wanted, d->wanted ? on_drained : on_resumed, d);
 }
 
 static void ask(void *userdata)

@@ -385,6 +385,25 @@ static void test_settled_streams_are_pruned(void **state)
         assert_null(peer_of('a')->windows);
 }
 
+/* New messages wait, and do not hold up those that it may have started. */
+static void test_a_draining_receiver_gets_what_it_has_started(void **state)
+{
+        list("a");
+        (void) send_to("a", "started");
+        (void) send_to("a", "new");
+        welcome('a', 1);
+        MessageFrame f = expect_message('a', "started");
+        list_draining("a", "a");
+        answer('a', &f, OUTCOME_FAILED, "no");
+        pass(config.policy.backoff_usec);
+        f = expect_message('a', "started");
+        assert_int_equal(f.attempt, 2);
+        answer('a', &f, OUTCOME_ACKED, "");
+        expect_nothing('a');
+        list("a");
+        (void) expect_message('a', "new");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, client_setup, client_teardown)
 
 int main(void)
@@ -407,6 +426,7 @@ int main(void)
                         TEST(test_plain_text_that_fails_for_good),
                         TEST(test_plain_text_that_is_never_answered),
                         TEST(test_a_receiver_that_left_is_forgotten),
+                        TEST(test_a_draining_receiver_gets_what_it_has_started),
                         TEST(test_settled_streams_are_pruned),
         };
 

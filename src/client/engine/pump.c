@@ -58,9 +58,6 @@ static void fetch(Message *m)
 /* Returns false if the client cannot write more messages now. */
 static bool write_one(Peer *p, Message *m)
 {
-        /* A draining receiver gets no new messages. It still gets those that it may have started. */
-        if (p->info.draining && message_never_started(m))
-                return false;
         peer_unready(m);
         switch (peer_write(p, m)) {
         case 0:
@@ -78,9 +75,21 @@ static bool write_one(Peer *p, Message *m)
         }
 }
 
+/* A draining receiver gets no new messages. It still gets those that it may have started. */
+static Message *find_next(const Peer *p)
+{
+        Message *m = p->ready;
+
+        while (m && p->info.draining && message_never_started(m))
+                m = m->link.ready_next;
+        return m;
+}
+
 static void pump_framed(Peer *p)
 {
-        while (p->ready && peer_has_room(p) && write_one(p, p->ready))
+        Message *m;
+
+        while (peer_has_room(p) && (m = find_next(p)) && write_one(p, m))
                 ;
         peer_flush(p);
         crash_point("behind-write");
