@@ -106,7 +106,8 @@ static void check_outcome(Judge *j, const Observation *o, const JConnection *c, 
         if (receiver_is_excepted(d->receiver, d->written) || stream_is_excepted(s))
                 return;
         if (a->outcome == OUTCOME_FAILED) {
-                if (d->n_failed == 0 && !time_limit_has_passed(j, d))
+                /* Or it is recorded. */
+                if (d->n_failed == 0 && d->failed_attempt < a->attempt && !time_limit_has_passed(j, d))
                         lie(j, c, d->message, a->outcome, "no handler has failed there");
                 note_failed(o, c, d);
         } else if (a->outcome == OUTCOME_BUSY)

@@ -23,5 +23,5 @@ void duties_check_drain(Judge *j, const JRun *r);
 
 /* judge-times.c: starts, deadlines, ack timeouts, leases */
 void times_sent(Judge *j, const JMessage *m, const JDelivery *d, const JConnection *c);
-void times_log(Judge *j, const Observation *o, const JProcess *p);
+void times_log(Judge *j, const Observation *o, JProcess *p);
 bool is_listed(const Judge *j, const JReceiver *r);
