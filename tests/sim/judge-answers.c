@@ -190,6 +190,7 @@ void answer_read(Judge *j, const Observation *o, JConnection *c)
                 told_busy(d);
         else if (a->outcome == OUTCOME_FAILED) {
                 d->failed_told = true;
+                waits_failed(j, d);
                 attempt_is_over(d, a->attempt);
         } else {
                 d->told = (uint8_t) a->outcome;

@@ -20,8 +20,13 @@ void duties_run(Judge *j, const JRun *r)
                                 j->plan->concurrency[p->number]);
 }
 
-void duties_run_end(const JRun *r)
+/* A stop kills nothing before its time is over, unless somebody cancels it, or its own time is over. */
+void duties_run_end(const Judge *j, JRun *r)
 {
+        if (r->process->terminated_at > 0 && r->start == r->process->starts && r->end == RUN_KILLED &&
+                        !r->delivery->cancel_read &&
+                        j->o->at - r->began_at < j->plan->handler_timeout_usec / 2)
+                r->process->killed = r;
         if (r->start == r->process->starts && r->process->n_running > 0)
                 r->process->n_running--;
 }
@@ -67,9 +72,31 @@ static void greet(Judge *j, JConnection *c, const WelcomeFrame *w)
         check_credit(j, c);
 }
 
+/* A copy of a receiver finds out when it registers that its id is alive elsewhere; then it greets nobody
+ * until it has an id of its own. */
+static void check_copy(Judge *j, const JConnection *c, const WelcomeFrame *w)
+{
+        const JProcess *copy = c->to, *original = copy->original, *discovery = j->processes;
+        const uint64_t begin = copy->started_at;
+        const uint64_t registered = 5 * USEC_PER_SEC + 20 * (j->plan->net_max_usec + j->plan->sync_max_usec);
+
+        if (original->up && original->identity && sd_id128_equal(original->identity->id, w->receiver) &&
+                        original->started_at < begin && original->listed_at > 0 &&
+                        original->listed_at < begin && discovery->up &&
+                        discovery->started_at < original->listed_at && j->stalled_until < begin &&
+                        j->o->at > begin + registered)
+                breach(j, RULE_ID_IS_UNIQUE, NULL, copy,
+                                "%s, a copy of %s that was started at %s, greets %s under the id of its "
+                                "original, which is alive",
+                                text_process(copy), text_process(original), text_time(j, begin),
+                                text_process(c->from));
+}
+
 /* A frame that the receiver of this connection has written. */
 void duties_written(Judge *j, JConnection *c, const Frame *f)
 {
+        if (c->to->original && f->type == FRAME_WELCOME)
+                check_copy(j, c, &f->welcome);
         if (c->to->role != ROLE_RECEIVER)
                 return;
         if (f->type == FRAME_WELCOME)
@@ -80,11 +107,12 @@ void duties_written(Judge *j, JConnection *c, const Frame *f)
                 take_back(c);
 }
 
-void duties_closed(JConnection *c)
+/* The end of the receiver. `error`: it did not close it itself. */
+void duties_closed(JConnection *c, int error)
 {
         if (c->to)
                 take_back(c);
-        c->to_closed = true;
+        c->to_broken |= error < 0;
 }
 
 /* An orderly stop: what runs is finished, and every message that was read is answered. */
@@ -114,11 +142,18 @@ static void check_stop(Judge *j, const JProcess *p)
                 breach(j, RULE_STOP_IS_ORDERLY, NULL, p,
                                 "%s was told to stop at %s and has ended, but %u of its handlers have not",
                                 text_process(p), text_time(j, p->terminated_at), p->n_running);
+        if (p->killed)
+                breach(j, RULE_STOP_IS_ORDERLY, p->killed->delivery->message, p,
+                                "%s was told to stop at %s and has ended in time, but it has killed the "
+                                "handler "
+                                "of %s",
+                                text_process(p), text_time(j, p->terminated_at),
+                                text_message(p->killed->delivery->message));
         DL_FOREACH2(p->asked, d, asked_next)
         {
                 const JConnection *c = d->asked_on;
 
-                if (c->to_start == p->starts && !c->closed && !c->to_closed)
+                if (c->to_start == p->starts && !c->closed && !c->to_broken)
                         breach(j, RULE_STOP_IS_ORDERLY, d->message, p,
                                         "%s was told to stop at %s and has ended, but it has not answered "
                                         "%s, "
@@ -144,7 +179,7 @@ void duties_ended(Judge *j, JProcess *p, bool orderly)
 {
         JDelivery *d, *next;
 
-        if (orderly && p->role == ROLE_RECEIVER && p->terminated_at > 0 &&
+        if (orderly && p->role == ROLE_RECEIVER && p->terminated_at > 0 && p->marked == 0 && !j->copied &&
                         j->stalled_until <= p->terminated_at &&
                         j->o->at - p->terminated_at < j->plan->stop_timeout_usec / 2)
                 check_stop(j, p);
@@ -154,6 +189,24 @@ void duties_ended(Judge *j, JProcess *p, bool orderly)
                 forget_drains(j);
         p->n_running = p->granted = 0;
         p->terminated_at = p->draining_since = 0;
+        p->killed = NULL;
+}
+
+/* Clients know of it from the list of discovery, mostly before the receiver does. */
+void duties_check_new(Judge *j, const JMessage *m, const JDelivery *d, const JConnection *c)
+{
+        const JProcess *p = c->to;
+        const uint64_t news = 2 * USEC_PER_SEC + 20 * (j->plan->net_max_usec + j->plan->sync_max_usec);
+
+        if (p->draining_since > 0 && p->drain_began < p->draining_at && d->first_written == 0 &&
+                        j->o->since > p->draining_at + news && j->o->since < p->to_drain_until &&
+                        !(j->o->frame->message.flags & MESSAGE_POSSIBLE_DUPLICATE) &&
+                        j->stalled_until < p->drain_began && c->from->disturbed_until < p->drain_began &&
+                        j->processes[0].disturbed_until < p->drain_began)
+                breach(j, RULE_DRAIN_IS_KEPT, m, c->from,
+                                "%s sends %s, which is new, to %s, which has been draining since %s",
+                                text_process(c->from), text_message(m), text_process(p),
+                                text_time(j, p->draining_at));
 }
 
 /* Draining. A receiver says in its log when it learns of it. */

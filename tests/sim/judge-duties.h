@@ -11,15 +11,21 @@ void calm_faults_end(Judge *j);
 
 /* judge-duties.c: what a receiver owes */
 void duties_run(Judge *j, const JRun *r);
-void duties_run_end(const JRun *r);
+void duties_run_end(const Judge *j, JRun *r);
 void duties_written(Judge *j, JConnection *c, const Frame *f);
-void duties_closed(JConnection *c);
+void duties_closed(JConnection *c, int error);
 void duties_read(const Judge *j, JDelivery *d, JConnection *c);
 void duties_answered(JDelivery *d);
 void duties_ended(Judge *j, JProcess *p, bool orderly);
 void duties_log(Judge *j, const Observation *o, JProcess *p);
 void duties_drain(const Judge *j, JProcess *p, uint64_t usec);
 void duties_check_drain(Judge *j, const JRun *r);
+void duties_check_new(Judge *j, const JMessage *m, const JDelivery *d, const JConnection *c);
+
+/* judge-waits.c: how long clients wait before they send again */
+void waits_opened(JConnection *c);
+void waits_sent(Judge *j, const JMessage *m, JDelivery *d, JConnection *c);
+void waits_failed(const Judge *j, JDelivery *d);
 
 /* judge-times.c: starts, deadlines, ack timeouts, leases */
 void times_sent(Judge *j, const JMessage *m, const JDelivery *d, const JConnection *c);

@@ -16,76 +16,10 @@
 #include "base/hash-index.h"
 #include "base/time-util.h"
 #include "model/limits.h"
+#include "sim/judge-rules.h"
 #include "sim/judge.h"
 
 #define J_PROCESSES_MAX 32u
-
-typedef enum RuleId {
-        RULE_ACCEPTED_IS_DURABLE,
-        RULE_ENDED_IS_DURABLE,
-        RULE_LOSS_IS_REPORTED,
-        RULE_NOTHING_BEFORE_ACCEPTED,
-        RULE_NOTHING_IS_INVENTED,
-        RULE_ONE_SUBMISSION_ONE_MESSAGE,
-        RULE_IDEMPOTENT,
-        RULE_REFUSED_IS_NOT_RUN,
-        RULE_REFUSED_BY_DISK_IS_NOT_RUN,
-        RULE_ONE_END,
-        RULE_ACKED_MEANS_RUN,
-        RULE_ACKED_MEANS_RECORDED,
-        RULE_REJECTED_MEANS_RUN,
-        RULE_CANCELLED_WAS_ASKED,
-        RULE_DEAD_IS_JUSTIFIED,
-        RULE_QUORUM_COUNTS,
-        RULE_ALL_COUNTS,
-        RULE_PROCESSED_ONCE,
-        RULE_FLAGGED,
-        RULE_RUN_WAS_ASKED,
-        RULE_PAYLOAD_IS_INTACT,
-        RULE_FAILED_IS_RECORDED,
-        RULE_NO_OVERLAP,
-        RULE_EFFECT_IN_RUN,
-        RULE_NO_RUN_AFTER_ACK,
-        RULE_NO_RUN_AFTER_CANCELLED,
-        RULE_NO_RUN_AFTER_SETTLED,
-        RULE_ENDED_IS_NOT_SENT,
-        RULE_SENDER_FLAGS,
-        RULE_FAILOVER_ONLY_WHEN_GONE,
-        RULE_ORDER_PER_KEY,
-        RULE_SEQUENCE_IS_UNIQUE,
-        RULE_SETTLED_IS_FINAL,
-        RULE_SETTLED_IS_ENDED,
-        RULE_CREDIT_IS_KEPT,
-        RULE_WINDOW_IS_KEPT,
-        RULE_HELLO_FIRST,
-        RULE_GOODBYE_IS_RESPECTED,
-        RULE_WIRE_IS_FRAMES,
-        RULE_ATTEMPTS_GROW,
-        RULE_ANSWER_FOR_ASKED,
-        RULE_ANSWER_IS_TRUE,
-        RULE_REPLY_IS_INTACT,
-        RULE_NO_CONFLICT,
-        RULE_EVERYTHING_ENDS,
-        RULE_NOBODY_STARVES,
-        RULE_URGENT_FIRST,
-        RULE_DEATHS_ARE_CHARGED,
-        RULE_FROZEN_IS_FOUND,
-        RULE_RETRIES_ARE_BOUNDED,
-        RULE_NO_STORMS,
-        RULE_LOG_IS_BOUNDED,
-        RULE_CONCURRENCY_IS_KEPT,
-        RULE_CREDIT_IS_COVERED,
-        RULE_GREETING_IS_ASKED,
-        RULE_STOP_IS_ORDERLY,
-        RULE_DRAIN_IS_KEPT,
-        RULE_NOT_BEFORE_START,
-        RULE_DEADLINE_IS_KEPT,
-        RULE_WORKING_IS_TOLD,
-        RULE_LEASE_IS_WHOLE,
-        RULE_DEDUP_IS_BOUNDED,
-        RULE_MEMORY_IS_BOUNDED,
-        _RULE_MAX,
-} RuleId;
 
 typedef struct JMessage JMessage;
 typedef struct JDelivery JDelivery;
@@ -134,6 +68,7 @@ typedef struct JProcess {
         uint64_t replaced;         /* a receiver lost its id: number of the observation; 0: never */
         JReceiver *identity;       /* of a receiver: its present id */
         uint64_t disturbed_until;  /* by steps; time */
+        JConnection *last_connection[J_PROCESSES_MAX]; /* of a client: to each receiver */
 
         /* Of a receiver */
         uint64_t listed_at;     /* by discovery: time; 0: it is not, or the judge is not sure */
@@ -142,6 +77,7 @@ typedef struct JProcess {
         uint64_t drain_began, to_drain_until; /* by the newest steps; times */
         unsigned n_running;                   /* handlers */
         uint32_t granted;                     /* credit, on all connections */
+        JRun *killed;                         /* by a stop, before its time */
         JDelivery *asked;                     /* messages that it has read and not answered */
 
         uint64_t n_ids, n_submitted, n_accepted;
@@ -241,6 +177,9 @@ struct JDelivery {
         uint64_t flight_at;
         JDelivery *flight_prev, *flight_next;
 
+        unsigned n_failed_in_row, n_pauses;
+        uint64_t failed_at, pauses; /* time; how long together */
+
         uint64_t first_read;   /* number of the observation */
         JConnection *asked_on; /* on which its receiver has read it last, and not answered it */
         JDelivery *asked_prev, *asked_next;
@@ -320,7 +259,8 @@ struct JConnection {
         uint64_t opened_at;  /* its time */
         uint32_t to_start;   /* of the receiver, when it granted credit */
         uint32_t granted;
-        bool to_closed; /* at the receiver */
+        bool to_broken;      /* at the receiver: not by itself */
+        JConnection *before; /* to the same receiver, while something is unanswered there */
         uint32_t credit, credit_before, window;
         uint64_t credit_at;
         JDelivery *flight;

@@ -252,9 +252,9 @@ static void finish(Judge *j, const Observation *o)
 
         if (!r)
                 return;
-        duties_run_end(r);
         r->ended = true;
         r->end = (RunEnd) o->detail;
+        duties_run_end(j, r);
         r->reply_size = o->sequence;
         r->ended_at = o->at;
         r->delivery->n_done += r->end == RUN_DONE;

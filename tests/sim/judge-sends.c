@@ -205,6 +205,7 @@ void message_written(Judge *j, const Observation *o, JConnection *c)
                 check_flag(j, o, m, d);
                 check_attempt(j, o, m, d, c);
                 times_sent(j, m, d, c);
+                waits_sent(j, m, d, c);
                 keys_sent(j, m);
         }
         /* The frame of an attempt that is over, or of a message that is answered, may have lain in the

@@ -88,6 +88,14 @@ void entry_read(Judge *j, sd_id128_t stream, uint64_t sequence)
 
 /* SETTLED. */
 
+/* Callers are told of each end of a message that was submitted alone. */
+static bool must_be_told(const JMessage *m, const JDelivery *d)
+{
+        return m->planned && m->planned->step->kind == STEP_SEND && m->accepted > 0 && !m->fanout &&
+               !m->transient && !m->revived && d->told != 0 && d->told_start == m->client->starts &&
+               !d->given_up;
+}
+
 /* May have ended: the client has read the answer that decides, or said so, or given up this binding; or its
  * last allowed attempt failed; or it was in memory only, and is lost; or its receiver was gone, so nobody
  * could be asked. What only the disk knows shows at the next start: streams_loaded_open(). */
@@ -98,6 +106,8 @@ static bool may_be_settled(const JMessage *m, const JDelivery *d, const JStream 
         const bool fanout = m->fanout || !m->planned;
         if (fanout && (m->n_members_failed > 0 || m->end != 0 || d->written_start != m->client->starts))
                 return true; /* callers are not told which member has ended */
+        if (must_be_told(m, d))
+                return m->end_durable;
         return d->told != 0 || d->given_up || d->failed_told || m->lost || m->end_durable || m->forgotten ||
                (m->transient && m->known_start != m->client->starts);
 }

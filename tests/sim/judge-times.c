@@ -22,8 +22,7 @@ static void check_start(Judge *j, const JMessage *m, const PlannedMessage *p)
 }
 
 /* A client looks at its clock every 5 s, and reads what is due from its disk. After a deadline it asks to
- * cancel. Members that were sent finish, when the whole has ended. What lay in the output of a connection
- * then is written later, so the connection must be newer. */
+ * cancel. Members that were sent finish, when the whole has ended. */
 static void check_deadline(Judge *j, const JMessage *m, const PlannedMessage *p, const JConnection *c)
 {
         const uint64_t reading = 20 * (j->plan->sync_max_usec + j->plan->write_max_usec);
@@ -31,13 +30,10 @@ static void check_deadline(Judge *j, const JMessage *m, const PlannedMessage *p,
         const uint64_t known =
                         usec_add(MAX(deadline, c->from->disturbed_until), 10 * USEC_PER_SEC + reading);
 
-        if (p->deadline_usec > 0 && m->end == 0 && c->opened_at > known)
+        if (p->deadline_usec > 0 && m->end == 0 && j->o->since > known)
                 breach(j, RULE_DEADLINE_IS_KEPT, m, m->client,
-                                "%s sends %s to %s, but its deadline was at %s, and connection %llu was "
-                                "opened at %s",
-                                text_process(m->client), text_message(m), text_process(c->to),
-                                text_time(j, deadline), (unsigned long long) c->number,
-                                text_time(j, c->opened_at));
+                                "%s sends %s to %s, but its deadline was at %s", text_process(m->client),
+                                text_message(m), text_process(c->to), text_time(j, deadline));
 }
 
 /* `working` comes three times within the ack timeout, if the network is much quicker than that. So while a
@@ -70,6 +66,7 @@ void times_sent(Judge *j, const JMessage *m, const JDelivery *d, const JConnecti
                 check_deadline(j, m, p, c);
         }
         check_working(j, m, d, c);
+        duties_check_new(j, m, d, c);
 }
 
 /* Only the log of discovery says whom it lists. */

@@ -164,6 +164,7 @@ static void read_welcome(Judge *j, JConnection *c, const WelcomeFrame *w)
         c->opened_at = j->o->at;
         c->window = w->window;
         c->receiver = judge_receiver(j, w->receiver);
+        waits_opened(c);
         credit_read(j, c, w->credit);
 }
 
@@ -193,7 +194,7 @@ static void closed(Judge *j, const Observation *o, JConnection *c)
         if (judge_process(j, o->net->from) == c->from)
                 c->closed = true;
         else
-                duties_closed(c);
+                duties_closed(c, o->net->error);
 }
 
 void wire_see(Judge *j, const Observation *o)

@@ -103,17 +103,12 @@ static void not_before_start(bool bad)
         send_message(0, DELAYED, 1, 1, false);
 }
 
-/* What was in the output of a connection may be written late. */
 static void deadline_is_kept(bool bad)
 {
         open_connection(0, 5);
         accept_message(WITH_DEADLINE);
-        wait_usec(30 * USEC_PER_SEC);
-        if (bad) {
-                close_connection(0);
-                open_connection(10, 5);
-        }
-        send_message(bad ? 10 : 0, WITH_DEADLINE, 1, 1, false);
+        wait_usec((bad ? 30 : 9) * USEC_PER_SEC);
+        send_message(0, WITH_DEADLINE, 1, 1, false);
 }
 
 static void working_is_told(bool bad)
@@ -128,6 +123,87 @@ static void working_is_told(bool bad)
         wait_usec(2 * USEC_PER_SEC);
         no_ack(0, TO_R0, 1);
         send_message(0, TO_R0, 1, 2, true);
+}
+
+static void stop_kills(bool bad)
+{
+        open_connection(0, 5);
+        accept_message(TO_R0);
+        send_message(0, TO_R0, 1, 1, false);
+        begin_run(R0, 1, TO_R0, 1, 1, false);
+        step(STEP_TERMINATE, R0);
+        wait_usec(USEC_PER_SEC);
+        if (!bad)
+                cancel_frame(0, TO_R0, 1);
+        end_run(1, RUN_KILLED);
+        if (!bad)
+                answer(0, TO_R0, 1, 1, OUTCOME_CANCELLED);
+        else
+                close_connection(0);
+        exit_process(R0, 0);
+}
+
+static void draining_gets_nothing_new(bool bad)
+{
+        open_connection(0, 5);
+        accept_message(TO_R0);
+        wait_usec(USEC_PER_SEC);
+        step_for(STEP_DRAIN, R0, 10 * USEC_PER_SEC);
+        log_text(R0, "Draining: new messages are refused until \"ackctl resume\"");
+        wait_usec((bad ? 5 : 1) * USEC_PER_SEC);
+        send_message(0, TO_R0, 1, 1, false);
+}
+
+static void wait_ends_with_connection(bool bad)
+{
+        open_connection(0, 5);
+        accept_message(TO_R0);
+        accept_message(TO_R0_AGAIN);
+        send_message(0, TO_R0, 1, 1, false);
+        close_connection(0);
+        open_connection(10, 5);
+        wait_usec(2 * USEC_PER_SEC);
+        if (!bad)
+                send_message(10, TO_R0, 1, 1, true);
+        send_message(10, TO_R0_AGAIN, 2, 1, false);
+}
+
+static void pauses_grow(bool bad)
+{
+        open_connection(0, 5);
+        accept_message(TO_R0);
+        for (unsigned i = 1; i < 20; i++) {
+                send_message(0, TO_R0, 1, i, i > 1);
+                begin_run(R0, i, TO_R0, 1, i, i > 1);
+                end_run(i, RUN_FAILED);
+                answer(0, TO_R0, 1, i, OUTCOME_FAILED);
+                wait_usec((bad ? 50 : 500) * USEC_PER_MSEC);
+        }
+}
+
+static void id_is_unique(bool bad)
+{
+        log_text(0, "Receiver r0 of group g has registered");
+        open_connection(0, 5);
+        wait_usec(USEC_PER_SEC);
+        step_for(STEP_CLONE, R0, 60 * USEC_PER_SEC);
+        start(COPY);
+        wait_usec((bad ? 10 : 1) * USEC_PER_SEC);
+        close_connection(0);
+        open_connection_as(3, 0, 5);
+}
+
+/* The end is not on disk. */
+static void settled_after_sync(bool bad)
+{
+        open_connection(0, 5);
+        accept_message(TO_R0);
+        send_message(0, TO_R0, 1, 1, false);
+        do_run(R0, 1, TO_R0, 1, 1, false);
+        answer(0, TO_R0, 1, 1, OUTCOME_ACKED);
+        if (!bad)
+                end_message(TO_R0, DELIVERY_ACKED, true);
+        settled(0, 2, false);
 }
 
 static void lease_is_whole(bool bad)
@@ -151,5 +227,11 @@ const JudgeCase judge_cases_duties[] = {
                 {"deadline-is-kept", deadline_is_kept},
                 {"working-is-told", working_is_told},
                 {"lease-is-whole", lease_is_whole},
+                {"settled-is-ended", settled_after_sync},
+                {"stop-is-orderly", stop_kills},
+                {"drain-is-kept", draining_gets_nothing_new},
+                {"wait-ends-with-connection", wait_ends_with_connection},
+                {"pauses-grow", pauses_grow},
+                {"id-is-unique", id_is_unique},
                 {},
 };

@@ -168,6 +168,7 @@ static void settled_is_final(bool bad)
         send_message(0, TO_R0, 1, 1, false);
         do_run(R0, 1, TO_R0, 1, 1, false);
         answer(0, TO_R0, 1, 1, OUTCOME_ACKED);
+        end_message(TO_R0, DELIVERY_ACKED, true);
         settled(0, bad ? 2 : 1, false);
         send_message(0, TO_R0, 1, 1, true);
 }
@@ -180,23 +181,24 @@ static void settled_is_ended(bool bad)
         if (!bad) {
                 do_run(R0, 1, TO_R0, 1, 1, false);
                 answer(0, TO_R0, 1, 1, OUTCOME_ACKED);
+                end_message(TO_R0, DELIVERY_ACKED, true);
         }
         settled(0, 2, false);
 }
 
-/* The settlement was announced, but not on disk. */
+/* The settlement was announced, but not on disk. Nobody is told of the ends of bulk messages. */
 static void settled_is_synced(bool bad)
 {
         open_connection(0, 5);
-        accept_message(TO_R0);
-        send_message(0, TO_R0, 1, 1, false);
-        do_run(R0, 1, TO_R0, 1, 1, false);
-        answer(0, TO_R0, 1, 1, OUTCOME_ACKED);
+        accept_message(MANY);
+        send_message(0, MANY, 1, 1, false);
+        do_run(R0, 1, MANY, 1, 1, false);
+        answer(0, MANY, 1, 1, OUTCOME_ACKED);
         if (bad)
                 settled(0, 2, false);
         kill_process(C0);
         start(C0);
-        load(TO_R0, DELIVERY_BOUND);
+        load(MANY, DELIVERY_BOUND);
 }
 
 static void credit_is_kept(bool bad)

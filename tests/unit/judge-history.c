@@ -12,7 +12,7 @@ struct Process {
         unsigned index;
         const char *name;
 };
-static Process processes[] = {{0, "discovery"}, {1, "c0"}, {2, "r0"}, {3, "r1"}, {4, "r2"}, {5, "copy"}};
+static Process processes[] = {{0, "discovery"}, {1, "c0"}, {2, "r0"}, {3, "r1"}, {4, "r2"}, {5, "r0-copy1"}};
 
 unsigned process_index(const Process *p)
 {
@@ -36,58 +36,12 @@ void host_leave(Process **was)
 static struct {
         Judge *judge;
         Plan plan;
-        Step steps[MANY + 1];
         uint64_t at, index;
         uint64_t in_output;
         unsigned stream;
         unsigned process_of_run[64];
         bool damaged;
 } h;
-
-static void plan_send(unsigned number, PlannedMessage m)
-{
-        m.number = number;
-        m.priority = 4;
-        h.steps[number] = (Step){.index = number + 1, .kind = STEP_SEND, .message = m};
-}
-
-static void make_plan(void)
-{
-        plan_send(TO_R0, (PlannedMessage){.mode = SELECTOR_TO});
-        plan_send(TO_R0_AGAIN, (PlannedMessage){.mode = SELECTOR_TO});
-        plan_send(ANY, (PlannedMessage){.mode = SELECTOR_ANY});
-        plan_send(QUORUM, (PlannedMessage){.mode = SELECTOR_QUORUM, .quorum = 2});
-        plan_send(ALL, (PlannedMessage){.mode = SELECTOR_ALL});
-        plan_send(KEY, (PlannedMessage){.mode = SELECTOR_KEY, .key = 1});
-        plan_send(KEY_NEXT, (PlannedMessage){.mode = SELECTOR_KEY, .key = 1});
-        plan_send(IN_MEMORY, (PlannedMessage){.mode = SELECTOR_TO, .transient = true});
-        plan_send(IDEMPOTENT, (PlannedMessage){.mode = SELECTOR_TO, .idempotency = 5});
-        plan_send(IDEMPOTENT_AGAIN, (PlannedMessage){.mode = SELECTOR_TO, .idempotency = 5});
-        plan_send(TWO_ATTEMPTS, (PlannedMessage){.mode = SELECTOR_TO, .max_attempts = 2});
-        plan_send(URGENT, (PlannedMessage){.mode = SELECTOR_ANY});
-        h.steps[URGENT].message.priority = 9;
-        plan_send(DELAYED, (PlannedMessage){.mode = SELECTOR_TO, .delay_usec = 10 * USEC_PER_SEC});
-        plan_send(WITH_DEADLINE, (PlannedMessage){.mode = SELECTOR_TO, .deadline_usec = 10 * USEC_PER_SEC});
-        plan_send(MANY, (PlannedMessage){.mode = SELECTOR_ANY});
-        h.steps[MANY].kind = STEP_BULK;
-        h.steps[MANY].b = MANY_LAST - MANY + 1;
-        h.plan = (Plan){.n_machines = 2,
-                        .n_clients = 1,
-                        .n_receivers = 3,
-                        .group_of_receiver = {1, 1, 1},
-                        .machine_of_client = {1},
-                        .machine_of_receiver = {1, 1, 1},
-                        .concurrency = {2, 2, 2},
-                        .queue = {4000, 4000, 4000},
-                        .stop_timeout_usec = 10 * USEC_PER_SEC,
-                        .lease_usec = 30 * USEC_PER_SEC,
-                        .ack_timeout_usec = USEC_PER_SEC,
-                        .handler_timeout_usec = 20 * USEC_PER_SEC,
-                        .patience_usec = 10 * USEC_PER_SEC,
-                        .n_messages = N_MESSAGES,
-                        .steps = h.steps,
-                        .n_steps = MANY + 1};
-}
 
 static void see(unsigned process, Observation o)
 {
@@ -103,7 +57,7 @@ void history_begin_without(const char *rules)
         judge_free(h.judge);
         memset(&h, 0, sizeof h);
         h.at = USEC_PER_SEC;
-        make_plan();
+        h.plan = history_plan();
         h.judge = judge_new(&h.plan, rules);
         for (unsigned i = 0; i < COPY; i++)
                 start(i);
@@ -304,22 +258,32 @@ void pass_frame(unsigned connection, bool by_client, const Frame *f)
         read_frame(connection, by_client, f);
 }
 
-void hello(unsigned connection)
+static void hello_as(unsigned connection, unsigned receiver)
 {
         see_frame(connection, true, OBS_OPEN, NULL);
         pass_frame(connection, true,
                         &(Frame){.type = FRAME_HELLO,
-                                        .hello = {.receiver = receiver_of_connection(connection)}});
+                                        .hello = {.receiver = receiver_of_connection(receiver)}});
+}
+
+void hello(unsigned connection)
+{
+        hello_as(connection, connection);
+}
+
+void open_connection_as(unsigned connection, unsigned receiver, uint32_t credit)
+{
+        hello_as(connection, receiver);
+        pass_frame(connection, false,
+                        &(Frame){.type = FRAME_WELCOME,
+                                        .welcome = {.receiver = receiver_of_connection(receiver),
+                                                        .credit = credit,
+                                                        .window = 16}});
 }
 
 void open_connection(unsigned connection, uint32_t credit)
 {
-        hello(connection);
-        pass_frame(connection, false,
-                        &(Frame){.type = FRAME_WELCOME,
-                                        .welcome = {.receiver = receiver_of_connection(connection),
-                                                        .credit = credit,
-                                                        .window = 16}});
+        open_connection_as(connection, connection, credit);
 }
 
 void close_connection(unsigned connection)

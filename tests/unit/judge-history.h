@@ -30,6 +30,7 @@ enum {
         N_MESSAGES
 };
 
+Plan history_plan(void); /* judge-history-plan.c */
 void history_begin(void);
 void history_begin_without(const char *rules);
 Judge *history_judge(void);
@@ -41,7 +42,7 @@ void step(StepKind kind, unsigned process);
 void step_for(StepKind kind, unsigned process, uint64_t usec);
 void start(unsigned process);
 void kill_process(unsigned process);
-void exit_process(unsigned process, unsigned status); /* by itself, with status 0 */
+void exit_process(unsigned process, unsigned status); /* by itself */
 void faults_end(void);
 void over(void);
 void log_line(unsigned process, int level);
@@ -61,7 +62,9 @@ void load(unsigned message, DeliveryState state);
 void loaded(void);
 
 void open_connection(unsigned connection, uint32_t credit); /* with HELLO and WELCOME */
-void close_connection(unsigned connection);                 /* at c0 */
+/* The same, under the id of another receiver. */
+void open_connection_as(unsigned connection, unsigned receiver, uint32_t credit);
+void close_connection(unsigned connection); /* at c0 */
 void hello(unsigned connection);
 void write_frame(unsigned connection, bool by_client, const Frame *f);
 void read_frame(unsigned connection, bool by_client, const Frame *f);
