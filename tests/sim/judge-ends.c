@@ -152,8 +152,29 @@ static void first_end(Judge *j, JMessage *m, DeliveryState state)
 
 /* A bulk program hears of an ack before it is on the client's disk (not `durable`). The end may be told
  * again: to a second program with the same idempotency key, or by an event after SETTLEMENT. */
+/* A message that may run is ended by the answer of its receiver, unless that cannot be reached. */
+static void check_asked(Judge *j, const JMessage *m, DeliveryState state)
+{
+        const JDelivery *d = NULL;
+
+        for (const JDelivery *e = m->deliveries; e; e = e->next)
+                if (e->written > 0 && (!d || e->written > d->written))
+                        d = e;
+        if (!d || m->fanout || m->moved || d->given_up || d->n_sends == 0 || d->told != 0 ||
+                        d->failed_told || d->written < m->revived_number || d->sent_on->closed ||
+                        d->sent_on->from_start != m->client->starts)
+                return;
+        breach(j, RULE_ASKED_BEFORE_END, m, m->client,
+                        "%s says that %s is %s, but %s may run it, has not answered, and is connected",
+                        text_process(m->client), text_message(m), text_state(state),
+                        text_process(d->receiver->process));
+}
+
 static void end(Judge *j, JMessage *m, DeliveryState state, bool durable)
 {
+        if (durable && !m->end_durable && (state == DELIVERY_CANCELLED || state == DELIVERY_DEAD) &&
+                        !message_is_excepted(m))
+                check_asked(j, m, state);
         if (m->end == 0)
                 first_end(j, m, state);
         else if (m->end != state && !message_is_excepted(m))

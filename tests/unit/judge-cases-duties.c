@@ -206,6 +206,19 @@ static void settled_after_sync(bool bad)
         settled(0, 2, false);
 }
 
+static void asked_before_end(bool bad)
+{
+        open_connection(0, 5);
+        accept_message(TO_R0);
+        send_message(0, TO_R0, 1, 1, false);
+        request(OBS_CANCEL, TO_R0);
+        if (!bad) {
+                cancel_frame(0, TO_R0, 1);
+                answer(0, TO_R0, 1, 1, OUTCOME_CANCELLED);
+        }
+        end_message(TO_R0, DELIVERY_CANCELLED, true);
+}
+
 static void lease_is_whole(bool bad)
 {
         kill_process(0);
@@ -227,6 +240,7 @@ const JudgeCase judge_cases_duties[] = {
                 {"deadline-is-kept", deadline_is_kept},
                 {"working-is-told", working_is_told},
                 {"lease-is-whole", lease_is_whole},
+                {"asked-before-end", asked_before_end},
                 {"settled-is-ended", settled_after_sync},
                 {"stop-is-orderly", stop_kills},
                 {"drain-is-kept", draining_gets_nothing_new},

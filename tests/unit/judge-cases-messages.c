@@ -37,6 +37,7 @@ static void acked_may_be_gone(bool bad)
                 accept_message(TWO_ATTEMPTS);
                 no_ack(0, TWO_ATTEMPTS, 1);
                 send_message(0, TWO_ATTEMPTS, 2, 2, false);
+                close_connection(0);
                 end_message(TWO_ATTEMPTS, DELIVERY_DEAD, true);
         }
         kill_process(C0);
@@ -201,6 +202,7 @@ static void dead_is_justified(bool bad)
         no_ack(0, TWO_ATTEMPTS, 1);
         if (!bad)
                 send_message(0, TWO_ATTEMPTS, 1, 2, true);
+        close_connection(0);
         end_message(TWO_ATTEMPTS, DELIVERY_DEAD, true);
 }
 
@@ -379,8 +381,8 @@ static void no_run_after_settled(bool bad)
         if (!bad)
                 send_message(0, TO_R0, 1, 1, true);
         request(OBS_CANCEL, TO_R0);
-        end_message(TO_R0, DELIVERY_CANCELLED, true);
         close_connection(0);
+        end_message(TO_R0, DELIVERY_CANCELLED, true);
         open_connection(10, 5);
         settled(10, 2, false);
         if (bad)
