@@ -384,8 +384,9 @@ static void settled_is_true(bool bad)
         accept_message(TO_R0);
         send_message(0, TO_R0, 1, 1, false);
         if (!bad) {
-                request(OBS_CANCEL, TO_R0);
-                end_message(TO_R0, DELIVERY_CANCELLED, true);
+                do_run(R0, 1, TO_R0, 1, 1, false);
+                answer(0, TO_R0, 1, 1, OUTCOME_ACKED);
+                end_message(TO_R0, DELIVERY_ACKED, true);
                 settled(0, 2, false);
         }
         answer(0, TO_R0, 1, 1, OUTCOME_SETTLED);
