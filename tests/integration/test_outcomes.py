@@ -143,6 +143,7 @@ def test_goodbye_is_answered(discovery, client, tmp_path):
         ids = [c.send("to", "a", "x") for _ in range(6)]
         wait_until(lambda: actor.goodbyes, "it is answered")
         assert actor.goodbyes == [(actor.connections[0], b"\x01")]
+        wait_until(lambda: "sent" not in {c.state(m) for m in ids}, "the client has read every answer")
         actor.hang_up()
         assert {c.wait(m)["state"] for m in ids} == {"acked"}
     assert behind == []
