@@ -199,6 +199,7 @@ static void unbound(JMessage *m)
         m->moved = true;
         for (JDelivery *d = m->fanout ? NULL : m->deliveries; d; d = d->next) {
                 d->given_up = true;
+                d->ending = false;
                 flight_end(d);
         }
 }
@@ -207,6 +208,7 @@ static void unbound(JMessage *m)
 static void sent(Judge *j, JDelivery *d)
 {
         d->sent_at = j->o->at;
+        d->ending = false;
 }
 
 /* The client counts the attempt as over. */

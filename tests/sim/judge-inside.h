@@ -164,7 +164,7 @@ struct JDelivery {
         /* ANSWER, as read by the client */
         uint8_t told; /* final outcome (settled and conflict too) under the newest binding; 0: none */
         uint32_t told_start;
-        bool ending;      /* the client asks only how it ended */
+        bool ending;      /* the client asks only how it ended; its frame may still lie in the output */
         bool failed_told; /* the last attempt failed */
         bool told_before; /* it was told, but the client has lost that in a crash */
 

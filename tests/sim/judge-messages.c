@@ -164,6 +164,7 @@ static void revive(Judge *j, JMessage *m)
                 if (!m->fanout || d->told != OUTCOME_ACKED) {
                         d->told = 0;
                         d->given_up = true;
+                        d->ending = false;
                 }
         message_held(j, m);
 }

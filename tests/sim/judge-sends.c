@@ -135,7 +135,7 @@ static void set_binding(JDelivery *d, JStream *s, uint64_t sequence)
         d->stream = s;
         d->sequence = sequence;
         d->told = d->answered = 0;
-        d->told_before = d->ending = false;
+        d->told_before = false;
         d->failed_attempt = 0;
         d->given_up = false;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* How long clients wait before they send a message again. */
+#include "model/policy.h"
 #include "sim/judge-duties.h"
 
 /* The end of a connection ends the wait for what is unanswered on it. */
@@ -14,11 +15,12 @@ void waits_opened(JConnection *c)
         *last = c;
 }
 
+/* Messages of a key all have the same priority, whatever was asked for. */
 static unsigned priority_of(const JMessage *m)
 {
         const PlannedMessage *p = planned_message(m);
 
-        return p ? p->priority : 0;
+        return !p ? 0 : p->mode == SELECTOR_KEY ? PRIORITY_DEFAULT : p->priority;
 }
 
 /* Bytes. A larger payload may have to be read from the disk, and loses its place meanwhile. */

@@ -168,6 +168,37 @@ static void wait_ends_with_connection(bool bad)
         send_message(10, TO_R0_AGAIN, 2, 1, false);
 }
 
+/* The client gives it up before the kernel takes its frame. From then on, "working" does not keep its
+ * attempt alive. */
+static void credit_of_given_up(bool bad)
+{
+        open_connection(0, 1);
+        accept_message(TO_R0);
+        accept_message(TO_R0_AGAIN);
+        event_at(0, TO_R0, EVENT_SENT, 1);
+        if (!bad)
+                event_at(0, TO_R0, EVENT_GIVING_UP, 1);
+        send_message(0, TO_R0, 1, 1, false);
+        wait_usec(USEC_PER_SEC / 2);
+        answer(0, TO_R0, 1, 1, OUTCOME_WORKING);
+        wait_usec(USEC_PER_SEC * 3 / 4);
+        send_message(0, TO_R0_AGAIN, 2, 1, false);
+}
+
+static void key_goes_first(bool bad)
+{
+        open_connection(0, 5);
+        accept_message(KEY_LOW);
+        accept_message(TO_R0);
+        send_message(0, KEY_LOW, 1, 1, false);
+        close_connection(0);
+        open_connection(10, 5);
+        wait_usec(2 * USEC_PER_SEC);
+        if (!bad)
+                send_message(10, KEY_LOW, 1, 1, true);
+        send_message(10, TO_R0, 2, 1, false);
+}
+
 static void pauses_grow(bool bad)
 {
         open_connection(0, 5);
@@ -245,6 +276,8 @@ const JudgeCase judge_cases_duties[] = {
                 {"stop-is-orderly", stop_kills},
                 {"drain-is-kept", draining_gets_nothing_new},
                 {"wait-ends-with-connection", wait_ends_with_connection},
+                {"wait-ends-with-connection", key_goes_first},
+                {"credit-is-kept", credit_of_given_up},
                 {"pauses-grow", pauses_grow},
                 {"id-is-unique", id_is_unique},
                 {},

@@ -29,6 +29,8 @@ Plan history_plan(void)
         steps[URGENT].message.priority = 9;
         plan_send(DELAYED, (PlannedMessage){.mode = SELECTOR_TO, .delay_usec = 10 * USEC_PER_SEC});
         plan_send(WITH_DEADLINE, (PlannedMessage){.mode = SELECTOR_TO, .deadline_usec = 10 * USEC_PER_SEC});
+        plan_send(KEY_LOW, (PlannedMessage){.mode = SELECTOR_KEY, .key = 2});
+        steps[KEY_LOW].message.priority = 0;
         plan_send(MANY, (PlannedMessage){.mode = SELECTOR_ANY});
         steps[MANY].kind = STEP_BULK;
         steps[MANY].b = MANY_LAST - MANY + 1;

@@ -25,6 +25,7 @@ enum {
         URGENT,
         DELAYED,       /* by 10 s */
         WITH_DEADLINE, /* after 10 s */
+        KEY_LOW,       /* with the lowest priority, which means nothing for a key */
         MANY,
         MANY_LAST = MANY + 1200,
         N_MESSAGES
