@@ -150,8 +150,6 @@ static void first_end(Judge *j, JMessage *m, DeliveryState state)
                 check_dead(j, m);
 }
 
-/* A bulk program hears of an ack before it is on the client's disk (not `durable`). The end may be told
- * again: to a second program with the same idempotency key, or by an event after SETTLEMENT. */
 /* A message that may run is ended by the answer of its receiver, unless that cannot be reached. */
 static void check_asked(Judge *j, const JMessage *m, DeliveryState state)
 {
@@ -170,6 +168,8 @@ static void check_asked(Judge *j, const JMessage *m, DeliveryState state)
                         text_process(d->receiver->process));
 }
 
+/* A bulk program hears of an ack before it is on the client's disk (not `durable`). The end may be told
+ * again: to a second program with the same idempotency key, or by an event after SETTLEMENT. */
 static void end(Judge *j, JMessage *m, DeliveryState state, bool durable)
 {
         if (durable && !m->end_durable && (state == DELIVERY_CANCELLED || state == DELIVERY_DEAD) &&
@@ -186,8 +186,7 @@ static void end(Judge *j, JMessage *m, DeliveryState state, bool durable)
         m->end_durable = true;
         /* A dead letter goes to the disk, whatever it was before. */
         m->transient = m->transient && !delivery_state_is_dead_letter(state);
-        if (!m->ended)
-                m->ended = j->o->index;
+        m->ended = j->o->index;
         message_unkeep(m);
         if (delivery_state_is_dead_letter(state) && !m->purge_asked)
                 message_keep(m);

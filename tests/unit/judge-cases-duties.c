@@ -185,6 +185,26 @@ static void credit_of_given_up(bool bad)
         send_message(0, TO_R0_AGAIN, 2, 1, false);
 }
 
+/* A frame lies in the output when the message ends for the second time. */
+static void revived_has_ended(bool bad)
+{
+        accept_message(WITH_DEADLINE);
+        wait_usec(10 * USEC_PER_SEC);
+        end_message(WITH_DEADLINE, DELIVERY_DEAD, true);
+        open_connection(0, 5);
+        request(OBS_REVIVE, WITH_DEADLINE);
+        send_message(0, WITH_DEADLINE, 1, 1, true);
+        do_run(R0, 1, WITH_DEADLINE, 1, 1, true);
+        no_ack(0, WITH_DEADLINE, 1);
+        answer(0, WITH_DEADLINE, 1, 1, OUTCOME_ACKED);
+        end_message(WITH_DEADLINE, DELIVERY_ACKED, true);
+        if (bad) {
+                close_connection(0);
+                open_connection(10, 5);
+        }
+        send_message(bad ? 10 : 0, WITH_DEADLINE, 1, 2, true);
+}
+
 static void key_goes_first(bool bad)
 {
         open_connection(0, 5);
@@ -277,6 +297,7 @@ const JudgeCase judge_cases_duties[] = {
                 {"drain-is-kept", draining_gets_nothing_new},
                 {"wait-ends-with-connection", wait_ends_with_connection},
                 {"wait-ends-with-connection", key_goes_first},
+                {"ended-is-not-sent", revived_has_ended},
                 {"credit-is-kept", credit_of_given_up},
                 {"pauses-grow", pauses_grow},
                 {"id-is-unique", id_is_unique},
