@@ -157,8 +157,9 @@ static int open_database(const char *path, sqlite3 **ret, Error *error)
 }
 
 /* A process that was killed between a write and its sync leaves commits that we see, but that a loss of
- * power would take back. Everybody counts on them from here on, so they must be durable. If the disk is too
- * full for the tables, SQLite's own log has been synced before. */
+ * power, or a sync that fails, would take back. Everybody counts on them from here on, and SQLite appends to
+ * them, so they must be durable. If the disk is too full for the tables, SQLite's own log has been synced
+ * before. */
 static int make_durable(sqlite3 *sql, const char *path, Error *error)
 {
         int rc = sqlite3_wal_checkpoint_v2(sql, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
@@ -170,6 +171,16 @@ static int make_durable(sqlite3 *sql, const char *path, Error *error)
                         error, r, "cannot write the log of %s to its tables: %s", path, sqlite3_errmsg(sql));
 }
 
+/* After a sync that failed, the log may have its old content again. Then the checkpoint that ends a
+ * connection would copy that to the tables, without a look at the checksums. The next start looks at them.
+ */
+static void close_as_after_crash(sqlite3 *sql)
+{
+        if (sql)
+                (void) sqlite3_db_config(sql, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+        sql_close(sql);
+}
+
 int sql_open(const char *path, const char *const *migrations, sqlite3 **ret, Error *error)
 {
         sqlite3 *sql = NULL;
@@ -179,11 +190,11 @@ int sql_open(const char *path, const char *const *migrations, sqlite3 **ret, Err
         if (r >= 0)
                 r = open_database(path, &sql, error);
         if (r >= 0)
-                r = migrate(sql, path, migrations, error);
-        if (r >= 0)
                 r = make_durable(sql, path, error);
+        if (r >= 0)
+                r = migrate(sql, path, migrations, error);
         if (r < 0) {
-                sql_close(sql);
+                close_as_after_crash(sql);
                 return r;
         }
         *ret = sql;

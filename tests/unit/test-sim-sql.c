@@ -207,6 +207,32 @@ static void test_failures(void **state)
         assert_true(n_failures > 100);
 }
 
+/* A start finds what a killed process has not synced, and its sync fails: what was not synced may be gone at
+ * once. */
+static void test_failures_at_start(void **state)
+{
+        for (unsigned i = 0; i < 300; i++) {
+                Writer *w = &writers[i % N_PROCESSES];
+
+                if (i % 30 < N_PROCESSES) {
+                        disk_remove_all("/m0");
+                        for (unsigned k = 0; k < N_PROCESSES; k++)
+                                writers[k].committed = 0;
+                }
+                process_start(w->process, write_rows, w);
+                process_kill_at(w->process, 1 + (unsigned) world_random(60));
+                run_for(50 * USEC_PER_MSEC);
+                disk_fail(machine, DISK_SYNC, 1 + (unsigned) world_random(3), false);
+                process_start(w->process, write_rows, w);
+                run_for(10 * USEC_PER_MSEC);
+                disk_fail(machine, DISK_SYNC, 0, false);
+                process_start(w->process, write_rows, w);
+                run_for(world_random(20 * USEC_PER_MSEC));
+                assert_true(process_is_up(w->process));
+                process_kill(w->process);
+        }
+}
+
 /* A copy lives its own life; the same file serves one process. */
 static void test_copies(void **state)
 {
@@ -241,6 +267,7 @@ int main(void)
                         TEST(kills),
                         TEST(power),
                         TEST(failures),
+                        TEST(failures_at_start),
                         TEST(copies),
         };
 
