@@ -76,7 +76,7 @@ static int parse_options(const char *text, SimOptions *o, Error *error)
                 if (word[0] == 0)
                         continue;
                 if (strcmp(word, "--no-memory-faults") == 0) {
-                        o->memory = true;
+                        o->no_memory_faults = true;
                         continue;
                 }
                 const char *value = rest ? strsep(&rest, " ") : NULL;

@@ -12,7 +12,6 @@
 #include "sim/figures.h"
 
 #define FAILURES_MAX 200u /* of which each is kept */
-#define RULES_MAX    64u
 
 typedef struct Failure {
         uint64_t seed;
@@ -24,9 +23,10 @@ typedef struct Campaign {
         Figures figures;
         Failure *failures;
         size_t n_failures;
-        uint64_t *hashes; /* of --twice, by number; NULL: not wanted */
-        bool second;      /* the second pass of --twice */
-        uint64_t until;   /* real time */
+        uint64_t *hashes; /* of --twice, by number; 0: not known */
+        size_t n_hashes;
+        bool second;    /* the second pass of --twice */
+        uint64_t until; /* real time */
         bool on_terminal;
         uint64_t shown;
 } Campaign;
@@ -65,7 +65,7 @@ static void print_failure(const Campaign *c, uint64_t seed, const RunReport *r, 
 
         clear_line(c);
         if (c->options->json) {
-                print_json_failure(&recipe, r, stdout);
+                print_json_run(&recipe, r, stdout);
         } else {
                 printf("BROKEN  %s: %s\n        ackgroup-sim ", r->rule, r->text);
                 print_command(c->options, &recipe, stdout);
@@ -113,7 +113,7 @@ static void fail(Campaign *c, uint64_t seed, const RunReport *r, const char *out
 /* In another process the run must be the same, too. */
 static void compare_hash(Campaign *c, const RunReport *r)
 {
-        const uint64_t before = c->hashes[r->job - c->options->from];
+        const uint64_t i = r->job - c->options->from, before = i < c->n_hashes ? c->hashes[i] : 0;
         RunReport differs = *r;
 
         if (!report_is_good(r) || before == 0 || before == r->result.hash)
@@ -125,6 +125,29 @@ static void compare_hash(Campaign *c, const RunReport *r)
         fail(c, r->job, &differs, "");
 }
 
+static void keep_hash(Campaign *c, const RunReport *r)
+{
+        const size_t i = (size_t) (r->job - c->options->from);
+
+        if (i >= c->n_hashes) {
+                const size_t n = MAX(2 * c->n_hashes, i + 1);
+
+                c->hashes = reallocarray(c->hashes, n, sizeof *c->hashes);
+                assert(c->hashes);
+                memset(c->hashes + c->n_hashes, 0, (n - c->n_hashes) * sizeof *c->hashes);
+                c->n_hashes = n;
+        }
+        c->hashes[i] = r->result.hash;
+}
+
+static void print_hash(const Campaign *c, const RunReport *r)
+{
+        clear_line(c);
+        printf(c->options->json ? "{\"seed\":%" PRIu64 ",\"hash\":\"%016" PRIx64 "\"}\n"
+                                : "%" PRIu64 " %016" PRIx64 "\n",
+                        r->job, r->result.hash);
+}
+
 static void done(const RunReport *r, const char *output, void *userdata)
 {
         Campaign *c = userdata;
@@ -134,12 +157,10 @@ static void done(const RunReport *r, const char *output, void *userdata)
                 return;
         }
         figures_add(&c->figures, r);
-        if (c->hashes && report_is_good(r))
-                c->hashes[r->job - c->options->from] = r->result.hash;
-        if (c->options->hash) {
-                clear_line(c);
-                printf("%" PRIu64 " %016" PRIx64 "\n", r->job, r->result.hash);
-        }
+        if (c->options->twice && report_is_good(r))
+                keep_hash(c, r);
+        if (c->options->hash)
+                print_hash(c, r);
         if (report_is_good(r))
                 return;
         if (rules_contain(c->options->disabled, r->rule))
@@ -183,11 +204,13 @@ static int run_all(Campaign *c)
 
         run_options(o, &options);
         r = pool_run(&task);
-        if (r < 0 || !c->hashes)
+        if (r < 0 || c->n_hashes == 0)
                 return r;
+        task.n = MIN(task.n, c->n_hashes);
         task.twice = false;
         task.batch = 1;
         c->second = true;
+        c->until = UINT64_MAX;
         return pool_run(&task);
 }
 
@@ -228,6 +251,17 @@ static void print_end(const Campaign *c)
         puts("");
 }
 
+static bool can_write(const char *path)
+{
+        FILE *to = path ? fopen(path, "ae") : NULL;
+
+        if (path && !to)
+                fprintf(stderr, "ackgroup-sim: %s: %s\n", path, strerror(errno));
+        if (to)
+                (void) fclose(to);
+        return !path || to;
+}
+
 int campaign_run(const SimOptions *o)
 {
         Campaign c = {
@@ -238,10 +272,10 @@ int campaign_run(const SimOptions *o)
         };
         int r;
 
+        if (!can_write(o->write))
+                return 3;
         (void) signal(SIGINT, on_interrupt);
         c.failures = calloc(FAILURES_MAX, sizeof *c.failures);
-        if (o->twice && o->count > 0)
-                c.hashes = calloc(o->count, sizeof *c.hashes);
         assert(c.failures);
         if (o->fresh && !o->json)
                 printf("The first seed is %" PRIu64 ".\n", o->from);

@@ -35,9 +35,9 @@ void figures_print(const Figures *f, FILE *to)
                 fprintf(to, ", %" PRIu64 " with a known fault", f->n_known);
         fprintf(to,
                         "; %.1f virtual hours, %" PRIu64 " messages, %" PRIu64 " effects, %" PRIu64
-                        " faults: %" PRIu64 " kills, %" PRIu64 " losses of power, %" PRIu64
+                        " faults; %" PRIu64 " kills, %" PRIu64 " losses of power, %" PRIu64
                         " partitions, %" PRIu64
-                        " bit flips; %.1f s of CPU, in each %.1f runs and %.0f messages",
+                        " bit flips; %.1f s of CPU (%.1f runs and %.0f messages per second)",
                         (double) f->virtual_usec / 3.6e9, f->n_messages, f->n_effects, f->n_faults,
                         f->n_kills, f->n_lost_power, f->n_partitions, f->n_flips, f->cpu_seconds,
                         per_second(f->n_runs, f), per_second(f->n_messages, f));

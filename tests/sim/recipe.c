@@ -3,11 +3,14 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/parse-util.h"
 #include "sim/plan-profile.h"
+
+#define LIMIT_MAX 1000000ull
 
 void recipe_clear(Recipe *r)
 {
@@ -145,10 +148,12 @@ static const RecipeOption numbers[] = {
 static int parse_number(Recipe *r, const RecipeOption *o, const char *value, Error *error)
 {
         void *field = (char *) r + o->offset;
-        const int ret = o->is_limit ? parse_unsigned(value, 1, 1000000, field)
+        const int ret = o->is_limit ? parse_unsigned(value, 1, LIMIT_MAX, field)
                                     : parse_u64(value, 0, UINT64_MAX, field);
 
-        return ret < 0 ? error_set(error, -EINVAL, "--%s: \"%s\" is no number", o->name, value) : 0;
+        return ret < 0 ? error_set(error, -EINVAL, "--%s: \"%s\" is no number from %u to %llu", o->name,
+                                         value, o->is_limit, o->is_limit ? LIMIT_MAX : ULLONG_MAX)
+                       : 0;
 }
 
 int recipe_parse_option(Recipe *r, const char *name, const char *value, Error *error)

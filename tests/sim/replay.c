@@ -21,19 +21,19 @@ void run_options(const SimOptions *o, RunOptions *ret)
         *ret = (RunOptions){.trace = o->trace,
                         .trace_until = o->until,
                         .disabled = o->disabled,
-                        .no_allocation_failures = o->memory};
+                        .no_allocation_failures = o->no_memory_faults};
 }
 
 void print_command(const SimOptions *o, const Recipe *recipe, FILE *to)
 {
         recipe_print(recipe, to);
-        fputs(o->memory ? " --no-memory-faults" : "", to);
+        fputs(o->no_memory_faults ? " --no-memory-faults" : "", to);
 }
 
-void print_json_failure(const Recipe *recipe, const RunReport *r, FILE *to)
+void print_json_run(const Recipe *recipe, const RunReport *r, FILE *to)
 {
         cJSON *object = cJSON_CreateObject();
-        char run[16384] = "", seed[24], id[SD_ID128_STRING_MAX], *printed;
+        char run[16384] = "", seed[24], hash[24], id[SD_ID128_STRING_MAX], *printed;
         FILE *text = fmemopen(run, sizeof run, "w");
 
         if (text) {
@@ -41,8 +41,10 @@ void print_json_failure(const Recipe *recipe, const RunReport *r, FILE *to)
                 (void) fclose(text);
         }
         (void) snprintf(seed, sizeof seed, "%" PRIu64, recipe->seed);
+        (void) snprintf(hash, sizeof hash, "%016" PRIx64, r->result.hash);
         (void) cJSON_AddRawToObject(object, "seed", seed);
         (void) cJSON_AddStringToObject(object, "run", run);
+        (void) cJSON_AddStringToObject(object, "hash", hash);
         (void) cJSON_AddStringToObject(object, "rule", r->rule);
         (void) cJSON_AddStringToObject(object, "text", r->text);
         if (r->at != UINT64_MAX)
@@ -189,7 +191,7 @@ static void print_verdict(const SimOptions *o, const RunReport *r)
         const RunResult *x = &r->result;
 
         if (o->json) {
-                print_json_failure(&o->recipe, r, stdout);
+                print_json_run(&o->recipe, r, stdout);
                 return;
         }
         if (!report_is_good(r)) {
@@ -198,13 +200,29 @@ static void print_verdict(const SimOptions *o, const RunReport *r)
                         printf("        after %.6f s: %s\n", (double) r->at / 1e6, r->text);
                 else
                         printf("        %s\n", r->text);
-        } else
+        } else if (o->until > 0 && x->n_observations >= o->until)
+                printf("stopped at observation %" PRIu64 "; no promise was broken before\n", o->until);
+        else
                 puts("ok      all promises are kept");
         printf("        hash %016" PRIx64 ", %" PRIu64 " observations, %.1f virtual seconds, %" PRIu64
                " messages accepted, %" PRIu64 " ended, %" PRIu64 " runs of handlers with %" PRIu64
                " effects, %.3f s of CPU\n",
                         x->hash, x->n_observations, (double) x->virtual_usec / 1e6, x->n_accepted,
                         x->n_ended, x->n_runs, x->n_effects, x->cpu_seconds);
+}
+
+/* --twice: once more, in another process. */
+static void repeat(const SimOptions *o, RunReport *r)
+{
+        RunReport again = {};
+
+        if (!report_is_good(r) || replay(o, &o->recipe, &again, NULL) < 0 ||
+                        again.result.hash == r->result.hash)
+                return;
+        (void) snprintf(r->rule, sizeof r->rule, RULE_REPEATS);
+        (void) snprintf(r->text, sizeof r->text,
+                        "In another process the hash is %016" PRIx64 " instead of %016" PRIx64 ".",
+                        again.result.hash, r->result.hash);
 }
 
 int replay_show(const SimOptions *o)
@@ -223,6 +241,8 @@ int replay_show(const SimOptions *o)
         run_options(o, &options);
         if (replay_in_child(o, &r, &options, true) < 0)
                 return 3;
+        if (o->twice)
+                repeat(o, &r.report);
         if (o->story && has_no_story(&r.report))
                 print_crash(o, &o->recipe);
         print_verdict(o, &r.report);

@@ -18,4 +18,5 @@ void replay_shrink(const SimOptions *o, const Recipe *recipe, const RunReport *g
 void run_options(const SimOptions *o, RunOptions *ret);
 /* "--seed 7 --profile small": what people type for this run, with what matters of the other options. */
 void print_command(const SimOptions *o, const Recipe *recipe, FILE *to);
-void print_json_failure(const Recipe *recipe, const RunReport *r, FILE *to);
+/* One object in a line; its rule is "" if all promises are kept. */
+void print_json_run(const Recipe *recipe, const RunReport *r, FILE *to);

@@ -2,6 +2,7 @@
 #include "sim/sim-options.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,8 @@
 #include "base/parse-util.h"
 
 #define EXIT_USAGE 2
+#define NUMBER_MAX 1000000ull
+#define JOBS_MAX   200u
 
 typedef enum Kind { FLAG, NUMBER, LONG_NUMBER, TEXT, RECIPE, SEEDS, RULES } Kind;
 
@@ -28,10 +31,10 @@ static const Option table[] = {
                 {.text = "Which runs"},
                 {"seed", "N", "one run: that of this seed", RECIPE},
                 {"seeds", "A..B", "the runs of these seeds", SEEDS},
-                {"from", "N", "the first seed of many", LONG_NUMBER, AT(from)},
-                {"count", "N", "how many", LONG_NUMBER, AT(count)},
-                {"seconds", "N", "as many as there is time for; fresh seeds unless --from is given",
-                                LONG_NUMBER, AT(seconds)},
+                {"from", "N", "the first seed, with --count or --seconds", LONG_NUMBER, AT(from)},
+                {"count", "N", "N runs, of fresh seeds unless --from is given", LONG_NUMBER, AT(count)},
+                {"seconds", "N", "runs for N seconds, of fresh seeds unless --from is given", LONG_NUMBER,
+                                AT(seconds)},
                 {"profile", "NAME", "the kind of run; otherwise the seed chooses", RECIPE},
                 {"check-fixed", "FILE", "the runs in this list; each must keep all promises", TEXT,
                                 AT(check_fixed)},
@@ -39,13 +42,13 @@ static const Option table[] = {
                                 TEXT, AT(check_known)},
 
                 {.text = "Smaller runs"},
-                {"clients", "N", "at most so many", RECIPE},
-                {"receivers", "N", "at most so many", RECIPE},
-                {"machines", "N", "at most so many", RECIPE},
-                {"messages", "N", "the first so many", RECIPE},
-                {"faults", "N", "the first so many", RECIPE},
-                {"skip", "LIST", "leaves out these steps of the plan: 3,5-9", RECIPE},
-                {"halve", "LIST", "halves the numbers of these steps; 5x3: three times", RECIPE},
+                {"clients", "N", "at most N clients", RECIPE},
+                {"receivers", "N", "at most N receivers", RECIPE},
+                {"machines", "N", "at most N machines", RECIPE},
+                {"messages", "N", "only the first N messages", RECIPE},
+                {"faults", "N", "only the first N faults", RECIPE},
+                {"skip", "LIST", "leave out these steps of the plan: 3,5-9", RECIPE},
+                {"halve", "LIST", "halve the numbers of these steps; 5x3: three times", RECIPE},
                 {"draws", "N", "another seed for what is drawn during the run, such as delays", RECIPE},
 
                 {.text = "What to show"},
@@ -60,19 +63,23 @@ static const Option table[] = {
 
                 {.text = "When a promise breaks"},
                 {"shrink", NULL, "make the plan small, and tell the story", FLAG, AT(shrink)},
-                {"shrink-seconds", "N", "stop shrinking after so long (120)", NUMBER, AT(shrink_seconds)},
-                {"failures", "N", "stop after so many failed runs (0: never; 0)", NUMBER, AT(failures)},
+                {"shrink-seconds", "N", "stop shrinking after N seconds (120)", NUMBER, AT(shrink_seconds)},
+                {"failures", "N", "stop after N failed runs", NUMBER, AT(failures)},
                 {"write", "FILE", "append failed runs to this list", TEXT, AT(write)},
-                {"disable", "RULE,…", "do not check these promises; all: none of the judge", RULES},
+                {"disable", "RULE,…", "do not check these promises; all: check only crash, hang and repeats",
+                                RULES},
                 {"except", "FILE", "do not check the rules of the known faults in this list", TEXT,
                                 AT(except)},
-                {"no-memory-faults", NULL, "no allocation fails", FLAG, AT(memory)},
-                {"twice", NULL, "repeat each run, here and in another process: the hash must be the same",
+                {"no-memory-faults", NULL, "no allocation fails", FLAG, AT(no_memory_faults)},
+                {"twice", NULL,
+                                "repeat each run, in the same process and in another one: the hash must be "
+                                "the same",
                                 FLAG, AT(twice)},
 
                 {.text = "How"},
-                {"jobs", "N", "so many processes (one for each core)", NUMBER, AT(jobs)},
-                {"cpu-seconds", "N", "a run that needs more CPU time hangs (60)", NUMBER, AT(cpu_seconds)},
+                {"jobs", "N", "N runs at the same time, 200 at most (one for each core)", NUMBER, AT(jobs)},
+                {"cpu-seconds", "N", "a run that uses more CPU time counts as hanging (60)", NUMBER,
+                                AT(cpu_seconds)},
                 {"no-fork", NULL, "run in this process, for debuggers", FLAG, AT(no_fork)},
                 {"help", NULL, "this text", FLAG, AT(help)},
 };
@@ -159,7 +166,7 @@ static int take(SimOptions *o, const Option *option, const char *value, Error *e
                 *(bool *) field = true;
                 return 0;
         case NUMBER:
-                r = parse_unsigned(value, 0, 1000000, field);
+                r = parse_unsigned(value, 0, NUMBER_MAX, field);
                 break;
         case LONG_NUMBER:
                 r = parse_u64(value, 0, UINT64_MAX, field);
@@ -175,7 +182,9 @@ static int take(SimOptions *o, const Option *option, const char *value, Error *e
                 sim_options_disable(o, value);
                 return 0;
         }
-        return r < 0 ? error_set(error, r, "--%s: \"%s\" is no number", option->name, value) : 0;
+        return r < 0 ? error_set(error, r, "--%s: \"%s\" is no number from 0 to %llu", option->name, value,
+                                       option->kind == NUMBER ? NUMBER_MAX : ULLONG_MAX)
+                     : 0;
 }
 
 _printf_(1, 2) static int usage(const char *format, ...)
@@ -214,20 +223,39 @@ static int parse_one(SimOptions *o, char **argv, int *i, bool *seen)
         return take(o, option, value, &error) < 0 ? usage("%s", error.text) : 0;
 }
 
+static bool is_given(const bool *seen, const char *name)
+{
+        return seen[find(name, strlen(name)) - table];
+}
+
+/* Options that would have no effect are refused. */
+static int check_together(const SimOptions *o, const bool *seen)
+{
+        if (o->one && o->many)
+                return usage("--seed is one run; --seeds, --from, --count and --seconds are many");
+        if (is_given(seen, "seeds") && (is_given(seen, "from") || is_given(seen, "count")))
+                return usage("--seeds says which runs; --from and --count cannot change that");
+        if (o->recipe.n_steps > 0 && !o->one)
+                return usage("--skip and --halve need --seed: steps differ from seed to seed");
+        if ((o->trace || o->story || o->plan || o->until || o->no_fork) && !o->one)
+                return usage("--trace, --story, --plan, --until and --no-fork need --seed");
+        if (o->one && (o->write || o->failures > 0))
+                return usage("--write and --failures are for many runs");
+        return 0;
+}
+
 /* Which runs it is about. */
 static int settle(SimOptions *o, const bool *seen)
 {
-        const bool has_from = seen[find("from", 4) - table] || seen[find("seeds", 5) - table];
+        const bool has_from = is_given(seen, "from") || is_given(seen, "seeds");
         uint64_t draw;
+        int r;
 
-        o->one = seen[find("seed", 4) - table];
+        o->one = is_given(seen, "seed");
         o->many = has_from || o->count > 0 || o->seconds > 0;
-        if (o->one && o->many)
-                return usage("--seed is one run; --seeds, --from, --count and --seconds are many");
-        if (o->recipe.n_steps > 0 && !o->one)
-                return usage("--skip and --halve need --seed: steps differ from seed to seed");
-        if ((o->trace || o->story || o->plan || o->until) && !o->one)
-                return usage("--trace, --story, --plan and --until need --seed");
+        r = check_together(o, seen);
+        if (r != 0)
+                return r;
         if (!o->one && !o->many && !o->rules && !o->profiles && !o->help && !o->check_known &&
                         !o->check_fixed)
                 return usage("which runs? --seed, --seeds, --count, --seconds, --check-fixed or "
@@ -249,7 +277,7 @@ int sim_options_parse(SimOptions *o, int argc, char **argv)
         bool seen[ELEMENTSOF(table)] = {};
         const long cores = sysconf(_SC_NPROCESSORS_ONLN);
 
-        *o = (SimOptions){.jobs = cores > 0 ? (unsigned) MIN(cores, 200) : 1,
+        *o = (SimOptions){.jobs = cores > 0 ? (unsigned) MIN(cores, (long) JOBS_MAX) : 1,
                         .cpu_seconds = 60,
                         .shrink_seconds = 120};
         for (int i = 1; i < argc; i++) {
@@ -258,6 +286,6 @@ int sim_options_parse(SimOptions *o, int argc, char **argv)
                 if (r > 0)
                         return r;
         }
-        o->jobs = MAX(MIN(o->jobs, 200u), 1u);
+        o->jobs = MAX(MIN(o->jobs, JOBS_MAX), 1u);
         return settle(o, seen);
 }

@@ -16,7 +16,7 @@ typedef struct SimOptions {
         uint64_t until;
         char *disabled; /* owned; NULL: none */
         const char *except, *check_known, *check_fixed, *write;
-        bool trace, story, shrink, hash, json, twice, plan, no_fork, memory;
+        bool trace, story, shrink, hash, json, twice, plan, no_fork, no_memory_faults;
         bool rules, profiles, help;
 } SimOptions;
 

@@ -43,6 +43,10 @@ def test_help_names_every_option_once():
     (("--seed", "1", "--profile", "nonsense"), "no profile"),
     (("--seed", "1", "--disable", "nonsense"), "no rule"),
     (("--from", "1"), "how many"),
+    (("--seed", "1", "--faults", "0"), "no number from 1 to 1000000"),
+    (("--seeds", "1..2", "--count", "1"), "cannot change that"),
+    (("--seeds", "1..2", "--no-fork"), "need --seed"),
+    (("--seed", "1", "--write", "list"), "for many runs"),
 ])
 def test_wrong_usage_is_explained(options, reason):
     assert reason in sim(*options, status=2)
@@ -80,6 +84,20 @@ def test_same_seeds_same_hashes_however_they_are_run():
     assert other != alone
 
 
+def test_twice():
+    assert "all promises are kept" in sim("--seed", 7, "--twice", *QUIET)
+    assert "0 failed" in sim("--from", 7, "--seconds", 1, "--twice", *QUIET)
+
+
+def test_a_run_that_is_stopped_is_not_called_good():
+    text = sim("--seed", 7, "--until", 20, *QUIET)
+    assert "stopped at observation 20" in text and "all promises are kept" not in text
+
+
+def test_failed_runs_need_a_place():
+    sim("--seeds", "1..2", "--write", "/dev/null/list", *QUIET, status=3)
+
+
 def test_fresh_seeds_are_named():
     text = sim("--seconds", 2, *QUIET)
     first = int(re.search(r"The first seed is (\d+)\.", text).group(1))
@@ -89,6 +107,10 @@ def test_fresh_seeds_are_named():
 def test_json():
     last = json.loads(sim("--seeds", "1..5", "--json", *QUIET).splitlines()[-1])
     assert last["runs"] == 5 and last["failed"] == 0 and last["messages"] > 0
+    lines = [json.loads(line) for line in sim("--seeds", "1..5", "--json", "--hash", *QUIET).splitlines()]
+    assert sorted(line["seed"] for line in lines[:-1]) == [1, 2, 3, 4, 5]
+    one = json.loads(sim("--seed", 3, "--json", *QUIET))
+    assert one["rule"] == "" and one["hash"] in [line["hash"] for line in lines if line.get("seed") == 3]
 
 
 def test_lists_of_runs(tmp_path):
