@@ -123,6 +123,7 @@ void duties_read(const Judge *j, JDelivery *d, JConnection *c)
         if (d->first_read == 0)
                 d->first_read = j->o->index;
         d->asked_on = c;
+        d->asked = j->o->index;
         DL_APPEND2(c->to->asked, d, asked_prev, asked_next);
 }
 
@@ -134,6 +135,7 @@ void duties_answered(JDelivery *d)
         d->asked_on = NULL;
 }
 
+/* What is recorded on a disk that fails cannot be answered. */
 static void check_stop(Judge *j, const JProcess *p)
 {
         const JDelivery *d;
@@ -153,7 +155,7 @@ static void check_stop(Judge *j, const JProcess *p)
         {
                 const JConnection *c = d->asked_on;
 
-                if (c->to_start == p->starts && !c->closed && !c->to_broken)
+                if (c->to_start == p->starts && !c->closed && !c->to_broken && d->asked > p->unreadable)
                         breach(j, RULE_STOP_IS_ORDERLY, d->message, p,
                                         "%s was told to stop at %s and has ended, but it has not answered "
                                         "%s, "
@@ -224,7 +226,9 @@ void duties_log(Judge *j, const Observation *o, JProcess *p)
 {
         if (p->role != ROLE_RECEIVER || !o->text)
                 return;
-        if (strstr(o->text, "Draining: new messages are refused")) {
+        if (strstr(o->text, "Cannot read a recorded reply"))
+                p->unreadable = o->index;
+        else if (strstr(o->text, "Draining: new messages are refused")) {
                 p->draining_since = o->index;
                 p->draining_at = o->at;
         } else if (strstr(o->text, "Taking messages again")) {

@@ -79,6 +79,8 @@ typedef struct JProcess {
         uint32_t granted;                     /* credit, on all connections */
         JRun *killed;                         /* by a stop, before its time */
         JDelivery *asked;                     /* messages that it has read and not answered */
+        uint64_t unreadable;                  /* it has said that it cannot read an answer from its disk:
+                                                 number of the observation */
 
         uint64_t n_ids, n_submitted, n_accepted;
         JMessage *on_disk, *in_memory; /* of a client: messages that it must have */
@@ -91,6 +93,7 @@ typedef struct JPlanned {
         const Step *step;
         uint32_t offset; /* in a bulk */
         uint32_t n_submitted, n_refused, n_refused_by_disk, n_ids;
+        bool unerased;                /* refused while the disk did nothing right, see check_refused() */
         uint64_t submitted, first_at; /* the first submission: number of the observation, time */
         uint64_t last_submitted;      /* the last one */
         uint64_t last_at;             /* its time */
@@ -182,6 +185,7 @@ struct JDelivery {
 
         uint64_t first_read;   /* number of the observation */
         JConnection *asked_on; /* on which its receiver has read it last, and not answered it */
+        uint64_t asked;        /* number of the observation */
         JDelivery *asked_prev, *asked_next;
 };
 
@@ -308,8 +312,9 @@ struct Judge {
         unsigned n_urgent;
         uint64_t n_open;
         bool clock_stepped[MACHINES_MAX];
-        bool copied;         /* a copy of a process has connected */
-        bool polls_may_hang; /* the plan loses answers of discovery */
+        uint64_t disk_fails_until[MACHINES_MAX]; /* every write or every sync: time */
+        bool copied;                             /* a copy of a process has connected */
+        bool polls_may_hang;                     /* the plan loses answers of discovery */
         JudgeStatistics statistics;
 };
 

@@ -134,15 +134,17 @@ static void submit(Judge *j, const Observation *o, JProcess *client)
 }
 
 /* UnderWay says that the message of an earlier submission is on its way: it may run. */
-static void refuse(Judge *j, const Observation *o)
+static void refuse(Judge *j, const Observation *o, const JProcess *client)
 {
         JPlanned *planned = judge_planned(j, o->message);
+        unsigned machine = j->plan->machine_of_client[client->number] % MACHINES_MAX;
 
         j->statistics.n_refused++;
         if (!planned || (o->text && strstr(o->text, "UnderWay")))
                 return;
         planned->n_refused++;
         planned->n_refused_by_disk += o->text && strstr(o->text, "Storage");
+        planned->unerased |= o->at < j->disk_fails_until[machine];
 }
 
 /* Retries of dead letters. The request may fail yet: unrevive(). After a crash the next start tells. */
@@ -236,7 +238,7 @@ void messages_see(Judge *j, const Observation *o)
                 accepted(j, o, client);
                 break;
         case OBS_REFUSE:
-                refuse(j, o);
+                refuse(j, o, client);
                 break;
         case OBS_LOSE_CALLER:
                 j->statistics.n_callers_lost++;

@@ -125,12 +125,14 @@ static void check_flag(Judge *j, const JRun *r)
                         text_time(j, before->began_at), text_run_end(j, before));
 }
 
-/* A submission without an answer may run, and so may one of several with the same number. */
+/* A submission without an answer may run, and so may one of several with the same number. A client erases
+ * what its disk refused; where that is refused, too, it may be found at the next start. */
 static void check_refused(Judge *j, const JMessage *m, const JProcess *p)
 {
         const JPlanned *n = m->planned;
 
-        if (!n || n->n_refused == 0 || n->n_refused < n->n_submitted || message_is_excepted(m))
+        if (!n || n->n_refused == 0 || n->n_refused < n->n_submitted || message_is_excepted(m) ||
+                        (n->n_refused_by_disk > 0 && n->unerased))
                 return;
         breach(j, n->n_refused_by_disk > 0 ? RULE_REFUSED_BY_DISK_IS_NOT_RUN : RULE_REFUSED_IS_NOT_RUN, m, p,
                         "%s runs %s, but %s refused it", text_process(p), text_message(m),

@@ -74,6 +74,10 @@ static void take_step(Judge *j, const Step *s)
                 if (a)
                         fair_froze(j, a, s->usec);
                 break;
+        case STEP_DISK_ERROR:
+                if (s->a < MACHINES_MAX && s->usec > 0)
+                        j->disk_fails_until[s->a] = MAX(j->disk_fails_until[s->a], j->o->at + s->usec);
+                break;
         case STEP_CLOCK:
                 if (s->a < MACHINES_MAX)
                         j->clock_stepped[s->a] = true;

@@ -57,6 +57,19 @@ static void stop_answers(bool bad)
         exit_process(R0, 0);
 }
 
+static void stop_cannot_read(bool bad)
+{
+        open_connection(0, 5);
+        accept_message(TO_R0);
+        if (bad)
+                log_text(R0, "Cannot read a recorded reply: No space left on device");
+        send_message(0, TO_R0, 1, 1, false);
+        if (!bad)
+                log_text(R0, "Cannot read a recorded reply: No space left on device");
+        step(STEP_TERMINATE, R0);
+        exit_process(R0, 0);
+}
+
 static void drain_is_kept(bool bad)
 {
         open_connection(0, 5);
@@ -284,6 +297,7 @@ const JudgeCase judge_cases_duties[] = {
                 {"greeting-is-asked", greeting_is_asked},
                 {"stop-is-orderly", stop_finishes},
                 {"stop-is-orderly", stop_answers},
+                {"stop-is-orderly", stop_cannot_read},
                 {"drain-is-kept", drain_is_kept},
                 {"drain-is-kept", drain_lasts},
                 {"failover-only-when-gone", failover_waits_for_the_lease},

@@ -117,8 +117,9 @@ static void refused_by_disk_is_not_run(bool bad)
 {
         open_connection(0, 5);
         submit(TO_R0);
-        if (bad)
-                refuse_as(TO_R0, "Storage");
+        if (!bad)
+                step_for(STEP_DISK_ERROR, 1, USEC_PER_SEC); /* of its machine */
+        refuse_as(TO_R0, "Storage");
         send_message(0, TO_R0, 1, 1, false);
         begin_run(R0, 1, TO_R0, 1, 1, false);
 }
