@@ -34,12 +34,6 @@ Actor *actor_of_client(unsigned number)
         return number < sim.plan->n_clients ? sim.actors[plan_process_of_client(sim.plan, number)] : NULL;
 }
 
-Actor *actor_of_receiver(unsigned number)
-{
-        return number < sim.plan->n_receivers ? sim.actors[plan_process_of_receiver(sim.plan, number)]
-                                              : NULL;
-}
-
 static char *text(const char *format, ...) _printf_(1, 2);
 static char *text(const char *format, ...)
 {

@@ -23,9 +23,6 @@
 #define SILENCE_MIN_USEC (5 * USEC_PER_SEC)
 #define SILENCE_MAX_USEC (20 * USEC_PER_SEC)
 
-/* When all faults are over, no link needs longer. */
-#define CALM_MAX_USEC (100 * USEC_PER_MSEC)
-
 static struct {
         unsigned n_down, n_slow;
 } links[MACHINES_MAX][MACHINES_MAX];

@@ -14,19 +14,24 @@ static bool lives(const Fault *f)
         return process_is_up(f->actor->process) && process_starts(f->actor->process) == f->life;
 }
 
-static bool begin_kill(Fault *f)
+void fault_kill_and_hold(Actor *a)
 {
-        actor_hold(f->actor);
-        process_kill(f->actor->process);
-        return true;
+        actor_hold(a);
+        process_kill(a->process);
 }
 
-static void release(Fault *f)
+void fault_release(Fault *f)
 {
         actor_release(f->actor);
 }
 
-const FaultKind fault_kill = {.begin = begin_kill, .end = release};
+static bool begin_kill(Fault *f)
+{
+        fault_kill_and_hold(f->actor);
+        return true;
+}
+
+const FaultKind fault_kill = {.begin = begin_kill, .end = fault_release};
 
 /* How many calls it takes is part of the step, how long it lives is not; so the fault lasts until the end of
  * all faults. */
@@ -119,7 +124,7 @@ static bool begin_power_off(Fault *f)
 
         if (n_off[f->step->a]++ > 0)
                 return true;
-        fault_count()->n_lost_power++;
+        fault_counts()->n_lost_power++;
         machine_power_off(f->machine, losses[world_random(ELEMENTSOF(losses))]);
         for (unsigned i = 0; i < sim.n_actors; i++)
                 if (sim.actors[i]->machine == f->machine) {

@@ -13,9 +13,6 @@
 #define SLOW_MIN_USEC (50 * USEC_PER_MSEC)
 #define SLOW_MAX_USEC (500 * USEC_PER_MSEC)
 
-/* When all faults are over, no call needs longer. */
-#define CALM_MAX_USEC (100 * USEC_PER_MSEC)
-
 static struct {
         unsigned n_full, n_slow, n_hanging;
 } disks[MACHINES_MAX];
@@ -99,28 +96,17 @@ const FaultKind fault_disk_error = {.of_machine = true, .begin = begin_error, .e
 
 /* State directories. */
 
-static void kill_and_hold(Actor *a)
-{
-        actor_hold(a);
-        process_kill(a->process);
-}
-
-static void release(Fault *f)
-{
-        actor_release(f->actor);
-}
-
 static bool begin_flip(Fault *f)
 {
         static const char *const suffixes[] = {"", ".redo", ".db", "-wal"};
 
-        kill_and_hold(f->actor);
+        fault_kill_and_hold(f->actor);
         if (disk_flip_bit(f->actor->directory, suffixes[world_random(ELEMENTSOF(suffixes))]))
-                fault_count()->n_flips++;
+                fault_counts()->n_flips++;
         return true;
 }
 
-const FaultKind fault_flip = {.begin = begin_flip, .end = release};
+const FaultKind fault_flip = {.begin = begin_flip, .end = fault_release};
 
 static void backup_path(char ret[static 64], const Actor *a, unsigned step)
 {
@@ -143,14 +129,14 @@ static bool begin_restore(Fault *f)
 {
         char path[64];
 
-        kill_and_hold(f->actor);
+        fault_kill_and_hold(f->actor);
         backup_path(path, f->actor, f->step->index);
         disk_remove_all(f->actor->directory);
         disk_copy(path, f->actor->directory);
         return true;
 }
 
-const FaultKind fault_restore = {.begin = begin_restore, .end = release};
+const FaultKind fault_restore = {.begin = begin_restore, .end = fault_release};
 
 void state_faults_begin(void)
 {
@@ -184,7 +170,7 @@ static bool begin_clone(Fault *f)
 
 static void end_clone(Fault *f)
 {
-        kill_and_hold(f->copy);
+        fault_kill_and_hold(f->copy);
         disk_remove_all(f->copy->directory);
 }
 
@@ -192,10 +178,10 @@ const FaultKind fault_clone = {.begin = begin_clone, .end = end_clone};
 
 static bool begin_loss(Fault *f)
 {
-        kill_and_hold(f->actor);
+        fault_kill_and_hold(f->actor);
         disk_remove_all(f->actor->directory);
         return true;
 }
 
-const FaultKind fault_forget = {.begin = begin_loss, .end = release};
-const FaultKind fault_replace = {.begin = begin_loss, .end = release, .of_receiver = true};
+const FaultKind fault_forget = {.begin = begin_loss, .end = fault_release};
+const FaultKind fault_replace = {.begin = begin_loss, .end = fault_release, .of_receiver = true};

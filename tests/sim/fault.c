@@ -37,12 +37,7 @@ static const FaultKind *const kinds[_STEP_KIND_MAX] = {
 static Fault *faults; /* that go on */
 static FaultCounts counts;
 
-const FaultCounts *fault_counts(void)
-{
-        return &counts;
-}
-
-FaultCounts *fault_count(void)
+FaultCounts *fault_counts(void)
 {
         return &counts;
 }

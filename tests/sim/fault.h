@@ -7,6 +7,9 @@
 
 #include "sim/actor.h"
 
+/* When all faults are over, no link and no call of a disk needs longer. */
+#define CALM_MAX_USEC (100 * USEC_PER_MSEC)
+
 void faults_begin(void); /* an empty list, for a new run */
 void fault_begin(const Step *step);
 /* Undoes everything that still goes on, and everything that waits for its moment. */
@@ -16,7 +19,7 @@ void faults_end_all(void);
 typedef struct FaultCounts {
         uint64_t n_flips, n_lost_power;
 } FaultCounts;
-const FaultCounts *fault_counts(void);
+FaultCounts *fault_counts(void);
 
 /* For the files of the faults. */
 
@@ -47,7 +50,9 @@ extern const FaultKind fault_disk_full, fault_disk_slow, fault_disk_hang, fault_
                 fault_restore, fault_clone, fault_forget, fault_replace;
 extern const FaultKind fault_drain, fault_handlers;
 
-FaultCounts *fault_count(void);
+/* It is killed, and does not start until fault_release(), which may be the `end` of a fault. */
+void fault_kill_and_hold(Actor *a);
+void fault_release(Fault *f);
 /* The actor with that number, which may be down; NULL: there is none. */
 Actor *fault_target(unsigned number);
 

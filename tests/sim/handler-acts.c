@@ -8,6 +8,7 @@
 #include "base/macro.h"
 #include "base/time-util.h"
 #include "model/limits.h"
+#include "world/mix.h"
 
 /* Failures of all kinds: by itself, by a signal, and by the kernel without memory. */
 static const unsigned failures[] = {
@@ -22,14 +23,9 @@ bool status_is_reject(unsigned status)
         return false;
 }
 
-/* splitmix64 */
 uint64_t acts_random(Acts *a, uint64_t n)
 {
-        uint64_t x = a->random += UINT64_C(0x9e3779b97f4a7c15);
-
-        x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-        x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
-        return (x ^ x >> 31) % n;
+        return splitmix64(&a->random) % n;
 }
 
 static bool one_in(Acts *a, unsigned n)

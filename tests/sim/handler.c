@@ -12,8 +12,6 @@
 #include "model/limits.h"
 #include "sim/handler-acts.h"
 
-#define PROCESSES_MAX 64u
-
 typedef struct Run Run;
 struct Run {
         Process *receiver;

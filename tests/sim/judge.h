@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Checks every promise of docs/PROTOCOL.md against what was observed. The first broken promise ends the run.
- */
+/* Checks every promise of docs/PROTOCOL.md against what was observed. The first one that breaks ends the
+ * run. */
 
 #include "sim/observation.h"
 

@@ -32,8 +32,7 @@ typedef enum ObservationKind {
         OBS_CANCEL,        /* a caller asks to cancel `id`; `number`: 0 or the error */
         OBS_REVIVE,        /* a caller retries the dead letter `id`; `number`: 0 or the error */
         OBS_PURGE,         /* a caller purges `id`; `number`: 0 or the error */
-        OBS_MESSAGE_EVENT, /* the client reports `number` (MessageEvent) of `id`, attempt `attempt`, `text`
-                            */
+        OBS_MESSAGE_EVENT, /* the client reports `number` (MessageEvent) of `id`: `attempt`, `text` */
         OBS_END,           /* the client reports the end of `id`: `state`; `detail` 1: on disk. `flagged`: a
                               program has read it, perhaps long after the client said so */
         OBS_LOAD,          /* after a start: the client has `id` in `state` (of the whole message) */
@@ -80,6 +79,5 @@ typedef struct Observation {
         const Frame *frame;
 } Observation;
 
-/* Numbers the observation, adds it to the hash, prints it if a trace is wanted, and gives it to the judge.
- */
+/* Numbers the observation, adds it to the hash, and gives it to the trace, the story and the judge. */
 void observe(Observation o);

@@ -1,14 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "sim/plan-draw.h"
 
-static uint64_t mix(uint64_t x)
-{
-        x ^= x >> 30;
-        x *= UINT64_C(0xbf58476d1ce4e5b9);
-        x ^= x >> 27;
-        x *= UINT64_C(0x94d049bb133111eb);
-        return x ^ (x >> 31);
-}
+#include "world/mix.h"
 
 Draw draw_begin(uint64_t seed, const char *topic, uint64_t number)
 {
@@ -16,13 +9,12 @@ Draw draw_begin(uint64_t seed, const char *topic, uint64_t number)
 
         for (const char *c = topic; *c; c++)
                 hash = (hash ^ (unsigned char) *c) * UINT64_C(0x100000001b3);
-        return (Draw){mix(seed + UINT64_C(0x9e3779b97f4a7c15)) ^ mix(hash) ^ mix(number * 2 + 1)};
+        return (Draw){splitmix64(&seed) ^ mix64(hash) ^ mix64(number * 2 + 1)};
 }
 
 uint64_t draw_u64(Draw *d)
 {
-        d->state += UINT64_C(0x9e3779b97f4a7c15);
-        return mix(d->state);
+        return splitmix64(&d->state);
 }
 
 uint64_t draw_below(Draw *d, uint64_t n)

@@ -144,14 +144,6 @@ Plan *plan_free(Plan *p)
         return NULL;
 }
 
-bool plan_has(const Plan *p, StepKind kind)
-{
-        for (size_t i = 0; i < p->n_steps; i++)
-                if (p->steps[i].kind == kind)
-                        return true;
-        return false;
-}
-
 const char *const *plan_profiles(void)
 {
         static const char *names[64];

@@ -104,8 +104,7 @@ typedef struct Step {
 
 typedef struct Plan {
         uint64_t seed;
-        uint64_t draws; /* the seed of all that is drawn during the run; `seed` unless it is asked otherwise
-                         */
+        uint64_t draws; /* the seed of all that is drawn during the run; the same, unless --draws is given */
         const char *profile; /* name of the kind of run, see plan-profile.c */
         unsigned n_machines, n_clients, n_receivers;
         unsigned machine_of_discovery, machine_of_client[CLIENTS_MAX], machine_of_receiver[RECEIVERS_MAX];
@@ -136,7 +135,6 @@ const char *const *plan_profiles(void); /* NULL-terminated */
 const char *step_kind_to_string(StepKind kind);
 /* One line for people: "1.250 s: r2 is frozen for 3.2 s". Writes at most `size` bytes. */
 void step_describe(const Plan *p, const Step *s, char *ret, size_t size);
-bool plan_has(const Plan *p, StepKind kind);
 
 /* Names of processes: "discovery", "c0" …, "r0" … The processes are made in this order: discovery, clients,
  * receivers; their numbers in steps are their process_index(). */

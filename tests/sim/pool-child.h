@@ -3,7 +3,7 @@
 
 #include "sim/pool.h"
 
-/* What a child writes to its pipe: at the begin and at the end of each run. */
+/* What a child writes to its pipe: at the beginning and at the end of each run. */
 typedef struct PoolMessage {
         bool begins;
         uint64_t output_size; /* what it has written so far */

@@ -9,13 +9,12 @@
 #include "sim/describe-frame.h"
 #include "sim/plan-text.h"
 
-#define PROCESSES_MAX 64u
-#define TAIL          40u /* of the process in question, if no message is */
-#define STEPS_MAX     25u /* a plan with more of them shows only the load in question */
-#define LINES_MAX     80u /* a longer story leaves out what repeats itself */
-#define LAST_LINES    20u /* but not at its end */
-#define ALIKE_MAX     4u
-#define SIGNATURES    4096u
+#define TAIL       40u /* of the process in question, if no message is */
+#define STEPS_MAX  25u /* a plan with more of them shows only the load in question */
+#define LINES_MAX  80u /* a longer story leaves out what repeats itself */
+#define LAST_LINES 20u /* but not at its end */
+#define ALIKE_MAX  4u
+#define SIGNATURES 4096u
 
 typedef struct Scene {
         ObservationKind kind;

@@ -31,7 +31,6 @@ typedef struct Bound {
  * machine that has it; NULL: of none. Names of hosts are not looked up. */
 Bound *bound_find(Machine *from, const Address *address, Machine **ret_to);
 Bound *bound_of_fd(int fd);         /* NULL: it is no listener */
-Bound *bound_each(Bound *previous); /* NULL: the first, or no more */
 bool bound_is_open(const Bound *b); /* a connect succeeds; NULL is fine */
 bool bound_is_full(const Bound *b);
 void bound_power_off(Machine *m);

@@ -15,10 +15,9 @@
 #include "base/str-util.h"
 #include "world/child-group.h"
 
-#define PROCESSES_MAX 64u
-#define PIPE_SIZE     65536u
-#define READ_REPORT   4096u
-#define READ_OUTPUT   16384u
+#define PIPE_SIZE   65536u
+#define READ_REPORT 4096u
+#define READ_OUTPUT 16384u
 
 struct Child {
         Owned owned;

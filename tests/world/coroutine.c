@@ -71,12 +71,6 @@ static void stack_free(void *p)
                 (void) munmap(p, STACK_SIZE);
 }
 
-void coroutine_end(void)
-{
-        while (n_kept > 0)
-                (void) munmap(kept[--n_kept], STACK_SIZE);
-}
-
 /* makecontext() passes ints only. */
 static void begin(unsigned high, unsigned low)
 {

@@ -12,4 +12,3 @@ Coroutine *coroutine_new(void (*fn)(void *userdata), void *userdata);
 void coroutine_enter(Coroutine *c); /* returns when it leaves; not from inside a coroutine */
 void coroutine_leave(Coroutine *c); /* from inside it; returns when it is entered again */
 void coroutine_free(Coroutine *c);  /* not from inside it; NULL is fine */
-void coroutine_end(void);           /* frees the stacks that are kept for the next ones */

@@ -7,8 +7,7 @@
 
 #include "world/bound.h"
 
-#define RETRY_USEC  USEC_PER_SEC /* of a SYN; doubled each time */
-#define RETRIES_MAX 6u
+#define LOOK_AGAIN_USEC USEC_PER_SEC
 
 static void settle(Dial *d, int error)
 {
@@ -43,7 +42,7 @@ static void send_syn(void *userdata);
 
 static void send_again(Dial *d)
 {
-        then(d, send_syn, RETRY_USEC << MIN(d->n_sent, RETRIES_MAX));
+        then(d, send_syn, SYN_PAUSE_USEC << MIN(d->n_sent, SYN_DOUBLINGS_MAX));
         d->n_sent++;
 }
 
@@ -103,7 +102,7 @@ static void on_deadline(void *userdata)
 
         /* The kernel of a suspended machine does not run. */
         if (!machine_may_run(process_machine(d->process)))
-                event_set(&d->deadline, world_now() + RETRY_USEC);
+                event_set(&d->deadline, world_now() + LOOK_AGAIN_USEC);
         else
                 settle(d, -ETIMEDOUT);
 }

@@ -5,6 +5,7 @@
 #include <utlist.h>
 
 #include "world/disk-inside.h"
+#include "world/mix.h"
 
 #define SPARE_MAX      64u
 #define SPARE_USED_MAX ((size_t) 4 << 20)
@@ -237,18 +238,9 @@ void file_evict(File *f)
         clear_from(f, f->size);
 }
 
-static uint64_t next_random(uint64_t *seed)
-{
-        uint64_t x = *seed += UINT64_C(0x9e3779b97f4a7c15);
-
-        x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-        x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
-        return x ^ x >> 31;
-}
-
 bool disk_is_kept(FakeLoss loss, uint64_t *seed)
 {
-        return loss == FAKE_KEEP || (loss == FAKE_TEAR && next_random(seed) % 2 == 0);
+        return loss == FAKE_KEEP || (loss == FAKE_TEAR && splitmix64(seed) % 2 == 0);
 }
 
 void file_lose_power(File *f, FakeLoss loss, uint64_t *seed)
@@ -267,7 +259,7 @@ void file_lose_power(File *f, FakeLoss loss, uint64_t *seed)
         }
         /* The size may be on the disk without the data. */
         if (is_cut && size < f->size && disk_is_kept(loss, seed))
-                size = loss == FAKE_KEEP ? f->size : size + next_random(seed) % (f->size - size + 1);
+                size = loss == FAKE_KEEP ? f->size : size + splitmix64(seed) % (f->size - size + 1);
         f->size = f->synced_size = size;
         f->cut = SIZE_MAX;
         forget_undo(f);

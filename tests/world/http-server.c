@@ -39,10 +39,6 @@ struct HttpAnswer {
         Headers headers;
 };
 
-void http_server_world_begin(void)
-{
-}
-
 /* Requests. */
 
 static int hex(char c)
@@ -79,7 +75,7 @@ static void split_query(HttpExchange *x)
         free(copy);
 }
 
-static char *copy_of(const char *s)
+char *http_copy(const char *s)
 {
         char *copy = s ? strdup(s) : NULL;
 
@@ -95,12 +91,12 @@ bool server_take(Bound *b, const HttpInput *input, const HttpSink *sink)
         HttpExchange *x = calloc(1, sizeof *x);
         assert(x);
         x->sink = *sink;
-        x->method = copy_of(input->method);
-        x->path = copy_of(input->path);
-        x->token = copy_of(input->token);
-        x->body = copy_of(input->body ?: "");
-        x->header = copy_of(input->header);
-        x->value = copy_of(input->value);
+        x->method = http_copy(input->method);
+        x->path = http_copy(input->path);
+        x->token = http_copy(input->token);
+        x->body = http_copy(input->body ?: "");
+        x->header = http_copy(input->header);
+        x->value = http_copy(input->value);
         x->query = strchr(x->path, '?');
         if (x->query)
                 *x->query++ = '\0';

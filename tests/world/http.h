@@ -23,5 +23,7 @@ typedef struct HttpInput {
         const char *method, *path, *token, *body, *header, *value;
 } HttpInput;
 
+char *http_copy(const char *s); /* malloc'ed; NULL for NULL */
+
 /* Returns false if nobody serves HTTP there; NULL is fine. On a machine requests wait for a server. */
 bool server_take(Bound *b, const HttpInput *input, const HttpSink *sink);

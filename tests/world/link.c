@@ -69,11 +69,6 @@ void net_set(Machine *from, Machine *to, const NetLink *setting)
         net_changed();
 }
 
-const NetLink *net_get(Machine *from, Machine *to)
-{
-        return &link_between(from, to)->set;
-}
-
 void net_changed(void)
 {
         sockets_changed();

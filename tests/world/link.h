@@ -5,6 +5,10 @@
 
 #include "world/net.h"
 
+/* A SYN without an answer is sent again after so long, doubled each time. */
+#define SYN_PAUSE_USEC    USEC_PER_SEC
+#define SYN_DOUBLINGS_MAX 6u
+
 typedef struct Link Link;
 
 /* NULL if one of them is NULL: then bytes arrive at once. The world owns it. */

@@ -84,11 +84,6 @@ Bound *bound_find(Machine *from, const Address *address, Machine **ret_to)
         return b;
 }
 
-Bound *bound_each(Bound *previous)
-{
-        return previous ? previous->hh.next : bounds;
-}
-
 Bound *bound_of_fd(int fd)
 {
         for (Bound *b = bounds; b; b = b->hh.next)

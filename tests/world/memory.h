@@ -2,8 +2,7 @@
 #pragma once
 
 /* The memory of simulated processes. A program that links the simulator wraps malloc() and its relatives:
- * what a process allocates is in a list of the process, and is freed when the process ends, however it ends.
- */
+ * what a process allocates is in a list of the process, which is freed when it ends, however it ends. */
 
 #include <stddef.h>
 
@@ -25,6 +24,5 @@ bool memory_is_refused(Process *p); /* this allocation fails; see process_fail_a
 void memory_add(Process *p, MemoryHead *head);
 void memory_remove(MemoryHead *head); /* also for memory of the world */
 
-/* Routes the memory of SQLite and cJSON through malloc() too. Call it once, before either of them is used.
- */
+/* Routes the memory of SQLite and cJSON through malloc(), too. To be called before either is used. */
 void memory_begin(void);

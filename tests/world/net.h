@@ -17,7 +17,6 @@ typedef struct NetLink {
  * arrives while the link is down. Connections over a link that is down end with -ETIMEDOUT at the side that
  * waits, after the silence that it has set; new ones fail with -ETIMEDOUT (the real kernel: SYN lost). */
 void net_set(Machine *from, Machine *to, const NetLink *link);
-const NetLink *net_get(Machine *from, Machine *to);
 
 /* How many bytes the kernels take for a reader that does not read, drawn for each new connection. 200 KiB
  * unless it is set. */
@@ -33,9 +32,8 @@ unsigned net_blackhole(Process *from, Process *to);
 void net_lose_answers(Process *p, unsigned n);
 
 /* Sockets that systemd holds: they stay open while the process is down, and a connect succeeds, but nobody
- * answers until the process listens there again. Without this a connect is refused. No wildcard in
- * `address`.
- */
+ * answers until the process listens there again. Without this a connect is refused. `address` is no
+ * wildcard. */
 void net_keep_listening(const char *address, bool keep);
 
 /* Host names of TCP addresses. `ips`: NULL-terminated; NULL: the look-up fails. Takes `delay_usec`. */

@@ -10,8 +10,6 @@
 #include "world/memory.h"
 #include "world/scheduler.h"
 
-#define PROCESSES_MAX 64u
-
 struct Process {
         Machine *machine;
         char name[24];

@@ -12,11 +12,13 @@
 #include "world/disk.h"
 #include "world/world.h"
 
+#define PROCESSES_MAX 64u
+
 typedef struct Machine Machine;
 typedef struct Process Process;
 
-/* Its files are below "/NAME/"; Unix sockets below that path exist on this machine only. The world owns it.
- */
+/* Its files are below "/NAME/". Unix sockets below that path exist on this machine only. The world owns the
+ * machine. */
 Machine *machine_new(const char *name);
 const char *machine_name(const Machine *m);
 const char *machine_ip(const Machine *m);     /* its address, for tcp: */
@@ -107,4 +109,3 @@ void owned_remove(Owned *o); /* also safe for a zeroed Owned, and twice */
 void thread_pause(uint64_t usec);
 /* A point at which the process may be killed (process_kill_at()). */
 void kill_point(void);
-/* Waits until `woken` is called with this number; for disks that hang. */

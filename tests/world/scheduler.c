@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* Virtual time, and which thread runs next. Two events at one time happen in the order in which they were
- * set. */
+ * set, unless the running number begins anew between them. */
 
 #include "world/scheduler.h"
 
@@ -11,10 +11,12 @@
 #include "base/time-util.h"
 #include "world/coroutine.h"
 #include "world/memory.h"
+#include "world/mix.h"
 
 /* A time takes the high bits of a place in the heap, a running number the low ones. */
 #define NUMBER_BITS 20u
 #define NUMBER_MASK ((UINT64_C(1) << NUMBER_BITS) - 1)
+#define LATEST      (UINT64_MAX >> NUMBER_BITS) /* 203 days */
 
 struct Thread {
         Process *process;
@@ -68,14 +70,9 @@ uint64_t world_now(void)
         return scheduler.now;
 }
 
-/* splitmix64 */
 uint64_t world_random(uint64_t n)
 {
-        uint64_t x = scheduler.random += UINT64_C(0x9e3779b97f4a7c15);
-
-        x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-        x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
-        return (x ^ x >> 31) % n;
+        return splitmix64(&scheduler.random) % n;
 }
 
 uint64_t world_random_between(uint64_t min, uint64_t max)
@@ -108,7 +105,7 @@ void host_leave(Process **was)
 void event_set(WorldCall *e, uint64_t usec)
 {
         HOST_SCOPE;
-        const uint64_t at = MAX(usec, scheduler.now);
+        const uint64_t at = MIN(MAX(usec, scheduler.now), LATEST);
 
         if (usec == USEC_INFINITY) {
                 event_unset(e);

@@ -8,6 +8,7 @@
 #include "runtime/notify.h"
 #include "runtime/unit-job.h"
 #include "world/inside.h"
+#include "world/mix.h"
 #include "world/scheduler.h"
 
 static struct {
@@ -138,18 +139,15 @@ void world_seed(uint64_t seed)
         random_state = seed * 0x9E3779B97F4A7C15u + 1;
 }
 
-/* splitmix64; a process has numbers of its own. */
+/* A process has numbers of its own. */
 int random_bytes(void *ret, size_t n)
 {
         Process *p = process_current();
         uint64_t *state = p ? process_random(p) : &random_state;
 
         for (size_t at = 0; at < n; at += sizeof(uint64_t)) {
-                uint64_t z = *state += 0x9E3779B97F4A7C15u;
+                const uint64_t z = splitmix64(state);
 
-                z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-                z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-                z ^= z >> 31;
                 memcpy((uint8_t *) ret + at, &z, MIN(sizeof z, n - at));
         }
         return 0;

@@ -9,10 +9,6 @@
 #include "world/link.h"
 #include "world/names.h"
 
-#define RETRY_USEC    USEC_PER_SEC /* of a SYN; doubled each time */
-#define RETRIES_MAX   6u
-#define PROCESSES_MAX 64u
-
 static Trip *trips;
 static unsigned to_lose[PROCESSES_MAX];
 
@@ -26,14 +22,6 @@ void net_lose_answers(Process *p, unsigned n)
 {
         assert(process_index(p) < PROCESSES_MAX);
         to_lose[process_index(p)] = n;
-}
-
-static char *copy_of(const char *s)
-{
-        char *copy = s ? strdup(s) : NULL;
-
-        assert(copy || !s);
-        return copy;
 }
 
 static void trip_free(Trip *t)
@@ -79,11 +67,11 @@ Trip *trip_new(const Address *server, const HttpInput *input, void (*changed)(vo
         t->process = process_current();
         t->is_of_test = !t->process || (server->kind == ADDRESS_UNIX && !machine_of_path(server->host));
         t->server = *server;
-        t->seen.server = copy_of(address_format(server, text));
-        t->seen.method = copy_of(input->method);
-        t->seen.path = copy_of(input->path);
-        t->seen.token = copy_of(input->token);
-        t->seen.body = copy_of(input->body);
+        t->seen.server = http_copy(address_format(server, text));
+        t->seen.method = http_copy(input->method);
+        t->seen.path = http_copy(input->path);
+        t->seen.token = http_copy(input->token);
+        t->seen.body = http_copy(input->body);
         t->seen.is_open = true;
         t->changed = changed;
         t->userdata = userdata;
@@ -143,7 +131,7 @@ static void send_syn(void *userdata);
 
 static void send_again(Trip *t)
 {
-        then(t, send_syn, RETRY_USEC << MIN(t->n_sent, RETRIES_MAX));
+        then(t, send_syn, SYN_PAUSE_USEC << MIN(t->n_sent, SYN_DOUBLINGS_MAX));
         t->n_sent++;
 }
 

@@ -33,7 +33,7 @@ struct Trip {
         Trip *prev, *next_trip;
 };
 
-/* Copies `call`. `changed`: it has connected, or has an answer. */
+/* Copies `input`. `changed` is called when it has connected, and when it has an answer. */
 Trip *trip_new(const Address *server, const HttpInput *input, void (*changed)(void *userdata),
                 void *userdata);
 void trip_begin(Trip *t);

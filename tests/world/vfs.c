@@ -53,8 +53,7 @@ static int vfs_truncate(sqlite3_file *f, sqlite3_int64 size)
         return code(disk_truncate(disk_file(f), (uint64_t) size), SQLITE_IOERR_TRUNCATE);
 }
 
-/* As the real VFS does it: the first sync of a journal syncs its directory too, and goes on when that fails.
- */
+/* As the real VFS does it: the first sync of a journal syncs its directory, too, and ignores its failure. */
 static int vfs_sync(sqlite3_file *f, int flags)
 {
         VfsFile *v = (VfsFile *) (void *) f;

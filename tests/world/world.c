@@ -38,7 +38,6 @@ typedef struct AtEnd {
 } AtEnd;
 
 static struct {
-        uint64_t realtime;
         unsigned turn;
         Waits waits; /* of the world itself */
         Loop *loops;
@@ -51,7 +50,6 @@ void world_begin(void)
         memset(&world, 0, sizeof world);
         scheduler_begin(1);
         scheduler_set_now(BEGIN_USEC);
-        world.realtime = REALTIME_USEC;
         source_world_begin();
         fake_disk_reset();
         net_world_begin();
@@ -129,13 +127,8 @@ uint64_t now_usec(clockid_t clock)
 
         if (clock != CLOCK_REALTIME)
                 return now;
-        return world.realtime + now - BEGIN_USEC +
+        return REALTIME_USEC + now - BEGIN_USEC +
                (uint64_t) machine_clock_offset(process_machine(process_current()));
-}
-
-void world_set_clock(uint64_t usec)
-{
-        world.realtime = usec - (world_now() - BEGIN_USEC);
 }
 
 void world_sleep(uint64_t usec)
@@ -353,17 +346,6 @@ void world_advance(uint64_t usec)
                 ;
         scheduler_set_now(MAX(world_now(), end));
         world_settle();
-}
-
-bool world_run_until(bool (*done)(void *userdata), void *userdata, uint64_t usec)
-{
-        uint64_t end = usec_add(world_now(), usec);
-
-        world_settle();
-        while (!done(userdata))
-                if (!step_until(end))
-                        return false;
-        return true;
 }
 
 int loop_iterate(Loop *l, uint64_t usec)

@@ -2,7 +2,7 @@
 #pragma once
 
 /* A world for unit tests of whole daemons: another implementation of
- * runtime/{loop,timer,watch,connection,listen,lookup, child,unit-job,notify}, http/http-{client,server},
+ * runtime/{loop,timer,watch,connection,listen,lookup,child,unit-job,notify}, http/http-{client,server},
  * base/{clock,random} and store/{worker,disk}, in one thread, without sockets, processes, files or the real
  * clock. `dependencies : [dep_world, dep_…]`, the world first.
  *
@@ -31,8 +31,7 @@
 
 void world_begin(void);
 void world_end(void); /* first free everything that uses a loop */
-/* A directory that exists, for StateDirectory=; removed by world_end(). The databases in it are in memory.
- */
+/* A directory that exists, for StateDirectory=; world_end() removes it. Databases in it are in memory. */
 const char *world_directory(void);
 
 /* Time. It begins at one hour after boot, on 1 January 2026. */
@@ -43,12 +42,8 @@ void world_settle(void);
 void world_advance(uint64_t usec);
 /* Settles, then moves time to the next timer and settles there. Returns false if there is no timer. */
 bool world_next(void);
-/* Moves from timer to timer until `done` returns true. Returns false if that does not happen within `usec`.
- */
-bool world_run_until(bool (*done)(void *userdata), void *userdata, uint64_t usec);
 /* Moves time forward without running anything, like a suspended machine. Timers on the way fire late. */
 void world_sleep(uint64_t usec);
-void world_set_clock(uint64_t usec); /* sets CLOCK_REALTIME; timers do not notice it */
 
 void world_seed(uint64_t seed); /* seeds the random numbers; world_begin() sets 1 */
 
@@ -73,11 +68,8 @@ TestSocket *world_connect(const char *address);
 /* Accepts the oldest connection that a daemon is trying to make to `address`. NULL: there is none. */
 TestSocket *world_accept(const char *address);
 /* Sets the result of connecting to `address`, also for connections in progress. Negative errno: they fail at
- * once, even if a daemon listens there. 0: they reach the daemon, or wait for world_accept(), as by default.
- */
+ * once, even if a daemon listens there. 0 (at first): they reach the daemon, or wait for world_accept(). */
 void world_refuse(const char *address, int error);
-/* Breaks all open connections to `address`. Returns their number. */
-unsigned world_cut(const char *address, int error);
 unsigned world_n_connecting(const char *address); /* connections that wait for world_accept() */
 /* Returns a descriptor for connection_new(). Its other end is *ret. */
 int world_socket(TestSocket **ret);
@@ -121,9 +113,8 @@ TestExchange *world_http_with(const char *address, const char *method, const cha
                 const char *body, const char *header, const char *value);
 const char *world_header(const TestExchange *x, const char *name); /* a header of the answer; NULL: none */
 
-/* Children. Every program exists, except those whose names begin with "missing". child_find_program()
- * returns
- * "/fake/NAME" for a name without a slash. */
+/* Children. Every program exists, except those whose names begin with "missing". For a name without a slash
+ * child_find_program() returns "/fake/NAME". */
 
 typedef struct TestChild {
         char *path;

@@ -27,19 +27,6 @@ TestSocket *world_connect(const char *address)
         return own;
 }
 
-unsigned world_cut(const char *address, int error)
-{
-        unsigned n = 0;
-
-        for (Pair *p = pairs_first(); p; p = p->next) {
-                if (strcmp(p->address, address) != 0 || p->ends[0].is_closed || p->ends[0].peer_is_closed)
-                        continue;
-                socket_reset(p, error);
-                n++;
-        }
-        return n;
-}
-
 void world_send(TestSocket *s, const void *data, size_t n)
 {
         assert(!s->peer->peer_is_shut);
