@@ -151,7 +151,6 @@ void answer_written(Judge *j, const Observation *o, JConnection *c)
         }
         if (a->outcome != OUTCOME_WORKING)
                 duties_answered(d);
-        j->statistics.n_busy += a->outcome == OUTCOME_BUSY;
         if (a->outcome == OUTCOME_BUSY)
                 live_busy(j, c);
         check_outcome(j, o, c, d, s, e);

@@ -118,25 +118,12 @@ static void check_dead(Judge *j, const JMessage *m)
                                 planned_message(m)->deadline_usec > 0 ? "has not passed" : "is never");
 }
 
-static void count_end(Judge *j, DeliveryState state)
-{
-        JudgeStatistics *s = &j->statistics;
-        uint64_t *n = state == DELIVERY_ACKED       ? &s->n_acked
-                      : state == DELIVERY_REJECTED  ? &s->n_rejected
-                      : state == DELIVERY_CANCELLED ? &s->n_cancelled
-                                                    : &s->n_dead;
-
-        (*n)++;
-}
-
 static void first_end(Judge *j, JMessage *m, DeliveryState state)
 {
         m->end = (uint8_t) state;
         m->end_start = m->client->starts;
         for (JDelivery *d = m->fanout ? NULL : m->deliveries; d; d = d->next)
                 flight_end(d);
-        count_end(j, state);
-        j->statistics.n_excepted += message_is_excepted(m);
         message_over(j, m);
         if (message_is_excepted(m))
                 return;

@@ -82,7 +82,7 @@ typedef struct JProcess {
         uint64_t unreadable;                  /* it has said that it cannot read an answer from its disk:
                                                  number of the observation */
 
-        uint64_t n_ids, n_submitted, n_accepted;
+        uint64_t n_ids, n_submitted;
         JMessage *on_disk, *in_memory; /* of a client: messages that it must have */
         JWaiting waiting_to[RECEIVERS_MAX][PRIORITIES], waiting_any[GROUPS][PRIORITIES];
         uint64_t minute, n_lines, n_events; /* log-is-bounded */
@@ -173,8 +173,8 @@ struct JDelivery {
 
         bool cancel_read;
         uint64_t asked_at; /* MESSAGE was read first, since it was answered last; 0: not */
-        uint32_t n_done, n_rejected, n_failed, n_effects; /* runs */
-        JRun *run;                                        /* the newest */
+        uint32_t n_done, n_rejected, n_failed; /* runs */
+        JRun *run;                             /* the newest */
 
         JConnection *flight; /* on which it is unanswered; oldest first */
         uint64_t flight_at;
@@ -200,7 +200,7 @@ struct JRun {
         bool flagged, ended;
         RunEnd end;
         size_t reply_size; /* bytes that it has written */
-        uint64_t began, began_at, effect, effect_at, ended_at;
+        uint64_t began, began_at, effect, effect_at;
         JRun *previous; /* of the same delivery */
 };
 
@@ -256,7 +256,7 @@ struct JConnection {
         bool to_copy; /* `to` is a copy of a receiver */
         bool hello, welcome_written, welcomed;
         bool closed; /* at the client */
-        bool goodbye_client, goodbye_receiver;
+        bool goodbye_client;
         sd_id128_t expected;
         JReceiver *receiver; /* whose WELCOME the client has read */
         uint64_t opened;     /* number of that observation */
@@ -315,7 +315,6 @@ struct Judge {
         uint64_t disk_fails_until[MACHINES_MAX]; /* every write or every sync: time */
         bool copied;                             /* a copy of a process has connected */
         bool polls_may_hang;                     /* the plan loses answers of discovery */
-        JudgeStatistics statistics;
 };
 
 /* judge.c. Ends the run, unless the rule is off. */

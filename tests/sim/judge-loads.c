@@ -113,7 +113,6 @@ void loads_see(Judge *j, const Observation *o)
         JMessage *m = judge_message_get(j, o->id, client, UINT64_MAX);
         const DeliveryState state = (DeliveryState) o->state;
 
-        j->statistics.n_loads++;
         m->loaded_start = client->starts;
         m->n_revives = m->n_purges = 0;
         if (m->forgotten && !message_is_excepted(m) && !delivery_state_is_final(state))

@@ -101,11 +101,8 @@ static void accepted(Judge *j, const Observation *o, JProcess *client)
                 return;
         m->accepted = o->index;
         m->accepted_at = o->at;
-        j->statistics.n_accepted++;
-        client->n_accepted++;
         if (m->transient && (!client->up || (planned && planned->last_submitted < client->started))) {
                 m->lost = true;
-                j->statistics.n_lost_in_memory++;
                 return;
         }
         if (m->end != 0)
@@ -121,7 +118,6 @@ static void submit(Judge *j, const Observation *o, JProcess *client)
         JPlanned *planned = judge_planned(j, o->message);
 
         client->n_submitted++;
-        j->statistics.n_submitted++;
         if (!planned)
                 return;
         planned->n_submitted++;
@@ -139,7 +135,6 @@ static void refuse(Judge *j, const Observation *o, const JProcess *client)
         JPlanned *planned = judge_planned(j, o->message);
         unsigned machine = j->plan->machine_of_client[client->number] % MACHINES_MAX;
 
-        j->statistics.n_refused++;
         if (!planned || (o->text && strstr(o->text, "UnderWay")))
                 return;
         planned->n_refused++;
@@ -153,7 +148,6 @@ static void revive(Judge *j, JMessage *m)
         m->n_revives++;
         if (!delivery_state_is_dead_letter((DeliveryState) m->end))
                 return;
-        j->statistics.n_revived++;
         m->unrevived = m->end;
         m->unrevived_durable = m->end_durable;
         m->past_ends |= (uint16_t) (1u << m->end);
@@ -184,9 +178,8 @@ static void unrevive(Judge *j, JMessage *m)
                 message_keep(m);
 }
 
-static void purge(Judge *j, JMessage *m)
+static void purge(JMessage *m)
 {
-        j->statistics.n_purged++;
         m->n_purges++;
         m->purge_asked = true;
         message_unkeep(m);
@@ -219,7 +212,7 @@ static void request(Judge *j, const Observation *o, JProcess *client)
         else if (o->kind == OBS_REVIVE)
                 m->unrevived = m->n_revives = 0;
         else if (o->kind == OBS_PURGE && asked)
-                purge(j, m);
+                purge(m);
         else if (o->kind == OBS_PURGE && refused)
                 unpurge(m);
         else if (o->kind == OBS_PURGE)
@@ -241,7 +234,6 @@ void messages_see(Judge *j, const Observation *o)
                 refuse(j, o, client);
                 break;
         case OBS_LOSE_CALLER:
-                j->statistics.n_callers_lost++;
                 break;
         default:
                 request(j, o, client);

@@ -114,7 +114,6 @@ static void check_flag(Judge *j, const JRun *r)
 
         if (!before)
                 return;
-        j->statistics.n_repeated_runs++;
         if (r->flagged || message_is_excepted(m))
                 return;
         breach(j, RULE_FLAGGED, m, r->process,
@@ -153,8 +152,6 @@ static void begin(Judge *j, const Observation *o)
         JMessage *m = judge_message(j, o->id);
         JReceiver *receiver = judge_receiver(j, o->receiver);
 
-        j->statistics.n_runs++;
-        j->statistics.n_flagged_runs += o->flagged;
         live_run(p);
         check_payload(j, o, m, p);
         if (!m) {
@@ -210,7 +207,6 @@ static void check_once(Judge *j, const JRun *r)
                 before = before->previous;
         if (!before)
                 return;
-        j->statistics.n_repeated_effects++;
         if (message_is_excepted(d->message) || receiver_is_excepted(d->receiver, before->began) ||
                         (r->stream && stream_is_excepted(r->stream)))
                 return;
@@ -233,7 +229,6 @@ static void effect(Judge *j, const Observation *o)
 {
         JRun *r = judge_run(j, o->number);
 
-        j->statistics.n_effects++;
         if (!r)
                 return;
         const bool restored = r->process->marked > 0 && r->start <= r->process->marked_start;
@@ -244,7 +239,6 @@ static void effect(Judge *j, const Observation *o)
                                 text_time(j, r->began_at), text_run_end(j, r));
         r->effect = o->index;
         r->effect_at = o->at;
-        r->delivery->n_effects++;
         check_once(j, r);
 }
 
@@ -258,7 +252,6 @@ static void finish(Judge *j, const Observation *o)
         r->end = (RunEnd) o->detail;
         duties_run_end(j, r);
         r->reply_size = o->sequence;
-        r->ended_at = o->at;
         r->delivery->n_done += r->end == RUN_DONE;
         r->delivery->n_rejected += r->end == RUN_REJECTED;
         r->delivery->n_failed += r->end == RUN_FAILED || r->end == RUN_KILLED;

@@ -159,7 +159,6 @@ static void note_write(Judge *j, const Observation *o, JMessage *m, JDelivery *d
         m->attempt = MAX(m->attempt, f->attempt);
         m->moved = false;
         m->on_wire = true;
-        j->statistics.n_sends++;
 }
 
 /* A copy of a client sends what the client had: no rule is about it, but its frames ask for runs. */

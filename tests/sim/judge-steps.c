@@ -95,7 +95,6 @@ static void lose_memory(Judge *j, JProcess *client)
 
                 message_unkeep(m);
                 m->lost = m->end == 0;
-                j->statistics.n_lost_in_memory += m->lost;
                 message_over(j, m);
         }
 }

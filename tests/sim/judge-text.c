@@ -5,16 +5,16 @@
 #include <stdio.h>
 
 /* A sentence has fewer parts than this. */
-#define TEXTS 16u
+#define TEXTS     16u
+#define TEXT_SIZE 128u
 
 static char *next_text(void)
 {
-        static char texts[TEXTS][128];
+        static char texts[TEXTS][TEXT_SIZE];
         static unsigned n;
 
         return texts[n++ % TEXTS];
 }
-#define TEXT_SIZE 128u
 
 const char *text_process(const JProcess *p)
 {

@@ -181,9 +181,6 @@ static void to_client(Judge *j, const Observation *o, JConnection *c)
                 if (c->welcomed)
                         answer_read(j, o, c);
                 break;
-        case FRAME_GOODBYE:
-                c->goodbye_receiver = true;
-                break;
         default:
                 break;
         }

@@ -288,11 +288,6 @@ const Verdict *judge_verdict(const Judge *j)
         return &j->verdict;
 }
 
-const JudgeStatistics *judge_statistics(const Judge *j)
-{
-        return &j->statistics;
-}
-
 bool judge_is_satisfied(const Judge *j)
 {
         return j->n_open == 0;

@@ -25,16 +25,6 @@ const Verdict *judge_verdict(const Judge *j);
 /* True if everything that was accepted has ended, as far as callers were told. */
 bool judge_is_satisfied(const Judge *j);
 
-/* What a run was like, for the note. */
-typedef struct JudgeStatistics {
-        uint64_t n_submitted, n_accepted, n_refused, n_callers_lost;
-        uint64_t n_acked, n_rejected, n_cancelled, n_dead;               /* messages, once each */
-        uint64_t n_runs, n_effects, n_repeated_runs, n_repeated_effects; /* repeated: legal duplicates */
-        uint64_t n_flagged_runs, n_moved, n_sends, n_busy, n_loads, n_revived, n_purged, n_lost_in_memory;
-        uint64_t n_excepted; /* messages that were not judged in full, because of a restored state etc. */
-} JudgeStatistics;
-const JudgeStatistics *judge_statistics(const Judge *j);
-
 typedef struct Rule {
         const char *name;    /* "accepted-is-durable" */
         const char *promise; /* one sentence */

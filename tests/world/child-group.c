@@ -245,7 +245,6 @@ void group_kill(ChildGroup *g)
         if (g->is_leader_over)
                 die(g);
         else {
-                g->seen.is_killed = true;
                 if (g->child)
                         child_see_kill(g->child);
                 group_end_leader(g, true);

@@ -81,7 +81,6 @@ void child_kill(Child *c)
 {
         HOST_SCOPE;
 
-        c->group->seen.is_killed = true;
         group_kill_soon(c->group);
 }
 
@@ -114,7 +113,6 @@ Child *child_free(Child *c)
 
         if (!c)
                 return NULL;
-        c->group->seen.is_killed |= c->group->seen.is_running;
         group_kill(c->group);
         leave(c);
         return NULL;

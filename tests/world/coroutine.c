@@ -39,7 +39,6 @@ struct Coroutine {
         ucontext_t context, scheduler_context; /* the first for the first entry only, unless ASAN is on */
         jmp_buf inside, scheduler;
         bool entered;
-        void *fake, *scheduler_fake;
         const void *scheduler_stack;
         size_t scheduler_size;
 };

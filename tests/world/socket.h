@@ -49,7 +49,6 @@ struct TestSocket {
         bool is_vanished;      /* its machine lost power: nobody told the peer */
         bool is_stalled;       /* takes no bytes (ends of the test) */
         bool is_blocked;       /* what it wants to write does not fit into the buffers of the kernels */
-        bool is_counted;       /* the tap knows of its end */
         uint64_t silence_usec; /* 0: it does not notice that the peer is silent */
         WorldCall silence;     /* set while nothing comes back from the peer */
 };

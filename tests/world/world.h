@@ -123,7 +123,6 @@ typedef struct TestChild {
         size_t input_size;
         pid_t group;
         bool is_running;
-        bool is_killed; /* by child_kill() or by its timeout; the result comes when the loop runs */
 } TestChild;
 
 TestChild *world_child(unsigned i); /* the i-th running child, oldest first; NULL: there are fewer */
