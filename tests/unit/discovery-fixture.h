@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* A discovery with a fake loop, clock, disk and HTTP, for the tests of its parts. Include it behind
- * cmocka.h. Each test begins with an empty registry. */
+/* A discovery in the world of tests, for the tests of its parts. Include it behind cmocka.h. Each test
+ * begins with an empty registry. */
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
@@ -12,14 +12,13 @@
 #include "base/log.h"
 #include "base/str-util.h"
 #include "discovery/discovery.h"
-#include "fake/http-server.h"
-#include "fake/listen.h"
-#include "fake/loop.h"
-#include "fake/worker.h"
 #include "model/limits.h"
 #include "world/disk.h"
+#include "world/world.h"
 
 #define UNUSED __attribute__((unused))
+#define LOCAL  "unix:/run/d.sock"
+#define REMOTE "tcp:127.0.0.1:7480"
 
 static DiscoveryConfig config;
 static Discovery *d;
@@ -32,21 +31,15 @@ static struct {
         size_t size;
 } answer;
 
-static bool run_worker(void *userdata)
-{
-        return d && d->db && fake_worker_run() && fake_watch_ready(db_fd(d->db), EPOLLIN);
-}
-
 static void start(void)
 {
-        static char *listen[] = {(char *) "unix:/run/d.sock", (char *) "tcp:127.0.0.1:7480", NULL};
+        static char *listen[] = {(char *) LOCAL, (char *) REMOTE, NULL};
         Error error = {};
 
         config.listen = listen;
-        config.state_directory = (char *) "/tmp"; /* only a name: the disk is a fake */
+        config.state_directory = (char *) (uintptr_t) world_directory();
         assert_int_equal(discovery_new(&config, &d, &error), 0);
-        fake_loop_set_idle(run_worker, NULL);
-        fake_loop_run(1); /* what was heard at the time of the start was not heard since the start */
+        world_advance(1); /* what was heard at the time of the start was not heard since the start */
 }
 
 static void stop(void)
@@ -62,8 +55,7 @@ static UNUSED void restart(void)
 
 static int setup(void **state)
 {
-        fake_disk_reset();
-        fake_loop_reset();
+        world_begin();
         log_set_level(LOG_EMERG);
         config = (DiscoveryConfig){
                         .seed_api = true, .lease_usec = LEASE_DEFAULT_USEC, .connections_per_address = 512};
@@ -74,43 +66,44 @@ static int setup(void **state)
 static int teardown(void **state)
 {
         stop();
+        world_end();
         cJSON_Delete(answer.json);
         answer.json = NULL;
         return 0;
 }
 
-/* Reads the answer and frees the exchange. */
-static unsigned finish(HttpExchange *x)
+/* Reads the answer. */
+static unsigned finish(const TestExchange *x)
 {
-        const char *etag = fake_http_header(x, "ETag"), *text = fake_http_text(x, &answer.size);
+        const char *etag = world_header(x, "ETag");
 
         cJSON_Delete(answer.json);
-        answer.json = cJSON_Parse(text);
-        answer.status = fake_http_status(x);
+        answer.json = cJSON_Parse(x->body);
+        answer.status = x->status;
+        answer.size = x->size;
         (void) snprintf(answer.etag, sizeof answer.etag, "%s", etag ?: "");
-        (void) snprintf(answer.text, sizeof answer.text, "%s", text);
-        fake_http_free(x);
+        (void) snprintf(answer.text, sizeof answer.text, "%s", x->body);
         return answer.status;
+}
+
+static const TestExchange *begin(const char *server, const char *method, const char *target,
+                const char *token, const char *body)
+{
+        const TestExchange *x = world_http(server, method, target, token, body);
+
+        assert_non_null(x);
+        world_settle();
+        return x;
 }
 
 static UNUSED unsigned ask(const char *method, const char *target, const char *token, const char *body)
 {
-        return finish(fake_http_send(fake_http_server(true), &(FakeRequest){
-                                                                             .method = method,
-                                                                             .target = target,
-                                                                             .token = token,
-                                                                             .body = body,
-                                                             }));
+        return finish(begin(LOCAL, method, target, token, body));
 }
 
 static UNUSED unsigned ask_tcp(const char *method, const char *target, const char *token, const char *body)
 {
-        return finish(fake_http_send(fake_http_server(false), &(FakeRequest){
-                                                                              .method = method,
-                                                                              .target = target,
-                                                                              .token = token,
-                                                                              .body = body,
-                                                              }));
+        return finish(begin(REMOTE, method, target, token, body));
 }
 
 static UNUSED unsigned get(const char *target)
@@ -119,9 +112,9 @@ static UNUSED unsigned get(const char *target)
 }
 
 /* A request that may wait. */
-static UNUSED HttpExchange *poll_list(bool local, const char *target)
+static UNUSED const TestExchange *poll_list(bool local, const char *target)
 {
-        return fake_http_send(fake_http_server(local), &(FakeRequest){.target = target});
+        return begin(local ? LOCAL : REMOTE, "GET", target, NULL, NULL);
 }
 
 static const char *field(const char *name)

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 
@@ -94,7 +95,7 @@ static void test_identity(void **state)
         char previous[128];
 
         /* A copy of the state while the holder is alive. */
-        fake_loop_run(2 * USEC_PER_SEC);
+        world_advance(2 * USEC_PER_SEC);
         assert_int_equal(again(&a, a.token, 2, ""), 409);
         assert_string_equal(code(), "id-alive");
         assert_true(error_of("heard_ms_ago")->valueint == 2000);
@@ -197,7 +198,7 @@ static void test_seed(void **state)
         join_with("a", 1, ",\"addresses\":[\"unix:/x\",\"tcp:h:9\"]");
         (void) join("without", NULL);
 
-        fake_loop_run(20 * USEC_PER_SEC);
+        world_advance(20 * USEC_PER_SEC);
         (void) snprintf(body, sizeof body, "{\"id\":\"%s\"}", id);
         assert_int_equal(ask("POST", "/heartbeat", NULL, body), 200);
         assert_int_equal(ask("GET", "/receivers", NULL, NULL), 200);
@@ -209,10 +210,10 @@ static void test_seed(void **state)
         assert_true(i == 2 || i == 3);
         get("/v1/receivers");
         assert_non_null(strstr(answer.text, "\"plain\":true"));
-        fake_loop_run(11 * USEC_PER_SEC);
+        world_advance(11 * USEC_PER_SEC);
         assert_int_equal(ask("POST", "/receivers", NULL, "{}"), 200);
         assert_int_equal(cJSON_GetArraySize(answer.json), 1);
-        fake_loop_run(30 * USEC_PER_SEC);
+        world_advance(30 * USEC_PER_SEC);
         assert_int_equal(ask("POST", "/heartbeat", NULL, body), 404);
         assert_string_equal(field("message"), "unknown receiver");
 }
@@ -256,20 +257,26 @@ static void test_seed_refused(void **state)
 
 static void test_signals(void **state)
 {
-        assert_false(fake_loop_is_over());
-        fake_loop_stop();
-        assert_true(fake_loop_is_over());
-        assert_int_equal(fake_loop_code(), 0);
+        int code;
+
+        assert_false(world_has_exited(d->loop, NULL));
+        world_signal(d->loop, SIGTERM);
+        assert_true(world_has_exited(d->loop, &code));
+        assert_int_equal(code, 0);
 }
 
 static void test_start_fails(void **state)
 {
+        ListenerSet other = {};
+        Address address;
         Error error = {};
 
         stop();
-        fake_listen_fail(EADDRINUSE);
+        assert_int_equal(address_parse(LOCAL, &address, &error), 0);
+        assert_int_equal(listeners_bind(&other, &address, 0600, &error), 0);
         assert_int_equal(discovery_new(&config, &d, &error), -EADDRINUSE);
         assert_null(d);
+        listeners_clear(&other);
         fake_disk_reset();
         fake_disk_fail(1, EIO, true);
         assert_true(discovery_new(&config, &d, &error) < 0);
@@ -282,7 +289,7 @@ static void test_out_of_memory(void **state)
 {
         Receiver a = join("a", NULL);
 
-        fake_http_fail(1);
+        world_fail_answer(1);
         assert_int_equal(heartbeat(&a), 503);
         assert_string_equal(code(), "unavailable");
         assert_int_equal(heartbeat(&a), 200);

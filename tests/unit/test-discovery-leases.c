@@ -27,19 +27,19 @@ static void test_expiry(void **state)
 {
         Receiver kept = join("kept", NULL), silent = join("silent", "g");
 
-        fake_loop_run(LEASE / 2);
+        world_advance(LEASE / 2);
         assert_int_equal(heartbeat(&kept), 200);
-        fake_loop_run(LEASE / 2 - 1);
+        world_advance(LEASE / 2 - 1);
         assert_non_null(lease_of(&silent));
-        fake_loop_run(1);
+        world_advance(1);
         assert_null(lease_of(&silent));
         assert_null(group_find(&d->groups, "g"));
         assert_int_equal(heartbeat(&silent), 404);
         get("/v1/receivers");
         assert_string_equal(names(), "kept");
-        fake_loop_run(LEASE / 2 - 1);
+        world_advance(LEASE / 2 - 1);
         assert_non_null(lease_of(&kept));
-        fake_loop_run(1);
+        world_advance(1);
         assert_null(lease_of(&kept));
         assert_false(timer_is_armed(&d->leases.expiry_timer));
         /* The name is free again. */
@@ -52,11 +52,11 @@ static void test_renewal_is_cheap(void **state)
         Receiver a = join("a", NULL);
         uint64_t due = lease_of(&a)->expiry.due;
 
-        fake_loop_run(10 * USEC_PER_SEC);
+        world_advance(10 * USEC_PER_SEC);
         assert_int_equal(heartbeat(&a), 200);
         assert_int_equal(lease_of(&a)->expiry.due, due);
         assert_int_equal(leases_due(&d->leases, lease_of(&a)), due + 10 * USEC_PER_SEC);
-        fake_loop_run(20 * USEC_PER_SEC);
+        world_advance(20 * USEC_PER_SEC);
         assert_int_equal(lease_of(&a)->expiry.due, due + 10 * USEC_PER_SEC);
 }
 
@@ -66,14 +66,14 @@ static void test_shorter_and_longer_lease(void **state)
 
         set_lease(5 * USEC_PER_SEC);
         assert_int_equal(heartbeat(&a), 200);
-        fake_loop_run(5 * USEC_PER_SEC);
+        world_advance(5 * USEC_PER_SEC);
         assert_null(lease_of(&a));
         assert_non_null(lease_of(&b)); /* what was granted stays granted */
         set_lease(100 * USEC_PER_SEC);
         assert_int_equal(heartbeat(&b), 200);
-        fake_loop_run(99 * USEC_PER_SEC);
+        world_advance(99 * USEC_PER_SEC);
         assert_non_null(lease_of(&b));
-        fake_loop_run(USEC_PER_SEC);
+        world_advance(USEC_PER_SEC);
         assert_null(lease_of(&b));
 }
 
@@ -81,19 +81,19 @@ static void test_held_up(void **state)
 {
         Receiver a = join("a", NULL), b = join("b", NULL);
 
-        fake_clock_jump(LEASE + 2 * USEC_PER_SEC);
-        fake_loop_run(0);
+        world_sleep(LEASE + 2 * USEC_PER_SEC);
+        world_settle();
         assert_non_null(lease_of(&a));
         assert_int_equal(ask_of("GET", &a, "", NULL, NULL), 200);
         assert_true(number("expires_in_ms") == 30000);
-        fake_loop_run(LEASE - 1);
+        world_advance(LEASE - 1);
         assert_int_equal(heartbeat(&b), 200);
-        fake_loop_run(1);
+        world_advance(1);
         assert_null(lease_of(&a));
         assert_non_null(lease_of(&b));
         /* Only late by less than a second: nobody is excused. */
-        fake_clock_jump(LEASE + USEC_PER_SEC / 2);
-        fake_loop_run(0);
+        world_sleep(LEASE + USEC_PER_SEC / 2);
+        world_settle();
         assert_null(lease_of(&b));
 }
 
@@ -115,7 +115,7 @@ static void test_many_end_at_once(void **state)
         }
         assert_int_equal(d->groups.all.n_leases, N);
         assert_int_equal(group_find(&d->groups, "g")->n_leases, N);
-        fake_loop_run(LEASE);
+        world_advance(LEASE);
         assert_int_equal(d->groups.all.n_leases, 0);
         assert_null(group_find(&d->groups, "g"));
 }
@@ -173,7 +173,7 @@ static void test_heard(void **state)
         Receiver a = join("a", NULL);
 
         assert_int_equal(leases_heard(&d->leases, lease_of(&a)), now_usec(CLOCK_BOOTTIME));
-        fake_loop_run(USEC_PER_SEC);
+        world_advance(USEC_PER_SEC);
         restart();
         assert_int_equal(leases_heard(&d->leases, lease_of(&a)), 0);
         assert_int_equal(again(&a, a.token, 2, ""), 409);

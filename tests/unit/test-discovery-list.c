@@ -11,13 +11,24 @@
 
 #include "discovery-fixture.h"
 
-static unsigned get_as(const char *target, const char *encoding, const char *known)
+static const TestExchange *begin_as(const char *target, const char *header, const char *value)
 {
-        return finish(fake_http_send(fake_http_server(true), &(FakeRequest){
-                                                                             .target = target,
-                                                                             .accept_encoding = encoding,
-                                                                             .if_none_match = known,
-                                                             }));
+        const TestExchange *x = world_http_with(LOCAL, "GET", target, NULL, NULL, header, value);
+
+        assert_non_null(x);
+        world_settle();
+        return x;
+}
+
+static unsigned get_encoded(const char *target, const char *encoding)
+{
+        return finish(begin_as(target, "Accept-Encoding", encoding));
+}
+
+/* `known`: entity tags. */
+static unsigned get_unless(const char *target, const char *known)
+{
+        return finish(begin_as(target, "If-None-Match", known));
 }
 
 static const char *list(const char *target)
@@ -140,28 +151,26 @@ static void test_etag(void **state)
         assert_int_equal(strncmp(etag, "W/\"", 3), 0);
         /* More than once: the answer is kept, too. */
         for (int i = 0; i < 2; i++) {
-                assert_int_equal(get_as("/v1/receivers", NULL, etag), 304);
+                assert_int_equal(get_unless("/v1/receivers", etag), 304);
                 assert_int_equal(answer.size, 0);
                 assert_string_equal(answer.etag, etag);
-                assert_int_equal(get_as("/v1/receivers", NULL, strong), 304);
-                assert_int_equal(get_as("/v1/receivers", NULL, several), 304);
-                assert_int_equal(get_as("/v1/receivers", NULL, "*"), 304);
-                assert_int_equal(get_as("/v1/receivers", NULL, "\"x\""), 200);
+                assert_int_equal(get_unless("/v1/receivers", strong), 304);
+                assert_int_equal(get_unless("/v1/receivers", several), 304);
+                assert_int_equal(get_unless("/v1/receivers", "*"), 304);
+                assert_int_equal(get_unless("/v1/receivers", "\"x\""), 200);
         }
-        assert_int_equal(get_as("/v1/receivers?label=a=b", NULL, etag), 304);
-        assert_int_equal(get_as("/v1/receivers?group=none", NULL, "*"), 304);
+        assert_int_equal(get_unless("/v1/receivers?label=a=b", etag), 304);
+        assert_int_equal(get_unless("/v1/receivers?group=none", "*"), 304);
         (void) join("b", NULL);
-        assert_int_equal(get_as("/v1/receivers", NULL, etag), 200);
+        assert_int_equal(get_unless("/v1/receivers", etag), 200);
         assert_string_equal(names(), "a b");
 }
 
-static void inflate_to(const HttpExchange *x, char *ret, size_t size)
+static void inflate_to(const TestExchange *x, char *ret, size_t size)
 {
-        size_t n;
-        const char *text = fake_http_text(x, &n);
         z_stream z = {
-                        .next_in = (Bytef *) (uintptr_t) text,
-                        .avail_in = (uInt) n,
+                        .next_in = (Bytef *) (uintptr_t) x->body,
+                        .avail_in = (uInt) x->size,
                         .next_out = (Bytef *) ret,
                         .avail_out = (uInt) size - 1,
         };
@@ -178,25 +187,23 @@ static void test_gzip(void **state)
         size_t plain;
 
         (void) join("r", NULL);
-        (void) get_as("/v1/receivers", "gzip", NULL);
+        (void) get_encoded("/v1/receivers", "gzip");
         assert_string_equal(names(), "r"); /* too small to be worth it */
         join_many(20);
         assert_int_equal(get("/v1/receivers"), 200);
         plain = answer.size;
         for (int i = 0; i < 2; i++) {
-                HttpExchange *x = fake_http_send(fake_http_server(true),
-                                &(FakeRequest){.target = i ? "/v1/receivers?label=a=b" : "/v1/receivers",
-                                                .accept_encoding = "br, gzip;q=0.5"});
+                const TestExchange *x = begin_as(i ? "/v1/receivers?label=a=b" : "/v1/receivers",
+                                "Accept-Encoding", "br, gzip;q=0.5");
                 if (i == 0) {
-                        assert_string_equal(fake_http_header(x, "Content-Encoding"), "gzip");
+                        assert_string_equal(world_header(x, "Content-Encoding"), "gzip");
                         inflate_to(x, text, sizeof text);
                         assert_int_equal(strlen(text), plain);
                 } else
-                        assert_null(fake_http_header(x, "Content-Encoding"));
-                assert_string_equal(fake_http_header(x, "Vary"), "Accept-Encoding");
-                fake_http_free(x);
+                        assert_null(world_header(x, "Content-Encoding"));
+                assert_string_equal(world_header(x, "Vary"), "Accept-Encoding");
         }
-        (void) get_as("/v1/receivers", "gzip;q=0", NULL);
+        (void) get_encoded("/v1/receivers", "gzip;q=0");
         assert_int_equal(answer.size, plain);
 }
 
@@ -229,15 +236,15 @@ static void test_out_of_memory(void **state)
         (void) join("a", NULL);
         for (unsigned n = 1; n <= 3; n++) {
                 lists_clear(&d->lists);
-                fake_http_fail(n);
+                world_fail_answer(n);
                 assert_int_equal(get("/v1/receivers"), 503);
                 assert_string_equal(code(), "unavailable");
                 assert_null(d->groups.all.list.plain);
         }
-        fake_http_fail(1);
+        world_fail_answer(1);
         assert_int_equal(get("/v1/receivers?label=a=b"), 503);
-        fake_http_fail(1);
-        assert_int_equal(get_as("/v1/receivers", NULL, "*"), 503);
+        world_fail_answer(1);
+        assert_int_equal(get_unless("/v1/receivers", "*"), 503);
         assert_int_equal(get("/v1/receivers"), 200);
 }
 

@@ -11,7 +11,7 @@
 #include "discovery-fixture.h"
 
 /* Waits for changes of "/v1/receivers?QUERY", from now on. */
-static HttpExchange *wait_for(bool local, const char *query)
+static const TestExchange *wait_for(bool local, const char *query)
 {
         char target[512];
 
@@ -23,21 +23,21 @@ static HttpExchange *wait_for(bool local, const char *query)
 
 static void test_change(void **state)
 {
-        HttpExchange *all = wait_for(true, ""), *g = wait_for(true, "group=g"),
-                     *h = wait_for(false, "group=h");
+        const TestExchange *all = wait_for(true, ""), *g = wait_for(true, "group=g"),
+                           *h = wait_for(false, "group=h");
 
-        fake_loop_run(10 * USEC_PER_SEC);
-        assert_int_equal(fake_http_status(all), 0);
+        world_advance(10 * USEC_PER_SEC);
+        assert_int_equal(all->status, 0);
         (void) join("a", "g");
-        assert_int_equal(fake_http_status(all), 0); /* not from inside the request that makes the change */
-        fake_loop_run(USEC_PER_MSEC);
+        assert_int_equal(all->status, 0); /* not from inside the request that makes the change */
+        world_advance(USEC_PER_MSEC);
         assert_int_equal(finish(all), 200);
         assert_string_equal(names(), "a");
         assert_int_equal(finish(g), 200);
-        assert_int_equal(fake_http_status(h), 0);
-        fake_loop_run(20 * USEC_PER_SEC - 2 * USEC_PER_MSEC);
-        assert_int_equal(fake_http_status(h), 0);
-        fake_loop_run(USEC_PER_MSEC);
+        assert_int_equal(h->status, 0);
+        world_advance(20 * USEC_PER_SEC - 2 * USEC_PER_MSEC);
+        assert_int_equal(h->status, 0);
+        world_advance(USEC_PER_MSEC);
         assert_int_equal(finish(h), 200);
         assert_string_equal(names(), "");
         assert_null(group_find(&d->groups, "h"));
@@ -50,10 +50,10 @@ static void test_changes_only(void **state)
         (void) join("a", NULL);
         (void) snprintf(target, sizeof target, "/v1/receivers?wait=30&changes=%s",
                         revision_of("/v1/receivers"));
-        HttpExchange *x = poll_list(true, target);
+        const TestExchange *x = poll_list(true, target);
         (void) join("b", NULL);
         (void) join("c", NULL);
-        fake_loop_run(USEC_PER_MSEC);
+        world_advance(USEC_PER_MSEC);
         assert_int_equal(finish(x), 200); /* one answer for both */
         assert_string_equal(names(), "c b -0");
 }
@@ -87,12 +87,13 @@ static void test_names_of_groups(void **state)
 /* Those over TCP cannot use up what is there for those over Unix sockets. */
 static void test_limits(void **state)
 {
-        static HttpExchange *waiting[2][LONG_POLLS_MAX];
+        static const TestExchange *waiting[2][LONG_POLLS_MAX];
 
         for (int local = 0; local < 2; local++)
-                for (unsigned i = 0; i < LONG_POLLS_MAX; i++)
-                        assert_int_equal(
-                                        fake_http_status(waiting[local][i] = wait_for(local, "group=g")), 0);
+                for (unsigned i = 0; i < LONG_POLLS_MAX; i++) {
+                        waiting[local][i] = wait_for(local, "group=g");
+                        assert_int_equal(waiting[local][i]->status, 0);
+                }
         for (int local = 0; local < 2; local++) {
                 assert_int_equal(finish(wait_for(local, "group=new")), 503);
                 assert_string_equal(code(), "limit");
@@ -102,29 +103,29 @@ static void test_limits(void **state)
 
         /* The answers take their time, so that other requests have theirs. */
         (void) join("a", "g");
-        fake_loop_run(2 * LONG_POLLS_MAX * 50 - 1);
-        assert_int_equal(fake_http_status(waiting[1][0]), 0);
+        world_advance(2 * LONG_POLLS_MAX * 50 - 1);
+        assert_int_equal(waiting[1][0]->status, 0);
         (void) join("b", "g");
-        fake_loop_run(1);
+        world_advance(1);
         for (int local = 0; local < 2; local++)
                 for (unsigned i = 0; i < LONG_POLLS_MAX; i++)
                         assert_int_equal(finish(waiting[local][i]), 200);
         assert_string_equal(names(), "a b");
-        HttpExchange *next = wait_for(true, "");
-        assert_int_equal(fake_http_status(next), 0);
+        const TestExchange *next = wait_for(true, "");
+        assert_int_equal(next->status, 0);
         (void) join("c", NULL);
-        fake_loop_run(USEC_PER_MSEC);
+        world_advance(USEC_PER_MSEC);
         assert_int_equal(finish(next), 200);
 }
 
 /* Its deadline comes before the time at which the change would be told. */
 static void test_deadline_and_change(void **state)
 {
-        HttpExchange *x = wait_for(true, "");
+        const TestExchange *x = wait_for(true, "");
 
-        fake_loop_run(30 * USEC_PER_SEC - 10);
+        world_advance(30 * USEC_PER_SEC - 10);
         (void) join("a", NULL);
-        fake_loop_run(10);
+        world_advance(10);
         assert_int_equal(finish(x), 200);
         assert_string_equal(names(), "a");
 }
@@ -132,12 +133,12 @@ static void test_deadline_and_change(void **state)
 /* One that begins to wait after a change waits for the next one. */
 static void test_between_changes(void **state)
 {
-        HttpExchange *first = wait_for(true, "");
+        const TestExchange *first = wait_for(true, "");
         Receiver a = join("a", NULL);
-        HttpExchange *second = wait_for(true, "");
+        const TestExchange *second = wait_for(true, "");
 
         leave(&a);
-        fake_loop_run(USEC_PER_MSEC);
+        world_advance(USEC_PER_MSEC);
         assert_int_equal(finish(first), 200);
         assert_int_equal(finish(second), 200);
         assert_string_equal(names(), "");
@@ -145,7 +146,7 @@ static void test_between_changes(void **state)
 
 static void test_stop(void **state)
 {
-        HttpExchange *x = wait_for(true, ""), *y = wait_for(false, "group=g");
+        const TestExchange *x = wait_for(true, ""), *y = wait_for(false, "group=g");
 
         (void) join("a", "g");
         stop();
@@ -170,10 +171,10 @@ static void test_cursor_gone(void **state)
         const char *known = revision_of("/v1/receivers?limit=1");
         (void) snprintf(target, sizeof target, "/v1/receivers?wait=30&since=%s&after=%s", known,
                         field("next"));
-        HttpExchange *x = poll_list(true, target);
-        assert_int_equal(fake_http_status(x), 0);
+        const TestExchange *x = poll_list(true, target);
+        assert_int_equal(x->status, 0);
         leave(&a);
-        fake_loop_run(USEC_PER_MSEC);
+        world_advance(USEC_PER_MSEC);
         assert_int_equal(finish(x), 410);
 }
 

@@ -58,13 +58,13 @@ static void test_crash(void **state)
 {
         Receiver a = join("a", NULL);
 
-        fake_loop_run(WRITTEN_USEC);
+        world_advance(WRITTEN_USEC);
         (void) join("b", NULL);
         crash();
         assert_string_equal(all(), "a");
         assert_int_equal(heartbeat(&a), 200);
         leave(&a);
-        fake_loop_run(WRITTEN_USEC);
+        world_advance(WRITTEN_USEC);
         crash();
         assert_string_equal(all(), "");
 }
@@ -81,15 +81,15 @@ static void test_collected(void **state)
                 assert_int_equal(again(&a, a.token, 1, more), 200);
         }
         assert_int_equal(buffer_size(&d->save.unsaved), sizeof(sd_id128_t));
-        fake_loop_run(100 * USEC_PER_MSEC - 1);
+        world_advance(100 * USEC_PER_MSEC - 1);
         assert_int_equal(buffer_size(&d->save.unsaved), sizeof(sd_id128_t));
-        fake_loop_run(2);
+        world_advance(2);
         assert_int_equal(buffer_size(&d->save.unsaved), 0);
         assert_false(d->save.running);
         /* A heartbeat is not a change. */
         unsigned n = fake_disk_operations();
         assert_int_equal(heartbeat(&a), 200);
-        fake_loop_run(USEC_PER_SEC);
+        world_advance(USEC_PER_SEC);
         assert_int_equal(fake_disk_operations(), n);
 }
 
@@ -98,14 +98,14 @@ static void test_change_while_saving(void **state)
 {
         Receiver a = join("a", NULL);
 
-        fake_worker_hang(true);
-        fake_loop_run(WRITTEN_USEC);
+        world_hold_disk(true);
+        world_advance(WRITTEN_USEC);
         assert_true(d->save.running);
         (void) join("b", NULL);
         leave(&a);
-        fake_loop_run(WRITTEN_USEC);
-        fake_worker_hang(false);
-        fake_loop_run(WRITTEN_USEC);
+        world_advance(WRITTEN_USEC);
+        world_hold_disk(false);
+        world_advance(WRITTEN_USEC);
         crash();
         assert_string_equal(all(), "b");
 }
@@ -115,11 +115,11 @@ static void test_id_comes_back(void **state)
 {
         Receiver a = join("a", NULL);
 
-        fake_loop_run(WRITTEN_USEC);
+        world_advance(WRITTEN_USEC);
         leave(&a);
         assert_int_equal(again(&a, NULL, 2, ""), 201);
         (void) snprintf(a.token, sizeof a.token, "%s", field("token"));
-        fake_loop_run(WRITTEN_USEC);
+        world_advance(WRITTEN_USEC);
         crash();
         assert_string_equal(all(), "a");
         assert_int_equal(heartbeat(&a), 200);
@@ -129,20 +129,20 @@ static void test_disk_refuses(void **state)
 {
         Receiver a = join("a", NULL), b = join("b", NULL);
 
-        fake_loop_run(WRITTEN_USEC);
+        world_advance(WRITTEN_USEC);
         leave(&b);
         (void) join("c", NULL);
         Receiver gone = join("gone", NULL);
         fake_disk_fail(1, ENOSPC, true);
-        fake_loop_run(WRITTEN_USEC);
+        world_advance(WRITTEN_USEC);
         assert_int_equal(buffer_size(&d->save.unsaved), 2 * sizeof(sd_id128_t));
         assert_int_equal(buffer_size(&d->save.removed), sizeof(uint64_t));
         leave(&gone);
         assert_int_equal(heartbeat(&a), 200); /* nobody notices */
-        fake_loop_run(3 * USEC_PER_SEC);
+        world_advance(3 * USEC_PER_SEC);
         assert_string_equal(all(), "a c");
         fake_disk_fail(0, 0, false);
-        fake_loop_run(USEC_PER_SEC + WRITTEN_USEC);
+        world_advance(USEC_PER_SEC + WRITTEN_USEC);
         assert_int_equal(buffer_size(&d->save.unsaved), 0);
         assert_int_equal(buffer_size(&d->save.removed), 0);
         crash();
@@ -169,7 +169,7 @@ static void test_batches(void **state)
         assert_int_equal(d->save.last_row, N);
         while (d->groups.all.first)
                 leases_remove(&d->leases, d->groups.all.first);
-        fake_loop_run(WRITTEN_USEC);
+        world_advance(WRITTEN_USEC);
         assert_int_equal(buffer_size(&d->save.removed), 0);
         crash();
         assert_int_equal(d->groups.all.n_leases, 0);
@@ -189,7 +189,7 @@ static void put(uint64_t row, const char *record)
         assert_int_equal(registry_put(&b, row, (sd_id128_t){}, (sd_id128_t){}, record, strlen(record)), 0);
         b.op.done = on_put;
         db_submit(d->db, &b.op);
-        fake_loop_run(0);
+        world_settle();
         registry_batch_clear(&b);
 }
 
@@ -202,7 +202,7 @@ static void test_bad_records(void **state)
                                      "\"group\":\"g\",\"addresses\":[\"unix:/x\"],\"capacity\":1}";
         char good[512], same_name[512];
 
-        fake_loop_run(WRITTEN_USEC);
+        world_advance(WRITTEN_USEC);
         (void) snprintf(good, sizeof good, format, "good");
         (void) snprintf(same_name, sizeof same_name, format, "a");
         put(100, "x");
@@ -217,10 +217,15 @@ static void test_bad_records(void **state)
 
 static void test_disk_hangs(void **state)
 {
+        world_hold_disk(true);
+        (void) join("a", NULL);
+        world_advance(30 * USEC_PER_SEC);
         assert_true(database_is_alive(&d->database));
-        fake_worker_hang(true);
+        world_advance(USEC_PER_SEC);
         assert_false(database_is_alive(&d->database));
-        fake_worker_hang(false);
+        world_hold_disk(false);
+        world_settle();
+        assert_true(database_is_alive(&d->database));
 }
 
 int main(void)

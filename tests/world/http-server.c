@@ -32,6 +32,23 @@ struct HttpExchange {
         HttpExchange *prev, *next;
 };
 
+static unsigned fail_in;
+
+void http_server_world_begin(void)
+{
+        fail_in = 0;
+}
+
+void world_fail_answer(unsigned n)
+{
+        fail_in = n;
+}
+
+static bool fails(void)
+{
+        return fail_in > 0 && --fail_in == 0;
+}
+
 struct HttpAnswer {
         unsigned status;
         char *body;
@@ -62,13 +79,13 @@ static void decode(char *s)
         *to = '\0';
 }
 
-/* Splits "&name=value&…": each '&' and '=' becomes a NUL. */
+/* Splits "name=value&…" into decoded words. */
 static void split_query(HttpExchange *x)
 {
-        char *copy = strdup(x->query), *rest = copy, *word;
+        char *copy = strdup(x->query), *rest = x->query[0] ? copy : NULL, *word;
 
         assert(copy);
-        while (copy[0] && (word = strsep(&rest, "&"))) {
+        while ((word = strsep(&rest, "&"))) {
                 decode(word);
                 assert(strv_append(&x->query_words, word) >= 0);
         }
@@ -303,25 +320,7 @@ const char *http_header(const HttpExchange *x, const char *name)
 
 /* Answers. */
 
-HttpAnswer *http_answer_new(unsigned status, const void *body, size_t size)
-{
-        HttpAnswer *a = calloc(1, sizeof *a);
-
-        if (!a)
-                return NULL;
-        a->status = status;
-        a->body = malloc(size + 1);
-        if (!a->body)
-                return http_answer_free(a);
-        if (size > 0)
-                memcpy(a->body, body, size);
-        a->size = size;
-        if (size > 0)
-                (void) !http_answer_add_header(a, "Content-Type", "application/json");
-        return a;
-}
-
-int http_answer_add_header(HttpAnswer *a, const char *name, const char *value)
+static int add_header(HttpAnswer *a, const char *name, const char *value)
 {
         Headers *h = &a->headers;
 
@@ -335,6 +334,29 @@ int http_answer_add_header(HttpAnswer *a, const char *name, const char *value)
         free(h->names[h->n]);
         free(h->values[h->n]);
         return -ENOMEM;
+}
+
+HttpAnswer *http_answer_new(unsigned status, const void *body, size_t size)
+{
+        HttpAnswer *a = fails() ? NULL : calloc(1, sizeof *a);
+
+        if (!a)
+                return NULL;
+        a->status = status;
+        a->body = malloc(size + 1);
+        if (!a->body)
+                return http_answer_free(a);
+        if (size > 0)
+                memcpy(a->body, body, size);
+        a->size = size;
+        if (size > 0)
+                (void) !add_header(a, "Content-Type", "application/json");
+        return a;
+}
+
+int http_answer_add_header(HttpAnswer *a, const char *name, const char *value)
+{
+        return fails() ? -ENOMEM : add_header(a, name, value);
 }
 
 HttpAnswer *http_answer_free(HttpAnswer *a)

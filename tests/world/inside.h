@@ -67,6 +67,7 @@ void net_world_begin(void);
 void net_world_end(void); /* after the processes */
 void connection_world_begin(void);
 void listen_world_begin(void);
+void http_server_world_begin(void);
 void http_client_world_begin(void);
 void http_client_world_end(void);
 void child_world_begin(void);

@@ -21,6 +21,7 @@ void net_world_begin(void)
         socket_world_begin();
         connection_world_begin();
         listen_world_begin();
+        http_server_world_begin();
         http_client_world_begin();
 }
 

@@ -112,6 +112,7 @@ TestExchange *world_http(const char *address, const char *method, const char *pa
 TestExchange *world_http_with(const char *address, const char *method, const char *path, const char *token,
                 const char *body, const char *header, const char *value);
 const char *world_header(const TestExchange *x, const char *name); /* a header of the answer; NULL: none */
+void world_fail_answer(unsigned n); /* the n-th allocation for an answer from now fails; 0: none */
 
 /* Children. Every program exists, except those whose names begin with "missing". For a name without a slash
  * child_find_program() returns "/fake/NAME". */
