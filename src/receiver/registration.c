@@ -167,6 +167,13 @@ static void serve(Registration *g)
         later(g, g->lease_usec / 3, heartbeat);
 }
 
+static void not_written(Registration *g, int error)
+{
+        _cleanup_free_ char *why = str_format("the identity cannot be written: %s", strerror(-error));
+
+        try_later(g, registration_begin, why ?: "out of memory");
+}
+
 static void on_stored(DbOp *op, int result)
 {
         Registration *g = CONTAINER_OF(op, Registration, store.op);
@@ -174,9 +181,7 @@ static void on_stored(DbOp *op, int result)
         if (condition_is_stopping(g->condition))
                 return;
         if (result < 0) {
-                _cleanup_free_ char *why =
-                                str_format("the identity cannot be written: %s", strerror(-result));
-                try_later(g, registration_begin, why ?: "out of memory");
+                not_written(g, result);
                 return;
         }
         crash_point("identity-before-serving");
@@ -317,7 +322,7 @@ static void on_registered(int status, const char *body, size_t size, const char 
                 accept_identity(g, &registered);
 }
 
-void registration_begin(Registration *g)
+static void register_now(Registration *g)
 {
         if (self_needs_local_ip(g->config, g->listeners) && !g->local_ip) {
                 ask_status(g);
@@ -336,6 +341,41 @@ void registration_begin(Registration *g)
                 request(g, &call, on_registered, registration_begin);
         else
                 unreachable(g, registration_begin, "out of memory");
+}
+
+static void on_chosen(DbOp *op, int result)
+{
+        Registration *g = CONTAINER_OF(op, Registration, store.op);
+
+        if (condition_is_stopping(g->condition))
+                return;
+        if (result < 0) {
+                not_written(g, result);
+                return;
+        }
+        g->identity = g->store.identity;
+        register_now(g);
+}
+
+/* Discovery lists the id as soon as it has the request. If it chose the id, and the answer was lost,
+ * messages to this id would wait for ever. */
+static void choose_id(Registration *g)
+{
+        dedup_identity_op_init(&g->store);
+        g->store.op.done = on_chosen;
+        g->store.identity = g->here;
+        if (random_uuid(NULL, g->store.identity.id.bytes) < 0)
+                unreachable(g, registration_begin, "no random numbers");
+        else
+                db_submit(g->db, &g->store.op);
+}
+
+void registration_begin(Registration *g)
+{
+        if (sd_id128_is_null(g->identity.id))
+                choose_id(g);
+        else
+                register_now(g);
 }
 
 static void on_left(int status, const char *body, size_t size, const char *local_ip, const Error *error,
@@ -385,7 +425,7 @@ int registration_init(Registration *g)
 
         g->lease_usec = LEASE_DEFAULT_USEC;
         g->info->id = g->identity.id;
-        g->condition->id = sd_id128_is_null(g->identity.id) ? ID_NONE : ID_OURS;
+        g->condition->id = token_of(g) ? ID_OURS : ID_NONE;
         if (is_same_directory(&g->here, &g->identity))
                 g->previous = g->identity.instance;
         r = http_client_new(g->loop, &g->http);

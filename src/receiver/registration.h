@@ -42,7 +42,8 @@ struct Registration {
         RegistrationEvents events;
         void *userdata; /* of the events */
 
-        DedupIdentity identity; /* as on disk, loaded by the root; id null: never registered */
+        DedupIdentity identity; /* as on disk, loaded by the root; id null: none; token "": never registered
+                                 */
         HttpClient *http;
         HttpRequest *request; /* one at most */
         Timer timer;

@@ -29,5 +29,5 @@ void waits_failed(const Judge *j, JDelivery *d);
 
 /* judge-times.c: starts, deadlines, ack timeouts, leases */
 void times_sent(Judge *j, const JMessage *m, const JDelivery *d, const JConnection *c);
-void times_log(Judge *j, const Observation *o, JProcess *p);
+void times_log(Judge *j, const Observation *o, const JProcess *p);
 bool is_listed(const Judge *j, const JReceiver *r);

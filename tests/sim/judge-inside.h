@@ -64,7 +64,6 @@ typedef struct JProcess {
         bool cut_replies;          /* it has logged that a reply is cut because it has no memory */
         bool reloaded;             /* its configuration may differ from the plan's */
         bool failed;               /* its last start ended by itself, with an error */
-        bool id_unknown;           /* discovery has given it an id, but it has not said that it has it */
         uint64_t replaced;         /* a receiver lost its id: number of the observation; 0: never */
         JReceiver *identity;       /* of a receiver: its present id */
         uint64_t disturbed_until;  /* by steps; time */

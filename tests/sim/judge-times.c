@@ -90,27 +90,14 @@ static void check_lease(Judge *j, const Observation *o, const JProcess *discover
                                 text_process(discovery), text_time(j, discovery->started_at), o->text);
 }
 
-/* Discovery has given it a new id. If it gets another one before it knows of this one, because the answer
- * was lost, what is addressed to this one waits for ever. */
-static void registered(Judge *j, JProcess *receiver, bool new_id)
+void times_log(Judge *j, const Observation *o, const JProcess *p)
 {
-        receiver->listed_at = j->o->at;
-        if (new_id && receiver->id_unknown)
-                receiver->replaced = j->o->index;
-        receiver->id_unknown = new_id;
-}
-
-void times_log(Judge *j, const Observation *o, JProcess *p)
-{
-        if (p->role == ROLE_RECEIVER && o->text && strncmp(o->text, "Registered as ", 14) == 0)
-                p->id_unknown = false;
-
         JProcess *receiver = p->role == ROLE_DISCOVERY && o->text ? find_receiver(j, o->text) : NULL;
 
         if (!receiver)
                 return;
         if (strstr(o->text, "has registered"))
-                registered(j, receiver, !strstr(o->text, "again"));
+                receiver->listed_at = o->at;
         else if (strstr(o->text, "is gone: no heartbeat")) {
                 check_lease(j, o, p);
                 receiver->listed_at = 0;

@@ -147,6 +147,47 @@ static void test_identity_is_synced_first(void **state)
         assert_int_equal(f->receiver->conns.n, 1);
 }
 
+/* What discovery has listed, the receiver is: in the next attempt and after a restart, too. */
+static void test_first_answer_is_lost(void **state)
+{
+        Fixture *f = *state;
+        char id[SD_ID128_UUID_STRING_MAX];
+
+        assert_int_equal(fixture_new(f), 0);
+        (void) sd_id128_to_uuid_string(f->receiver->info.id, id);
+        assert_non_null(strstr(asked("POST", REGISTER)->body, id));
+        answer(asked("POST", REGISTER), -ETIMEDOUT, NULL);
+        world_advance(5 * USEC_PER_SEC);
+        assert_non_null(strstr(asked("POST", REGISTER)->body, id));
+        restart(f);
+        assert_int_equal(f->receiver->condition.id, ID_NONE);
+        assert_non_null(strstr(asked("POST", REGISTER)->body, id));
+        refuse(asked("POST", REGISTER), 401, "token-missing", 100);
+        answer(asked("GET", "/v1/status"), 200, "{\"lease_seconds\":5}");
+        assert_int_equal(f->receiver->condition.id, ID_NONE);
+        world_advance(5500 * USEC_PER_MSEC);
+        assert_non_null(strstr(asked("POST", REGISTER)->body, id));
+        fixture_register(id, 5);
+        assert_int_equal(f->receiver->condition.id, ID_OURS);
+        assert_int_equal(world_n_ready(), 1);
+}
+
+/* Discovery does not list what the next start does not know. */
+static void test_id_cannot_be_written(void **state)
+{
+        Fixture *f = *state;
+
+        assert_int_equal(receiver_new(&f->config, &f->receiver, &f->error), 0);
+        fake_disk_fail(1, ENOSPC, true);
+        world_settle();
+        assert_null(world_request(""));
+        assert_non_null(strstr(world_status(), "the identity cannot be written"));
+        fake_disk_fail(0, 0, false);
+        world_advance(5 * USEC_PER_SEC);
+        fixture_register(RECEIVER_TEXT_ID, 30);
+        assert_int_equal(world_n_ready(), 1);
+}
+
 static void test_identity_cannot_be_written(void **state)
 {
         Fixture *f = *state;
@@ -243,11 +284,11 @@ static void test_become_new(void **state)
         expect_nothing(s);
         assert_null(world_child(0)); /* killed; nothing is recorded */
         assert_int_equal(f->receiver->jobs.n, 0);
-        assert_true(sd_id128_is_null(f->receiver->info.id));
         assert_int_equal(f->receiver->condition.id, ID_NONE);
         TestRequest *q = asked("POST", REGISTER);
         assert_null(q->token);
         assert_null(strstr(q->body, "previous_instance"));
+        assert_null(strstr(q->body, RECEIVER_TEXT_ID));
         fixture_register(OTHER_ID, 5);
         assert_int_equal(f->receiver->condition.id, ID_OURS);
         restart(f);
@@ -389,6 +430,8 @@ int main(void)
                         TEST(test_forgotten),
                         TEST(test_capacity_changes),
                         TEST(test_identity_is_synced_first),
+                        TEST(test_first_answer_is_lost),
+                        TEST(test_id_cannot_be_written),
                         TEST(test_identity_cannot_be_written),
                         TEST(test_reset_fails),
                         TEST(test_dispute_ends),
