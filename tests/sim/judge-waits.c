@@ -26,15 +26,23 @@ static unsigned priority_of(const JMessage *m)
 /* Bytes. A larger payload may have to be read from the disk, and loses its place meanwhile. */
 #define IN_MEMORY 4096u
 
-/* Must be sent again, before what is not more urgent and was bound later. */
-static bool is_due(const Judge *j, const JDelivery *d, const JConnection *c)
+/* `d` was bound before what is sent now, `by`. A client that was started has the order of acceptance. */
+static bool is_older(const Judge *j, const JDelivery *d, const JMessage *by, const JConnection *c)
 {
         const MessageFrame *f = &j->o->frame->message;
+        const uint32_t start = c->from->starts;
+
+        return d->stream && sd_id128_equal(f->stream, d->stream->id) && f->sequence > d->sequence &&
+               !(d->message->loaded_start == start && by->loaded_start == start);
+}
+
+/* Must be sent again, before what is not more urgent and was bound later. */
+static bool is_due(const JDelivery *d, const JConnection *c)
+{
         const JMessage *m = d->message;
         const PlannedMessage *p = planned_message(m);
 
-        return d->stream && sd_id128_equal(f->stream, d->stream->id) && f->sequence > d->sequence &&
-               d->sent_on == c->before && d->told == 0 && !d->given_up && m->end == 0 && !m->cancel_asked &&
+        return d->sent_on == c->before && d->told == 0 && !d->given_up && m->end == 0 && !m->cancel_asked &&
                p && p->deadline_usec == 0 && p->size <= IN_MEMORY;
 }
 
@@ -47,8 +55,9 @@ static void check_before(Judge *j, const JMessage *m, JConnection *c)
                 c->before = NULL;
                 return;
         }
-        if (d->message == m || !is_due(j, d, c) || priority_of(d->message) < priority_of(m) ||
-                        j->stalled_until >= c->opened_at || c->from->disturbed_until >= c->opened_at)
+        if (d->message == m || !is_older(j, d, m, c) || !is_due(d, c) ||
+                        priority_of(d->message) < priority_of(m) || j->stalled_until >= c->opened_at ||
+                        c->from->disturbed_until >= c->opened_at)
                 return;
         if (j->o->since > c->opened_at + soon)
                 breach(j, RULE_WAIT_ENDS_WITH_CONNECTION, d->message, c->from,
