@@ -24,7 +24,7 @@
 
 Sim sim;
 
-Actor *actor_of_process(const Process *p)
+static Actor *actor_of_process(const Process *p)
 {
         return p && process_index(p) < sim.n_actors ? sim.actors[process_index(p)] : NULL;
 }

@@ -52,7 +52,6 @@ void actors_stop(void); /* SIGTERM to all; nothing starts again */
 bool actors_are_down(void *userdata);
 
 Actor *actor_of_client(unsigned number);
-Actor *actor_of_process(const Process *p);
 /* A second process with a copy of the state of `a`. NULL: there are too many already. */
 Actor *actor_copy(Actor *a);
 

@@ -347,7 +347,6 @@ JConnection *judge_connection(Judge *j, uint64_t number);
 JConnection *judge_connection_get(Judge *j, uint64_t number);
 JRun *judge_run(Judge *j, uint64_t number);
 JRun *judge_run_new(Judge *j, uint64_t number, JDelivery *d, JProcess *p);
-JKey *judge_key(Judge *j, const JMessage *m); /* NULL: it has none */
 JIdempotent *judge_idempotent(Judge *j, const JProcess *client, unsigned number);
 void judge_free_streams(Judge *j);
 

@@ -112,6 +112,25 @@ JMessage *judge_message(Judge *j, sd_id128_t id)
         return FIND(&j->messages, hash_id(id), JMessage, by_id, sd_id128_equal(each->id, id));
 }
 
+/* NULL: it has none. */
+static JKey *find_key(Judge *j, const JMessage *m)
+{
+        const PlannedMessage *p = planned_message(m);
+
+        if (!p || p->mode != SELECTOR_KEY)
+                return NULL;
+        const uint64_t number = p->key + (p->keys > 1 ? m->planned->offset % p->keys : 0);
+        const uint64_t want = ((uint64_t) m->client->number << 48) + ((uint64_t) p->group << 40) + number;
+        JKey *k = FIND(&j->keys, hash_number(want), JKey, by_key, each->key == want);
+
+        if (!k) {
+                k = judge_alloc(j, sizeof *k);
+                k->key = want;
+                add(&j->keys, &k->by_key, hash_number(want));
+        }
+        return k;
+}
+
 static void set_number(Judge *j, JMessage *m, JPlanned *planned)
 {
         if (m->planned || !planned)
@@ -120,7 +139,7 @@ static void set_number(Judge *j, JMessage *m, JPlanned *planned)
         m->fanout = selector_mode_is_fanout(planned->step->message.mode);
         m->transient = planned->step->message.transient;
         m->submitted = planned->submitted;
-        m->key = judge_key(j, m);
+        m->key = find_key(j, m);
         planned->n_ids++;
         if (planned->n_ids > planned->n_submitted)
                 breach(j, RULE_ONE_SUBMISSION_ONE_MESSAGE, m, m->client,
@@ -281,24 +300,6 @@ JRun *judge_run_new(Judge *j, uint64_t number, JDelivery *d, JProcess *p)
         d->run = run;
         add(&j->runs, &run->by_number, hash_number(number));
         return run;
-}
-
-JKey *judge_key(Judge *j, const JMessage *m)
-{
-        const PlannedMessage *p = planned_message(m);
-
-        if (!p || p->mode != SELECTOR_KEY)
-                return NULL;
-        const uint64_t number = p->key + (p->keys > 1 ? m->planned->offset % p->keys : 0);
-        const uint64_t want = ((uint64_t) m->client->number << 48) + ((uint64_t) p->group << 40) + number;
-        JKey *k = FIND(&j->keys, hash_number(want), JKey, by_key, each->key == want);
-
-        if (!k) {
-                k = judge_alloc(j, sizeof *k);
-                k->key = want;
-                add(&j->keys, &k->by_key, hash_number(want));
-        }
-        return k;
 }
 
 JIdempotent *judge_idempotent(Judge *j, const JProcess *client, unsigned number)

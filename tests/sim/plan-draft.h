@@ -35,4 +35,3 @@ Step *draft_add(PlanDraft *d, StepKind kind, uint64_t at);
 void draft_group(PlanDraft *d);
 void draft_faults(PlanDraft *d); /* after draft_group() */
 void draft_load(PlanDraft *d);   /* after draft_faults() */
-void draft_limit(PlanDraft *d, const PlanLimits *limits);

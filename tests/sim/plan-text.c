@@ -8,6 +8,8 @@
 #include "base/time-util.h"
 #include "model/policy.h"
 
+#define SPAN_MAX 24
+
 static const char *const step_kinds[_STEP_KIND_MAX] = {
                 [STEP_SEND] = "send",
                 [STEP_BULK] = "bulk",
@@ -57,7 +59,7 @@ const char *step_kind_to_string(StepKind kind)
         return (unsigned) kind < _STEP_KIND_MAX ? step_kinds[kind] : "?";
 }
 
-const char *handler_mood_to_string(HandlerMood mood)
+static const char *mood_to_string(HandlerMood mood)
 {
         return (unsigned) mood < _HANDLER_MOOD_MAX ? handler_moods[mood] : "?";
 }
@@ -73,7 +75,8 @@ const char *plan_process_name(const Plan *p, unsigned process, char ret[static P
         return ret;
 }
 
-const char *format_span(char ret[static SPAN_MAX], uint64_t usec)
+/* "3.2 s" */
+static const char *format_span(char ret[static SPAN_MAX], uint64_t usec)
 {
         if (usec < 1000)
                 (void) snprintf(ret, SPAN_MAX, "%u µs", (unsigned) usec);
@@ -143,7 +146,8 @@ static void add_target(char *ret, size_t size, const PlannedMessage *g)
         }
 }
 
-void message_describe(const PlannedMessage *g, char *ret, size_t size)
+/* "to r1, 20 bytes, fails 2 times": without its number. */
+static void describe_message(const PlannedMessage *g, char *ret, size_t size)
 {
         ret[0] = 0;
         add_target(ret, size, g);
@@ -169,7 +173,7 @@ static void describe_load(const Step *s, char *ret, size_t size)
 {
         char text[400];
 
-        message_describe(&s->message, text, sizeof text);
+        describe_message(&s->message, text, sizeof text);
         switch (s->kind) {
         case STEP_SEND:
                 add(ret, size, "c%u gets message %u (%s)", s->a, s->message.number, text);
@@ -283,8 +287,7 @@ static void describe_process(
                 add(ret, size, "one of %u allocations of %s fails, for %s", s->b, name, span);
                 break;
         default:
-                add(ret, size, "handlers of %s %s, for %s", name, handler_mood_to_string((HandlerMood) s->b),
-                                span);
+                add(ret, size, "handlers of %s %s, for %s", name, mood_to_string((HandlerMood) s->b), span);
         }
 }
 

@@ -98,29 +98,6 @@ static void shift_steps(Plan *p)
                         p->steps[i].at += usec;
 }
 
-Plan *plan_new(uint64_t seed, const char *profile, const PlanLimits *limits)
-{
-        static const PlanLimits none;
-        const Profile *f = profile ? profile_find(profile) : profile_draw(seed);
-        PlanDraft d = {};
-
-        if (!f)
-                return NULL;
-        d.profile = f;
-        d.plan = calloc(1, sizeof *d.plan);
-        assert(d.plan);
-        d.plan->seed = d.plan->draws = seed;
-        d.plan->profile = f->name;
-        draft_group(&d);
-        draft_faults(&d);
-        draft_load(&d);
-        sort_steps(d.plan);
-        shift_steps(d.plan);
-        draft_limit(&d, limits ?: &none);
-        set_end(d.plan);
-        return d.plan;
-}
-
 Plan *plan_copy_without(const Plan *p, const bool *left_out)
 {
         Plan *q = malloc(sizeof *q);
@@ -230,7 +207,7 @@ static bool limit_fault(const Plan *p, Step *s)
         }
 }
 
-void draft_limit(PlanDraft *d, const PlanLimits *limits)
+static void limit_plan(PlanDraft *d, const PlanLimits *limits)
 {
         Plan *p = d->plan;
         size_t n = 0, n_faults = 0;
@@ -255,4 +232,27 @@ void draft_limit(PlanDraft *d, const PlanLimits *limits)
                 p->steps[n++] = s;
         }
         p->n_steps = n;
+}
+
+Plan *plan_new(uint64_t seed, const char *profile, const PlanLimits *limits)
+{
+        static const PlanLimits none;
+        const Profile *f = profile ? profile_find(profile) : profile_draw(seed);
+        PlanDraft d = {};
+
+        if (!f)
+                return NULL;
+        d.profile = f;
+        d.plan = calloc(1, sizeof *d.plan);
+        assert(d.plan);
+        d.plan->seed = d.plan->draws = seed;
+        d.plan->profile = f->name;
+        draft_group(&d);
+        draft_faults(&d);
+        draft_load(&d);
+        sort_steps(d.plan);
+        shift_steps(d.plan);
+        limit_plan(&d, limits ?: &none);
+        set_end(d.plan);
+        return d.plan;
 }

@@ -108,7 +108,9 @@ static int parse_range(char *word, unsigned *ret_first, unsigned *ret_last, unsi
         return last ? parse_unsigned(last, *ret_first, 1000000, ret_last) : 0;
 }
 
-int recipe_parse_steps(Recipe *r, const char *list, bool halved, Error *error)
+/* "3,5-9": leaves these steps out. With `halved`: halves their numbers once more, or "3,5-9x4" four times.
+ * 0, or -EINVAL with a sentence. */
+static int parse_steps(Recipe *r, const char *list, bool halved, Error *error)
 {
         char *copy = strdup(list), *rest = copy, *word;
         unsigned first = 0, last = 0, times = 0;
@@ -164,9 +166,9 @@ int recipe_parse_option(Recipe *r, const char *name, const char *value, Error *e
                 if (strcmp(name, numbers[i].name) == 0)
                         return parse_number(r, numbers + i, value, error);
         if (strcmp(name, "skip") == 0)
-                return recipe_parse_steps(r, value, false, error);
+                return parse_steps(r, value, false, error);
         if (strcmp(name, "halve") == 0)
-                return recipe_parse_steps(r, value, true, error);
+                return parse_steps(r, value, true, error);
         if (strcmp(name, "profile") != 0)
                 return -ENOENT;
         f = profile_find(value);

@@ -27,10 +27,6 @@ Plan *recipe_plan(const Recipe *r);
 
 unsigned recipe_get(const Recipe *r, unsigned index);
 void recipe_set(Recipe *r, unsigned index, unsigned value);
-/* "3,5-9": leaves these steps out. With `halved`: halves their numbers once more, or "3,5-9x4" four times.
- * 0, or -EINVAL with a sentence. */
-int recipe_parse_steps(Recipe *r, const char *list, bool halved, Error *error);
-
 /* One option of the command line, without its dashes. 0, -EINVAL (with a sentence), or -ENOENT: not an
  * option of a recipe. */
 int recipe_parse_option(Recipe *r, const char *name, const char *value, Error *error);

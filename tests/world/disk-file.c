@@ -238,27 +238,28 @@ void file_evict(File *f)
         clear_from(f, f->size);
 }
 
-bool disk_is_kept(FakeLoss loss, uint64_t *seed)
+/* Whether something that is not on the disk yet gets there. */
+static bool is_kept(FakeLoss loss, uint64_t *seed)
 {
         return loss == FAKE_KEEP || (loss == FAKE_TEAR && splitmix64(seed) % 2 == 0);
 }
 
 void file_lose_power(File *f, FakeLoss loss, uint64_t *seed)
 {
-        bool is_cut = f->cut == SIZE_MAX || disk_is_kept(loss, seed);
+        bool is_cut = f->cut == SIZE_MAX || is_kept(loss, seed);
         size_t size = is_cut ? MIN(f->synced_size, f->cut) : f->synced_size;
 
         for (size_t i = 0; i < f->n_undo; i++) {
                 const Undo *u = &f->undo[i];
                 size_t end = (u->sector + (size_t) 1) * FAKE_SECTOR;
 
-                if (u->state == UNDO_DIRTY && disk_is_kept(loss, seed) && (is_cut || end <= f->cut))
+                if (u->state == UNDO_DIRTY && is_kept(loss, seed) && (is_cut || end <= f->cut))
                         size = MAX(size, MIN(f->size, end));
                 else
                         put_back(f, u);
         }
         /* The size may be on the disk without the data. */
-        if (is_cut && size < f->size && disk_is_kept(loss, seed))
+        if (is_cut && size < f->size && is_kept(loss, seed))
                 size = loss == FAKE_KEEP ? f->size : size + splitmix64(seed) % (f->size - size + 1);
         f->size = f->synced_size = size;
         f->cut = SIZE_MAX;
@@ -352,7 +353,7 @@ void name_lose_power(Disk *d, FakeLoss loss, uint64_t *seed)
 
         HASH_ITER(hh, names, n, next)
                 if (n->disk == d && n->now != n->durable) {
-                        if (disk_is_kept(loss, seed))
+                        if (is_kept(loss, seed))
                                 point(&n->durable, n->now);
                         else
                                 point(&n->now, n->durable);

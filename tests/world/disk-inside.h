@@ -112,6 +112,4 @@ void name_sync_directory(const char *path); /* of the directory that has `path` 
 void name_lose_power(Disk *d, FakeLoss loss, uint64_t *seed);
 bool name_is_below(const Name *n, const char *directory);
 
-/* Whether something that is not on the disk yet gets there. */
-bool disk_is_kept(FakeLoss loss, uint64_t *seed);
 void disk_forget(void); /* all files and names */

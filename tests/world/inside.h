@@ -41,7 +41,6 @@ void alarm_remove(Alarm *a);
 #define FD_FIRST (1 << 20)
 int fd_new(bool (*is_ready)(int fd, uint32_t events, void *userdata), void *userdata);
 void fd_free(int fd);
-bool fd_is_ready(int fd, uint32_t events);
 void *fd_userdata(int fd); /* NULL: no such descriptor */
 
 /* What a loop waits for; of the world itself if `l` is NULL. */
@@ -52,9 +51,8 @@ typedef struct Waits {
 Waits *loop_waits(Loop *l);
 void loop_waits_less(Loop *l); /* a source or an alarm was removed */
 
-void world_free_at_end(void (*fn)(void *p), void *p); /* called by world_end() */
-void *world_alloc(size_t n);                          /* zeroed; world_end() frees it */
-char *world_strdup(const char *s);                    /* returns NULL for NULL */
+void *world_alloc(size_t n);       /* zeroed; world_end() frees it */
+char *world_strdup(const char *s); /* returns NULL for NULL */
 
 /* Dispatches one ready source or alarm of this loop (NULL: of the world) that was not dispatched in this
  * turn. Returns false if there is none. */

@@ -183,7 +183,7 @@ void *fd_userdata(int fd)
         return d ? d->userdata : NULL;
 }
 
-bool fd_is_ready(int fd, uint32_t events)
+static bool fd_is_ready(int fd, uint32_t events)
 {
         struct pollfd p = {.fd = fd, .events = (short) events};
         Descriptor *d = descriptor(fd);

@@ -96,7 +96,8 @@ const char *world_directory(void)
         return world.directory;
 }
 
-void world_free_at_end(void (*fn)(void *p), void *p)
+/* world_end() calls it. */
+static void free_at_end(void (*fn)(void *p), void *p)
 {
         AtEnd *a = calloc(1, sizeof *a);
 
@@ -110,7 +111,7 @@ void *world_alloc(size_t n)
         void *p = calloc(1, n);
 
         assert(p);
-        world_free_at_end(free, p);
+        free_at_end(free, p);
         return p;
 }
 
