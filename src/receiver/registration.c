@@ -143,7 +143,7 @@ static void heartbeat(Registration *g)
 
 void registration_refresh(Registration *g)
 {
-        if (g->registered && !g->request && g->next == heartbeat)
+        if (timer_is_armed(&g->timer) && g->next == heartbeat)
                 later(g, 0, heartbeat);
 }
 

@@ -64,7 +64,8 @@ int registration_init(Registration *g);
 void registration_clear(Registration *g); /* after the database is closed */
 
 void registration_begin(Registration *g);
-/* The capacity may have changed: tells discovery with a heartbeat at once. */
+/* The capacity may have changed: tells discovery with a heartbeat at once, or with the next one if something
+ * else is under way. */
 void registration_refresh(Registration *g);
 /* Tells discovery that the receiver leaves, then calls events.left, from here or from the loop. */
 void registration_leave(Registration *g);

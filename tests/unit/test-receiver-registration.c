@@ -115,18 +115,44 @@ static void test_forgotten(void **state)
         asked("POST", BEAT);
 }
 
+static void reload_with_queue(Fixture *f, uint32_t queue)
+{
+        ReceiverConfig fresh = f->config;
+
+        fresh.command = NULL;
+        fresh.queue = queue;
+        assert_int_equal(receiver_reload(f->receiver, &fresh, &f->error), 0);
+        world_settle();
+}
+
 static void test_capacity_changes(void **state)
 {
         Fixture *f = *state;
-        ReceiverConfig fresh;
 
         fixture_start(f);
-        fresh = f->config;
-        fresh.command = NULL;
-        fresh.queue = 99;
-        assert_int_equal(receiver_reload(f->receiver, &fresh, &f->error), 0);
-        world_settle();
+        reload_with_queue(f, 99);
         assert_non_null(strstr(asked("POST", REGISTER)->body, "100"));
+}
+
+/* The next heartbeat comes when the identity is on the disk. */
+static void test_capacity_changes_while_identity_is_written(void **state)
+{
+        Fixture *f = *state;
+
+        fixture_start(f);
+        world_advance(10 * USEC_PER_SEC);
+        answer(asked("POST", BEAT), 404, "{}");
+        world_hold_disk(true);
+        answer(asked("POST", REGISTER), 201,
+                        "{\"id\":\"" RECEIVER_TEXT_ID "\",\"token\":\"t2\",\"lease_seconds\":30}");
+        reload_with_queue(f, 99);
+        assert_null(world_request(""));
+        world_hold_disk(false);
+        world_settle();
+        assert_null(world_request(""));
+        world_advance(10 * USEC_PER_SEC);
+        assert_non_null(strstr(asked("POST", REGISTER)->body, "100"));
+        assert_string_equal(asked("POST", REGISTER)->token, "t2");
 }
 
 /* Nobody is accepted before it is somebody, for good. */
@@ -429,6 +455,7 @@ int main(void)
                         TEST(test_unreachable),
                         TEST(test_forgotten),
                         TEST(test_capacity_changes),
+                        TEST(test_capacity_changes_while_identity_is_written),
                         TEST(test_identity_is_synced_first),
                         TEST(test_first_answer_is_lost),
                         TEST(test_id_cannot_be_written),
