@@ -190,22 +190,45 @@ static void run_search(Request *q, Client *c)
         db_submit(c->db, &s->find.op);
 }
 
+static void put(Callers *s, Call c)
+{
+        HOST_SCOPE;
+        Call *call = world_alloc(sizeof *call);
+
+        *call = c;
+        call->request.callers = s;
+        request_put(&call->request);
+}
+
 static void call_put(const Step *step, ObservationKind kind, void (*run)(Request *q, Client *c))
 {
         Actor *client = actor_of_client(step->a);
-        Call *call;
+        const sd_id128_t id = kind == OBS_CANCEL ? sending_id(step->b) : SD_ID128_NULL;
 
-        if (!client)
+        if (client && (kind != OBS_CANCEL || !sd_id128_is_null(id)))
+                put(client->callers,
+                                (Call){.request = {.run = run}, .kind = kind, .id = id, .limit = step->b});
+}
+
+static void run_revive(Request *q, Client *c)
+{
+        look_up(c, CONTAINER_OF(q, Call, request)->id, on_revive, q->callers);
+}
+
+void caller_insist(const Step *step)
+{
+        Actor *client = actor_of_client(step->a);
+
+        if (client)
+                client->callers->n_insist += step->b;
+}
+
+void caller_hears_of_end(Callers *s, const Message *m)
+{
+        if (s->n_insist == 0 || !delivery_state_is_dead_letter(m->record.state))
                 return;
-        call = world_alloc(sizeof *call);
-        *call = (Call){
-                        .request = {.run = run, .callers = client->callers},
-                        .kind = kind,
-                        .id = kind == OBS_CANCEL ? sending_id(step->b) : SD_ID128_NULL,
-                        .limit = step->b,
-        };
-        if (kind != OBS_CANCEL || !sd_id128_is_null(call->id))
-                request_put(&call->request);
+        s->n_insist--;
+        put(s, (Call){.request = {.run = run_revive}, .id = m->record.id});
 }
 
 void caller_cancel(const Step *step)

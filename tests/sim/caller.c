@@ -161,7 +161,7 @@ static void on_saved(Message *m, void *userdata)
 
 static void on_event(Message *m, MessageEvent event, uint32_t attempt, const char *detail, void *userdata)
 {
-        const Callers *s = userdata;
+        Callers *s = userdata;
 
         observe((Observation){.kind = OBS_MESSAGE_EVENT,
                         .process = s->actor->process,
@@ -178,6 +178,7 @@ static void on_event(Message *m, MessageEvent event, uint32_t attempt, const cha
                         .attempt = attempt,
                         .state = m->record.state,
                         .detail = !m->transient});
+        caller_hears_of_end(s, m);
 }
 
 static void on_receiver(const ReceiverInfo *info, bool listed, void *userdata)

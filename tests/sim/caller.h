@@ -37,6 +37,7 @@ struct Callers {
 
         Sending *in_flight;       /* caller-send.c: handed over, not answered */
         struct Waiter *waiters;   /* caller-request.c: calls that wait for a sync; in the process */
+        unsigned n_insist;        /* dead letters that are still retried at once */
         struct Program *programs; /* caller-bulk.c */
 };
 
@@ -79,6 +80,8 @@ const PlannedMessage *message_planned(uint64_t number, void *userdata);
 void caller_cancel(const Step *step);
 void caller_revive(const Step *step);
 void caller_purge(const Step *step);
+void caller_insist(const Step *step);
+void caller_hears_of_end(Callers *s, const Message *m);
 void waiters_check(Callers *s, Message *m); /* a change of it is synced */
 /* An administrator drains a receiver, or resumes it. Repeats it until discovery has done it; the newest word
  * counts. */

@@ -139,6 +139,25 @@ static bool begin_blackhole(Fault *f)
 
 const FaultKind fault_blackhole = {.begin = begin_blackhole};
 
+/* A kernel repeats what got lost: that of a client for the ack timeout, that of a receiver for longer. */
+void network_stall(const Actor *from, const Actor *to, uint64_t usec)
+{
+        if (from->role == ROLE_CLIENT)
+                usec = MIN(usec, sim.plan->ack_timeout_usec);
+        net_stall(from->process, to->process, usec);
+}
+
+static bool begin_stall(Fault *f)
+{
+        const Actor *b = fault_target(f->step->b);
+
+        if (b)
+                network_stall(f->actor, b, f->step->usec);
+        return false;
+}
+
+const FaultKind fault_stall = {.begin = begin_stall};
+
 static bool begin_lose_answers(Fault *f)
 {
         net_lose_answers(f->actor->process, f->step->b);

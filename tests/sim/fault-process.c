@@ -35,24 +35,75 @@ const FaultKind fault_kill = {.begin = begin_kill, .end = fault_release};
 
 /* How many calls it takes is part of the step, how long it lives is not; so the fault lasts until the end of
  * all faults. */
-static bool begin_kill_at(Fault *f)
+static bool begin_late_kill(Fault *f)
 {
         if (!process_is_up(f->actor->process))
                 return false;
         f->actor->pause_usec = f->step->usec;
-        process_kill_at(f->actor->process, f->step->b);
         f->lasts = true;
+        return true;
+}
+
+static bool begin_kill_at(Fault *f)
+{
+        if (!begin_late_kill(f))
+                return false;
+        process_kill_at(f->actor->process, f->step->b);
+        return true;
+}
+
+static bool begin_kill_at_sync(Fault *f)
+{
+        if (!begin_late_kill(f))
+                return false;
+        process_kill_at_sync(f->actor->process, f->step->b);
         return true;
 }
 
 static void end_kill_at(Fault *f)
 {
         f->actor->pause_usec = 0;
-        if (lives(f))
-                process_kill_at(f->actor->process, 0);
+        if (!lives(f))
+                return;
+        process_kill_at(f->actor->process, 0);
+        process_kill_at_sync(f->actor->process, 0);
 }
 
 const FaultKind fault_kill_at = {.begin = begin_kill_at, .end = end_kill_at};
+const FaultKind fault_kill_at_sync = {.begin = begin_kill_at_sync, .end = end_kill_at};
+
+static bool begin_orphan(Fault *f)
+{
+        if (!process_is_up(f->actor->process))
+                return false;
+        for (unsigned i = 0; i < sim.n_actors; i++)
+                network_stall(f->actor, sim.actors[i], f->step->usec);
+        process_kill_at(f->actor->process, f->step->b);
+        f->lasts = true;
+        return true;
+}
+
+const FaultKind fault_orphan = {.begin = begin_orphan, .end = end_kill_at};
+
+/* It dies before a repair, during it, or later. */
+#define REPAIR_POINTS 8u
+
+static bool begin_sync_error(Fault *f)
+{
+        if (!begin_late_kill(f))
+                return false;
+        process_fail_sync(f->actor->process, f->step->b, 1 + (unsigned) world_random(REPAIR_POINTS));
+        return true;
+}
+
+static void end_sync_error(Fault *f)
+{
+        end_kill_at(f);
+        if (lives(f))
+                process_fail_sync(f->actor->process, 0, 0);
+}
+
+const FaultKind fault_sync_error = {.begin = begin_sync_error, .end = end_sync_error};
 
 static bool begin_terminate(Fault *f)
 {
@@ -118,11 +169,20 @@ void power_faults_begin(void)
         memset(n_short, 0, sizeof n_short);
 }
 
+static unsigned *count_off(const Fault *f)
+{
+        unsigned i = 0;
+
+        while (sim.machines[i] != f->machine)
+                i++;
+        return n_off + i;
+}
+
 static bool begin_power_off(Fault *f)
 {
         static const FakeLoss losses[] = {FAKE_TEAR, FAKE_TEAR, FAKE_LOSE, FAKE_KEEP};
 
-        if (n_off[f->step->a]++ > 0)
+        if ((*count_off(f))++ > 0)
                 return true;
         fault_counts()->n_lost_power++;
         machine_power_off(f->machine, losses[world_random(ELEMENTSOF(losses))]);
@@ -136,13 +196,40 @@ static bool begin_power_off(Fault *f)
 
 static void end_power_off(Fault *f)
 {
-        if (--n_off[f->step->a] > 0)
+        if (--*count_off(f) > 0)
                 return;
         machine_power_on(f->machine);
         actors_power_on(f->machine);
 }
 
 const FaultKind fault_power_off = {.of_machine = true, .begin = begin_power_off, .end = end_power_off};
+
+static void on_sync(void *userdata)
+{
+        Fault *f = userdata;
+
+        f->has_struck = true;
+        (void) begin_power_off(f);
+        fault_end_at(f, world_now() + f->step->usec);
+}
+
+static bool begin_power_at_sync(Fault *f)
+{
+        f->machine = f->actor->machine;
+        f->lasts = true;
+        process_on_sync(f->actor->process, f->step->b, on_sync, f);
+        return true;
+}
+
+static void end_power_at_sync(Fault *f)
+{
+        if (f->has_struck)
+                end_power_off(f);
+        else
+                process_on_sync(f->actor->process, 0, NULL, NULL);
+}
+
+const FaultKind fault_power_at_sync = {.begin = begin_power_at_sync, .end = end_power_at_sync};
 
 static bool begin_suspend(Fault *f)
 {

@@ -9,9 +9,11 @@
 static const FaultKind *const kinds[_STEP_KIND_MAX] = {
                 [STEP_KILL] = &fault_kill,
                 [STEP_KILL_AT] = &fault_kill_at,
+                [STEP_KILL_AT_SYNC] = &fault_kill_at_sync,
                 [STEP_TERMINATE] = &fault_terminate,
                 [STEP_POWER_OFF] = &fault_power_off,
                 [STEP_FREEZE] = &fault_freeze,
+                [STEP_POWER_AT_SYNC] = &fault_power_at_sync,
                 [STEP_SUSPEND] = &fault_suspend,
                 [STEP_RELOAD] = &fault_reload,
                 [STEP_DRAIN] = &fault_drain,
@@ -19,6 +21,8 @@ static const FaultKind *const kinds[_STEP_KIND_MAX] = {
                 [STEP_SLOW_LINK] = &fault_slow_link,
                 [STEP_RESET] = &fault_reset,
                 [STEP_BLACKHOLE] = &fault_blackhole,
+                [STEP_STALL] = &fault_stall,
+                [STEP_ORPHAN] = &fault_orphan,
                 [STEP_LOSE_ANSWERS] = &fault_lose_answers,
                 [STEP_CLOCK] = &fault_clock,
                 [STEP_DISK_FULL] = &fault_disk_full,
@@ -28,6 +32,7 @@ static const FaultKind *const kinds[_STEP_KIND_MAX] = {
                 [STEP_FLIP] = &fault_flip,
                 [STEP_RESTORE] = &fault_restore,
                 [STEP_CLONE] = &fault_clone,
+                [STEP_SYNC_ERROR] = &fault_sync_error,
                 [STEP_MEMORY] = &fault_memory,
                 [STEP_FORGET] = &fault_forget,
                 [STEP_REPLACE] = &fault_replace,
@@ -70,6 +75,11 @@ static void on_end(void *userdata)
         end(f);
 }
 
+void fault_end_at(Fault *f, uint64_t usec)
+{
+        world_call_at(usec, on_end, f, &f->end);
+}
+
 void fault_begin(const Step *step)
 {
         const FaultKind *kind = kinds[step->kind];
@@ -90,7 +100,7 @@ void fault_begin(const Step *step)
                 return;
         DL_APPEND(faults, f);
         if (!f->lasts)
-                world_call_at(world_now() + step->usec, on_end, f, &f->end);
+                fault_end_at(f, world_now() + step->usec);
 }
 
 void faults_end_all(void)

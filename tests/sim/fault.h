@@ -33,6 +33,7 @@ struct Fault {
         unsigned life;    /* process_starts() of the actor at the beginning */
         bool lasts;       /* until the end of all faults */
         Actor *copy;
+        bool has_struck; /* what waited for its moment has come */
         Fault *prev, *next;
 };
 
@@ -43,9 +44,11 @@ typedef struct FaultKind {
         void (*end)(Fault *f);   /* NULL: nothing to undo */
 } FaultKind;
 
-extern const FaultKind fault_kill, fault_kill_at, fault_terminate, fault_freeze, fault_reload, fault_memory,
+extern const FaultKind fault_kill, fault_kill_at, fault_kill_at_sync, fault_terminate, fault_freeze,
+                fault_reload, fault_memory, fault_sync_error, fault_power_at_sync, fault_orphan,
                 fault_power_off, fault_suspend, fault_clock;
-extern const FaultKind fault_partition, fault_slow_link, fault_reset, fault_blackhole, fault_lose_answers;
+extern const FaultKind fault_partition, fault_slow_link, fault_reset, fault_blackhole, fault_stall,
+                fault_lose_answers;
 extern const FaultKind fault_disk_full, fault_disk_slow, fault_disk_hang, fault_disk_error, fault_flip,
                 fault_restore, fault_clone, fault_forget, fault_replace;
 extern const FaultKind fault_drain, fault_handlers;
@@ -53,6 +56,8 @@ extern const FaultKind fault_drain, fault_handlers;
 /* It is killed, and does not start until fault_release(), which may be the `end` of a fault. */
 void fault_kill_and_hold(Actor *a);
 void fault_release(Fault *f);
+/* Of a fault that lasts until the end of all faults otherwise. */
+void fault_end_at(Fault *f, uint64_t usec);
 /* The actor with that number, which may be down; NULL: there is none. */
 Actor *fault_target(unsigned number);
 
@@ -61,6 +66,7 @@ void power_faults_begin(void);
 /* fault-network.c */
 void network_faults_begin(void);
 void network_faults_end(void);
+void network_stall(const Actor *from, const Actor *to, uint64_t usec);
 /* fault-state.c: keeps copies for the steps that restore them. */
 void state_faults_begin(void);
 void state_faults_end(void);

@@ -6,7 +6,7 @@
 /* Processes may take so long to come back after a step. */
 #define AFTER_USEC (5 * USEC_PER_SEC)
 
-typedef enum Target { NOTHING, PROCESS, MACHINE, NETWORK } Target;
+typedef enum Target { NOTHING, PROCESS, MACHINE, MACHINE_OF, NETWORK } Target;
 
 typedef struct Effect {
         Target target;
@@ -18,9 +18,11 @@ typedef struct Effect {
 static const Effect effects[_STEP_KIND_MAX] = {
                 [STEP_KILL] = {PROCESS},
                 [STEP_KILL_AT] = {PROCESS, .lasts = true},
+                [STEP_KILL_AT_SYNC] = {PROCESS, .lasts = true},
                 [STEP_TERMINATE] = {PROCESS},
                 [STEP_POWER_OFF] = {MACHINE},
                 [STEP_FREEZE] = {PROCESS, .stalls = true},
+                [STEP_POWER_AT_SYNC] = {MACHINE_OF, .lasts = true},
                 [STEP_SUSPEND] = {MACHINE, .stalls = true},
                 [STEP_RELOAD] = {PROCESS},
                 [STEP_DRAIN] = {PROCESS},
@@ -28,6 +30,8 @@ static const Effect effects[_STEP_KIND_MAX] = {
                 [STEP_SLOW_LINK] = {NETWORK, .stalls = true},
                 [STEP_RESET] = {NETWORK},
                 [STEP_BLACKHOLE] = {NETWORK, .stalls = true}, /* the connections of that moment, for ever */
+                [STEP_STALL] = {NETWORK, .stalls = true},
+                [STEP_ORPHAN] = {NETWORK, .stalls = true, .lasts = true},
                 [STEP_LOSE_ANSWERS] = {NETWORK, .stalls = true, .lasts = true},
                 [STEP_CLOCK] = {MACHINE},
                 [STEP_DISK_FULL] = {MACHINE, .stalls = true},
@@ -37,6 +41,7 @@ static const Effect effects[_STEP_KIND_MAX] = {
                 [STEP_FLIP] = {PROCESS},
                 [STEP_RESTORE] = {PROCESS},
                 [STEP_CLONE] = {PROCESS},
+                [STEP_SYNC_ERROR] = {PROCESS, .stalls = true, .lasts = true},
                 [STEP_MEMORY] = {PROCESS, .stalls = true},
                 [STEP_FORGET] = {PROCESS},
                 [STEP_REPLACE] = {PROCESS},
@@ -49,6 +54,21 @@ static unsigned machine_of(const Plan *p, unsigned process)
         process--;
         return process < p->n_clients ? p->machine_of_client[process]
                                       : p->machine_of_receiver[process - p->n_clients];
+}
+
+/* Number `a` of the step and this process. */
+static bool hits(const Plan *p, Target target, unsigned a, unsigned process)
+{
+        switch (target) {
+        case PROCESS:
+                return process == a;
+        case MACHINE:
+                return machine_of(p, process) == a;
+        case MACHINE_OF:
+                return machine_of(p, process) == machine_of(p, a);
+        default:
+                return false;
+        }
 }
 
 static void disturb(JProcess *p, uint64_t until)
@@ -68,8 +88,7 @@ void calm_step(Judge *j, const Step *s)
         if (e->stalls)
                 j->stalled_until = MAX(j->stalled_until, until);
         for (unsigned i = 0; i < plan_n_processes(j->plan); i++)
-                if (e->target == PROCESS ? s->a == i
-                                         : e->target == MACHINE && machine_of(j->plan, i) == s->a)
+                if (hits(j->plan, e->target, s->a, i))
                         disturb(j->processes + i, until);
 }
 

@@ -159,8 +159,7 @@ static void check_asked(Judge *j, const JMessage *m, DeliveryState state)
  * again: to a second program with the same idempotency key, or by an event after SETTLEMENT. */
 static void end(Judge *j, JMessage *m, DeliveryState state, bool durable)
 {
-        if (durable && !m->end_durable && (state == DELIVERY_CANCELLED || state == DELIVERY_DEAD) &&
-                        !message_is_excepted(m))
+        if (durable && !m->end_durable && state != DELIVERY_ACKED && !message_is_excepted(m))
                 check_asked(j, m, state);
         if (m->end == 0)
                 first_end(j, m, state);

@@ -100,7 +100,7 @@ static void check_deaths(Judge *j, const JRun *r)
 static bool only_freezes(const Plan *plan)
 {
         for (size_t i = 0; i < plan->n_steps; i++)
-                if (plan->steps[i].kind > STEP_PURGE && plan->steps[i].kind != STEP_FREEZE)
+                if (plan->steps[i].kind >= STEP_KILL && plan->steps[i].kind != STEP_FREEZE)
                         return false;
         return true;
 }

@@ -40,9 +40,9 @@ static const Rule rules[_RULE_MAX] = {
                 [RULE_DEAD_IS_JUSTIFIED] = {"dead-is-justified",
                                 "A message dies only of its deadline, its last attempt, or members that "
                                 "failed."},
-                [RULE_ASKED_BEFORE_END] = {"asked-before-end", "A message that may run ends as cancelled or "
-                                                               "dead only after its receiver has "
-                                                               "answered, or is gone."},
+                [RULE_ASKED_BEFORE_END] = {"asked-before-end", "A message that may run ends as rejected, "
+                                                               "cancelled or dead only after its receiver "
+                                                               "has answered, or is gone."},
                 [RULE_QUORUM_COUNTS] = {"quorum-counts",
                                 "A quorum of K is acked when K receivers have processed it."},
                 [RULE_ALL_COUNTS] = {"all-counts", "A message to all is acked when every receiver that got "

@@ -9,6 +9,7 @@ typedef enum Target {
         NOBODY,
         DAEMON,    /* `a`: a process */
         HTTP_USER, /* `a`: a client or a receiver */
+        CLIENT,    /* `a` */
         RECEIVER,  /* `a` */
         DISCOVERY, /* `a` */
         PEERS,     /* `a` and `b`: a client and a receiver, in any order */
@@ -30,9 +31,11 @@ typedef struct FaultKind {
 static const FaultKind fault_kinds[_STEP_KIND_MAX] = {
                 [STEP_KILL] = {DAEMON, PAUSE},
                 [STEP_KILL_AT] = {DAEMON, PAUSE, .b_min = 1, .b_max = 3000},
+                [STEP_KILL_AT_SYNC] = {DAEMON, PAUSE, .b_min = 1, .b_max = 100},
                 [STEP_TERMINATE] = {DAEMON, PAUSE},
                 [STEP_POWER_OFF] = {MACHINE, PAUSE},
                 [STEP_FREEZE] = {DAEMON, SPAN(10, 60000)},
+                [STEP_POWER_AT_SYNC] = {DAEMON, PAUSE, .b_min = 1, .b_max = 100},
                 [STEP_SUSPEND] = {MACHINE, SPAN(100, 300000)},
                 [STEP_RELOAD] = {DAEMON, .b_min = 1, .b_max = 1u << 30},
                 [STEP_DRAIN] = {RECEIVER, SPAN(10, 30000)},
@@ -40,6 +43,8 @@ static const FaultKind fault_kinds[_STEP_KIND_MAX] = {
                 [STEP_SLOW_LINK] = {ANY_TWO, SPAN(100, 60000)},
                 [STEP_RESET] = {PEERS},
                 [STEP_BLACKHOLE] = {PEERS},
+                [STEP_STALL] = {PEERS, SPAN(10, 10000)},
+                [STEP_ORPHAN] = {CLIENT, SPAN(100, 10000), .b_min = 10, .b_max = 1000},
                 [STEP_LOSE_ANSWERS] = {HTTP_USER, .b_min = 1, .b_max = 10},
                 [STEP_CLOCK] = {MACHINE, SPAN(1, 3600000)},
                 [STEP_DISK_FULL] = {MACHINE, SPAN(100, 60000)},
@@ -49,6 +54,7 @@ static const FaultKind fault_kinds[_STEP_KIND_MAX] = {
                 [STEP_FLIP] = {DAEMON, PAUSE},
                 [STEP_RESTORE] = {DAEMON, PAUSE},
                 [STEP_CLONE] = {HTTP_USER, SPAN(1000, 60000)},
+                [STEP_SYNC_ERROR] = {DAEMON, PAUSE, .b_min = 1, .b_max = 50},
                 [STEP_MEMORY] = {DAEMON, SPAN(10, 30000), .b_min = 3, .b_max = 3000},
                 [STEP_FORGET] = {DISCOVERY, PAUSE},
                 [STEP_REPLACE] = {RECEIVER, PAUSE},
@@ -162,6 +168,9 @@ static void aim(const PlanDraft *draft, Draw *d, unsigned focus, Step *s)
                 break;
         case HTTP_USER:
                 s->a = focus > 0 ? focus : any_user(draft, d);
+                break;
+        case CLIENT:
+                s->a = focus > 0 && !is_receiver(focus) ? focus : any_client(draft, d);
                 break;
         case RECEIVER:
                 s->a = is_receiver(focus) ? focus : any_receiver(draft, d);
@@ -277,7 +286,7 @@ static unsigned add_cluster(PlanDraft *draft, const Weather *w, unsigned number,
 
                 if (kind == _STEP_KIND_MAX)
                         return n_max;
-                if (all && (kind == STEP_KILL || kind == STEP_TERMINATE || kind == STEP_KILL_AT))
+                if (all && kind >= STEP_KILL && kind <= STEP_TERMINATE)
                         return n + add_storm(draft, &d, w, (StepKind) kind, at);
                 end = add_fault(draft, &d, w, (StepKind) kind, here ? focus : elsewhere, at);
                 at = next_time(&d, w, at, end);

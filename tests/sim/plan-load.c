@@ -287,4 +287,5 @@ void draft_load(PlanDraft *draft)
         draft->plan->n_messages = add_messages(draft, &m, n);
         add_care(draft, &m, FEATURE_REVIVE, STEP_REVIVE, MIN(n, 40u));
         add_care(draft, &m, FEATURE_PURGE, STEP_PURGE, MIN(n, 40u));
+        add_care(draft, &m, FEATURE_INSIST, STEP_INSIST, 4);
 }

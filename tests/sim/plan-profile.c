@@ -316,6 +316,49 @@ const Profile profiles_table[] = {
                                 .bare = true,
                                 .fast = true,
                 },
+                {
+                                .name = "syncs",
+                                .text = "processes and machines that end next to a sync, syncs that fail",
+                                .percent = 10,
+                                .clients = {1, 1},
+                                .receivers = {1, 3},
+                                .machines = {1, 2},
+                                .messages = {3, 60},
+                                .faults = {3, 30},
+                                .seconds = {2, 20},
+                                .fault = {[STEP_KILL_AT_SYNC] = 20,
+                                                [STEP_POWER_AT_SYNC] = 20,
+                                                [STEP_SYNC_ERROR] = 10,
+                                                [STEP_TERMINATE] = 2},
+                                .mode = {[SELECTOR_TO] = 2,
+                                                [SELECTOR_ANY] = 3,
+                                                [SELECTOR_ALL] = 4,
+                                                [SELECTOR_QUORUM] = 2,
+                                                [SELECTOR_KEY] = 2},
+                                .feature = {[FEATURE_REPEAT] = 60},
+                },
+                {
+                                .name = "late",
+                                .text = "frames that come late, from clients that start again",
+                                .percent = 10,
+                                .clients = {1, 1},
+                                .receivers = {1, 2},
+                                .machines = {2, 3},
+                                .messages = {10, 40},
+                                .faults = {3, 30},
+                                .seconds = {1, 6},
+                                .fault = {[STEP_ORPHAN] = 20,
+                                                [STEP_STALL] = 20,
+                                                [STEP_TERMINATE] = 3,
+                                                [STEP_HANDLERS] = 8},
+                                .mood = {[MOOD_REJECT] = 1},
+                                .mode = {[SELECTOR_TO] = 1, [SELECTOR_ANY] = 2},
+                                .feature = {[FEATURE_CANCEL] = 70,
+                                                [FEATURE_ATTEMPTS] = 50,
+                                                [FEATURE_INSIST] = 99},
+                                .bare = true,
+                                .slow_net = true,
+                },
                 /* Damage that no promise covers in full; plan.h says what remains to be judged. */
                 {
                                 .name = "damage",
@@ -399,8 +442,14 @@ const Profile *profile_find(const char *name)
 
 const Profile *profile_draw(uint64_t seed)
 {
-        Draw d = draw_begin(seed, "profile", 0);
-        unsigned weights[ELEMENTSOF(profiles_table)];
+        Draw d = draw_begin(seed, "profile", 0), first = draw_begin(seed, "profile", 1);
+        unsigned weights[ELEMENTSOF(profiles_table)], percent = (unsigned) draw_below(&first, 100);
+
+        for (const Profile *f = profiles_table; f->name; f++) {
+                if (percent < f->percent)
+                        return f;
+                percent -= f->percent;
+        }
 
         for (size_t i = 0; i < ELEMENTSOF(profiles_table); i++)
                 weights[i] = profiles_table[i].weight;

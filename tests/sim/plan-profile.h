@@ -29,12 +29,14 @@ typedef enum Feature {
         FEATURE_CANCEL,    /* are cancelled */
         FEATURE_REVIVE,    /* for each: dead letters are retried */
         FEATURE_PURGE,     /* for each: dead letters are purged */
+        FEATURE_INSIST,    /* a program retries dead letters at once */
         _FEATURE_MAX,
 } Feature;
 
 typedef struct Profile {
         const char *name, *text; /* text: for people */
         unsigned weight;         /* how often seeds choose it */
+        unsigned percent;        /* of all seeds choose it before the weights are asked */
         Range clients, receivers, machines, messages, faults, seconds;
         unsigned char fault[_STEP_KIND_MAX];                             /* weights */
         unsigned char mood[_HANDLER_MOOD_MAX], mode[_SELECTOR_MODE_MAX]; /* weights; none: the usual ones */

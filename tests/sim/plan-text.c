@@ -16,11 +16,14 @@ static const char *const step_kinds[_STEP_KIND_MAX] = {
                 [STEP_CANCEL] = "cancel",
                 [STEP_REVIVE] = "revive",
                 [STEP_PURGE] = "purge",
+                [STEP_INSIST] = "insist",
                 [STEP_KILL] = "kill",
                 [STEP_KILL_AT] = "kill-at",
+                [STEP_KILL_AT_SYNC] = "kill-at-sync",
                 [STEP_TERMINATE] = "terminate",
                 [STEP_POWER_OFF] = "power-off",
                 [STEP_FREEZE] = "freeze",
+                [STEP_POWER_AT_SYNC] = "power-at-sync",
                 [STEP_SUSPEND] = "suspend",
                 [STEP_RELOAD] = "reload",
                 [STEP_DRAIN] = "drain",
@@ -28,6 +31,8 @@ static const char *const step_kinds[_STEP_KIND_MAX] = {
                 [STEP_SLOW_LINK] = "slow-link",
                 [STEP_RESET] = "reset",
                 [STEP_BLACKHOLE] = "blackhole",
+                [STEP_STALL] = "stall",
+                [STEP_ORPHAN] = "orphan",
                 [STEP_LOSE_ANSWERS] = "lose-answers",
                 [STEP_CLOCK] = "clock",
                 [STEP_DISK_FULL] = "disk-full",
@@ -37,6 +42,7 @@ static const char *const step_kinds[_STEP_KIND_MAX] = {
                 [STEP_FLIP] = "flip",
                 [STEP_RESTORE] = "restore",
                 [STEP_CLONE] = "clone",
+                [STEP_SYNC_ERROR] = "sync-error",
                 [STEP_MEMORY] = "memory",
                 [STEP_FORGET] = "forget",
                 [STEP_REPLACE] = "replace",
@@ -185,6 +191,9 @@ static void describe_load(const Step *s, char *ret, size_t size)
         case STEP_CANCEL:
                 add(ret, size, "a caller of c%u cancels message %u", s->a, s->b);
                 break;
+        case STEP_INSIST:
+                add(ret, size, "a program at c%u retries the next %u dead letters at once", s->a, s->b);
+                break;
         default:
                 add(ret, size, "a caller of c%u %s up to %u dead letters", s->a,
                                 s->kind == STEP_REVIVE ? "retries" : "purges", s->b);
@@ -236,6 +245,13 @@ static void describe_restart(const Step *s, const char *name, const char *span, 
         case STEP_KILL_AT:
                 add(ret, size, "%s will be killed at its call %u into the world", name, s->b);
                 break;
+        case STEP_KILL_AT_SYNC:
+                add(ret, size, "%s will be killed right before or behind a sync, at moment %u of that kind",
+                                name, s->b);
+                break;
+        case STEP_SYNC_ERROR:
+                add(ret, size, "sync %u of %s from now fails, and it is killed soon after that", s->b, name);
+                break;
         case STEP_TERMINATE:
                 add(ret, size, "%s is told to stop", name);
                 break;
@@ -277,6 +293,23 @@ static void describe_process(
                 add(ret, size, "what %s writes to %s is lost, on the connections of this moment", name,
                                 other);
                 break;
+        case STEP_STALL:
+                add(ret, size, "what %s writes to %s comes %s late, on the connections of this moment", name,
+                                other, span);
+                break;
+        case STEP_POWER_AT_SYNC:
+                add(ret, size,
+                                "the machine of %s will lose power right before or behind a sync of it, at "
+                                "moment "
+                                "%u of that kind, for %s",
+                                name, s->b, span);
+                break;
+        case STEP_ORPHAN:
+                add(ret, size,
+                                "what %s writes comes %s late, and it will be killed at its call %u into "
+                                "the world",
+                                name, span, s->b);
+                break;
         case STEP_LOSE_ANSWERS:
                 add(ret, size, "%s gets no answers to its next %u HTTP requests", name, s->b);
                 break;
@@ -298,7 +331,7 @@ void step_describe_deed(const Plan *p, const Step *s, char *ret, size_t size)
         ret[0] = 0;
         (void) format_span(span, s->usec);
         switch (s->kind) {
-        case STEP_SEND ... STEP_PURGE:
+        case STEP_SEND ... STEP_INSIST:
                 describe_load(s, ret, size);
                 break;
         case STEP_POWER_OFF:
@@ -309,6 +342,7 @@ void step_describe_deed(const Plan *p, const Step *s, char *ret, size_t size)
                 describe_machine(s, span, ret, size);
                 break;
         case STEP_KILL ... STEP_TERMINATE:
+        case STEP_SYNC_ERROR:
         case STEP_FLIP:
         case STEP_RESTORE:
         case STEP_FORGET:

@@ -8,7 +8,7 @@
 
 static bool is_load(StepKind kind)
 {
-        return kind <= STEP_PURGE;
+        return kind < STEP_KILL;
 }
 
 Step *draft_add(PlanDraft *d, StepKind kind, uint64_t at)
@@ -184,6 +184,7 @@ static bool limit_fault(const Plan *p, Step *s)
         switch (s->kind) {
         case STEP_RESET:
         case STEP_BLACKHOLE:
+        case STEP_STALL:
                 s->a = real_process(p, s->a);
                 s->b = real_process(p, s->b);
                 return true;

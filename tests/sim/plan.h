@@ -24,22 +24,32 @@ typedef enum StepKind {
         STEP_CANCEL, /* message number `b` */
         STEP_REVIVE, /* retry dead letters, up to `b` of them */
         STEP_PURGE,  /* purge dead letters, up to `b` of them */
+        STEP_INSIST, /* from now on a program retries dead letters as soon as it hears of them, up to `b` */
 
         /* Faults. `a`, `b`: numbers of processes (or machines where it is said); `usec`: for how long. What
-           still waits for its moment at `faults_end_usec` (KILL_AT, LOSE_ANSWERS, DISK_ERROR) does not
-           happen any more. A step that means nothing at its time (a process that is down) does nothing. */
-        STEP_KILL,         /* `a`; it starts again after `usec` */
-        STEP_KILL_AT,      /* `a` dies at its `b`-th call into the world; it starts again after `usec` */
-        STEP_TERMINATE,    /* SIGTERM to `a`; it starts again after `usec` from its end */
-        STEP_POWER_OFF,    /* machine `a`; on after `usec` */
-        STEP_FREEZE,       /* `a`, for `usec` */
-        STEP_SUSPEND,      /* machine `a`, for `usec` */
-        STEP_RELOAD,       /* SIGHUP to `a` with other values, drawn from `b` */
-        STEP_DRAIN,        /* receiver `a`; resumes after `usec` */
-        STEP_PARTITION,    /* nothing from machine `a` to `b`, for `usec` */
-        STEP_SLOW_LINK,    /* machines `a` to `b`, for `usec` */
-        STEP_RESET,        /* connections between `a` and `b` */
-        STEP_BLACKHOLE,    /* what `a` writes to `b` is lost (acks, if `a` is a receiver) */
+           still waits for its moment at `faults_end_usec` (…_AT, …_AT_SYNC, LOSE_ANSWERS, DISK_ERROR,
+           SYNC_ERROR) does not happen any more. A step that means nothing at its time (a process that is
+           down) does nothing. */
+        STEP_KILL,          /* `a`; it starts again after `usec` */
+        STEP_KILL_AT,       /* `a` dies at its `b`-th call into the world; it starts again after `usec` */
+        STEP_KILL_AT_SYNC,  /* `a` dies right before or behind a sync of a file; `b` counts both. It starts
+                               again  after `usec` */
+        STEP_TERMINATE,     /* SIGTERM to `a`; it starts again after `usec` from its end */
+        STEP_POWER_OFF,     /* machine `a`; on after `usec` */
+        STEP_FREEZE,        /* `a`, for `usec` */
+        STEP_POWER_AT_SYNC, /* the machine of `a` loses power right before or behind a sync of `a`; `b`
+                               counts both, also over restarts of `a`. On after `usec` */
+        STEP_SUSPEND,       /* machine `a`, for `usec` */
+        STEP_RELOAD,        /* SIGHUP to `a` with other values, drawn from `b` */
+        STEP_DRAIN,         /* receiver `a`; resumes after `usec` */
+        STEP_PARTITION,     /* nothing from machine `a` to `b`, for `usec` */
+        STEP_SLOW_LINK,     /* machines `a` to `b`, for `usec` */
+        STEP_RESET,         /* connections between `a` and `b` */
+        STEP_BLACKHOLE,     /* what `a` writes to `b` is lost (acks, if `a` is a receiver) */
+        STEP_STALL,         /* what `a` writes to `b` arrives only after `usec`, on the connections of this
+                               moment; what is under way comes even if `a` dies */
+        STEP_ORPHAN, /* what client `a` writes from now on arrives only after `usec`, and `a` dies at its
+                        `b`-th call into the world; it starts again at once */
         STEP_LOSE_ANSWERS, /* HTTP answers to the next `b` requests of `a` */
         STEP_CLOCK,        /* machine `a`: CLOCK_REALTIME steps by `usec`, backwards if `b` is 1 */
         STEP_DISK_FULL,    /* machine `a`, for `usec` */
@@ -47,8 +57,10 @@ typedef enum StepKind {
         STEP_DISK_HANG,    /* machine `a`, for `usec` */
         STEP_DISK_ERROR,   /* machine `a`: the `b`-th write or sync from now fails, and later ones, too, for
                               `usec` unless that is 0 */
-        STEP_MEMORY,       /* one of `b` allocations of `a` fails, for `usec` */
-        STEP_HANDLERS,     /* for `usec` handlers at receiver `a` behave as `b` (HandlerMood) says */
+        STEP_SYNC_ERROR, /* the `b`-th sync of `a` fails, and `a` dies next to one of the next few; it starts
+                            again after `usec` */
+        STEP_MEMORY,     /* one of `b` allocations of `a` fails, for `usec` */
+        STEP_HANDLERS,   /* for `usec` handlers at receiver `a` behave as `b` (HandlerMood) says */
 
         /* Damage to what a process knows, which no promise can undo. The judge excepts what the process knew
            at this moment (judge-steps.c); of a flipped bit it expects that the damage is reported. In plans

@@ -107,6 +107,9 @@ static void on_step(void *userdata)
         case STEP_REVIVE:
                 caller_revive(step);
                 break;
+        case STEP_INSIST:
+                caller_insist(step);
+                break;
         case STEP_PURGE:
                 caller_purge(step);
                 break;

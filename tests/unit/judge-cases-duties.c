@@ -310,6 +310,23 @@ static void asked_before_end(bool bad)
         end_message(TO_R0, DELIVERY_CANCELLED, true);
 }
 
+/* The answer to the message before it was retried does not end it. */
+static void asked_before_second_end(bool bad)
+{
+        open_connection(0, 5);
+        accept_message(TO_R0);
+        for (unsigned sequence = 1; sequence <= 2; sequence++) {
+                send_message(0, TO_R0, sequence, 1, sequence > 1);
+                begin_run(R0, sequence, TO_R0, sequence, 1, sequence > 1);
+                end_run(sequence, RUN_REJECTED);
+                if (sequence == 1 || !bad)
+                        answer(0, TO_R0, sequence, 1, OUTCOME_REJECTED);
+                event(TO_R0, EVENT_REJECTED);
+                if (sequence == 1)
+                        request(OBS_REVIVE, TO_R0);
+        }
+}
+
 static void lease_is_whole(bool bad)
 {
         kill_process(0);
@@ -333,6 +350,7 @@ const JudgeCase judge_cases_duties[] = {
                 {"working-is-told", working_is_told},
                 {"lease-is-whole", lease_is_whole},
                 {"asked-before-end", asked_before_end},
+                {"asked-before-end", asked_before_second_end},
                 {"settled-is-ended", settled_after_sync},
                 {"stop-is-orderly", stop_kills},
                 {"drain-is-kept", draining_gets_nothing_new},

@@ -184,6 +184,7 @@ static void rejected_means_run(bool bad)
         send_message(0, TO_R0, 1, 1, false);
         begin_run(R0, 1, TO_R0, 1, 1, false);
         end_run(1, bad ? RUN_FAILED : RUN_REJECTED);
+        answer(0, TO_R0, 1, 1, bad ? OUTCOME_FAILED : OUTCOME_REJECTED);
         end_message(TO_R0, DELIVERY_REJECTED, true);
 }
 

@@ -75,7 +75,7 @@ static void check_step(const Plan *p, const Step *s)
         assert_non_null(strstr(text, " s: "));
         assert_true(s->at + s->usec <= p->faults_end_usec || s->kind == STEP_CLOCK);
         switch (s->kind) {
-        case STEP_SEND ... STEP_PURGE:
+        case STEP_SEND ... STEP_INSIST:
                 assert_true(s->a < p->n_clients);
                 if (s->kind == STEP_SEND || s->kind == STEP_BULK) {
                         const PlannedMessage *g = &s->message;
@@ -99,6 +99,7 @@ static void check_step(const Plan *p, const Step *s)
                 break;
         case STEP_RESET:
         case STEP_BLACKHOLE:
+        case STEP_STALL:
                 assert_true(s->a > 0 && s->a < n && s->b > 0 && s->b < n);
                 assert_true((s->a > p->n_clients) != (s->b > p->n_clients));
                 break;
@@ -201,7 +202,7 @@ static void test_limits(void **state)
                 for (size_t i = 0; i < p->n_steps; i++) {
                         const Step *s = p->steps + i, *same = whole->steps + s->index - 1;
 
-                        n_faults += s->kind > STEP_PURGE;
+                        n_faults += s->kind >= STEP_KILL;
                         assert_int_equal(s->kind, same->kind);
                         assert_int_equal(s->at, same->at);
                         assert_int_equal(s->usec, same->usec);
@@ -298,7 +299,7 @@ static void make_fake(Fake *f, const Recipe *r)
         for (size_t i = 0; i < p->n_steps; i++) {
                 const Step *s = p->steps + i;
 
-                if (s->kind > STEP_PURGE && s->usec > 3000 && f->kill == 0)
+                if (s->kind >= STEP_KILL && s->usec > 3000 && f->kill == 0)
                         f->kill = s->index;
                 if (s->kind == STEP_SEND)
                         f->send = s->index;

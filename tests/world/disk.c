@@ -82,7 +82,7 @@ static int put_sync(DiskFile *f)
         Disk *d = f->disk;
         HOST_SCOPE;
 
-        if (fails(d, DISK_SYNC)) {
+        if (fails(d, DISK_SYNC) || sync_fails()) {
                 file_fail_sync(f->file);
                 if (world_random(2) == 0)
                         file_evict(f->file);
@@ -323,8 +323,10 @@ int disk_sync(DiskFile *f)
 {
         int r;
 
+        sync_point();
         if (begin(f, DISK_SYNC, &r) == DONE)
                 r = put_sync(f);
+        sync_point();
         return end(r);
 }
 
@@ -370,14 +372,16 @@ int disk_sync_directory(const char *path)
         Disk *d = disk_of_path(path);
         int r = -EIO;
 
+        sync_point();
         kill_point();
         pass_time(d, DISK_SYNC);
         if (!d->crashed && count(d, &r) == DONE) {
                 HOST_SCOPE;
-                r = fails(d, DISK_SYNC) ? -EIO : 0;
+                r = fails(d, DISK_SYNC) || sync_fails() ? -EIO : 0;
                 if (r >= 0)
                         name_sync_directory(path);
         }
+        sync_point();
         return end(r);
 }
 

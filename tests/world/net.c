@@ -104,6 +104,16 @@ unsigned net_blackhole(Process *from, Process *to)
         return n;
 }
 
+void net_stall(Process *from, Process *to, uint64_t usec)
+{
+        Pair *p;
+
+        for (p = pairs_first(); p; p = p->next)
+                for (unsigned i = 0; i < 2; i++)
+                        if (is_open(p) && p->ends[i].process == from && p->ends[1 - i].process == to)
+                                p->ends[1 - i].last_at = MAX(p->ends[1 - i].last_at, world_now() + usec);
+}
+
 void net_machine_changed(Machine *m)
 {
         if (!machine_is_on(m))

@@ -28,6 +28,8 @@ unsigned net_reset(Process *a, Process *b);
 /* From now on the bytes that `from` writes on its present connections to `to` are lost, but nobody notices
  * (half-open). Returns their number. */
 unsigned net_blackhole(Process *from, Process *to);
+/* What `from` writes on its present connections to `to` arrives after this time at the earliest. */
+void net_stall(Process *from, Process *to, uint64_t usec);
 /* The HTTP answers to the next `n` requests of this process are lost: it times out. */
 void net_lose_answers(Process *p, unsigned n);
 

@@ -25,7 +25,9 @@ struct Process {
         Owned *owned;
         MemoryHead *memory;
         size_t n_objects, n_bytes;
-        unsigned refuse_one_in, kill_at;
+        unsigned refuse_one_in, kill_at, kill_at_sync, fail_sync_at, kill_after_failure, call_at_sync;
+        void (*on_sync)(void *userdata);
+        void *on_sync_userdata;
         uint64_t random, refusals;
 };
 
@@ -123,7 +125,7 @@ void process_start(Process *p, int (*fn)(void *userdata), void *userdata)
         p->n_starts++;
         p->n_frozen = 0;
         p->terminate = p->reload = 0;
-        p->kill_at = 0;
+        p->kill_at = p->kill_at_sync = p->fail_sync_at = 0;
         p->main = fn;
         p->userdata = userdata;
         p->random = world_random(UINT64_MAX);
@@ -201,6 +203,46 @@ void kill_point(void)
 void process_kill_at(Process *p, unsigned n)
 {
         p->kill_at = n;
+}
+
+void sync_point(void)
+{
+        Process *p = process_current();
+
+        if (p && p->call_at_sync > 0 && --p->call_at_sync == 0) {
+                world_call_at(world_now(), p->on_sync, p->on_sync_userdata, NULL);
+                thread_pause(1); /* until then */
+        }
+        if (p && p->kill_at_sync > 0 && --p->kill_at_sync == 0)
+                process_kill(p);
+}
+
+bool sync_fails(void)
+{
+        Process *p = process_current();
+
+        if (!p || p->fail_sync_at == 0 || --p->fail_sync_at > 0)
+                return false;
+        p->kill_at_sync = p->kill_after_failure;
+        return true;
+}
+
+void process_fail_sync(Process *p, unsigned n, unsigned kill_at)
+{
+        p->fail_sync_at = n;
+        p->kill_after_failure = kill_at;
+}
+
+void process_on_sync(Process *p, unsigned n, void (*fn)(void *userdata), void *userdata)
+{
+        p->call_at_sync = n;
+        p->on_sync = fn;
+        p->on_sync_userdata = userdata;
+}
+
+void process_kill_at_sync(Process *p, unsigned n)
+{
+        p->kill_at_sync = n;
 }
 
 /* Signals. */

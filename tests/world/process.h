@@ -65,6 +65,13 @@ size_t process_n_bytes(const Process *p);
 size_t process_n_descriptors(const Process *p); /* connections, listeners, requests, open files */
 /* Kills the process at its n-th call into the world from now (a write, a sync, a timer, …). 0: never. */
 void process_kill_at(Process *p, unsigned n);
+/* The same for sync points: one is right before and one right behind each sync of a file or a directory. */
+void process_kill_at_sync(Process *p, unsigned n);
+/* The n-th sync from now fails, and the process is killed at a sync point: the `kill_at`-th from there on.
+ */
+void process_fail_sync(Process *p, unsigned n, unsigned kill_at);
+/* Calls `fn` outside of the process at its n-th sync point from now, even if it starts again before. */
+void process_on_sync(Process *p, unsigned n, void (*fn)(void *userdata), void *userdata);
 
 /* Runs everything until virtual time is `until`, or until `done` returns true (checked after each step; may
  * be NULL). */
@@ -109,3 +116,5 @@ void owned_remove(Owned *o); /* also safe for a zeroed Owned, and twice */
 void thread_pause(uint64_t usec);
 /* A point at which the process may be killed (process_kill_at()). */
 void kill_point(void);
+void sync_point(void);
+bool sync_fails(void); /* process_fail_sync() */

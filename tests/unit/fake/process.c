@@ -43,6 +43,15 @@ void kill_point(void)
 {
 }
 
+void sync_point(void)
+{
+}
+
+bool sync_fails(void)
+{
+        return false;
+}
+
 uint64_t world_now(void)
 {
         return 0;
