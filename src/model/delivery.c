@@ -91,7 +91,8 @@ static const Cell table[_DELIVERY_STATE_MAX][_DELIVERY_EVENT_MAX] = {
                 ON(SENT, ANSWER_CANCELLED, CANCELLED, DELIVERY_SETTLE),
                 ON(SENT, ANSWER_CONFLICT, DEAD, DELIVERY_CHARGE | DELIVERY_SETTLE),
                 ON(SENT, ANSWER_FAILED, BACKOFF, DELIVERY_CHARGE | DELIVERY_ARM_RETRY),
-                ON(SENT, ANSWER_BUSY, BACKOFF, DELIVERY_ARM_RETRY),
+                /* Its receiver gets nothing for a while, neither this message nor another one. */
+                ON(SENT, ANSWER_BUSY, BOUND, 0),
                 ON(SENT, ANSWER_WORKING, SENT, DELIVERY_ARM_ACK),
                 ON(SENT, TIMEOUT, BACKOFF, DELIVERY_CHARGE | DELIVERY_ARM_RETRY),
                 /* Not counted as an attempt: the next connection shows whether it started. */

@@ -101,8 +101,11 @@ static void test_taken_back_to_its_old_place(void **state)
         Message *second = send_any("2");
         assert_state(second, DELIVERY_QUEUED);
         list("ab");
-        answer('a', &f, OUTCOME_BUSY, ""); /* nobody else is connected, so it comes back to a */
-        assert_state(m, DELIVERY_SENT);
+        answer('a', &f, OUTCOME_BUSY, ""); /* nobody else is connected, so it waits for a */
+        assert_state(m, DELIVERY_QUEUED);
+        expect_nothing('a');
+        pass(USEC_PER_SEC);
+        expect_message('a', "1");
         assert_state(second, DELIVERY_QUEUED);
 }
 

@@ -11,6 +11,7 @@
 #include "client/engine/due.h"
 #include "client/engine/save.h"
 #include "client/link/connection.h"
+#include "client/link/pause.h"
 #include "client/state/attempts.h"
 #include "client/state/events.h"
 #include "client/state/message.h"
@@ -78,7 +79,6 @@ static void drop_binding(Message *m)
         due_disarm(m);
         if (m->link.sends > 0)
                 m->record.duplicate = true;
-        m->failures = 0;
         bind_drop(m);
 }
 
@@ -288,11 +288,14 @@ void deliver_answer(Message *m, const AnswerFrame *a)
                 peer_not_started(m);
         if (a->outcome == OUTCOME_WORKING && !str_empty(text))
                 (void) str_replace(&m->progress, text);
+        if (p && a->outcome != OUTCOME_BUSY)
+                pause_answered(p, m, a->outcome != OUTCOME_WORKING);
+        else if (p)
+                pause_begin(p, a->delay_ms * USEC_PER_MSEC);
         crash_point("answer-before-settling");
         handle(m, events[a->outcome], text, a->delay_ms * USEC_PER_MSEC);
 
-        if (a->outcome == OUTCOME_BUSY && m->link.peer && deliver_may_move(m) &&
-                        bind_choose(m->queue) != p) {
+        if (a->outcome == OUTCOME_BUSY && m->record.state == DELIVERY_BOUND && deliver_may_move(m)) {
                 Queue *q = m->queue;
                 deliver_event(m, DELIVERY_UNBIND, "busy there");
                 bind_queue(q);

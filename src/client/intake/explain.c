@@ -129,7 +129,10 @@ static void explain_peer(const Message *m, const Peer *p, Explanation *e)
         } else if (m->record.state == DELIVERY_SENT)
                 say(e->why, "Receiver %s has had it for %s and has not acked it yet.", peer_name(p),
                                 since(m->record.sent_usec, duration));
-        else {
+        else if (peer_is_pausing(p)) {
+                say(e->why, "Receiver %s had no room; the client waits until it has.", peer_name(p));
+                say(e->advice, "Raise Concurrency= or Queue= of the receiver.");
+        } else {
                 say(e->why, "Receiver %s is full (%zu messages are bound to it, this one included).",
                                 peer_name(p), p->n_bound);
                 say(e->advice, "Raise Concurrency= or Queue= of the receiver.");
@@ -165,14 +168,8 @@ static void explain_waiting(const Message *m, Explanation *e)
 
         const char *when = m->due.position == HEAP_NOT_IN ? "a moment" : until(m->due.due, duration);
 
-        if (m->record.attempts == 0 || str_empty(m->record.error)) {
-                say(e->why, "Receiver %s had no room for it; the next try is in %s.",
-                                m->record.receiver_name, when);
-                say(e->advice, "Raise Concurrency= or Queue= of the receiver.");
-                return;
-        }
         say(e->why, "Attempt %" PRIu32 " at %s did not succeed (%s); the next one is in %s.",
-                        m->record.attempts, m->record.receiver_name, m->record.error, when);
+                        m->record.attempts, m->record.receiver_name, m->record.error ?: "", when);
         say(e->advice, "journalctl -u 'ackgroup-receiver@*' shows why, if the receiver is on this host.");
 }
 

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/random-pool.h"
 #include "base/str-util.h"
+#include "client/link/pause.h"
 #include "client/link/window.h"
 #include "client/state/message.h"
 #include "client/state/peer.h"
@@ -21,6 +22,7 @@ static void leave_connected(Peer *p)
 {
         if (p->link.state == PEER_CONNECTED)
                 DL_DELETE2(p->client->peers.connected, p, link.prev, link.next);
+        pause_forget(p);
         p->link.state = PEER_IDLE;
         p->link.leaving = p->link.restarting = false;
         p->link.credit = 0;
@@ -157,6 +159,7 @@ static int on_frame(Peer *p, const Frame *f, Error *error)
                 return 0;
         case FRAME_CREDIT:
                 p->link.credit = f->credit;
+                pause_end(p);
                 p->client->link.room(p);
                 return 0;
         case FRAME_PRUNED:
@@ -271,6 +274,8 @@ void peer_connection_timeout(Peer *p)
 
 bool peer_has_room(const Peer *p)
 {
+        if (peer_is_pausing(p))
+                return false;
         return p->link.n_in_flight < MAX(p->link.credit, 1u) &&
                connection_output_size(p->link.connection) < CONNECTION_OUTPUT_MAX;
 }

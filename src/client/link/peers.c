@@ -5,6 +5,7 @@
 #include <utlist.h>
 
 #include "client/link/connection.h"
+#include "client/link/pause.h"
 #include "client/link/plain.h"
 #include "client/link/window.h"
 #include "client/state/peer.h"
@@ -36,7 +37,10 @@ int peer_get(Client *c, sd_id128_t id, Peer **ret)
                 r = random_uuid(&c->random, p->stream_id.bytes);
                 if (r >= 0)
                         r = timer_init(&p->timer, c->loop, "peer", on_timer, p);
+                if (r >= 0)
+                        r = pause_init(p);
                 if (r < 0) {
+                        timer_clear(&p->timer);
                         free(p);
                         return r;
                 }
@@ -105,6 +109,7 @@ static void peer_free(Peer *p)
         index_clear(&p->members); /* not empty at the end of the process */
         windows_clear(p);
         timer_clear(&p->timer);
+        pause_clear(p);
         receiver_info_clear(&p->info);
         free(p->link.problem);
         free(p);

@@ -65,15 +65,22 @@ bool peer_is_connected(const Peer *p)
         return p->link.state == PEER_CONNECTED && !p->link.leaving;
 }
 
+bool peer_is_pausing(const Peer *p)
+{
+        return p->pause.on || p->pause.probe;
+}
+
 uint32_t peer_free_credit(const Peer *p)
 {
         if (p->info.plain)
                 return p->listed && p->n_bound == 0 && p->link.failures == 0;
-        if (!peer_is_connected(p) || p->full)
+        if (!peer_is_connected(p) || p->full || peer_is_pausing(p))
                 return 0;
         /* Without credit one message may be bound, as a probe. */
         if (p->link.credit == 0)
                 return p->n_bound == 0;
+        if (p->pause.probing)
+                return p->n_bound == p->link.n_in_flight && p->link.credit > p->n_bound;
         return p->link.credit > p->n_bound ? p->link.credit - (uint32_t) p->n_bound : 0;
 }
 
@@ -176,6 +183,8 @@ void peer_sent(Message *m)
                 return;
         m->link.in_flight = true;
         m->link.peer->link.n_in_flight++;
+        if (m->link.peer->pause.probing)
+                m->link.peer->pause.probe = m;
 }
 
 void peer_answered(Message *m)
@@ -184,6 +193,8 @@ void peer_answered(Message *m)
                 return;
         m->link.in_flight = false;
         m->link.peer->link.n_in_flight--;
+        if (m->link.peer->pause.probe == m)
+                m->link.peer->pause.probe = NULL;
 }
 
 void peer_not_started(Message *m)

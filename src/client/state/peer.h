@@ -17,6 +17,7 @@ bool peer_may_be_chosen(const Peer *p); /* for a message that may also go to oth
  * a restarted discovery may have lost it, and a connection may come back. */
 bool peer_is_gone(const Peer *p);
 bool peer_is_connected(const Peer *p); /* and the greeting is done, so it can be written to */
+bool peer_is_pausing(const Peer *p);   /* it answered busy, and nothing shows yet that it has room again */
 /* How many more messages may be bound to it now, if they may also go to others. */
 uint32_t peer_free_credit(const Peer *p);
 const char *peer_state_name(const Peer *p); /* draining, connected, unreachable, idle */

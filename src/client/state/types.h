@@ -231,6 +231,15 @@ struct Peer {
         } link;
 
         Message *plain; /* link/plain: the message that uses the connection; or NULL */
+
+        /* link/pause */
+        struct {
+                bool on; /* nothing is sent, since the receiver answered busy */
+                Timer timer;
+                bool probing;      /* after that, one message shows whether there is room again */
+                Message *probe;    /* state/peer too: that one, unanswered; or NULL */
+                unsigned failures; /* refused probes in a row */
+        } pause;
 };
 
 /* Events of a connection. They come from the loop, never from inside a call into link/. */
