@@ -2,10 +2,12 @@
 #include "runtime/connection.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -331,6 +333,15 @@ void connection_flush(Connection *c)
 size_t connection_output_size(const Connection *c)
 {
         return buffer_size(&c->output);
+}
+
+size_t connection_unsent(const Connection *c)
+{
+        int queued = 0;
+
+        if (ioctl(c->fd, SIOCOUTQ, &queued) < 0 || queued < 0)
+                queued = 0;
+        return connection_output_size(c) + (size_t) queued;
 }
 
 void connection_pause(Connection *c, bool paused)

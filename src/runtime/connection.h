@@ -47,6 +47,9 @@ Buffer *connection_input(Connection *c);
 Buffer *connection_output(Connection *c); /* call connection_flush() after appending */
 void connection_flush(Connection *c);     /* the output is written at the end of this iteration */
 size_t connection_output_size(const Connection *c);
+/* Bytes that the peer has not taken: the output, and what the kernel still has. While this falls, somebody
+ * takes them. */
+size_t connection_unsent(const Connection *c);
 void connection_pause(Connection *c, bool paused);
 void connection_shutdown(Connection *c); /* tells the peer that nothing more comes */
 /* Writes what the kernel takes at once, for a process that ends and does not return to its loop. Calls no

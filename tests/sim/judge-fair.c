@@ -117,6 +117,14 @@ static bool may_be_elsewhere(const Judge *j, unsigned group, unsigned except)
         return false;
 }
 
+static bool moved_on(const JDelivery *d, uint64_t by)
+{
+        for (const JDelivery *e = d->message->deliveries; e; e = e->next)
+                if (e != d && e->first_written_at > d->first_written_at && e->first_written_at <= by)
+                        return true;
+        return false;
+}
+
 static void check_frozen(Judge *j, const JRun *r)
 {
         const JMessage *m = r->delivery->message;
@@ -132,7 +140,8 @@ static void check_frozen(Judge *j, const JRun *r)
 
                 if (d->first_written == 0 || at->frozen_at == 0 || d->first_written_at > at->frozen_until)
                         continue;
-                if (until > from + patience && (!r->previous || r->previous->began_at > until) &&
+                if (until > from + patience && !moved_on(d, from + patience) &&
+                                (!r->previous || r->previous->began_at > until) &&
                                 may_be_elsewhere(j, p->group, at->number))
                         breach(j, RULE_FROZEN_IS_FOUND, m, at,
                                         "%s has waited from %s to %s for %s, which was frozen, although "

@@ -51,9 +51,41 @@ void run(void)
         fake_loop_run(0);
 }
 
+bool receivers_are_frozen;
+
+/* Answers PING as a receiver does, if the last frame that the client wrote on this connection is one. */
+static void answer_ping(Connection *s)
+{
+        Buffer *b = fake_connection_received(s), pong = {};
+        Error error = {};
+        size_t at = 0;
+        Frame f;
+        ssize_t n;
+
+        while ((n = frame_decode(buffer_peek(b) + at, buffer_size(b) - at, FRAME_BODY_MAX, &f, NULL,
+                                &error)) > 0)
+                at += (size_t) n;
+        if (at == 0 || f.type != FRAME_PING)
+                return;
+        assert_int_equal(frame_encode(&pong, &(Frame){.type = FRAME_PONG, .token = f.token}), 0);
+        fake_connection_send(s, buffer_peek(&pong), buffer_size(&pong));
+        buffer_clear(&pong);
+        fake_loop_run(0);
+}
+
 void pass(uint64_t usec)
 {
-        fake_loop_run(usec);
+        const uint64_t step = MAX(config.policy.ack_timeout_usec / 4, 1u);
+        Connection *s;
+
+        while (usec > 0) {
+                const uint64_t now = MIN(usec, step);
+
+                fake_loop_run(now);
+                usec -= now;
+                for (unsigned n = 0; !receivers_are_frozen && (s = fake_connection(n)); n++)
+                        answer_ping(s);
+        }
 }
 
 void client_begin(void)
@@ -105,6 +137,7 @@ int client_setup(void **state)
         log_set_level(LOG_EMERG);
         client_config_init(&config);
         last = (Submitted){};
+        receivers_are_frozen = false;
         client_begin();
         return 0;
 }
@@ -216,7 +249,7 @@ bool read_frame(char name, Frame *ret)
 bool next_frame(char name, Frame *ret)
 {
         while (read_frame(name, ret))
-                if (ret->type != FRAME_HELLO && ret->type != FRAME_SETTLED)
+                if (ret->type != FRAME_HELLO && ret->type != FRAME_SETTLED && ret->type != FRAME_PING)
                         return true;
         return false;
 }

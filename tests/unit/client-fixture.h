@@ -28,7 +28,8 @@ void client_begin(void);
 void client_end(void);
 void client_crash(void); /* the power goes and comes back: what was not synced is lost; it starts again */
 
-void run(void); /* all that can happen without time passing */
+extern bool receivers_are_frozen; /* they do not answer PING, which they do otherwise while time passes */
+void run(void);                   /* all that can happen without time passing */
 void pass(uint64_t usec);
 
 /* Discovery. `names`: "ab" are receivers a and b. */

@@ -93,57 +93,6 @@ static void test_without_credit_one_goes_as_a_probe(void **state)
         expect_nothing('a');
 }
 
-/* One refused message speaks for all of its receiver. */
-static void test_busy_is_about_the_receiver(void **state)
-{
-        MessageFrame f[3];
-
-        list("a");
-        for (unsigned i = 0; i < 5; i++)
-                (void) send_to("a", "x");
-        welcome('a', 3);
-        for (unsigned i = 0; i < 3; i++)
-                f[i] = expect_message('a', "x");
-        for (unsigned i = 0; i < 3; i++)
-                answer('a', f + i, OUTCOME_BUSY, "");
-        expect_nothing('a');
-        send_frame('a', &(Frame){.type = FRAME_CREDIT, .credit = 3});
-        f[0] = expect_message('a', "x");
-        expect_nothing('a'); /* a probe */
-        answer('a', f, OUTCOME_WORKING, "");
-        (void) expect_message('a', "x");
-        (void) expect_message('a', "x");
-        expect_nothing('a');
-}
-
-/* Refused for ever: at most one message for each pause, and the pauses grow. */
-static void test_busy_for_ever(void **state)
-{
-        MessageFrame f;
-        unsigned n = 0;
-
-        list("a");
-        for (unsigned i = 0; i < 5; i++)
-                (void) send_any("x");
-        welcome('a', 3);
-        for (unsigned i = 0; i < 3; i++) {
-                f = expect_message('a', "x");
-                answer('a', &f, OUTCOME_BUSY, "");
-        }
-        for (unsigned i = 0; i < 6000; i++) {
-                Frame probe;
-
-                pass(10 * USEC_PER_MSEC);
-                if (!next_frame('a', &probe))
-                        continue;
-                n++;
-                f = probe.message;
-                answer('a', &f, OUTCOME_BUSY, "");
-                expect_nothing('a');
-        }
-        assert_in_range(n, 10, 60);
-}
-
 static void test_urgent_ones_first(void **state)
 {
         Submission s = submission(SELECTOR_TO, "a", "urgent");
@@ -464,8 +413,6 @@ int main(void)
                         TEST(test_nonsense_ends_the_connection),
                         TEST(test_credit),
                         TEST(test_without_credit_one_goes_as_a_probe),
-                        TEST(test_busy_is_about_the_receiver),
-                        TEST(test_busy_for_ever),
                         TEST(test_urgent_ones_first),
                         TEST(test_a_receiver_that_does_not_read),
                         TEST(test_failover),

@@ -412,6 +412,11 @@ size_t connection_output_size(const Connection *c)
         return buffer_size(&c->output);
 }
 
+size_t connection_unsent(const Connection *c)
+{
+        return connection_output_size(c) + (c->socket ? buffer_size(&c->socket->peer->received) : 0);
+}
+
 void connection_pause(Connection *c, bool paused)
 {
         c->paused = paused;

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/random-pool.h"
 #include "base/str-util.h"
+#include "client/link/liveness.h"
 #include "client/link/pause.h"
 #include "client/link/window.h"
 #include "client/state/message.h"
@@ -23,6 +24,7 @@ static void leave_connected(Peer *p)
         if (p->link.state == PEER_CONNECTED)
                 DL_DELETE2(p->client->peers.connected, p, link.prev, link.next);
         pause_forget(p);
+        liveness_stop(p);
         p->link.state = PEER_IDLE;
         p->link.leaving = p->link.restarting = false;
         p->link.credit = 0;
@@ -186,6 +188,7 @@ static void on_readable(Connection *s, void *userdata)
         Error error = {};
         Frame f;
 
+        liveness_heard(p);
         for (;;) {
                 ssize_t n = frame_decode(
                                 buffer_peek(in), buffer_size(in), ANSWER_BODY_MAX, &f, NULL, &error);
@@ -272,6 +275,14 @@ void peer_connection_timeout(Peer *p)
         on_ended(p->link.connection, -ETIMEDOUT, p);
 }
 
+void peer_check(Peer *p)
+{
+        if (liveness_check(p))
+                return;
+        log_warning("Receiver %s is connected, but does not answer: is it frozen?", peer_name(p));
+        on_ended(p->link.connection, -ETIMEDOUT, p);
+}
+
 bool peer_has_room(const Peer *p)
 {
         if (peer_is_pausing(p))
@@ -315,6 +326,7 @@ int peer_write(Peer *p, Message *m)
         if (frame_encode(connection_output(p->link.connection), &f) < 0)
                 return -EAGAIN;
         peer_sent(m);
+        liveness_watch(p);
         return 0;
 }
 
@@ -336,5 +348,6 @@ void peer_write_cancel(Peer *p, Message *m)
                         connection_output_size(p->link.connection) >= CONNECTION_OUTPUT_MAX)
                 return;
         (void) !frame_encode(connection_output(p->link.connection), &f);
+        liveness_watch(p);
         connection_flush(p->link.connection);
 }

@@ -20,6 +20,7 @@ void peer_set_problem(Peer *p, int error, const char *closed); /* `closed`: text
 /* Opens the connection to one of its addresses. 0 or negative errno. */
 int peer_open(Peer *p, size_t address, const ConnectionCallbacks *callbacks);
 void peer_connection_timeout(Peer *p);
+void peer_check(Peer *p); /* ends the connection if the receiver does not answer any more */
 
 bool peer_has_room(const Peer *p); /* its credit and its output buffer allow another message */
 /* Adds the message to the output. Returns 0, -EMSGSIZE (too large for the receiver), -ENODATA (the payload

@@ -18,7 +18,9 @@ static void on_timer(void *userdata)
                 plain_on_timeout(p);
         else if (p->link.state == PEER_CONNECTING)
                 peer_connection_timeout(p);
-        else if (p->link.state == PEER_IDLE)
+        else if (p->link.state == PEER_CONNECTED)
+                peer_check(p);
+        else
                 p->client->link.idle(p);
 }
 

@@ -227,7 +227,11 @@ struct Peer {
                 char *problem;     /* why the last connection failed; or NULL */
                 uint32_t credit, window, max_payload;
                 uint32_t n_in_flight; /* state/peer: written and unanswered on this connection */
-                Peer *prev, *next;    /* of the connected ones */
+                /* link/liveness */
+                bool watched, heard,
+                                pinged; /* the timer runs; since its last tick: bytes came, PING was sent */
+                size_t unsent;          /* bytes that it had not taken at the last tick */
+                Peer *prev, *next;      /* of the connected ones */
         } link;
 
         Message *plain; /* link/plain: the message that uses the connection; or NULL */

@@ -126,6 +126,11 @@ size_t connection_output_size(const Connection *s)
         return buffer_size(&s->output);
 }
 
+size_t connection_unsent(const Connection *s)
+{
+        return connection_output_size(s);
+}
+
 void connection_pause(Connection *s, bool paused)
 {
         s->paused = paused;
