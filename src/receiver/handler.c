@@ -200,6 +200,8 @@ static void on_done(pid_t group, const ChildResult *result, void *userdata)
         size_t size = 0;
 
         job->child = NULL;
+        runs_end(job->jobs->runs, job->run);
+        job->run = NULL;
         warden_end(h->warden, group);
         if (end == HANDLER_ACKED)
                 data = copy_reply(job, result, &size);
@@ -216,6 +218,20 @@ static void log_message(const Job *job)
                 return;
         _cleanup_free_ char *text = str_printable(job->payload, job->payload_size, LOGGED_MAX);
         log_info("%s says: %s", job->sender_name, text ?: "");
+}
+
+/* Plain text has no identity: nobody would recognize it after a death. */
+static void note_run(Job *job)
+{
+        const Run run = {
+                        .stream = job->key.stream,
+                        .message = job->message,
+                        .sequence = job->key.sequence,
+                        .attempt = job->attempt,
+        };
+
+        if (job->entry)
+                job->run = runs_begin(job->jobs->runs, &run);
 }
 
 int handler_run(Handler *h, Job *job)
@@ -238,11 +254,16 @@ int handler_run(Handler *h, Job *job)
         };
 
         job->handler = h;
+        note_run(job);
         int r = environment ? child_spawn(h->loop, &spec, on_done, job, &job->child) : -ENOMEM;
         /* Out of memory, processes or descriptors: logged once, and again only after a run was possible. */
         if (r < 0 && !h->cannot_run)
                 log_warning("Cannot run the handler: %s; messages are answered busy until it runs",
                                 strerror(-r));
         h->cannot_run = r < 0;
+        if (r < 0) {
+                runs_end(job->jobs->runs, job->run);
+                job->run = NULL;
+        }
         return r < 0 ? r : 0;
 }

@@ -4,7 +4,9 @@
 #include <errno.h>
 
 #include "base/crash-point.h"
+#include "base/log.h"
 #include "base/random-pool.h"
+#include "base/str-util.h"
 #include "runtime/journal.h"
 
 /* To cancel a message that is not here needs no handler: so many such records may be on their way beyond the
@@ -123,6 +125,31 @@ static Job *begin(Intake *in, const Sender *sender, const MessageFrame *m)
         working_begin(in->working, job, m);
         note_use(in, m->stream, sender);
         return job;
+}
+
+void intake_charge(Intake *in, Run *run)
+{
+        const MessageFrame m = {
+                        .stream = run->stream,
+                        .sequence = run->sequence,
+                        .message = run->message,
+                        .attempt = run->attempt,
+        };
+        const Sender nobody = {.name = "an earlier connection"};
+        char *why, id[SD_ID128_UUID_STRING_MAX];
+
+        if (dedup_index_judge(in->index, m.stream, m.sequence, m.message, m.attempt, NULL) != DEDUP_RUN) {
+                runs_counted(in->jobs->runs, run);
+                return;
+        }
+        log_warning("The receiver died while it ran message %s (%u times)",
+                        sd_id128_to_uuid_string(run->message, id), run->deaths);
+        Job *job = begin(in, &nobody, &m);
+        if (!job)
+                return; /* out of memory: the next start tries it again */
+        job->death = run;
+        why = str_format("the receiver died while running this (%u times)", run->deaths);
+        finish(in, job, OUTCOME_FAILED, (uint8_t *) why, why ? strlen(why) : 0);
 }
 
 /* A repetition of a message that is queued, running or being recorded. */

@@ -35,6 +35,8 @@ bool intake_text(Intake *in, const Sender *sender, Bytes text); /* false: no roo
 void intake_on_handler_end(Job *job, HandlerEnd end, uint8_t *data, size_t size, void *userdata);
 void intake_on_recorded(sd_id128_t stream, bool wanted, void *userdata);
 
-void intake_run_next(Intake *in);    /* starts handlers, as many as may run */
+void intake_run_next(Intake *in); /* starts handlers, as many as may run */
+/* The receiver died while it ran this alone: records that the attempt has failed. */
+void intake_charge(Intake *in, Run *run);
 void intake_drop_queued(Intake *in); /* answers busy what has not been started */
 bool intake_is_idle(const Intake *in);

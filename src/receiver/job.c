@@ -13,6 +13,12 @@ static void release_memory(Job *job)
         slab_free(slab, job, sizeof *job);
 }
 
+static void stop_running(Job *job)
+{
+        job->jobs->n_running--;
+        job->jobs->one_is_alone = false;
+}
+
 void job_free(Job *job)
 {
         Jobs *j = job->jobs;
@@ -22,7 +28,7 @@ void job_free(Job *job)
         else
                 DL_DELETE(j->active, job);
         if (job->state == JOB_RUNNING)
-                j->n_running--;
+                stop_running(job);
         job_set_answered_early(job, false);
         j->n--;
         child_free(job->child);
@@ -72,6 +78,7 @@ Job *job_begin(Jobs *j, const Sender *sender, const MessageFrame *m)
                 job_free(job);
                 return NULL;
         }
+        job->alone = runs_is_suspect(j->runs, m->stream, m->sequence);
         return job;
 }
 
@@ -118,7 +125,7 @@ static void leave_queue(Job *job)
 void job_set_outcome(Job *job, Outcome outcome, uint8_t *data, size_t size)
 {
         if (job->state == JOB_RUNNING)
-                job->jobs->n_running--;
+                stop_running(job);
         else
                 leave_queue(job);
         job->state = JOB_RECORDING;
@@ -154,8 +161,11 @@ Job *jobs_start_next(Jobs *j)
 
         if (!job || j->n_running >= j->config->concurrency || !condition_permits(j->condition, MAY_RUN))
                 return NULL;
+        if (j->one_is_alone || (job->alone && j->n_running > 0))
+                return NULL;
         leave_queue(job);
         job->state = JOB_RUNNING;
+        j->one_is_alone = job->alone;
         j->n_running++;
         return job;
 }

@@ -10,6 +10,7 @@
 #include "base/slab.h"
 #include "receiver/conn.h"
 #include "receiver/dedup.h"
+#include "receiver/runs.h"
 #include "runtime/child.h"
 
 /* Milliseconds after which a sender that was answered busy may try again. */
@@ -45,9 +46,13 @@ struct Job {
         /* Written by handler. */
         struct Handler *handler;
         Child *child;
+        Run *run;       /* in the file of runs while the handler runs; NULL: it is not there */
         char *progress; /* the last report, such as "40 copying"; NULL: none */
         char *reason;   /* why it will fail or be rejected, as the handler reports; NULL: not reported */
         uint64_t retry_usec; /* if it fails, the sender waits this long before a retry */
+
+        Run *death; /* its failure is that the receiver died; NULL: it is not; written by intake */
+        bool alone; /* the receiver died while it ran: nothing else runs beside it */
 
         bool cancelled; /* killed because its sender cancelled it; written by intake */
         bool abandoned; /* killed because the receiver ends: as if it had not been started */
@@ -80,12 +85,14 @@ struct Jobs {
         const Condition *condition;
         Conns *conns;
         DedupIndex *index;
+        Runs *runs;
         LoopWork *idle_check; /* deferred when a job ends */
 
         Slab slab; /* of jobs and their payloads */
         Job *queued, *active;
         size_t n;                /* all of them */
         size_t n_running;        /* handlers */
+        bool one_is_alone;       /* the only one that runs, and nothing may run beside it */
         size_t n_answered_early; /* jobs answered early; they do not count against the capacity */
 };
 

@@ -63,6 +63,7 @@ static void on_reset(DbOp *op, int result)
                 return;
         }
         dedup_index_clear(r->index, now_usec(CLOCK_MONOTONIC));
+        runs_clear(r->runs);
         registration_forget(&r->registration);
         if (!condition_is_stopping(&r->condition))
                 registration_begin(&r->registration);
@@ -124,6 +125,7 @@ static void wire_jobs(Receiver *r)
                         .condition = &r->condition,
                         .conns = &r->conns,
                         .index = r->index,
+                        .runs = r->runs,
                         .idle_check = &r->idle_check,
         };
         r->handler.loop = r->loop;
@@ -210,6 +212,16 @@ static int find_discovery(Receiver *r, Error *error)
         return address_parse_url(r->config->discovery ?: near, &r->registration.server, error);
 }
 
+static int open_runs(Receiver *r, const char *role)
+{
+        const DedupIdentity *here = &r->registration.here;
+        const RunsHome home = {here->boot, here->lock_device, here->lock_inode};
+        _cleanup_free_ char *path = NULL;
+        int x = paths_state_file(r->config->state_directory, role, "runs", &path, NULL);
+
+        return x < 0 ? x : runs_open(path, &home, &r->runs);
+}
+
 /* Takes the lock. The warden keeps the lock while a handler can live. It is forked while the process has one
  * thread. */
 static int open_store(Receiver *r, Error *error)
@@ -230,6 +242,12 @@ static int open_store(Receiver *r, Error *error)
                 return error_set(error, x, "cannot start the warden of the handlers: %s", strerror(-x));
         here->instance = r->info.instance;
         database_mark(r->db, &here->boot, &here->lock_device, &here->lock_inode);
+        x = open_runs(r, role);
+        if (x < 0)
+                log_warning("Cannot open the file \"runs\" in the state directory (%s): it will not be "
+                            "noticed "
+                            "when a handler kills this receiver",
+                                strerror(-x));
         x = dedup_load_identity(r->db, &r->registration.identity);
         if (x >= 0 || x == -ENOENT)
                 x = dedup_index_new(RECEIVER_STREAMS_MAX, now_usec(CLOCK_MONOTONIC), &r->index);
@@ -319,6 +337,8 @@ static int start(Receiver *r, Error *error)
         if (x < 0)
                 return x;
         registration_begin(&r->registration);
+        for (Run *run = NULL; (run = runs_next_charged(r->runs, run));)
+                intake_charge(&r->intake, run);
         return 0;
 }
 
@@ -377,6 +397,7 @@ Receiver *receiver_free(Receiver *r)
         working_clear(&r->working);
         stop_clear(&r->stop);
         dedup_index_free(r->index);
+        runs_close(r->runs);
         watch_stop(&r->warden_watch);
         warden_stop(&r->warden);
         service_stop(&r->service);

@@ -9,7 +9,7 @@
  *   handler record reply settle working
  *   job                     the queue
  *   conn                    connections, answers, credit
- *   dedup warden phase self values and memory; the process that outlives this one
+ *   dedup runs warden phase self values and memory; the process that outlives this one
  *
  * A part reports upward through callbacks that the root has set, or through `idle_check`. Whoever ends a
  * job, a connection or an answer defers that work. At the end of the loop's iteration the root checks
@@ -27,6 +27,7 @@ struct Receiver {
         Service service;
         Db *db;
         Database database;
+        Runs *runs;
         Warden warden;
         Watch warden_watch;
 

@@ -72,6 +72,8 @@ static void on_recorded(DbOp *op, int result)
                 return;
         }
         crash_point("recorded-before-answer");
+        if (job->death)
+                runs_counted(job->jobs->runs, job->death);
         bool wanted = dedup_index_finish(r->index, job->entry, job->outcome);
         record_log(r, job);
         if (!job->answered_early)

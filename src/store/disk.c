@@ -122,6 +122,11 @@ int disk_sync(DiskFile *f)
         return fdatasync(f->fd) < 0 ? -errno : 0;
 }
 
+int disk_note(DiskFile *f, uint64_t at, const void *data, size_t n)
+{
+        return disk_write(f, at, data, n);
+}
+
 int disk_map(DiskFile *f, size_t size, const uint8_t **ret)
 {
         void *map = mmap(NULL, size, PROT_READ, MAP_SHARED, f->fd, 0);

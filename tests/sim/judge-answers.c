@@ -107,7 +107,8 @@ static void check_outcome(Judge *j, const Observation *o, const JConnection *c, 
                 return;
         if (a->outcome == OUTCOME_FAILED) {
                 /* Or it is recorded. */
-                if (d->n_failed == 0 && d->failed_attempt < a->attempt && !time_limit_has_passed(j, d))
+                if (d->n_failed == 0 && !d->died_with && d->failed_attempt < a->attempt &&
+                                !time_limit_has_passed(j, d))
                         lie(j, c, d->message, a->outcome, "no handler has failed there");
                 note_failed(o, c, d);
         } else if (a->outcome == OUTCOME_BUSY)

@@ -185,6 +185,7 @@ void duties_ended(Judge *j, JProcess *p, bool orderly)
                         j->stalled_until <= p->terminated_at &&
                         j->o->at - p->terminated_at < j->plan->stop_timeout_usec / 2)
                 check_stop(j, p);
+        fair_died(j, p, orderly);
         DL_FOREACH_SAFE2(p->asked, d, next, asked_next)
         duties_answered(d);
         if (p->role == ROLE_DISCOVERY)

@@ -3,6 +3,7 @@
 #include "sim/judge-inside.h"
 
 #include <string.h>
+#include <utlist.h>
 
 /* More urgent first. The urgent messages that were accepted and have not begun to run; more of them than
  * fit are not watched. */
@@ -68,12 +69,27 @@ static void check_urgent(Judge *j, const JRun *r)
         }
 }
 
-/* A run whose receiver died counts as an attempt (the receiver cannot say that it failed). Counted while its
- * client lives, which may forget the newest attempts when it dies. */
+/* A run counts as an attempt that has failed if its receiver was killed and no other handler ran: then it is
+ * to blame. Counted while its client lives, which may forget the newest attempts when it dies, and under one
+ * binding: a receiver knows a message that has moved as another one. */
 
-static bool died(const JRun *r)
+void fair_died(Judge *j, JProcess *p, bool orderly)
 {
-        return r->ended && r->end == RUN_KILLED && r->process->starts != r->start;
+        unsigned n_asked = 0;
+        JDelivery *d;
+
+        if (orderly || p->role != ROLE_RECEIVER)
+                return;
+        DL_FOREACH2(p->asked, d, asked_next)
+        {
+                d->died_with = true;
+                n_asked++;
+        }
+        /* A handler may have been started that has not come to life. */
+        p->alone_start = p->n_running == 1 && (n_asked == 1 || j->plan->concurrency[p->number] == 1)
+                                         ? p->starts
+                                         : 0;
+        p->killed_at = j->o->at;
 }
 
 static void check_deaths(Judge *j, const JRun *r)
@@ -85,7 +101,8 @@ static void check_deaths(Judge *j, const JRun *r)
         if (!p || p->max_attempts == 0 || m->fanout || m->revived || message_is_excepted(m))
                 return;
         for (const JRun *before = r->previous; before; before = before->previous)
-                n += died(before) && before->began > m->client->started;
+                n += before->charged && before->stream == r->stream && before->sequence == r->sequence &&
+                     before->began > m->client->started;
         if (n >= p->max_attempts)
                 breach(j, RULE_DEATHS_ARE_CHARGED, m, r->process,
                                 "%s runs %s once more, although %s died during %u runs of it, and it may "

@@ -75,11 +75,13 @@ typedef struct JProcess {
         uint64_t draining_since, draining_at; /* it has said so: number of the observation, time */
         uint64_t drain_began, to_drain_until; /* by the newest steps; times */
         unsigned n_running;                   /* handlers */
-        uint32_t granted;                     /* credit, on all connections */
-        JRun *killed;                         /* by a stop, before its time */
-        JDelivery *asked;                     /* messages that it has read and not answered */
-        uint64_t unreadable;                  /* it has said that it cannot read an answer from its disk:
-                                                 number of the observation */
+        uint32_t alone_start; /* the start that was killed while only one handler can have run */
+        uint64_t killed_at;   /* time */
+        uint32_t granted;     /* credit, on all connections */
+        JRun *killed;         /* by a stop, before its time */
+        JDelivery *asked;     /* messages that it has read and not answered */
+        uint64_t unreadable;  /* it has said that it cannot read an answer from its disk:
+                                 number of the observation */
 
         uint64_t n_ids, n_submitted;
         JMessage *on_disk, *in_memory; /* of a client: messages that it must have */
@@ -185,6 +187,7 @@ struct JDelivery {
         uint64_t first_read;   /* number of the observation */
         JConnection *asked_on; /* on which its receiver has read it last, and not answered it */
         uint64_t asked;        /* number of the observation */
+        bool died_with;        /* its receiver was killed while it had it */
         JDelivery *asked_prev, *asked_next;
 };
 
@@ -197,6 +200,7 @@ struct JRun {
         uint64_t sequence;
         uint32_t start, attempt;
         bool flagged, ended;
+        bool charged; /* its receiver was killed while it ran alone */
         RunEnd end;
         size_t reply_size; /* bytes that it has written */
         uint64_t began, began_at, effect, effect_at;
@@ -427,6 +431,7 @@ void keys_sent(Judge *j, JMessage *m);
 /* judge-fair.c */
 void fair_accepted(Judge *j, JMessage *m);
 void fair_run(Judge *j, const JRun *r);
+void fair_died(Judge *j, JProcess *p, bool orderly); /* before what it had begun is forgotten */
 void fair_froze(Judge *j, JProcess *p, uint64_t usec);
 
 /* judge-live.c: liveness and bounds */

@@ -330,6 +330,18 @@ int disk_sync(DiskFile *f)
         return end(r);
 }
 
+int disk_note(DiskFile *f, uint64_t at, const void *data, size_t n)
+{
+        HOST_SCOPE;
+
+        if (is_stale(f))
+                return -EIO;
+        if (at + n > f->file->size)
+                return -EINVAL;
+        change(f->file, at, data, n);
+        return 0;
+}
+
 int disk_map(DiskFile *f, size_t size, const uint8_t **ret)
 {
         if (is_stale(f))
