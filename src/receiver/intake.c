@@ -97,7 +97,7 @@ void intake_drop_queued(Intake *in)
 {
         Job *job;
 
-        while ((job = in->jobs->queued)) {
+        while ((job = jobs_first_queued(in->jobs))) {
                 job_answer(job, OUTCOME_BUSY);
                 abandon(in, job);
         }

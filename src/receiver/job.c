@@ -24,7 +24,7 @@ void job_free(Job *job)
         Jobs *j = job->jobs;
 
         if (job->state == JOB_QUEUED)
-                DL_DELETE(j->queued, job);
+                DL_DELETE(j->queued[job->priority], job);
         else
                 DL_DELETE(j->active, job);
         if (job->state == JOB_RUNNING)
@@ -37,6 +37,18 @@ void job_free(Job *job)
         free(job->reason);
         release_memory(job);
         loop_defer(j->loop, j->idle_check);
+}
+
+static unsigned find_priority(const MessageFrame *m)
+{
+        Bytes attributes = m->attributes, value;
+        uint32_t priority;
+        uint8_t tag;
+
+        while (frame_next_attribute(&attributes, &tag, &value))
+                if (tag == ATTRIBUTE_PRIORITY && frame_attribute_u32(value, &priority))
+                        return MIN(priority, PRIORITY_MAX);
+        return PRIORITY_DEFAULT;
 }
 
 Job *job_new(Jobs *j, const Sender *sender, const MessageFrame *m)
@@ -63,7 +75,8 @@ Job *job_new(Jobs *j, const Sender *sender, const MessageFrame *m)
                 memcpy(job->payload, m->payload.data, m->payload.size);
         job->sender_name = memcpy(job->payload + m->payload.size, sender->name, name_size);
         j->n++;
-        DL_APPEND(j->queued, job);
+        job->priority = find_priority(m);
+        DL_APPEND(j->queued[job->priority], job);
         return job;
 }
 
@@ -118,7 +131,7 @@ void job_answer(const Job *job, Outcome outcome)
 
 static void leave_queue(Job *job)
 {
-        DL_DELETE(job->jobs->queued, job);
+        DL_DELETE(job->jobs->queued[job->priority], job);
         DL_APPEND(job->jobs->active, job);
 }
 
@@ -155,9 +168,17 @@ bool jobs_have_room(const Jobs *j)
         return condition_permits(j->condition, MAY_BEGIN) && jobs_taken(j) < config_capacity(j->config);
 }
 
+Job *jobs_first_queued(const Jobs *j)
+{
+        for (size_t i = ELEMENTSOF(j->queued); i > 0; i--)
+                if (j->queued[i - 1])
+                        return j->queued[i - 1];
+        return NULL;
+}
+
 Job *jobs_start_next(Jobs *j)
 {
-        Job *job = j->queued;
+        Job *job = jobs_first_queued(j);
 
         if (!job || j->n_running >= j->config->concurrency || !condition_permits(j->condition, MAY_RUN))
                 return NULL;
@@ -184,8 +205,10 @@ void jobs_kill(Jobs *j)
 
 void jobs_clear(Jobs *j)
 {
-        while (j->queued)
-                job_free(j->queued);
+        Job *job;
+
+        while ((job = jobs_first_queued(j)))
+                job_free(job);
         while (j->active)
                 job_free(j->active);
         slab_clear(&j->slab);

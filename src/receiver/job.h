@@ -8,6 +8,7 @@
  * This file knows how a job changes its state; the module intake decides when. */
 
 #include "base/slab.h"
+#include "model/policy.h"
 #include "receiver/conn.h"
 #include "receiver/dedup.h"
 #include "receiver/runs.h"
@@ -37,6 +38,7 @@ struct Job {
         sd_id128_t message;
         uint32_t attempt; /* the highest that was asked for; written by intake too */
         uint32_t flags;
+        unsigned priority;
         uint64_t conn; /* asked last, so it gets the answer */
         sd_id128_t sender;
         const char *sender_name; /* stands behind the payload, in the same block */
@@ -75,7 +77,7 @@ struct Job {
         bool answered_early; /* a message in memory only: its sender has the answer before the record is
                                 synced */
 
-        Job *prev, *next; /* in `queued` or `active` */
+        Job *prev, *next; /* in one of `queued`, or in `active` */
 };
 
 struct Jobs {
@@ -88,8 +90,9 @@ struct Jobs {
         Runs *runs;
         LoopWork *idle_check; /* deferred when a job ends */
 
-        Slab slab; /* of jobs and their payloads */
-        Job *queued, *active;
+        Slab slab;                     /* of jobs and their payloads */
+        Job *queued[PRIORITY_MAX + 1]; /* by priority; those of one priority in order of arrival */
+        Job *active;
         size_t n;                /* all of them */
         size_t n_running;        /* handlers */
         bool one_is_alone;       /* the only one that runs, and nothing may run beside it */
@@ -117,7 +120,8 @@ void job_set_outcome(Job *job, Outcome outcome, uint8_t *data, size_t size);
 void job_free(Job *job);
 void job_abandon(Job *job); /* frees it as if it had not begun; tells a sender of plain text */
 
-size_t jobs_taken(const Jobs *j);   /* places in use */
-bool jobs_have_room(const Jobs *j); /* for a new message */
-Job *jobs_start_next(Jobs *j);      /* the first of the queue, now JOB_RUNNING; NULL: none may run now */
-void jobs_kill(Jobs *j);            /* kills what runs, and abandons it: nothing is recorded of it */
+size_t jobs_taken(const Jobs *j);      /* places in use */
+bool jobs_have_room(const Jobs *j);    /* for a new message */
+Job *jobs_first_queued(const Jobs *j); /* the most urgent one; NULL: none */
+Job *jobs_start_next(Jobs *j);         /* that one, now JOB_RUNNING; NULL: none may run now */
+void jobs_kill(Jobs *j);               /* kills what runs, and abandons it: nothing is recorded of it */

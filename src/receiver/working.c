@@ -68,10 +68,14 @@ static void on_timer(void *userdata)
 {
         Working *w = userdata;
         uint64_t now = now_usec(CLOCK_BOOTTIME);
-        uint64_t active = tell(w->jobs->active, now), queued = tell(w->jobs->queued, now);
+        uint64_t next = tell(w->jobs->active, now);
 
+        for (size_t i = 0; i < ELEMENTSOF(w->jobs->queued); i++) {
+                const uint64_t queued = tell(w->jobs->queued[i], now);
+                next = MIN(next, queued);
+        }
         if (w->jobs->n > 0)
-                arm(w, MIN(active, queued));
+                arm(w, next);
 }
 
 int working_init(Working *w)

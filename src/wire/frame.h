@@ -114,6 +114,7 @@ typedef struct SubmitFrame {
 #define ATTRIBUTE_KEY             1u /* ordering key; for the mode "key" */
 #define ATTRIBUTE_IDEMPOTENCY_KEY 2u
 #define ATTRIBUTE_ACK_TIMEOUT     3u /* of a MESSAGE, u32 ms: "working" must come more often */
+#define ATTRIBUTE_PRIORITY        4u /* of a MESSAGE, u32; without it PRIORITY_DEFAULT */
 
 typedef struct AcceptedFrame {
         uint64_t first;

@@ -15,7 +15,8 @@
 #include "client/state/peer.h"
 #include "model/backoff.h"
 
-#define ANSWER_BODY_MAX (REPLY_MAX + 1024u)
+#define ANSWER_BODY_MAX       (REPLY_MAX + 1024u)
+#define ATTRIBUTES_OF_MESSAGE (2 * ATTRIBUTE_U32_SIZE)
 
 static int try_address(Peer *p, size_t address);
 
@@ -291,20 +292,25 @@ bool peer_has_room(const Peer *p)
                connection_output_size(p->link.connection) < CONNECTION_OUTPUT_MAX;
 }
 
-/* A receiver sends "working" every WORKING_INTERVAL_USEC. A client with a shorter ack timeout asks for a
- * shorter interval. */
-static Bytes find_attributes(const Message *m, uint8_t buffer[static ATTRIBUTE_U32_SIZE])
+/* What differs from what a receiver expects. It sends "working" every WORKING_INTERVAL_USEC; a client with a
+ * shorter ack timeout asks for a shorter interval. */
+static Bytes find_attributes(const Message *m, uint8_t buffer[static ATTRIBUTES_OF_MESSAGE])
 {
         uint64_t usec = message_policy(m).ack_timeout_usec;
+        size_t n = 0;
 
-        return usec < 2 * WORKING_INTERVAL_USEC ? frame_attribute_put_u32(buffer, ATTRIBUTE_ACK_TIMEOUT,
-                                                                  (uint32_t) (usec / USEC_PER_MSEC))
-                                                : (Bytes){};
+        if (usec < 2 * WORKING_INTERVAL_USEC)
+                n += frame_attribute_put_u32(
+                                buffer + n, ATTRIBUTE_ACK_TIMEOUT, (uint32_t) (usec / USEC_PER_MSEC))
+                                     .size;
+        if (m->record.policy.priority != PRIORITY_DEFAULT)
+                n += frame_attribute_put_u32(buffer + n, ATTRIBUTE_PRIORITY, m->record.policy.priority).size;
+        return (Bytes){buffer, n};
 }
 
 int peer_write(Peer *p, Message *m)
 {
-        uint8_t attributes[ATTRIBUTE_U32_SIZE];
+        uint8_t attributes[ATTRIBUTES_OF_MESSAGE];
         Frame f = {.type = FRAME_MESSAGE};
 
         if (m->record.size > p->link.max_payload)
