@@ -142,13 +142,14 @@ void intake_charge(Intake *in, Run *run)
                 runs_counted(in->jobs->runs, run);
                 return;
         }
-        log_warning("The receiver died while it ran message %s (%u times)",
-                        sd_id128_to_uuid_string(run->message, id), run->deaths);
+        log_warning("The receiver died while it ran message %s (%u time%s)",
+                        sd_id128_to_uuid_string(run->message, id), run->deaths, run->deaths == 1 ? "" : "s");
         Job *job = begin(in, &nobody, &m);
         if (!job)
                 return; /* out of memory: the next start tries it again */
         job->death = run;
-        why = str_format("the receiver died while running this (%u times)", run->deaths);
+        why = str_format("the receiver died while running this (%u time%s)", run->deaths,
+                        run->deaths == 1 ? "" : "s");
         finish(in, job, OUTCOME_FAILED, (uint8_t *) why, why ? strlen(why) : 0);
 }
 

@@ -89,8 +89,8 @@ def test_time_limit_and_signal(discovery, receiver, tmp_path):
 
 @pytest.mark.parametrize("flag", [False, True])
 def test_killed_while_the_handler_runs(discovery, receiver, tmp_path, flag):
-    """The whole process group of the handler is dead before the next instance begins. Only the sender sets the
-    duplicate flag."""
+    """The whole process group of the handler is dead before the next instance begins. The attempt has failed. Only the
+    sender sets the duplicate flag."""
     r = receiver(discovery(), command=script(
         tmp_path, 'echo "$$ ${ACKGROUP_POSSIBLE_DUPLICATE:-no}" >>$D/runs\n'
         'test -e $D/go && exit 0\nsleep 1000 & echo $! >$D/grandchild; wait'))
@@ -103,8 +103,30 @@ def test_killed_while_the_handler_runs(discovery, receiver, tmp_path, flag):
     r.start()
     assert is_dead(first)
     wait_until(lambda: is_dead(grandchild), "the rest of its group is dead")  # it has been killed: that takes a moment
-    assert r.sender(stream=s.stream).ask(1, message=message, duplicate=flag).outcome == frames.ACKED
+    s = r.sender(stream=s.stream)
+    death = s.ask(1, message=message, duplicate=flag)
+    assert (death.outcome, death.data) == (frames.FAILED, b"the receiver died while running this (1 time)")
+    assert s.ask(1, message=message, duplicate=flag, attempt=2).outcome == frames.ACKED
     assert [line.split()[1] for line in lines(tmp_path / "runs")] == ["no", "1" if flag else "no"]
+
+
+def test_killed_while_two_handlers_run(discovery, receiver, tmp_path):
+    """Nobody knows whose fault it was, so each runs alone when it comes again."""
+    r = receiver(discovery(), "r1", "--concurrency", "2", command=script(
+        tmp_path, 'echo "begin $ACKGROUP_SEQUENCE" >>$D/runs\n'
+        'test -e $D/go || exec sleep 1000\nsleep 0.1; echo "end $ACKGROUP_SEQUENCE" >>$D/runs'))
+    s = r.sender()
+    messages = [s.send(1), s.send(2)]
+    wait_until(lambda: len(lines(tmp_path / "runs")) == 2, "both handlers run")
+    r.end(kill=True)
+    (tmp_path / "runs").unlink()
+    (tmp_path / "go").touch()
+    r.start()
+    s = r.sender(stream=s.stream)
+    for sequence, message in enumerate(messages, 1):
+        s.send(sequence, message=message, duplicate=True)
+    assert [s.answer().outcome, s.answer().outcome] == [frames.ACKED, frames.ACKED]
+    assert lines(tmp_path / "runs") == ["begin 1", "end 1", "begin 2", "end 2"]
 
 
 def test_connection_lost_before_the_answer(discovery, receiver, tmp_path):
