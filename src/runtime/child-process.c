@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/resource.h>
 #include <sys/select.h>
@@ -13,19 +14,25 @@
 
 #include "base/fd-util.h"
 
+#define PIPE_SIZE 65536u /* of a new pipe */
+#define PIPE_SIZE_MAX                                                                                       \
+        (1u << 20) /* of one that was enlarged, where the administrator has not changed that                \
+                    */
+
 enum {
         EXIT_CANNOT_PREPARE = 126,
         EXIT_CANNOT_EXECUTE = 127,
 };
 
 typedef struct Pipes {
-        int input[2], output[2], report[2], go[2];
+        int input; /* the end that the program reads */
+        int output[2], report[2], go[2];
 } Pipes;
 
 static void pipes_clear(Pipes *p)
 {
+        (void) close_clear(&p->input);
         for (size_t i = 0; i < 2; i++) {
-                (void) close_clear(p->input + i);
                 (void) close_clear(p->output + i);
                 (void) close_clear(p->report + i);
                 (void) close_clear(p->go + i);
@@ -58,7 +65,7 @@ _Noreturn static void become(const ChildSpec *spec, const Pipes *pipes, void *us
         (void) close(pipes->go[1]);
         if (TEMP_FAILURE_RETRY(read(pipes->go[0], &byte, 1)) != 1)
                 _exit(EXIT_CANNOT_PREPARE);
-        if (setpgid(0, 0) < 0 || dup2(pipes->input[0], STDIN_FILENO) < 0 ||
+        if (setpgid(0, 0) < 0 || dup2(pipes->input, STDIN_FILENO) < 0 ||
                         dup2(pipes->output[1], STDOUT_FILENO) < 0)
                 _exit(EXIT_CANNOT_PREPARE);
         if (spec->before_exec && spec->before_exec(getpid(), userdata) < 0)
@@ -79,28 +86,87 @@ _Noreturn static void become(const ChildSpec *spec, const Pipes *pipes, void *us
         _exit(EXIT_CANNOT_EXECUTE);
 }
 
-static int make_pipes(Pipes *p, bool report)
+/* -EMSGSIZE: the kernel makes no pipe that takes so much at once. */
+static int put_into_pipe(const ChildSpec *spec, int *ret)
 {
-        int r;
+        int fds[2], r = 0;
+        ssize_t n = 0;
 
-        if (pipe2(p->input, O_CLOEXEC) < 0 || pipe2(p->output, O_CLOEXEC) < 0 ||
-                        pipe2(p->go, O_CLOEXEC) < 0 || (report && pipe2(p->report, O_CLOEXEC) < 0))
+        if (spec->input_size > PIPE_SIZE_MAX)
+                return -EMSGSIZE;
+        if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0)
                 return -errno;
-        r = fd_set_nonblock(p->input[1], true);
-        if (r >= 0)
-                r = fd_set_nonblock(p->output[0], true);
-        if (r >= 0 && report)
+        if (spec->input_size > PIPE_SIZE)
+                (void) fcntl(fds[1], F_SETPIPE_SZ, (int) spec->input_size);
+        if (spec->input_size > 0)
+                n = write(fds[1], spec->input, spec->input_size);
+        if (n < 0 && errno != EAGAIN)
+                r = -errno;
+        else if ((size_t) n != spec->input_size)
+                r = -EMSGSIZE;
+        else
+                r = fd_set_nonblock(fds[0], false);
+        (void) close(fds[1]);
+        if (r < 0)
+                (void) close(fds[0]);
+        else
+                *ret = fds[0];
+        return r;
+}
+
+static int put_into_memory(const ChildSpec *spec, int *ret)
+{
+        int fd = memfd_create("input", MFD_CLOEXEC), r = 0;
+
+        if (fd < 0)
+                return -errno;
+        for (size_t done = 0; done < spec->input_size && r >= 0;) {
+                ssize_t n = write(fd, (const uint8_t *) spec->input + done, spec->input_size - done);
+                if (n > 0)
+                        done += (size_t) n;
+                else if (n == 0 || errno != EINTR)
+                        r = n == 0 ? -EIO : -errno;
+        }
+        if (r >= 0 && lseek(fd, 0, SEEK_SET) < 0)
+                r = -errno;
+        if (r < 0)
+                (void) close(fd);
+        else
+                *ret = fd;
+        return r;
+}
+
+/* The program must never take a part of its input for all of it, also if this process dies. So the whole
+ * input is there before the program begins: in a pipe, or in a file if it is too large for that. */
+static int put_input(const ChildSpec *spec, int *ret)
+{
+        int r = put_into_pipe(spec, ret);
+
+        return r == -EMSGSIZE ? put_into_memory(spec, ret) : r;
+}
+
+static int make_pipes(Pipes *p, const ChildSpec *spec)
+{
+        int r = put_input(spec, &p->input);
+
+        if (r < 0)
+                return r;
+        if (pipe2(p->output, O_CLOEXEC) < 0 || pipe2(p->go, O_CLOEXEC) < 0 ||
+                        (spec->report && pipe2(p->report, O_CLOEXEC) < 0))
+                return -errno;
+        r = fd_set_nonblock(p->output[0], true);
+        if (r >= 0 && spec->report)
                 r = fd_set_nonblock(p->report[0], true);
         return r;
 }
 
 int child_process_fork(ChildProcess *p, const ChildSpec *spec, void *userdata)
 {
-        Pipes pipes = {.input = {-1, -1}, .output = {-1, -1}, .report = {-1, -1}, .go = {-1, -1}};
+        Pipes pipes = {.input = -1, .output = {-1, -1}, .report = {-1, -1}, .go = {-1, -1}};
         int r;
 
-        *p = (ChildProcess){.pidfd = -1, .input_fd = -1, .output_fd = -1, .report_fd = -1, .go_fd = -1};
-        r = make_pipes(&pipes, spec->report);
+        *p = (ChildProcess){.pidfd = -1, .output_fd = -1, .report_fd = -1, .go_fd = -1};
+        r = make_pipes(&pipes, spec);
         if (r >= 0) {
                 p->pid = fork();
                 if (p->pid == 0)
@@ -112,7 +178,6 @@ int child_process_fork(ChildProcess *p, const ChildSpec *spec, void *userdata)
         else {
                 /* Both processes set the group, so the order in which they run does not matter. */
                 (void) setpgid(p->pid, p->pid);
-                p->input_fd = TAKE_FD(pipes.input[1]);
                 p->output_fd = TAKE_FD(pipes.output[0]);
                 p->report_fd = TAKE_FD(pipes.report[0]);
                 p->go_fd = TAKE_FD(pipes.go[1]);
@@ -142,7 +207,6 @@ void child_process_abandon(ChildProcess *p)
 void child_process_close(ChildProcess *p)
 {
         (void) close_clear(&p->go_fd);
-        (void) close_clear(&p->input_fd);
         (void) close_clear(&p->output_fd);
         (void) close_clear(&p->report_fd);
         (void) close_clear(&p->pidfd);

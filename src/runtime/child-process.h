@@ -9,8 +9,8 @@
 typedef struct ChildProcess {
         pid_t pid; /* of the leader, and the number of its group; 0: none */
         int pidfd;
-        int input_fd, output_fd, report_fd; /* our ends, non-blocking; report_fd -1: the program has none */
-        int go_fd; /* a byte lets the program begin; end of file lets the process exit */
+        int output_fd, report_fd; /* our ends, non-blocking; report_fd -1: the program has none */
+        int go_fd;                /* a byte lets the program begin; end of file lets the process exit */
 } ChildProcess;
 
 /* 0 or negative errno. Then the caller calls child_process_go(), or child_process_abandon() after any

@@ -21,10 +21,8 @@
 
 struct Child {
         ChildProcess process; /* pid is 0 after the leader was reaped */
-        Watch exit_watch, input_watch, output_watch, report_watch;
+        Watch exit_watch, output_watch, report_watch;
         Timer timeout;
-        const uint8_t *input;
-        size_t input_left;
         Buffer output;
         size_t output_max;
         bool cut, timed_out;
@@ -35,30 +33,6 @@ struct Child {
         ChildDone done;
         void *userdata;
 };
-
-static void close_input(Child *c)
-{
-        watch_stop(&c->input_watch);
-        (void) close_clear(&c->process.input_fd);
-}
-
-static void on_input(uint32_t events, void *userdata)
-{
-        Child *c = userdata;
-
-        while (c->input_left > 0) {
-                ssize_t n = write(c->process.input_fd, c->input, c->input_left);
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n < 0 && errno == EAGAIN)
-                        return;
-                if (n < 0) /* the program does not read (all of) its input; it may */
-                        break;
-                c->input += n;
-                c->input_left -= (size_t) n;
-        }
-        close_input(c);
-}
 
 /* True when there may be more at once. */
 static bool read_output(Child *c)
@@ -169,8 +143,6 @@ static int start_watching(Child *c, Loop *loop, const ChildSpec *spec)
         if (r >= 0)
                 r = timer_arm_in(&c->timeout, spec->timeout_usec);
         if (r >= 0)
-                r = watch_start(&c->input_watch, loop, p->input_fd, EPOLLOUT, on_input, c);
-        if (r >= 0)
                 r = watch_start(&c->output_watch, loop, p->output_fd, EPOLLIN, on_output, c);
         if (r >= 0 && spec->report)
                 r = watch_start(&c->report_watch, loop, p->report_fd, EPOLLIN, on_report, c);
@@ -189,8 +161,6 @@ int child_spawn(Loop *loop, const ChildSpec *spec, ChildDone done, void *userdat
         if (!c)
                 return -ENOMEM;
         c->report = spec->report;
-        c->input = spec->input;
-        c->input_left = spec->input_size;
         c->output_max = spec->output_max;
         c->done = done;
         c->userdata = userdata;
@@ -213,7 +183,6 @@ Child *child_free(Child *c)
                 return NULL;
         timer_clear(&c->timeout);
         watch_stop(&c->exit_watch);
-        watch_stop(&c->input_watch);
         watch_stop(&c->output_watch);
         watch_stop(&c->report_watch);
         child_kill(c);

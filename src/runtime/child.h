@@ -20,7 +20,7 @@ typedef struct ChildSpec {
         const char *path;         /* of the program, see child_find_program() */
         char *const *arguments;   /* NULL-terminated, with argument 0 */
         char *const *environment; /* NULL-terminated, all of it */
-        const void *input;        /* must live until the result is there */
+        const void *input;        /* needed during the call only */
         size_t input_size;
         size_t output_max;     /* bytes that are kept; the rest is read and dropped */
         uint64_t timeout_usec; /* USEC_INFINITY: none */

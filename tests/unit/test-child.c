@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -190,6 +191,54 @@ static void test_input_unread(void **state)
         free(input);
 }
 
+/* A program whose parent dies at once. Its output goes to the FIFO. */
+static void die_behind_spawn(size_t size, const char *fifo)
+{
+        char *input = malloc(size + 1);
+        _cleanup_free_ char *script = str_format("sleep 0.05; wc -c >%s", fifo);
+        pid_t parent;
+        int status;
+
+        assert_non_null(input);
+        memset(input, 'x', size);
+        input[size] = '\0';
+        parent = fork();
+        if (parent == 0) {
+                Run run = {};
+                _exit(loop_new(NULL, NULL, &run.loop) < 0 ||
+                                try_spawn(&run, script, input, 100, USEC_INFINITY) < 0);
+        }
+        free(input);
+        assert_int_equal(waitpid(parent, &status, 0), parent);
+        assert_int_equal(status, 0);
+}
+
+/* It must not take a part of its input for all of it. */
+static void test_input_is_whole_when_the_parent_dies(void **state)
+{
+        static const size_t sizes[] = {0, 1, 65536, 65537, 1u << 20, (1u << 20) + 1};
+        char directory[] = "/tmp/test-child-XXXXXX", text[32], expected[32];
+        _cleanup_free_ char *fifo = NULL;
+
+        assert_non_null(mkdtemp(directory));
+        fifo = str_format("%s/fifo", directory);
+        assert_int_equal(mkfifo(fifo, 0600), 0);
+        for (size_t i = 0; i < ELEMENTSOF(sizes); i++) {
+                die_behind_spawn(sizes[i], fifo);
+                int fd = open(fifo, O_RDONLY | O_CLOEXEC);
+                assert_true(fd >= 0);
+                ssize_t n = read(fd, text, sizeof text - 1);
+                assert_true(n > 0);
+                text[n] = '\0';
+                assert_int_equal(read(fd, &(char){0}, 1), 0); /* the program has ended */
+                (void) snprintf(expected, sizeof expected, "%zu\n", sizes[i]);
+                assert_string_equal(text, expected);
+                (void) close(fd);
+        }
+        (void) unlink(fifo);
+        (void) rmdir(directory);
+}
+
 static void test_output_cut(void **state)
 {
         Run *run = *state;
@@ -333,6 +382,7 @@ int main(void)
                         cmocka_unit_test_setup_teardown(test_descriptors, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_status, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_input_unread, setup, teardown),
+                        cmocka_unit_test(test_input_is_whole_when_the_parent_dies),
                         cmocka_unit_test_setup_teardown(test_output_cut, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_timeout_kills_the_group, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_left_behind, setup, teardown),
