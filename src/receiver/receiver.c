@@ -217,7 +217,7 @@ static int open_runs(Receiver *r, const char *role)
         const DedupIdentity *here = &r->registration.here;
         const RunsHome home = {here->boot, here->lock_device, here->lock_inode};
         _cleanup_free_ char *path = NULL;
-        int x = paths_state_file(r->config->state_directory, role, "runs", &path, NULL);
+        int x = paths_state_file(r->config->state_directory, role, "receiver.runs", &path, NULL);
 
         return x < 0 ? x : runs_open(path, &home, &r->runs);
 }
@@ -244,7 +244,7 @@ static int open_store(Receiver *r, Error *error)
         database_mark(r->db, &here->boot, &here->lock_device, &here->lock_inode);
         x = open_runs(r, role);
         if (x < 0)
-                log_warning("Cannot open the file \"runs\" in the state directory (%s): it will not be "
+                log_warning("Cannot open receiver.runs in the state directory (%s): it will not be "
                             "noticed "
                             "when a handler kills this receiver",
                                 strerror(-x));
