@@ -41,14 +41,10 @@ void job_free(Job *job)
 
 static unsigned find_priority(const MessageFrame *m)
 {
-        Bytes attributes = m->attributes, value;
         uint32_t priority;
-        uint8_t tag;
 
-        while (frame_next_attribute(&attributes, &tag, &value))
-                if (tag == ATTRIBUTE_PRIORITY && frame_attribute_u32(value, &priority))
-                        return MIN(priority, PRIORITY_MAX);
-        return PRIORITY_DEFAULT;
+        return frame_find_u32(m->attributes, ATTRIBUTE_PRIORITY, &priority) ? MIN(priority, PRIORITY_MAX)
+                                                                            : PRIORITY_DEFAULT;
 }
 
 Job *job_new(Jobs *j, const Sender *sender, const MessageFrame *m)

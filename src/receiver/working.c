@@ -19,15 +19,11 @@ static void arm(Working *w, uint64_t usec)
 /* A third of the ack timeout, if the sender has told us that it is short. */
 static uint64_t find_interval(const MessageFrame *m)
 {
-        Bytes attributes = m->attributes, value;
         uint32_t timeout_ms;
-        uint8_t tag;
 
-        while (frame_next_attribute(&attributes, &tag, &value))
-                if (tag == ATTRIBUTE_ACK_TIMEOUT && frame_attribute_u32(value, &timeout_ms))
-                        return MIN(MAX(timeout_ms * USEC_PER_MSEC / 3, WORKING_SHORTEST_USEC),
-                                        WORKING_INTERVAL_USEC);
-        return WORKING_INTERVAL_USEC;
+        if (!frame_find_u32(m->attributes, ATTRIBUTE_ACK_TIMEOUT, &timeout_ms))
+                return WORKING_INTERVAL_USEC;
+        return MIN(MAX(timeout_ms * USEC_PER_MSEC / 3, WORKING_SHORTEST_USEC), WORKING_INTERVAL_USEC);
 }
 
 void working_begin(Working *w, Job *job, const MessageFrame *m)

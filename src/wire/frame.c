@@ -265,3 +265,14 @@ bool frame_attribute_u32(Bytes value, uint32_t *ret)
         *ret = take_u32(&in);
         return !in.bad && in.left == 0;
 }
+
+bool frame_find_u32(Bytes attributes, uint8_t tag, uint32_t *ret)
+{
+        Bytes value;
+        uint8_t found;
+
+        while (frame_next_attribute(&attributes, &found, &value))
+                if (found == tag && frame_attribute_u32(value, ret))
+                        return true;
+        return false;
+}

@@ -182,6 +182,8 @@ bool frame_next_attribute(Bytes *attributes, uint8_t *ret_tag, Bytes *ret_value)
 /* An attribute whose value is a number. */
 #define ATTRIBUTE_U32_SIZE 7u
 bool frame_attribute_u32(Bytes value, uint32_t *ret);
+/* The first attribute with this tag that is a u32; false: there is none. */
+bool frame_find_u32(Bytes attributes, uint8_t tag, uint32_t *ret);
 Bytes frame_attribute_put_u32(uint8_t buffer[static ATTRIBUTE_U32_SIZE], uint8_t tag, uint32_t number);
 
 SequenceRange settled_frame_range(const SettledFrame *f, size_t i); /* i < n_ranges */

@@ -340,6 +340,14 @@ static void test_number_attribute(void **state)
         assert_false(frame_attribute_u32(value, &number));
         value.size = 5;
         assert_false(frame_attribute_u32(value, &number));
+
+        uint8_t both[2 * ATTRIBUTE_U32_SIZE];
+        (void) frame_attribute_put_u32(both, ATTRIBUTE_ACK_TIMEOUT, 70000);
+        (void) frame_attribute_put_u32(both + ATTRIBUTE_U32_SIZE, ATTRIBUTE_PRIORITY, 9);
+        assert_true(frame_find_u32((Bytes){both, sizeof both}, ATTRIBUTE_PRIORITY, &number));
+        assert_int_equal(number, 9);
+        assert_false(frame_find_u32((Bytes){both, sizeof both - 1}, ATTRIBUTE_PRIORITY, &number)); /* cut */
+        assert_false(frame_find_u32((Bytes){both, ATTRIBUTE_U32_SIZE}, ATTRIBUTE_PRIORITY, &number));
 }
 
 int main(void)

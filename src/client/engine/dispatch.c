@@ -9,13 +9,13 @@
 #include "client/engine/due.h"
 #include "client/engine/pump.h"
 #include "client/link/connection.h"
+#include "client/link/liveness.h"
 #include "client/link/peers.h"
 #include "client/state/message.h"
 #include "client/state/peer.h"
 
 /* If the timer is late by HELD_UP_USEC, the process was held up (for example, the machine was suspended).
  * Then the client reads the answers that came meanwhile, for READ_FIRST_USEC, before it counts timeouts. */
-#define HELD_UP_USEC    (200 * USEC_PER_MSEC)
 #define READ_FIRST_USEC (50 * USEC_PER_MSEC)
 
 /* A crash may have come between the request to end a message and its end. */

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "client/link/liveness.h"
 
-/* If the timer is later than this, it was this process that stood still: what came meanwhile is unread. */
-#define HELD_UP_USEC (200 * USEC_PER_MSEC)
-
 void liveness_heard(Peer *p)
 {
         p->link.heard = true;
@@ -25,6 +22,7 @@ void liveness_watch(Peer *p)
         if (p->link.watched)
                 return;
         p->link.heard = false;
+        p->link.unsent = 0;
         watch_on(p);
 }
 

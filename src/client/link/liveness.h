@@ -7,6 +7,10 @@
 
 #include "client/state/types.h"
 
+/* If a timer is later than this, it was this process that stood still (for example, the machine was
+ * suspended): what came meanwhile is unread. */
+#define HELD_UP_USEC (200 * USEC_PER_MSEC)
+
 void liveness_heard(Peer *p); /* bytes came */
 void liveness_watch(Peer *p); /* something was written that the receiver must answer */
 void liveness_stop(Peer *p);  /* the connection is over */
