@@ -62,8 +62,8 @@ static void answer_ping(Connection *s)
         Frame f;
         ssize_t n;
 
-        while ((n = frame_decode(buffer_peek(b) + at, buffer_size(b) - at, FRAME_BODY_MAX, &f, NULL,
-                                &error)) > 0)
+        while (at < buffer_size(b) && (n = frame_decode(buffer_peek(b) + at, buffer_size(b) - at,
+                                                       FRAME_BODY_MAX, &f, NULL, &error)) > 0)
                 at += (size_t) n;
         if (at == 0 || f.type != FRAME_PING)
                 return;
