@@ -178,7 +178,8 @@ static void log_arrival(const Intake *in, const Sender *sender, const MessageFra
 {
         char id[SD_ID128_UUID_STRING_MAX];
 
-        if (!journal_wants(JOURNAL_RECEIVED))
+        if (!journal_wants(JOURNAL_RECEIVED) ||
+                        (verdict == DEDUP_RUN && message_is_routine(m->flags, m->attempt)))
                 return;
         const JournalFields fields = {
                         .message = sd_id128_to_uuid_string(m->message, id),

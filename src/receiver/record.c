@@ -25,7 +25,7 @@ void record_log(const Recorder *r, const Job *job)
         char id[SD_ID128_UUID_STRING_MAX];
         bool good = job->outcome == OUTCOME_ACKED;
 
-        if (!journal_wants(events[job->outcome]))
+        if (!journal_wants(events[job->outcome]) || (good && message_is_routine(job->flags, job->attempt)))
                 return;
         _cleanup_free_ char *why = good ? NULL : str_printable(job->data, job->data_size, ERROR_TEXT_MAX);
         const JournalFields fields = {

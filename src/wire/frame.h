@@ -62,6 +62,7 @@ typedef struct WelcomeFrame {
 
 #define MESSAGE_POSSIBLE_DUPLICATE (1u << 0) /* this send may not be the first on the wire */
 #define MESSAGE_TRANSIENT          (1u << 1) /* accepted in memory only: the answer need not wait for the disk */
+#define MESSAGE_BULK               (1u << 2) /* one of many: what goes well is not logged */
 
 typedef struct MessageFrame {
         sd_id128_t stream;
@@ -72,6 +73,12 @@ typedef struct MessageFrame {
         Bytes attributes; /* ATTRIBUTE_…: (tag u8, length u16, bytes)…; unknown tags are skipped */
         Bytes payload;
 } MessageFrame;
+
+/* Part of a bulk, and nothing went wrong so far: it is not logged. */
+static inline bool message_is_routine(uint32_t flags, uint32_t attempt)
+{
+        return (flags & MESSAGE_BULK) && !(flags & MESSAGE_POSSIBLE_DUPLICATE) && attempt == 1;
+}
 
 #define SETTLED_CLOSED (1u << 0) /* the stream carries nothing more: forget it and answer PRUNED */
 

@@ -37,10 +37,11 @@ static void describe_message(const Describer *d, const Frame *f, char *ret, size
         const MessageFrame *m = &f->message;
         char name[MESSAGE_NAME_MAX];
 
-        (void) snprintf(ret, size, "%s (attempt %u, sequence %" PRIu64 " of stream …%02x%s%s)",
+        (void) snprintf(ret, size, "%s (attempt %u, sequence %" PRIu64 " of stream …%02x%s%s%s)",
                         describer_name(d, m->message, name), m->attempt, m->sequence, m->stream.bytes[15],
                         m->flags & MESSAGE_POSSIBLE_DUPLICATE ? ", possible duplicate" : "",
-                        m->flags & MESSAGE_TRANSIENT ? ", in memory only" : "");
+                        m->flags & MESSAGE_TRANSIENT ? ", in memory only" : "",
+                        m->flags & MESSAGE_BULK ? ", of a bulk" : "");
 }
 
 static void describe_answer(const Describer *d, const Frame *f, char *ret, size_t size)

@@ -98,6 +98,7 @@ static void test_acks(void **state)
         assert_int_equal(f.accepted.first, 2);
         welcome('a', 4);
         MessageFrame m = expect_message('a', "1");
+        assert_int_equal(m.flags, MESSAGE_BULK);
         answer('a', &m, OUTCOME_ACKED, "reply");
         expect(&f, FRAME_SETTLEMENT);
         assert_int_equal(f.settlement.number, 1);
@@ -172,6 +173,26 @@ static void test_refused(void **state)
         expect(&f, FRAME_REFUSED);
         assert_memory_equal(f.refused.reason.data, "Storage", f.refused.reason.size);
         fake_disk_fail(0, 0, false);
+}
+
+/* The story of a message that failed has an end. */
+static void test_ack_after_a_failure(void **state)
+{
+        MessageFrame m;
+        Frame f;
+
+        list("a");
+        assert_int_equal(open_stream(any()), 0);
+        expect(&f, FRAME_CREDIT);
+        put_message("1");
+        expect(&f, FRAME_ACCEPTED);
+        welcome('a', 4);
+        m = expect_message('a', "1");
+        answer('a', &m, OUTCOME_FAILED, "no");
+        pass(USEC_PER_SEC);
+        m = expect_message('a', "1");
+        answer('a', &m, OUTCOME_ACKED, "");
+        assert_events("failed acked");
 }
 
 static void test_keys(void **state)
@@ -311,6 +332,7 @@ int main(void)
                         TEST(test_an_ack_is_told_before_the_disk_has_it),
                         TEST(test_without_settlements),
                         TEST(test_refused),
+                        TEST(test_ack_after_a_failure),
                         TEST(test_keys),
                         TEST(test_mistakes),
                         TEST(test_it_ends_while_something_is_on_its_way),

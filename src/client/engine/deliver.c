@@ -206,7 +206,7 @@ void deliver_settled(Message *m)
 
         crash_point("settled-before-telling");
         bind_settle(m);
-        if (!m->quiet || !acked)
+        if (!m->quiet || !acked || m->record.attempts > 1)
                 c->observer.message_event(m, event_of_end(m), m->record.attempts,
                                 acked ? "" : m->record.error ?: "", c->observer.userdata);
         message_changed(m);
