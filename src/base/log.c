@@ -8,12 +8,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/log-limit.h"
+#include "base/log-outlet.h"
 #include "base/string-table.h"
 
 #define LINE_MAX_BYTES 2048
+#define FINISH_USEC    USEC_PER_SEC       /* at the end of the program, for a slow reader */
+#define AGAIN_USEC     (USEC_PER_SEC / 5) /* the next look at what is left to be written */
 
 static int log_level = LOG_INFO;
 static LogTarget log_target = LOG_TARGET_UNKNOWN;
+static void (*log_wake)(void *userdata);
+static void *log_wake_userdata;
 
 static const char *const level_names[] = {
                 [LOG_EMERG] = "emerg",
@@ -72,23 +78,91 @@ static void log_to_stderr(int level, const char *text)
         } else if (log_get_target() == LOG_TARGET_JOURNAL)
                 (void) snprintf(prefix, sizeof prefix, "<%d>", level);
 
-        /* One write per line, so that lines of several processes do not mix. */
         int n = snprintf(line, sizeof line, "%s%s%s%s\n", prefix, before, text, after);
-        if (n > 0)
-                (void) !write(STDERR_FILENO, line, MIN((size_t) n, sizeof line - 1));
+        if (n <= 0)
+                return;
+        log_outlet_write(line, MIN((size_t) n, sizeof line - 1));
+}
+
+static void tell_dropped(void)
+{
+        const uint64_t n = log_outlet_take_dropped();
+        char text[100];
+
+        if (n == 0)
+                return;
+        (void) snprintf(text, sizeof text, "%llu log lines are lost: nobody read standard error in time",
+                        (unsigned long long) n);
+        log_to_stderr(LOG_WARNING, text);
+}
+
+static void wake(void)
+{
+        if (log_wake)
+                log_wake(log_wake_userdata);
+        else
+                (void) log_tick();
+}
+
+uint64_t log_tick(void)
+{
+        bool left_out = log_limit_tell(log_to_stderr);
+        bool written = log_outlet_flush();
+
+        if (written)
+                tell_dropped();
+        if (!written)
+                return AGAIN_USEC;
+        return left_out ? USEC_PER_SEC : USEC_INFINITY;
+}
+
+void log_on_wake(void (*fn)(void *userdata), void *userdata)
+{
+        log_wake = fn;
+        log_wake_userdata = userdata;
+}
+
+void log_finish(void)
+{
+        log_outlet_finish(FINISH_USEC);
+        tell_dropped();
+        (void) log_outlet_flush();
+}
+
+struct LogKind *log_admit(int level, const char *format, unsigned max)
+{
+        LogKind *k = log_limit_take(level, format, max);
+
+        if (!k)
+                wake();
+        return k;
+}
+
+void log_admitted(struct LogKind *k, int level, const char *text)
+{
+        int saved = errno;
+
+        if (k)
+                log_limit_written(k, text);
+        tell_dropped();
+        log_to_stderr(level, text);
+        if (!log_outlet_flush())
+                wake();
+        errno = saved;
 }
 
 void log_line_va(int level, const char *format, va_list ap)
 {
         char text[LINE_MAX_BYTES];
+        LogKind *k = NULL;
 
         if (level > log_level)
                 return;
-
-        int saved = errno;
+        /* Who asks for the debug log wants all of it. */
+        if (level < LOG_DEBUG && !(k = log_admit(level, format, LOG_LINES_MAX)))
+                return;
         (void) vsnprintf(text, sizeof text, format, ap);
-        log_to_stderr(level, text);
-        errno = saved;
+        log_admitted(k, level, text);
 }
 
 void log_line(int level, const char *format, ...)
@@ -102,12 +176,18 @@ void log_line(int level, const char *format, ...)
 
 int log_errno(int level, int r, const char *format, ...)
 {
-        char text[LINE_MAX_BYTES];
+        char text[LINE_MAX_BYTES], line[LINE_MAX_BYTES];
+        LogKind *k = NULL;
         va_list ap;
 
+        if (level > log_level)
+                return r;
+        if (level < LOG_DEBUG && !(k = log_admit(level, format, LOG_LINES_MAX)))
+                return r;
         va_start(ap, format);
         (void) vsnprintf(text, sizeof text, format, ap);
         va_end(ap);
-        log_line(level, "%s: %s", text, strerror(r < 0 ? -r : r));
+        (void) snprintf(line, sizeof line, "%.*s: %s", LINE_MAX_BYTES - 256, text, strerror(r < 0 ? -r : r));
+        log_admitted(k, level, line);
         return r;
 }

@@ -2,9 +2,13 @@
 #pragma once
 
 /* Writes one line per event to standard error: with a <N> prefix for the priority when systemd reads it, in
- * colour on a terminal. The level and the kind of standard error are the only mutable state at file level in
- * the project. The level can change while the daemon runs (org.freedesktop.LogControl1). base, model, wire
- * and store log at level debug only. */
+ * colour on a terminal. The level can change while the daemon runs (org.freedesktop.LogControl1). base,
+ * model, wire and store log at level debug only. What these files and the two below keep is the only mutable
+ * state at file level in the project.
+ *
+ * A line never waits for its reader (base/log-outlet). Of lines with the same format only so many are
+ * written in a time, and then one line says how many more there were (base/log-limit); level debug has no
+ * limit. */
 
 #include <errno.h>
 #include <stdarg.h>
@@ -31,6 +35,19 @@ void log_line_va(int level, const char *format, va_list ap) _printf_(2, 0);
 /* Appends ": " and the text of the negative errno `r`, and returns `r`, as in `return log_error_errno(r,
  * …)`. */
 int log_errno(int level, int r, const char *format, ...) _printf_(3, 4);
+
+/* What cannot be written at once, and how many lines were left out, is written later by log_tick(). It
+ * returns when it must be called again, in µs from now, or USEC_INFINITY. `fn` says from inside any of these
+ * functions that log_tick() is to be called soon; NULL: nobody calls it, so the lines that follow do its
+ * work. */
+uint64_t log_tick(void);
+void log_on_wake(void (*fn)(void *userdata), void *userdata);
+void log_finish(void); /* at the end of the program: waits up to one second for the reader */
+
+/* For those that limit lines themselves: counts one line of the kind `format`; NULL: it must not be written.
+ * Then writes it. `k` NULL: it was not counted. */
+struct LogKind *log_admit(int level, const char *format, unsigned max);
+void log_admitted(struct LogKind *k, int level, const char *text);
 
 #define log_debug(...)            log_line(LOG_DEBUG, __VA_ARGS__)
 #define log_info(...)             log_line(LOG_INFO, __VA_ARGS__)

@@ -7,12 +7,16 @@
 #include <sysexits.h>
 
 #include "base/log.h"
+#include "runtime/timer.h"
+
+#define LOG_AGAIN_USEC (USEC_PER_SEC / 10)
 
 typedef struct Run {
         const Program *program;
         int argc;
         char **argv;
         void *config, *root;
+        Timer log; /* writes what the log could not write at once */
 } Run;
 
 static const char *reason(const Error *error, int r)
@@ -60,6 +64,38 @@ static void on_reload(void *userdata)
         config_free(run->program, fresh);
 }
 
+static void on_log_timer(void *userdata)
+{
+        Run *run = userdata;
+        const uint64_t again = log_tick();
+
+        if (again != USEC_INFINITY)
+                (void) timer_arm_in(&run->log, again);
+}
+
+static void on_log_wake(void *userdata)
+{
+        Run *run = userdata;
+
+        if (!timer_is_armed(&run->log))
+                (void) timer_arm_in(&run->log, LOG_AGAIN_USEC);
+}
+
+static int run_loop(Run *run, Loop *loop)
+{
+        int r = timer_init(&run->log, loop, "log", on_log_timer, run);
+
+        if (r < 0)
+                return r;
+        log_on_wake(on_log_wake, run);
+        on_log_timer(run);
+        loop_set_reload(loop, on_reload, run);
+        r = loop_run(loop);
+        log_on_wake(NULL, NULL);
+        timer_clear(&run->log);
+        return r;
+}
+
 static int start_and_run(Run *run)
 {
         const Program *p = run->program;
@@ -72,8 +108,7 @@ static int start_and_run(Run *run)
                 log_error("%s: %s", p->name, reason(&error, r));
                 return r < 0 ? EXIT_FAILURE : r;
         }
-        loop_set_reload(loop, on_reload, run);
-        r = loop_run(loop);
+        r = run_loop(run, loop);
         if (r < 0)
                 log_error_errno(r, "%s: the event loop failed", p->name);
         p->free(run->root);
@@ -93,5 +128,6 @@ int program_run(const Program *p, int argc, char **argv)
         } else if (r == 0)
                 status = start_and_run(&run);
         config_free(p, run.config);
+        log_finish();
         return status;
 }

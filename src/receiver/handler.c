@@ -7,12 +7,14 @@
 #include <sys/wait.h>
 #include <sysexits.h>
 
+#include "base/log-limit.h"
 #include "base/log.h"
 #include "base/parse-util.h"
 #include "base/str-util.h"
 #include "receiver/working.h"
 
-#define LOGGED_MAX 1000u /* bytes of a message that the built-in handler shows */
+#define ODD_REPORTS_MAX 3u    /* of one run that are logged */
+#define LOGGED_MAX      1000u /* bytes of a message that the built-in handler shows */
 
 /* Variables that systemd or the receiver sets for the receiver alone. */
 static const char *const private_variables[] = {
@@ -113,6 +115,17 @@ static bool means_rejected(int status)
         return false;
 }
 
+/* A line that is no report. A handler may write thousands of them: the first ones show what is wrong. */
+static void report_odd(Job *job, const char *format, const char *rest)
+{
+        char id[SD_ID128_UUID_STRING_MAX];
+        _cleanup_free_ char *text = str_printable(rest, strlen(rest), LOGGED_MAX);
+
+        if (job->n_odd++ < ODD_REPORTS_MAX)
+                log_warning("Message %s: %s: %s", sd_id128_to_uuid_string(job->message, id), format,
+                                text ?: "");
+}
+
 static void report_progress(Job *job, const char *rest)
 {
         size_t digits = strspn(rest, "0123456789");
@@ -121,8 +134,7 @@ static void report_progress(Job *job, const char *rest)
 
         if (!number || parse_unsigned(number, 0, 100, &percent) < 0 ||
                         (rest[digits] && rest[digits] != ' ')) {
-                log_warning("The handler says \"progress %s\", which is not \"progress PERCENT TEXT\"",
-                                rest);
+                report_odd(job, "the handler's progress is not \"progress PERCENT TEXT\"", rest);
                 return;
         }
         free(job->progress);
@@ -140,12 +152,21 @@ static void on_report(const char *line, void *userdata)
                 report_progress(job, rest);
         else if ((rest = str_after_prefix(line, "retry "))) {
                 if (parse_duration(rest, &job->retry_usec) < 0)
-                        log_warning("The handler says \"retry %s\", which is not a time", rest);
+                        report_odd(job, "the handler asks for a retry after what is not a time", rest);
         } else if ((rest = str_after_prefix(line, "error "))) {
                 free(job->reason);
                 job->reason = str_printable(rest, strlen(rest), ERROR_TEXT_MAX);
         } else
-                log_warning("The handler reports something other than progress, retry or error: %s", line);
+                report_odd(job, "the handler reports something other than progress, retry or error", line);
+}
+
+static void tell_odd(const Job *job)
+{
+        char id[SD_ID128_UUID_STRING_MAX];
+
+        if (job->n_odd > ODD_REPORTS_MAX)
+                log_warning("Message %s: and %u more lines of its handler that are no reports",
+                                sd_id128_to_uuid_string(job->message, id), job->n_odd - ODD_REPORTS_MAX);
 }
 
 static char *describe(const Job *job, const ChildResult *result)
@@ -203,6 +224,7 @@ static void on_done(pid_t group, const ChildResult *result, void *userdata)
         runs_end(job->jobs->runs, job->run);
         job->run = NULL;
         warden_end(h->warden, group);
+        tell_odd(job);
         if (end == HANDLER_ACKED)
                 data = copy_reply(job, result, &size);
         else if (end == HANDLER_REJECTED || end == HANDLER_FAILED) {
@@ -216,8 +238,12 @@ static void log_message(const Job *job)
 {
         if (log_get_level() < LOG_INFO)
                 return;
+        LogKind *k = log_admit(LOG_INFO, "says", LOG_ROUTINE_MAX);
+        if (!k)
+                return;
         _cleanup_free_ char *text = str_printable(job->payload, job->payload_size, LOGGED_MAX);
-        log_info("%s says: %s", job->sender_name, text ?: "");
+        _cleanup_free_ char *line = str_format("%s says: %s", job->sender_name, text ?: "");
+        log_admitted(k, LOG_INFO, line ?: "");
 }
 
 /* Plain text has no identity: nobody would recognize it after a death. */

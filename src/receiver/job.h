@@ -50,6 +50,7 @@ struct Job {
         Child *child;
         Run *run;       /* in the file of runs while the handler runs; NULL: it is not there */
         char *progress; /* the last report, such as "40 copying"; NULL: none */
+        unsigned n_odd; /* lines that are no reports */
         char *reason;   /* why it will fail or be rejected, as the handler reports; NULL: not reported */
         uint64_t retry_usec; /* if it fails, the sender waits this long before a retry */
 

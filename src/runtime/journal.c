@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#define SD_JOURNAL_SUPPRESS_LOCATION
-
 #include "runtime/journal.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
-#include <systemd/sd-journal.h>
+#include <sys/un.h>
 
+#include "base/log-limit.h"
 #include "base/log.h"
 #include "base/str-util.h"
 
@@ -46,8 +47,10 @@ static const struct {
                 [JOURNAL_LOST] = {"08394d6e84774473864e49b6478ef713", LOG_WARNING},
 };
 
+#define PARTS_MAX (2 * FIELDS_MAX) /* a newline behind each field */
+
 typedef struct Entry {
-        struct iovec parts[FIELDS_MAX];
+        struct iovec parts[PARTS_MAX];
         char texts[FIELDS_MAX][FIELD_MAX];
         int n;
 } Entry;
@@ -62,8 +65,15 @@ static void add(Entry *e, const char *format, ...)
         va_start(ap, format);
         n = vsnprintf(text, FIELD_MAX, format, ap);
         va_end(ap);
-        if (n > 0)
-                e->parts[e->n++] = (struct iovec){text, MIN((size_t) n, FIELD_MAX - 1)};
+        if (n <= 0)
+                return;
+        /* In the journal's protocol, a newline ends a field. */
+        for (char *c = text; *c; c++)
+                if (*c == '\n')
+                        *c = ' ';
+        e->parts[2 * e->n] = (struct iovec){text, MIN((size_t) n, FIELD_MAX - 1)};
+        e->parts[2 * e->n + 1] = (struct iovec){(char *) "\n", 1};
+        e->n++;
 }
 
 static void add_word(Entry *e, const char *name, const char *value)
@@ -72,7 +82,25 @@ static void add_word(Entry *e, const char *name, const char *value)
                 add(e, "%s=%s", name, value);
 }
 
-static void send_entry(JournalEvent event, const JournalFields *f, const char *text)
+/* Does not use sd_journal_sendv(): that waits while the journal does not read. False: the journal did not
+ * take it. */
+static bool send_datagram(struct iovec *parts, size_t n)
+{
+        static int fd = -1;
+        struct sockaddr_un journal = {AF_UNIX, "/run/systemd/journal/socket"};
+        const struct msghdr m = {
+                        .msg_name = &journal,
+                        .msg_namelen = sizeof journal,
+                        .msg_iov = parts,
+                        .msg_iovlen = n,
+        };
+
+        if (fd < 0)
+                fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        return fd >= 0 && sendmsg(fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
+}
+
+static bool send_entry(JournalEvent event, const JournalFields *f, const char *text)
 {
         Entry e;
 
@@ -88,7 +116,7 @@ static void send_entry(JournalEvent event, const JournalFields *f, const char *t
         add_word(&e, "ACKGROUP_REASON", f->reason);
         if (f->attempt > 0)
                 add(&e, "ACKGROUP_ATTEMPT=%" PRIu32, f->attempt);
-        (void) sd_journal_sendv(e.parts, e.n);
+        return send_datagram(e.parts, 2 * (size_t) e.n);
 }
 
 bool journal_wants(JournalEvent event)
@@ -98,17 +126,23 @@ bool journal_wants(JournalEvent event)
 
 void journal_event(JournalEvent event, const JournalFields *fields, const char *format, ...)
 {
+        const int level = events[event].level;
         va_list ap;
 
         if (!journal_wants(event))
                 return;
+        /* The events of one format differ, so their id is the kind. */
+        LogKind *k = log_admit(
+                        level, events[event].id, level < LOG_INFO ? LOG_TROUBLE_MAX : LOG_ROUTINE_MAX);
+        if (!k)
+                return;
+        char text[FIELD_MAX];
         va_start(ap, format);
-        if (log_get_target() == LOG_TARGET_JOURNAL) {
-                char text[FIELD_MAX];
-
-                (void) vsnprintf(text, sizeof text, format, ap);
-                send_entry(event, fields, text);
-        } else
-                log_line_va(events[event].level, format, ap);
+        (void) vsnprintf(text, sizeof text, format, ap);
         va_end(ap);
+        /* An entry that the journal does not take now waits as a line. */
+        if (log_get_target() == LOG_TARGET_JOURNAL && send_entry(event, fields, text))
+                log_limit_written(k, text);
+        else
+                log_admitted(k, level, text);
 }

@@ -89,10 +89,10 @@ class Sender(Connection):
             self.welcome = Welcome(body[:16], body[16:32], credit, window, payload, body[45:].decode())
             self.credit = credit
 
-    def send(self, sequence, payload=b"", message=None, attempt=1, duplicate=False):
+    def send(self, sequence, payload=b"", message=None, attempt=1, duplicate=False, bulk=False):
         message = message or uuid.uuid4().bytes
         self.write(MESSAGE, self.stream + struct.pack(">Q", sequence) + message +
-                   struct.pack(">IIH", attempt, int(duplicate), 0) + payload)
+                   struct.pack(">IIH", attempt, int(duplicate) | (4 if bulk else 0), 0) + payload)
         return message
 
     def cancel(self, sequence, message):

@@ -13,12 +13,11 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <systemd/sd-bus.h>
 #include <systemd/sd-daemon.h>
-#define SD_JOURNAL_SUPPRESS_LOCATION
-#include <systemd/sd-journal.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -193,15 +192,42 @@ static void test_log_levels(void **state)
 /* The journal. */
 
 static char entry[2048];
+static bool journal_is_full;
 
-int sd_journal_sendv(const struct iovec *parts, int n)
+/* Takes what goes to the journal. */
+ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
 {
+        const struct sockaddr_un *to = m->msg_name;
+
+        if (!to || strcmp(to->sun_path, "/run/systemd/journal/socket") != 0)
+                return syscall(SYS_sendmsg, fd, m, flags);
+        assert_true(flags & MSG_DONTWAIT);
+        errno = EAGAIN;
+        if (journal_is_full)
+                return -1;
         entry[0] = '\0';
-        for (int i = 0; i < n; i++) {
-                strncat(entry, parts[i].iov_base, parts[i].iov_len);
-                strcat(entry, "\n");
-        }
-        return 0;
+        for (size_t i = 0; i < m->msg_iovlen; i++)
+                strncat(entry, m->msg_iov[i].iov_base, m->msg_iov[i].iov_len);
+        return 1;
+}
+
+/* An event that the journal does not take is a line, which can wait. */
+static void test_full_journal(void **state)
+{
+        journal_is_full = true;
+        capture_journal();
+        journal_event(JOURNAL_FAILED, &(JournalFields){.message = "m"}, "Message %s has failed", "m");
+        capture_end(&capture);
+        assert_string_equal(capture.err, "<5>Message m has failed\n");
+        capture_clear(&capture);
+        journal_is_full = false;
+}
+
+/* A newline would begin another field. */
+static void test_journal_newline(void **state)
+{
+        journal_event(JOURNAL_FAILED, &(JournalFields){.message = "m"}, "%s", "a\nPRIORITY=0");
+        assert_non_null(strstr(entry, "MESSAGE=a PRIORITY=0\nMESSAGE_ID="));
 }
 
 static void test_journal(void **state)
@@ -451,6 +477,8 @@ int main(void)
                         cmocka_unit_test(test_log_lines),
                         cmocka_unit_test(test_log_levels),
                         cmocka_unit_test(test_journal),
+                        cmocka_unit_test(test_journal_newline),
+                        cmocka_unit_test(test_full_journal),
                         cmocka_unit_test(test_signals),
                         cmocka_unit_test(test_signal_without_stop),
                         cmocka_unit_test(test_restless_work),

@@ -44,6 +44,7 @@ struct Child {
         bool line_too_long;
 };
 
+static unsigned n_spawns;
 static int spawn_error; /* of all processes */
 static int spawn_errors[PROCESSES_MAX];
 
@@ -281,6 +282,7 @@ int child_spawn(Loop *loop, const ChildSpec *spec, ChildDone done, void *userdat
         int r;
 
         kill_point();
+        n_spawns++;
         r = find_spawn_error();
         if (r < 0)
                 return r;
@@ -302,6 +304,11 @@ int child_find_program(const char *name, char **ret)
 }
 
 /* For tests and for the simulator. */
+
+unsigned world_n_spawns(void)
+{
+        return n_spawns;
+}
 
 void world_spawn_error(int error)
 {

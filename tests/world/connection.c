@@ -322,6 +322,7 @@ static void open_at_once(Connection *c, const Address *address)
 {
         Bound *b = bound_find(NULL, address, NULL);
 
+        socket_note_opened();
         c->failed = refusal(c->address);
         if (c->failed == 0 && b && !bound_is_open(b))
                 c->failed = -ECONNREFUSED;

@@ -92,3 +92,5 @@ void silence_init(TestSocket *s);
 void silence_update(TestSocket *s); /* whether the peer can be heard may have changed */
 /* socket.c, for silence.c */
 void socket_give_up(TestSocket *s, int error); /* the kernel ends it; the peer is told */
+
+void socket_note_opened(void); /* a daemon of a unit test tries to make a connection */

@@ -5,6 +5,18 @@
 #include "world/bound.h"
 #include "world/socket.h"
 
+static unsigned n_opened;
+
+void socket_note_opened(void)
+{
+        n_opened++;
+}
+
+unsigned world_n_opened(void)
+{
+        return n_opened;
+}
+
 int world_socket(TestSocket **ret)
 {
         TestSocket *own = socket_new_pair("");

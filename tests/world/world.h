@@ -71,6 +71,7 @@ TestSocket *world_accept(const char *address);
  * once, even if a daemon listens there. 0 (at first): they reach the daemon, or wait for world_accept(). */
 void world_refuse(const char *address, int error);
 unsigned world_n_connecting(const char *address); /* connections that wait for world_accept() */
+unsigned world_n_opened(void);                    /* how many connections daemons have tried to make */
 /* Returns a descriptor for connection_new(). Its other end is *ret. */
 int world_socket(TestSocket **ret);
 
@@ -132,6 +133,7 @@ const char *world_environment(const TestChild *c, const char *name); /* the valu
 void world_report(TestChild *c, const char *line); /* the child writes a line to descriptor 3 */
 /* Ends the child. `status`: its exit status; 128 + N: killed by signal N. `output` may be NULL. */
 void world_child_end(TestChild *c, int status, const char *output);
+unsigned world_n_spawns(void);     /* how often a daemon has tried to start one */
 void world_spawn_error(int error); /* sets the error of child_spawn() from now on; 0: none */
 
 /* The database. */
