@@ -200,7 +200,11 @@ int parse_timestamp(const char *s, uint64_t *ret_usec)
                 if (!end || *end != '\0')
                         continue;
                 tm.tm_isdst = -1;
+                const struct tm given = tm;
                 time_t at = mktime(&tm);
+                /* It makes 2 March of 30 February. */
+                if (tm.tm_mday != given.tm_mday || tm.tm_mon != given.tm_mon)
+                        return -EINVAL;
                 if (clock_only && at <= now) {
                         tm.tm_mday++;
                         tm.tm_isdst = -1;

@@ -254,6 +254,8 @@ static int parse_value(const Option *o, const char *text, uint64_t *ret)
                 *ret = usec_add(now_usec(CLOCK_REALTIME), *ret);
         if (r < 0 && kind != CALL_DURATION)
                 r = parse_timestamp(text, ret);
+        if (r >= 0 && *ret == 0 && kind == CALL_DURATION && o == options_table + OPTION_IN)
+                return ctl_fail(EXIT_USAGE, "--in is a time above 0; without it the message goes at once");
         if (r >= 0)
                 return 0;
         return ctl_fail(EXIT_USAGE, "--%s is a time like %s, not \"%s\"", o->name,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/str-util.h"
 #include "base/time-util.h"
@@ -29,6 +30,40 @@ static void add_last(cJSON *attempts, const cJSON *delivery, unsigned member)
         cJSON_AddStringToObject(row, "outcome", word);
         cJSON_AddStringToObject(row, "detail", "");
         cJSON_AddItemToArray(attempts, row);
+}
+
+/* When an attempt began. One that was not sent has only an end. */
+static double begin_of(const cJSON *row)
+{
+        double sent = value_number(row, "sent");
+
+        return sent > 0 ? sent : value_number(row, "ended");
+}
+
+static int compare(const void *a, const void *b)
+{
+        const cJSON *x = *(cJSON *const *) a, *y = *(cJSON *const *) b;
+
+        if (begin_of(x) != begin_of(y))
+                return begin_of(x) < begin_of(y) ? -1 : 1;
+        if (value_number(x, "attempt") != value_number(y, "attempt"))
+                return value_number(x, "attempt") < value_number(y, "attempt") ? -1 : 1;
+        return value_number(x, "member") < value_number(y, "member") ? -1 : 1;
+}
+
+/* In the order in which they began. */
+static void sort(cJSON *attempts)
+{
+        const int n = cJSON_GetArraySize(attempts);
+        _cleanup_free_ cJSON **rows = calloc((size_t) n + 1, sizeof *rows);
+
+        if (!rows)
+                return;
+        for (int i = 0; i < n; i++)
+                rows[i] = cJSON_DetachItemFromArray(attempts, 0);
+        qsort(rows, (size_t) n, sizeof *rows, compare);
+        for (int i = 0; i < n; i++)
+                cJSON_AddItemToArray(attempts, rows[i]);
 }
 
 static void add_durations(cJSON *attempts)
@@ -99,6 +134,7 @@ static int trace(Ctl *c, const char *id)
         member = selector_mode_is_fanout(selector_mode_from_string(value_string(message, "Mode"))) ? 1 : 0;
         cJSON_ArrayForEach(d, deliveries)
                 add_last(attempts, d, member++);
+        sort(attempts);
         print_trace(c, value_string(message, "Id"), deliveries, attempts);
         return EXIT_OK;
 }

@@ -115,7 +115,8 @@ static int start(void *config, void **ret_root, Loop **ret_loop, Error *error)
         int x = receiver_new(config, &r, error);
 
         if (x < 0)
-                return x == -EPERM ? EX_CONFIG : x; /* AllowInsecure= */
+                /* AllowInsecure=, or a value that is not valid. Another start does not help. */
+                return x == -EPERM || x == -EINVAL ? EX_CONFIG : x;
         *ret_root = r;
         *ret_loop = r->loop;
         return 0;

@@ -25,7 +25,12 @@ static int find_name(ReceiverInfo *info, const ReceiverConfig *config, Error *er
         if (!info->name || !info->group)
                 return -ENOMEM;
         if (!name_is_valid(info->name))
-                return error_set(error, -EINVAL, "\"%s\" is not a valid name: set Name=", info->name);
+                return error_set(error, -EINVAL,
+                                "\"%s\"%s is not a valid name (1 to %u letters, digits and ._@:-, beginning "
+                                "with a "
+                                "letter or digit): set Name=",
+                                info->name, config->name ? "" : ", from the instance and the host name,",
+                                NAME_MAX_LENGTH);
         if (!name_is_valid(info->group))
                 return error_set(error, -EINVAL, "Group=%s is not a valid name", info->group);
         return 0;

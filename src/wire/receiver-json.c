@@ -24,11 +24,30 @@ int json_error_set(JsonError *e, int r, const char *field, const char *format, .
         return r;
 }
 
+/* cJSON ends a string there, and drops what follows. Escapes occur in strings only. Returns its place, or
+ * `size`. */
+static size_t find_nul(const char *text, size_t size)
+{
+        const char *end = memchr(text, '\0', size) ?: text + size, *at = text;
+
+        while ((at = memchr(at, '\\', (size_t) (end - at)))) {
+                if (end - at >= 6 && memcmp(at, "\\u0000", 6) == 0)
+                        return (size_t) (at - text);
+                at += MIN(end - at, 2); /* a second backslash begins no escape */
+        }
+        return (size_t) (end - text);
+}
+
 int json_parse(const char *text, size_t size, cJSON **ret, JsonError *error)
 {
         const char *end = text;
-        cJSON *json = cJSON_ParseWithLengthOpts(text, size, &end, false);
+        const size_t nul = find_nul(text, size);
 
+        if (nul < size)
+                return json_error_set(
+                                error, -EINVAL, "", "a NUL near byte %zu: no text may contain one", nul);
+
+        cJSON *json = cJSON_ParseWithLengthOpts(text, size, &end, false);
         if (!json)
                 return json_error_set(
                                 error, -EINVAL, "", "malformed JSON near byte %zu", (size_t) (end - text));

@@ -210,7 +210,7 @@ def test_cancel(discovery, receiver, client, tmp_path):
     running = c.send("to", "1", "runs")
     wait_until(lambda: lines(tmp_path / "runs"), "the handler runs")
     c.call("Cancel", "s", running)
-    assert c.wait(running)["state"] == "cancelled"
+    assert c.wait(running)["state"] == "cancelled" and c.properties(running)["Attempts"] == 1
     with pytest.raises(Failed, match="cancelled already"):
         c.call("Cancel", "s", running)
     r.end(kill=True)

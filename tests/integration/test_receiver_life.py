@@ -10,14 +10,26 @@ import shutil
 import signal
 import socket
 import socketserver
+import subprocess
 import threading
 import time
 
 import pytest
 
 import frames
-from conftest import is_dead, lines, script, wait_until
+from conftest import BUILD, is_dead, lines, script, wait_until
 from frames import Sender
+
+
+def test_a_host_name_that_makes_no_receiver_name(discovery, tmp_path):
+    """Another start would not help, so the status says that the configuration is wrong."""
+    d = discovery()
+    for instance in ("x" * 64, "ü"):
+        done = subprocess.run(
+            [BUILD / "src/receiver/ackgroup-receiver", "--config", "/dev/null", "--state-dir", tmp_path / "s", "--instance", instance,
+             "--listen", f"unix:{tmp_path}/r.sock", "--discovery", f"unix:{d.socket}"],
+            stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=20, check=False)
+        assert done.returncode == 78 and b"set Name=" in done.stderr, done.stderr
 
 
 def test_stop_finishes_what_runs(discovery, receiver, tmp_path):

@@ -231,6 +231,10 @@ static void test_durations(void **state)
         assert_int_equal(parse_timestamp("tomorrow", &at), -EINVAL);
         assert_int_equal(parse_timestamp("2030-01-31", &at), -EINVAL);
         assert_int_equal(parse_timestamp("", &at), -EINVAL);
+        assert_int_equal(parse_timestamp("2030-02-30 12:00", &at), -EINVAL);
+        assert_int_equal(parse_timestamp("2030-04-31T12:00:00", &at), -EINVAL);
+        assert_int_equal(parse_timestamp("2031-02-29 12:00", &at), -EINVAL);
+        assert_int_equal(parse_timestamp("2032-02-29 12:00", &at), 0);
 
         char buffer[DURATION_MAX];
         assert_string_equal(format_duration(buffer, 90 * USEC_PER_SEC), "1min 30s");

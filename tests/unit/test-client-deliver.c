@@ -165,6 +165,23 @@ static void test_cancel(void **state)
         assert_int_equal(stored_state(last.id), DELIVERY_CANCELLING);
         answer('a', &sent, OUTCOME_CANCELLED, "");
         assert_state(m, DELIVERY_CANCELLED);
+        assert_int_equal(m->record.attempts, 1); /* it was under way */
+}
+
+/* The attempt was over, and counted, when it was cancelled. */
+static void test_cancel_between_attempts(void **state)
+{
+        list("a");
+        Message *m = send_to("a", "x");
+        welcome('a', 4);
+        MessageFrame sent = expect_message('a', "x");
+        answer('a', &sent, OUTCOME_FAILED, "no");
+        assert_int_equal(m->record.attempts, 1);
+        assert_int_equal(message_cancel(m), 0);
+        run();
+        answer('a', &sent, OUTCOME_CANCELLED, "");
+        assert_state(m, DELIVERY_CANCELLED);
+        assert_int_equal(m->record.attempts, 1);
 }
 
 /* After a crash the client must know why the receiver says "cancelled". */
@@ -317,6 +334,7 @@ int main(void)
                         TEST(test_attempts_are_counted_out),
                         TEST(test_without_an_ack_it_asks),
                         TEST(test_cancel),
+                        TEST(test_cancel_between_attempts),
                         TEST(test_cancel_is_on_disk_before_it_is_sent),
                         TEST(test_cancel_takes_credit),
                         TEST(test_cancel_reaches_the_next_connection),

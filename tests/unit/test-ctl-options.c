@@ -299,7 +299,9 @@ static void test_append_mistakes(void **state)
                         {"--quorum=two", "--quorum is a number, not \"two\""},
                         {"--max-attempts=-1", "--max-attempts is a number"},
                         {"--in=18:00", "--in is a time like 30s or 10m, not \"18:00\""},
+                        {"--in=0", "--in is a time above 0"},
                         {"--at=10m", "--at is a time like 18:00"},
+                        {"--at=2030-02-30 12:00", "--at is a time like 18:00"},
                         {"--deadline=late", "--deadline is a time like 10m or 18:00"},
         };
 

@@ -105,9 +105,9 @@ static void test_trace(void **state)
         assert_int_equal(RUN(&r, methods, (void *) "gathering all", "trace", "5f0c1a"), EXIT_OK);
         assert_string_equal(r.capture.out,
                         "SENT                 RECEIVER  ATTEMPT  OUTCOME  TOOK      DETAIL\n"
-                        "2030-03-17 17:46:41  2@host          1  no-ack   250ms     in time\n"
                         "2030-03-17 17:46:40  1@host          1  acked    2s 500ms  -\n"
                         "2030-03-17 17:46:40  3@host          1  sent     -         -\n"
+                        "2030-03-17 17:46:41  2@host          1  no-ack   250ms     in time\n"
                         "\n3 attempts.\n\n"
                         "RECEIVER  STATE    ATTEMPTS  SETTLED              NEXT TRY             ERROR\n"
                         "1@host    acked           1  2030-03-17 17:46:42  -                    -\n"

@@ -57,6 +57,31 @@ static void test_errors(void **state)
         }
 }
 
+/* cJSON would cut the text there. */
+static void test_nul(void **state)
+{
+        static const char raw[] = "{" INSTANCE ",\"name\":\"a\0b\"}";
+        static const char *const texts[] = {
+                        "{" INSTANCE ",\"group\":\"a\\u0000b\"," REST "}",
+                        "{" INSTANCE ",\"labels\":{\"a\\u0000\":\"b\"}," REST "}",
+                        "{" INSTANCE ",\"group\":\"\\\\\\u0000\"," REST "}",
+        };
+        ReceiverInfo info;
+        JsonError error = {};
+        cJSON *json;
+
+        for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
+                assert_int_equal(parse(texts[i], &info, &error), -EINVAL);
+                assert_non_null(strstr(error.error.text, "NUL near byte"));
+        }
+        assert_int_equal(json_parse(raw, sizeof raw - 1, &json, &error), -EINVAL);
+        assert_non_null(strstr(error.error.text, "NUL near byte"));
+        assert_int_equal(json_parse("\"\\\\u0000\"", 9, &json, &error), 0); /* a backslash, and text */
+        assert_string_equal(cJSON_GetStringValue(json), "\\u0000");
+        cJSON_Delete(json);
+        assert_int_equal(json_parse("\"\\", 2, &json, &error), -EINVAL);
+}
+
 static void test_list(void **state)
 {
         ReceiverInfo info;
@@ -218,6 +243,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                         cmocka_unit_test(test_text),
                         cmocka_unit_test(test_errors),
+                        cmocka_unit_test(test_nul),
                         cmocka_unit_test(test_list),
                         cmocka_unit_test(test_list_fields),
                         cmocka_unit_test(test_registration),

@@ -21,7 +21,7 @@ typedef struct SendOption {
         const char *type;
         size_t offset; /* of the field in BulkOptions */
         uint64_t min, max;
-        bool is_duration; /* error texts show its limits as durations */
+        enum { AS_NUMBER, AS_DURATION, AS_INSTANT } kind; /* how an error text shows the limits */
 } SendOption;
 
 #define OPTION(field) offsetof(BulkOptions, field)
@@ -36,13 +36,13 @@ static const SendOption send_options[] = {
                 {"key", "s", FIELD(key), 0, 0},
                 {"idempotency_key", "s", FIELD(idempotency_key), 0, 0},
                 {"ack_timeout", "t", FIELD(policy.ack_timeout_usec), 100 * USEC_PER_MSEC,
-                                86400 * USEC_PER_SEC, true},
-                {"backoff", "t", FIELD(policy.backoff_usec), 0, 86400 * USEC_PER_SEC, true},
-                {"backoff_max", "t", FIELD(policy.backoff_max_usec), 0, 86400 * USEC_PER_SEC, true},
+                                86400 * USEC_PER_SEC, AS_DURATION},
+                {"backoff", "t", FIELD(policy.backoff_usec), 0, 86400 * USEC_PER_SEC, AS_DURATION},
+                {"backoff_max", "t", FIELD(policy.backoff_max_usec), 0, 86400 * USEC_PER_SEC, AS_DURATION},
                 {"max_attempts", "t", FIELD(policy.max_attempts), 0, UINT32_MAX},
-                {"deadline", "t", FIELD(policy.deadline_usec), 1, INT64_MAX},
-                {"at", "t", FIELD(policy.start_usec), 1, INT64_MAX},
-                {"delay", "t", FIELD(delay_usec), 1, INT64_MAX},
+                {"deadline", "t", FIELD(policy.deadline_usec), 1, INT64_MAX, AS_INSTANT},
+                {"at", "t", FIELD(policy.start_usec), 1, INT64_MAX, AS_INSTANT},
+                {"delay", "t", FIELD(delay_usec), 1, INT64_MAX, AS_DURATION},
                 {"priority", "u", FIELD(policy.priority), 0, PRIORITY_MAX},
                 {"durability", "s", OPTION(durability), 0, 0},
 };
@@ -71,7 +71,9 @@ static int check_range(const SendOption *o, uint64_t value, Error *error)
                 return 0;
         char from[DURATION_MAX], to[DURATION_MAX];
 
-        if (o->is_duration)
+        if (o->kind == AS_INSTANT)
+                return error_set(error, -EINVAL, "%s: a time behind 1970-01-01, in µs since then", o->name);
+        if (o->kind == AS_DURATION)
                 return error_set(error, -EINVAL, "%s: from %s to %s", o->name, format_duration(from, o->min),
                                 format_duration(to, o->max));
         return error_set(error, -EINVAL, "%s: from %" PRIu64 " to %" PRIu64, o->name, o->min, o->max);

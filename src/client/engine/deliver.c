@@ -50,8 +50,9 @@ static void settle(Message *m, DeliveryState before)
         bool dead_letter = delivery_state_is_dead_letter(m->record.state);
 
         due_disarm(m);
-        if (m->link.sends > 0 &&
-                        (m->record.state == DELIVERY_ACKED || m->record.state == DELIVERY_REJECTED)) {
+        if ((m->link.sends > 0 &&
+                            (m->record.state == DELIVERY_ACKED || m->record.state == DELIVERY_REJECTED)) ||
+                        (m->cut_short && m->record.state == DELIVERY_CANCELLED)) {
                 m->record.attempts++;
                 c->messages.n_attempts++;
         }
@@ -173,6 +174,8 @@ static void handle(Message *m, DeliveryEvent event, const char *detail, uint64_t
         if (!delivery_step(before, delivery_state_is_ending(before) ? event : count_out(m, event), &step))
                 return;
         m->record.state = step.next;
+        if (before == DELIVERY_SENT && event == DELIVERY_CANCEL)
+                m->cut_short = true;
         if (m->link.peer && ends_waiting(event))
                 peer_answered(m);
         attempts_note(m, before, event, attempt, detail);

@@ -67,6 +67,7 @@ struct Message {
 
         /* engine/deliver */
         unsigned failures; /* in a row */
+        bool cut_short;    /* it was with its receiver when somebody cancelled it */
         char *progress;    /* the handler's last report, such as "40 copying"; or NULL */
         HeapItem due;      /* ack timeout, or next attempt */
 
