@@ -230,7 +230,7 @@ static void test_problems(void **state)
 
         _cleanup_free_ char *lost = send_text(f, "to", "2@here", "x"), *nowhere = path_of(f, lost);
         UNTIL(f, has_problem(f, nowhere));
-        assert_property(f, nowhere, MESSAGE_INTERFACE, "State", "bound");
+        assert_property(f, nowhere, MESSAGE_INTERFACE, "State", "queued");
 }
 
 static void test_signals(void **state)

@@ -215,7 +215,7 @@ static void test_no_address(void **state)
         Message *m = send_to("a", "x");
         assert_null(wire('a'));
         assert_true(peer_of('a')->link.missed);
-        assert_state(m, DELIVERY_BOUND);
+        assert_state(m, DELIVERY_QUEUED);
         fake_connection_set_possible(true);
         fake_connection_fail(EMFILE, false);
         pass(5 * USEC_PER_SEC);

@@ -22,9 +22,11 @@ const char *message_id(const Message *m, char buffer[static SD_ID128_UUID_STRING
 
 const char *message_problem(const Message *m)
 {
-        if (m->link.peer && m->record.state == DELIVERY_BOUND && m->link.peer->link.failures > 0 &&
-                        m->link.peer->link.problem)
-                return m->link.peer->link.problem;
+        const Peer *p = message_peer(m);
+
+        if (p && (m->record.state == DELIVERY_BOUND || m->record.state == DELIVERY_QUEUED) &&
+                        p->link.failures > 0 && p->link.problem)
+                return p->link.problem;
         return m->record.error ?: "";
 }
 

@@ -15,11 +15,7 @@
 #include "client/state/queue.h"
 #include "model/rendezvous.h"
 
-static void set_owner(Message *m)
-{
-        if (m->queue->selector.mode == SELECTOR_KEY)
-                m->queue->owner = m->link.peer;
-}
+/* Binding one message. */
 
 int bind_message(Message *m, Peer *p)
 {
@@ -44,8 +40,9 @@ int bind_message(Message *m, Peer *p)
         m->record.receiver = p->info.id;
         str_copy(m->record.receiver_name, sizeof m->record.receiver_name, peer_name(p));
         m->bind.pending = true;
-        p->turn = ++p->client->peers.turn;
-        set_owner(m);
+        m->queue->turn = p->turn = ++p->client->peers.turn;
+        if (m->queue->selector.mode == SELECTOR_KEY)
+                m->queue->owner = p;
         return 0;
 }
 
@@ -57,7 +54,8 @@ int bind_load(Message *m, Peer *p, SendWindow *w)
         r = peer_bind(p, m);
         if (r < 0)
                 return r;
-        set_owner(m);
+        if (m->queue->selector.mode == SELECTOR_KEY)
+                m->queue->owner = p;
         if (m->record.state == DELIVERY_BOUND)
                 peer_ready(m);
         return 0;
@@ -98,6 +96,14 @@ void bind_drop(Message *m)
         backlog_give_back(m->queue, m);
 }
 
+/* The choice of a receiver for a queue. */
+
+/* Whether a receiver of plain text is there shows only when a message is sent. */
+static bool may_take_any(const Peer *p)
+{
+        return p->listed && (!p->info.plain || p->link.failures == 0);
+}
+
 static Peer *choose_any(Client *c, const Selector *selector)
 {
         Peer *p, *best = NULL;
@@ -113,21 +119,21 @@ static Peer *choose_any(Client *c, const Selector *selector)
                         best = p;
         }
         for (p = selector->plain && !best ? c->peers.by_name : NULL; p && !best; p = p->hh_name.next)
-                if (p->info.plain && peer_free_credit(p) > 0 && selector_matches(selector, &p->info))
+                if (p->info.plain && may_take_any(p) && peer_free_credit(p) > 0 &&
+                                selector_matches(selector, &p->info))
                         best = p;
         return best;
 }
 
 /* A key stays with the receiver of its first message as long as the key has messages. */
-static Peer *choose_owner(Queue *q)
+static Peer *find_owner(const Queue *q)
 {
-        Client *c = q->client;
         uint64_t most = 0;
         Peer *p, *best = NULL;
 
         if (q->owner && peer_may_be_chosen(q->owner))
                 return q->owner;
-        for (p = c->peers.by_name; p; p = p->hh_name.next) {
+        for (p = q->client->peers.by_name; p; p = p->hh_name.next) {
                 if (!peer_may_be_chosen(p) || !selector_matches(&q->selector, &p->info))
                         continue;
                 uint64_t weight = rendezvous_weight(p->info.id, q->selector.key);
@@ -139,96 +145,152 @@ static Peer *choose_owner(Queue *q)
         return best;
 }
 
-Peer *bind_choose(Queue *q)
+/* The only receiver that may get the next message of the queue; NULL: there is none, or there may be
+ * several. A receiver that was never listed has no name: nobody knows yet whether it takes frames. */
+static Peer *find_certain(const Queue *q)
 {
-        Client *c = q->client;
         Peer *p;
 
         switch (q->selector.mode) {
         case SELECTOR_TO:
-                /* A receiver that was never listed has no name. Nobody knows yet whether it takes frames. */
-                p = peer_find(c, q->selector.receiver);
+                p = peer_find(q->client, q->selector.receiver);
                 return p && p->info.name ? p : NULL;
-        case SELECTOR_ANY:
-                return choose_any(c, &q->selector);
         case SELECTOR_KEY:
-                return q->n_bound > 0 ? NULL : choose_owner(q);
+                return q->n_bound > 0 ? NULL : find_owner(q);
         default:
-                return NULL; /* the client binds the members, not the whole */
+                return NULL; /* the client binds the members of a message to several, not the whole */
         }
 }
 
-static void set_stuck(Queue *q, bool stuck)
+Peer *bind_choose(Queue *q)
 {
-        if (q->stuck == stuck)
-                return;
-        q->stuck = stuck;
-        if (stuck)
-                DL_APPEND2(q->client->queues.stuck, q, stuck_prev, stuck_next);
-        else
-                DL_DELETE2(q->client->queues.stuck, q, stuck_prev, stuck_next);
+        if (q->selector.mode == SELECTOR_ANY)
+                return choose_any(q->client, &q->selector);
+        Peer *p = find_certain(q);
+        return p && !p->info.draining && peer_free_credit(p) > 0 ? p : NULL;
 }
 
 void bind_connect(Queue *q)
 {
-        Client *c = q->client;
+        Peer *p;
 
-        for (Peer *p = c->peers.by_name, *next; p; p = next) {
+        if (q->selector.mode != SELECTOR_ANY) {
+                p = find_certain(q);
+                if (p && !p->info.plain)
+                        peer_connect(p);
+                return;
+        }
+        for (Peer *next = p = q->client->peers.by_name; p; p = next) {
                 next = p->hh_name.next;
                 if (!p->info.plain && selector_matches(&q->selector, &p->info))
                         peer_connect(p);
         }
 }
 
+/* The choice of a message for a receiver: the most urgent one that waits for it; among equals, that of the
+ * queue whose turn was longest ago. All keys of a receiver take their turn as one, each after the other. */
+
+static Queue *more_urgent(Queue *best, Queue *q)
+{
+        if (!q || !q->queued)
+                return best;
+        if (!best)
+                return q;
+        const unsigned a = best->queued->record.policy.priority, b = q->queued->record.policy.priority;
+        return b > a || (b == a && q->turn < best->turn) ? q : best;
+}
+
+static Queue *choose_queue(Peer *p)
+{
+        Queue *q, *best = NULL;
+
+        if (p->info.draining)
+                return NULL;
+        best = more_urgent(best, queue_of_receiver(p->client, p->info.id));
+        best = more_urgent(best, p->keys);
+        DL_FOREACH(p->client->queues.any, q) {
+                if (q->queued && may_take_any(p) && selector_matches(&q->selector, &p->info))
+                        best = more_urgent(best, q);
+        }
+        return best;
+}
+
+/* Binds the first message of the queue and saves that. 0 or negative errno. */
+static int bind_first(Queue *q, Peer *p)
+{
+        Message *m = q->queued;
+        int r;
+
+        backlog_take(q, m);
+        r = bind_message(m, p);
+        if (r < 0) {
+                backlog_give_back(q, m);
+                return r;
+        }
+        queue_wait_no_more(q);
+        message_save(m);
+        backlog_read_on(q, bind_queue);
+        return 0;
+}
+
+/* Binds as much as the receiver has room for. False: nothing was bound. */
+static bool fill(Peer *p)
+{
+        bool some = false;
+        Queue *q;
+
+        while (peer_free_credit(p) > 0 && !p->client->stopping && (q = choose_queue(p))) {
+                if (bind_first(q, p) < 0)
+                        break;
+                some = true;
+        }
+        return some;
+}
+
+/* Waits at its owner with its next message, or nowhere. */
+static void wait_with_key(Queue *q)
+{
+        const bool empty = !q->queued && q->n_stored == 0;
+
+        if (q->n_bound > 0 || !q->queued) {
+                queue_wait_no_more(q);
+                if (empty && q->n_bound == 0)
+                        q->owner = NULL;
+                return;
+        }
+        q->owner = find_owner(q);
+        queue_wait_at(q, q->owner);
+}
+
 void bind_queue(Queue *q)
 {
-        Client *c = q->client;
-        Peer *p = NULL;
-        int r = 0;
+        Peer *p;
 
-        while (q->queued && !c->stopping && (p = bind_choose(q))) {
-                Message *m = q->queued;
-
-                backlog_take(q, m);
-                r = bind_message(m, p);
-                if (r < 0) {
-                        backlog_give_back(q, m);
-                        p->sought = p->sought || q->selector.mode == SELECTOR_KEY;
-                        if (r == -EAGAIN && p->full && q->selector.mode == SELECTOR_ANY)
-                                continue; /* another receiver may have room */
-                        break;
-                }
-                message_save(m);
-        }
+        if (q->selector.mode == SELECTOR_KEY)
+                wait_with_key(q);
+        /* A receiver whose window is full has no room any more: another one may have some. */
+        while (q->queued && !q->client->stopping && (p = bind_choose(q)) && (fill(p) || p->full))
+                ;
         backlog_read_on(q, bind_queue);
-        if (q->selector.mode == SELECTOR_KEY) {
-                if (!q->queued && q->n_stored == 0 && q->n_bound == 0)
-                        q->owner = NULL;
-                set_stuck(q, q->queued && q->n_bound == 0);
-        }
-        if (q->queued && !p && q->selector.mode == SELECTOR_ANY)
+        if (q->selector.mode == SELECTOR_KEY)
+                wait_with_key(q);
+        if (q->queued)
                 bind_connect(q);
 }
 
-/* There may be many stuck queues. So this searches them only if `p->sought` says that one may wait for `p`.
- */
+/* There may be many queues without a receiver. So this searches them only if `p->sought` says that one may
+ * wait for `p`. */
 static void bind_stuck(Peer *p)
 {
         Queue *q, *next;
-        SendWindow *w;
 
-        if (!p->sought || !p->listed)
+        if (!p->sought || !peer_may_be_chosen(p))
                 return;
         p->sought = false;
-        DL_FOREACH_SAFE2(p->client->queues.stuck, q, next, stuck_next)
+        DL_FOREACH_SAFE2(p->client->queues.stuck, q, next, waits_next)
         {
-                if (!selector_matches(&q->selector, &p->info))
-                        continue;
-                if (window_current(p, &w) < 0 || !window_has_room(w)) {
-                        p->sought = true;
-                        return;
-                }
-                bind_queue(q);
+                if (selector_matches(&q->selector, &p->info))
+                        bind_queue(q);
         }
 }
 
@@ -236,15 +298,29 @@ void bind_for_peer(Peer *p)
 {
         Queue *q = queue_of_receiver(p->client, p->info.id);
 
-        if (q && (q->queued || q->n_stored > 0))
-                bind_queue(q);
+        (void) fill(p);
+        if (q)
+                backlog_read_on(q, bind_queue);
+        if (!p->info.plain && p->info.name && ((q && queue_is_waiting(q)) || p->keys))
+                peer_connect(p);
         DL_FOREACH(p->client->queues.any, q) {
                 if (!p->listed || !selector_matches(&q->selector, &p->info))
                         continue;
-                if (q->queued || q->n_stored > 0)
-                        bind_queue(q);
+                backlog_read_on(q, bind_queue);
                 if (!p->info.plain)
                         peer_connect(p); /* so it gets its share of the next messages */
         }
         bind_stuck(p);
+}
+
+void bind_keys_elsewhere(Peer *p)
+{
+        if (peer_may_be_chosen(p))
+                return;
+        while (p->keys) {
+                Queue *q = p->keys;
+
+                queue_wait_no_more(q);
+                bind_queue(q);
+        }
 }

@@ -21,8 +21,10 @@ void bind_end(Message *m);
 void bind_settle(Message *m); /* its end is on disk, or it was never accepted: settles the sequence */
 void bind_drop(Message *m);   /* back to the queue; the sequence is settled when the change is on disk */
 
-void bind_queue(Queue *q); /* binds as many messages as possible, and saves them */
-/* For a queue of mode any: connects to every receiver that may get its messages, so that all share the load.
- */
+/* Binds as many messages as possible, and saves them. A receiver that has room may get more urgent messages
+ * of other queues first. */
+void bind_queue(Queue *q);
+/* Connects to every receiver that may get the messages of the queue, so that all share the load. */
 void bind_connect(Queue *q);
-void bind_for_peer(Peer *p); /* binds waiting messages to this receiver */
+void bind_for_peer(Peer *p);       /* binds waiting messages to this receiver */
+void bind_keys_elsewhere(Peer *p); /* it may not be chosen any more: keys that wait for it go to others */

@@ -176,6 +176,7 @@ static void handle(Message *m, DeliveryEvent event, const char *detail, uint64_t
         m->record.state = step.next;
         if (before == DELIVERY_SENT && event == DELIVERY_CANCEL)
                 m->cut_short = true;
+        peer_note_state(m, before);
         if (m->link.peer && ends_waiting(event))
                 peer_answered(m);
         attempts_note(m, before, event, attempt, detail);
@@ -204,7 +205,7 @@ void deliver_event(Message *m, DeliveryEvent event, const char *detail)
 void deliver_settled(Message *m)
 {
         Client *c = m->client;
-        Peer *p = m->bind.window ? m->bind.window->peer : NULL;
+        Peer *p = peer_find(c, m->record.receiver);
         bool acked = m->record.state == DELIVERY_ACKED;
 
         crash_point("settled-before-telling");
@@ -215,7 +216,7 @@ void deliver_settled(Message *m)
         message_changed(m);
         c->ended(m, true);
         if (p)
-                bind_for_peer(p); /* its window may have room now */
+                bind_for_peer(p); /* it has room now */
 }
 
 void deliver_too_large(Message *m, uint32_t limit)

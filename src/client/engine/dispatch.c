@@ -37,6 +37,7 @@ void dispatch_move_on(Peer *p)
 {
         Message *m, *next;
 
+        bind_keys_elsewhere(p);
         DL_FOREACH_SAFE2(p->bound, m, next, link.next)
         {
                 Queue *q = m->queue;
@@ -169,7 +170,7 @@ void dispatch_due(void *userdata)
                 heap_remove(&c->due.heap, first);
                 on_time(m);
                 if (p)
-                        pump(p);
+                        on_room(p);
         }
         c->due.armed = first ? first->due : USEC_INFINITY;
         (void) timer_arm_at(&c->due.timer, c->due.armed);

@@ -80,7 +80,7 @@ static void explain_group(const Message *m, Explanation *e)
         const Queue *q = m->queue;
         const Peer *failing = NULL;
 
-        if (q->selector.mode == SELECTOR_KEY && q->n_bound > 0) {
+        if (q->selector.mode == SELECTOR_KEY && (q->n_bound > 0 || (q->queued && q->queued != m))) {
                 say(e->why, "An older message of the same key is at %s.",
                                 q->owner ? peer_name(q->owner) : "a receiver");
                 say(e->advice, "ackctl messages shows it; when it is cancelled, the next one goes.");
@@ -133,8 +133,8 @@ static void explain_peer(const Message *m, const Peer *p, Explanation *e)
                 say(e->why, "Receiver %s had no room; the client waits until it has.", peer_name(p));
                 say(e->advice, "Raise Concurrency= or Queue= of the receiver.");
         } else {
-                say(e->why, "Receiver %s is full (%zu messages are bound to it, this one included).",
-                                peer_name(p), p->n_bound);
+                say(e->why, "Receiver %s is full (%zu messages are bound to it%s).", peer_name(p),
+                                p->n_bound, m->link.peer ? ", this one included" : "");
                 say(e->advice, "Raise Concurrency= or Queue= of the receiver.");
         }
 }
@@ -146,12 +146,12 @@ static void explain_fanout(const Message *m, Explanation *e)
         unsigned n = 0;
         size_t size = 0;
 
-        for (const Peer *p = m->client->peers.by_id; p && n < 3; p = p->hh.next) {
-                const Message *member = peer_find_message(p, m->record.id);
-                if (!member || !message_is_member(member))
+        for (uint32_t i = 1; i <= m->fanout->n_members && n < 3; i++) {
+                const Message *member = message_find_member(m->client, m->record.id, i);
+                if (!member || delivery_state_is_final(member->record.state))
                         continue;
                 size += (size_t) snprintf(names + size, sizeof names - size, "%s%s", n++ > 0 ? ", " : "",
-                                peer_name(p));
+                                member->record.receiver_name);
         }
         say(e->why, "%u of %u receivers have acked%s%s%s%s.", m->fanout->n_acked, m->fanout->n_members,
                         m->fanout->n_failed > 0 ? ", and some will not" : "", n > 0 ? "; it waits for " : "",
@@ -201,13 +201,12 @@ void explain(const Message *m, Explanation *ret)
                 explain_fanout(m, ret);
                 break;
         case DELIVERY_QUEUED:
-                if (m->queue->selector.mode == SELECTOR_TO) {
-                        const Peer *p = peer_find(m->client, m->queue->selector.receiver);
-                        if (p)
-                                explain_peer(m, p, ret);
-                        else
-                                say(ret->why, "Its receiver is not known.");
-                } else
+                if (m->queue->selector.mode == SELECTOR_TO && !message_peer(m))
+                        say(ret->why, "Its receiver is not known.");
+                else if (message_peer(m) &&
+                                (m->queue->selector.mode == SELECTOR_TO || m->queue->queued == m))
+                        explain_peer(m, message_peer(m), ret);
+                else
                         explain_group(m, ret);
                 break;
         case DELIVERY_BOUND:

@@ -9,6 +9,7 @@
 #include "client/link/plain.h"
 #include "client/link/window.h"
 #include "client/state/peer.h"
+#include "client/state/queue.h"
 
 static void on_timer(void *userdata)
 {
@@ -107,6 +108,8 @@ static void peer_free(Peer *p)
         for (Queue *q = c->queues.by_text; q; q = q->hh.next)
                 if (q->owner == p)
                         q->owner = NULL;
+        while (p->keys) /* at the end of the process */
+                queue_wait_no_more(p->keys);
         HASH_DELETE(hh, c->peers.by_id, p);
         index_clear(&p->members); /* not empty at the end of the process */
         windows_clear(p);
@@ -135,9 +138,17 @@ static void forget(Peer *p)
         peer_free(p);
 }
 
+/* Something is bound to it, or waits for it. */
+static bool is_needed(const Peer *p)
+{
+        const Queue *q = queue_of_receiver(p->client, p->info.id);
+
+        return p->n_bound > 0 || (q && (queue_is_waiting(q) || q->n_messages > 0));
+}
+
 void peer_release(Peer *p)
 {
-        if (!p->listed && p->n_bound == 0 && !p->windows && p->link.state == PEER_IDLE)
+        if (!p->listed && !is_needed(p) && !p->windows && p->link.state == PEER_IDLE)
                 forget(p);
 }
 
@@ -147,7 +158,7 @@ static bool is_forgettable(const Peer *p)
 {
         const SendWindow *w;
 
-        if (p->listed || p->n_bound > 0 || p->link.state != PEER_IDLE)
+        if (p->listed || is_needed(p) || p->link.state != PEER_IDLE)
                 return false;
         DL_FOREACH(p->windows, w) {
                 if (w->n_open > 0)

@@ -49,6 +49,14 @@ int peer_find_by_word(Client *c, const char *word, Peer **ret)
         return found ? 0 : -ENOENT;
 }
 
+const Peer *message_peer(const Message *m)
+{
+        if (m->link.peer || !m->queue)
+                return m->link.peer;
+        return m->queue->selector.mode == SELECTOR_TO ? peer_find(m->client, m->queue->selector.receiver)
+                                                      : m->queue->waits_at;
+}
+
 bool peer_may_be_chosen(const Peer *p)
 {
         return p->listed && !p->info.draining;
@@ -72,16 +80,26 @@ bool peer_is_pausing(const Peer *p)
 
 uint32_t peer_free_credit(const Peer *p)
 {
+        const size_t n = p->n_bound - p->n_backoff;
+
         if (p->info.plain)
-                return p->listed && p->n_bound == 0 && p->link.failures == 0;
+                return n == 0;
         if (!peer_is_connected(p) || p->full || peer_is_pausing(p))
                 return 0;
         /* Without credit one message may be bound, as a probe. */
         if (p->link.credit == 0)
-                return p->n_bound == 0;
+                return n == 0;
         if (p->pause.probing)
-                return p->n_bound == p->link.n_in_flight && p->link.credit > p->n_bound;
-        return p->link.credit > p->n_bound ? p->link.credit - (uint32_t) p->n_bound : 0;
+                return n == p->link.n_in_flight && p->link.credit > n;
+        return p->link.credit > n ? p->link.credit - (uint32_t) n : 0;
+}
+
+void peer_note_state(const Message *m, DeliveryState before)
+{
+        if (!m->link.peer)
+                return;
+        m->link.peer->n_backoff += m->record.state == DELIVERY_BACKOFF;
+        m->link.peer->n_backoff -= before == DELIVERY_BACKOFF;
 }
 
 const char *peer_state_name(const Peer *p)

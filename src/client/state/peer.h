@@ -12,6 +12,9 @@ Peer *peer_find(Client *c, sd_id128_t id);
  * lists. Returns 0, -ENOENT or -ENOTUNIQ (several). */
 int peer_find_by_word(Client *c, const char *word, Peer **ret);
 
+/* The receiver to which the message is bound, or for which alone it waits; NULL: there is none. */
+const Peer *message_peer(const Message *m);
+
 bool peer_may_be_chosen(const Peer *p); /* for a message that may also go to others */
 /* True if discovery does not list it and the last try to reach it failed. One of the two alone is no proof:
  * a restarted discovery may have lost it, and a connection may come back. */
@@ -20,7 +23,8 @@ bool peer_is_connected(const Peer *p); /* and the greeting is done, so it can be
 bool peer_is_pausing(const Peer *p);   /* it answered busy, and nothing shows yet that it has room again */
 /* How many more messages may be bound to it now, if they may also go to others. */
 uint32_t peer_free_credit(const Peer *p);
-const char *peer_state_name(const Peer *p); /* draining, connected, unreachable, idle */
+void peer_note_state(const Message *m, DeliveryState before); /* the state of the delivery has changed */
+const char *peer_state_name(const Peer *p);                   /* draining, connected, unreachable, idle */
 
 int peer_bind(Peer *p, Message *m);                       /* 0 or -ENOMEM */
 void peer_unbind(Message *m);                             /* takes it out of every list of its peer */

@@ -16,6 +16,35 @@ Queue *queue_of_receiver(Client *c, sd_id128_t receiver)
         return q;
 }
 
+bool queue_is_waiting(const Queue *q)
+{
+        return q->queued || q->n_stored > 0;
+}
+
+static Queue **waiting_list(const Queue *q)
+{
+        return q->waits_at ? &q->waits_at->keys : &q->client->queues.stuck;
+}
+
+void queue_wait_at(Queue *q, Peer *p)
+{
+        if (q->waits && q->waits_at == p)
+                return;
+        queue_wait_no_more(q);
+        q->waits = true;
+        q->waits_at = p;
+        DL_APPEND2(*waiting_list(q), q, waits_prev, waits_next);
+}
+
+void queue_wait_no_more(Queue *q)
+{
+        if (!q->waits)
+                return;
+        DL_DELETE2(*waiting_list(q), q, waits_prev, waits_next);
+        q->waits = false;
+        q->waits_at = NULL;
+}
+
 static void queue_free(Queue *q)
 {
         Client *c = q->client;
@@ -24,8 +53,7 @@ static void queue_free(Queue *q)
                 HASH_DELETE(hh_receiver, c->queues.by_receiver, q);
         if (q->selector.mode == SELECTOR_ANY)
                 DL_DELETE(c->queues.any, q);
-        if (q->stuck)
-                DL_DELETE2(c->queues.stuck, q, stuck_prev, stuck_next);
+        queue_wait_no_more(q);
         retry_cancel(&c->retries, &q->retry);
         HASH_DELETE(hh, c->queues.by_text, q);
         selector_clear(&q->selector);

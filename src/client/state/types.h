@@ -161,9 +161,13 @@ struct Queue {
         void (*on_read)(Queue *q); /* called after a read, and again a while after a failed one */
 
         /* engine/bind */
-        Peer *owner; /* link/peers too: for mode key: the receiver of its messages while it has any */
-        bool stuck;  /* for mode key: in the list of queues that found no receiver */
-        Queue *stuck_prev, *stuck_next;
+        Peer *owner;   /* link/peers too: for mode key: the receiver of its messages while it has any */
+        uint64_t turn; /* peers.turn when one of its messages was last bound */
+
+        /* state/queue: for mode key */
+        bool waits;     /* its next message waits for room */
+        Peer *waits_at; /* in the list of this receiver; NULL: of those that found none */
+        Queue *waits_prev, *waits_next;
 };
 
 /* The sequences of one stream to one receiver: which are settled, and which of them the receiver has been
@@ -201,13 +205,16 @@ struct Peer {
 
         /* engine/bind */
         uint64_t turn; /* peers.turn when it was last chosen for a message of mode any */
-        bool sought;   /* link/peers too: queues of mode key may wait for it: it is new or had no room */
+        bool sought;   /* link/peers too: queues of mode key without a receiver may wait for it: it is new */
+
+        Queue *keys; /* state/queue: those of mode key that wait for room at this receiver */
 
         /* state/peer */
         Message *bound; /* in order of binding */
         size_t n_bound;
-        Index members;  /* the members among them, by id */
-        Message *ready; /* the messages among them that can be written now, by priority */
+        size_t n_backoff; /* of these, those that wait for their next attempt */
+        Index members;    /* the members among them, by id */
+        Message *ready;   /* the messages among them that can be written now, by priority */
 
         /* link/window */
         sd_id128_t stream_id; /* of the newest stream; each start of the client makes a new one for each
@@ -313,7 +320,7 @@ struct Client {
         struct {
                 Queue *by_text, *by_receiver, *any; /* state/queue */
                 unsigned n_swept;    /* state/queue: the number of queues at which unused ones are freed */
-                Queue *stuck;        /* engine/bind, state/queue */
+                Queue *stuck;        /* state/queue: of mode key, without a receiver */
                 size_t n_unassigned; /* engine/backlog: messages in memory that have no receiver yet */
         } queues;
 
