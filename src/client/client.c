@@ -25,6 +25,7 @@
 #include "client/state/queue.h"
 #include "client/state/transient.h"
 #include "daemon/paths.h"
+#include "runtime/journal.h"
 #include "runtime/notify.h"
 
 static void load_client(
@@ -108,6 +109,26 @@ static void before_kick(void *userdata)
         bulk_flush(c);
 }
 
+/* What is open may have been sent: by the original of a copy, or before the records of that were lost. */
+static int find_place(Client *c)
+{
+        OutboxPlace here = {};
+        bool copied = false;
+        int r;
+
+        (void) sd_id128_get_machine(&here.machine);
+        database_mark(c->db, &here.boot, &here.device, &here.inode);
+        r = outbox_take_place(c->db, &here, &copied);
+        if (r >= 0 && copied)
+                journal_event(JOURNAL_COPIED, &(JournalFields){},
+                                "The state directory is a copy: the client takes a new id, and what waits "
+                                "is "
+                                "sent as possible duplicates");
+        if (r >= 0 && db_damage(c->db)->found)
+                r = outbox_suspect(c->db);
+        return r;
+}
+
 static int start_store(Client *c, Error *error)
 {
         const OutboxLoad load = {
@@ -121,7 +142,10 @@ static int start_store(Client *c, Error *error)
         r = outbox_open(path, &c->db, error);
         if (r < 0)
                 return r;
-        r = outbox_load(c->db, &load);
+        database_report_damage(c->db);
+        r = find_place(c);
+        if (r >= 0)
+                r = outbox_load(c->db, &load);
         for (Peer *p = c->peers.by_id; p && r >= 0; p = p->hh.next)
                 r = windows_loaded(p);
         if (r >= 0)

@@ -17,6 +17,7 @@ int verb_status(Ctl *c, int argc, char **argv)
                         {"Settled", "Settled", COLUMN_NUMBER},
                         {"Attempts", "Attempts", COLUMN_NUMBER},
                         {"Outbox limit", "OutboxLimit", COLUMN_NUMBER},
+                        {"Damage", "Damage", COLUMN_TEXT},
                         {},
         };
         _cleanup_(cjsonp) cJSON *properties = NULL;

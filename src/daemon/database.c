@@ -1,7 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/database.h"
 
+#include <errno.h>
+#include <stdio.h>
+#include <sysexits.h>
+
+#include "base/log.h"
 #include "base/time-util.h"
+#include "runtime/journal.h"
+#include "runtime/notify.h"
 
 /* A disk that has not answered for so long does not come back by waiting: systemd shall start us again. */
 #define DISK_PATIENCE_USEC (30 * USEC_PER_SEC)
@@ -20,6 +27,11 @@ static void on_finished(uint32_t events, void *userdata)
         Database *d = userdata;
 
         db_dispatch(d->db);
+        if (!db_is_unreadable(d->db) || d->gave_up)
+                return;
+        d->gave_up = true;
+        log_line(LOG_CRIT, "The database in the state directory is damaged: ending");
+        loop_exit(d->loop, EX_CONFIG);
 }
 
 bool database_is_alive(void *userdata)
@@ -51,6 +63,34 @@ Db *database_close(Database *d, Db *db)
         }
         *d = (Database){};
         return db_close(db);
+}
+
+void database_describe_damage(const Db *db, char ret[static DAMAGE_TEXT_MAX])
+{
+        const Damage *d = db_damage(db);
+
+        if (d->found)
+                (void) snprintf(ret, DAMAGE_TEXT_MAX, "records are lost: %s", d->text);
+        else
+                (void) snprintf(ret, DAMAGE_TEXT_MAX, d->kept[0] ? "records were lost: see %s" : "%s",
+                                d->kept);
+}
+
+void database_report_damage(const Db *db)
+{
+        const Damage *d = db_damage(db);
+        char text[DAMAGE_TEXT_MAX];
+
+        database_describe_damage(db, text);
+        notify_remark(text);
+        if (d->found)
+                journal_event(JOURNAL_DAMAGED, &(JournalFields){.reason = d->text},
+                                "The state is damaged, and records are lost: %s%s%s", d->text,
+                                d->kept[0] ? "; what is damaged is kept as " : "", d->kept);
+        else if (d->kept[0])
+                log_warning("Records were lost at an earlier start: see %s, and remove it", d->kept);
+        if (d->minor[0])
+                log_notice("Power was lost, or the disk has damaged something: %s", d->minor);
 }
 
 void database_mark(Db *db, sd_id128_t *ret_boot, uint64_t *ret_lock_device, uint64_t *ret_lock_inode)

@@ -15,11 +15,13 @@ typedef struct Database {
         Watch watch;
         void (*before_kick)(void *userdata);
         void *userdata;
+        bool gave_up; /* the database cannot be read any more */
 } Database;
 
 /* Starts the writer thread of `db`, which must be open. Must not move in memory afterwards. `before_kick` is
  * called at the end of each iteration, before the operations that it may submit go to the thread; it may be
- * NULL. 0 or negative errno. Uses loop_set_post(). */
+ * NULL. 0 or negative errno. Uses loop_set_post(). When an operation meets damage, the loop ends with
+ * EX_CONFIG, so that nobody starts the program again in vain. */
 int database_start(Database *d, Loop *loop, Db *db, void (*before_kick)(void *userdata), void *userdata);
 
 /* Stops the watch, then closes `db`: the thread finishes, and every `done` that is left is called. Safe when
@@ -29,6 +31,13 @@ Db *database_close(Database *d, Db *db);
 /* For service_start(); `database` is a Database, started or zeroed. False: the disk has not answered for so
  * long that only a new start helps. */
 bool database_is_alive(void *database);
+
+/* To be called once, after the database was opened: says in the journal and to the service manager what was
+ * lost. */
+void database_report_damage(const Db *db);
+#define DAMAGE_TEXT_MAX (ERROR_MAX + 64)
+void database_describe_damage(
+                const Db *db, char ret[static DAMAGE_TEXT_MAX]); /* the same in short; "": nothing */
 
 /* Identifies the holder of the state directory: the boot of this host, and the lock file (a copy of the
  * directory has another one). Null and 0 where they cannot be read. */

@@ -96,6 +96,12 @@ static int run_loop(Run *run, Loop *loop)
         return r;
 }
 
+/* The state is damaged, or a newer program wrote it: a new start finds the same. */
+static bool is_hopeless(int r)
+{
+        return r == -EUCLEAN || r == -EPROTO;
+}
+
 static int start_and_run(Run *run)
 {
         const Program *p = run->program;
@@ -106,13 +112,13 @@ static int start_and_run(Run *run)
         r = p->start(run->config, &run->root, &loop, &error);
         if (r != 0) {
                 log_error("%s: %s", p->name, reason(&error, r));
-                return r < 0 ? EXIT_FAILURE : r;
+                return is_hopeless(r) ? EX_CONFIG : r < 0 ? EXIT_FAILURE : r;
         }
         r = run_loop(run, loop);
         if (r < 0)
                 log_error_errno(r, "%s: the event loop failed", p->name);
         p->free(run->root);
-        return r == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return r < 0 ? EXIT_FAILURE : r;
 }
 
 int program_run(const Program *p, int argc, char **argv)

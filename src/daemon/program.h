@@ -26,6 +26,6 @@ typedef struct Program {
         void (*free)(void *root); /* also the loop */
 } Program;
 
-/* Returns the exit status: EX_CONFIG for a configuration that cannot be used (systemd does not start such a
- * program again), EXIT_FAILURE for anything else that fails. */
+/* Returns the exit status: EX_CONFIG for a configuration or a state that cannot be used (systemd does not
+ * start such a program again), EXIT_FAILURE for anything else that fails. */
 int program_run(const Program *p, int argc, char **argv);

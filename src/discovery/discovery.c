@@ -50,6 +50,7 @@ static int start_store(Discovery *d, Error *error)
                 r = registry_open(path, &d->db, error);
         if (r < 0)
                 return r;
+        database_report_damage(d->db);
         r = start_parts(d);
         if (r < 0)
                 return error_set(error, r, "cannot start: %s", strerror(-r));

@@ -263,6 +263,14 @@ static void cancel_job(Intake *in, Job *job)
         /* Being recorded: the outcome is the answer. */
 }
 
+/* Nobody knows what became of it, and it must not be run any more. */
+static void refuse_unsure(Intake *in, Job *job)
+{
+        char *why = strdup("this receiver has lost records: nobody knows whether the message was processed");
+
+        finish(in, job, OUTCOME_REJECTED, (uint8_t *) why, why ? strlen(why) : 0);
+}
+
 /* The message is not here, or its last attempt failed: cancelled is recorded, so that it is not run if it
  * still comes. */
 static bool cancel_unknown(Intake *in, const Sender *sender, const MessageFrame *m)
@@ -272,7 +280,10 @@ static bool cancel_unknown(Intake *in, const Sender *sender, const MessageFrame 
 
         if (!job)
                 return false;
-        cancel_job(in, job);
+        if (in->unsure)
+                refuse_unsure(in, job);
+        else
+                cancel_job(in, job);
         return true;
 }
 

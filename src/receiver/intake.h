@@ -24,6 +24,7 @@ typedef struct Intake {
         Replies *replies;
         Settles *settles;
         Working *working;
+        bool unsure; /* records were lost (store/damage.h): what is not recorded may have run all the same */
 } Intake;
 
 /* Frames. A negative return breaks the protocol: the connection ends with `error`. */

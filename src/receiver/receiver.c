@@ -177,6 +177,7 @@ static void wire_top(Receiver *r)
                         .replies = &r->replies,
                         .settles = &r->settles,
                         .working = &r->working,
+                        .unsure = db_damage(r->db)->found || db_damage(r->db)->kept[0],
         };
         r->registration.loop = r->loop;
         r->registration.service = &r->service;
@@ -237,6 +238,7 @@ static int open_store(Receiver *r, Error *error)
                 x = dedup_open(path, LOCK_PATIENCE_USEC, &r->db, error);
         if (x < 0)
                 return x;
+        database_report_damage(r->db);
         x = warden_start(db_lock_fd(r->db), &r->warden);
         if (x < 0)
                 return error_set(error, x, "cannot start the warden of the handlers: %s", strerror(-x));

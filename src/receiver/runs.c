@@ -3,10 +3,11 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <xxhash.h>
 
 #include "store/disk.h"
 
-#define MAGIC    UINT64_C(0x31736e7572676b61) /* "akgruns1" */
+#define MAGIC    UINT64_C(0x32736e7572676b61) /* "akgruns2" */
 #define RUNS_MAX 2047u /* of them at most 1000 run (Concurrency=); the others are remembered */
 
 typedef enum RunState {
@@ -34,8 +35,14 @@ struct Runs {
         size_t next;        /* where the search for room begins */
 };
 
-static void note(Runs *r, const Run *run)
+static uint32_t sum_of(const Run *run)
 {
+        return (uint32_t) XXH3_64bits(run, offsetof(Run, sum));
+}
+
+static void note(Runs *r, Run *run)
+{
+        run->sum = sum_of(run);
         (void) !disk_note(
                         r->file, sizeof(Header) + (size_t) (run - r->runs) * sizeof *run, run, sizeof *run);
 }
@@ -110,8 +117,9 @@ static int load(Runs *r, const Header *own)
         if (memcmp(map, own, sizeof *own) == 0)
                 memcpy(r->runs, map + sizeof *own, sizeof r->runs);
         for (size_t i = 0; i < RUNS_MAX; i++) {
-                if (r->runs[i].state > RUN_COUNTED)
-                        r->runs[i].state = RUN_NONE;
+                /* A damaged one would charge another message. */
+                if (r->runs[i].state > RUN_COUNTED || r->runs[i].sum != sum_of(r->runs + i))
+                        r->runs[i] = (Run){};
                 if (r->runs[i].state != RUN_NONE)
                         r->n_used = i + 1;
                 r->n_kept += r->runs[i].state > RUN_RUNNING;

@@ -26,7 +26,7 @@ typedef struct Run {
         uint32_t attempt;
         uint32_t deaths; /* so often its receiver died while it ran */
         uint32_t state;  /* of runs.c */
-        uint32_t unused;
+        uint32_t sum;    /* of runs.c: of what is before it, as in the file */
 } Run;
 
 /* Reads the file, and makes it if it is missing. 0 or negative errno; without the file (NULL), all other

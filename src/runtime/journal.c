@@ -45,6 +45,8 @@ static const struct {
                 [JOURNAL_REGISTERED] = {"06ceff5e01284d5898b08630c0b8a23a", LOG_INFO},
                 [JOURNAL_LEFT] = {"0b60cba37a864b779f942ba5ffb05b30", LOG_INFO},
                 [JOURNAL_LOST] = {"08394d6e84774473864e49b6478ef713", LOG_WARNING},
+                [JOURNAL_DAMAGED] = {"3f1c6a0de2b84c7e9d5a17c04b86e2f9", LOG_CRIT},
+                [JOURNAL_COPIED] = {"b7d84e5290a14f36a8c2d93f6e015b7c", LOG_WARNING},
 };
 
 #define PARTS_MAX (2 * FIELDS_MAX) /* a newline behind each field */

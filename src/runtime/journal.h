@@ -37,6 +37,9 @@ typedef enum JournalEvent {
         JOURNAL_REGISTERED,
         JOURNAL_LEFT,
         JOURNAL_LOST,
+        /* all of them */
+        JOURNAL_DAMAGED,
+        JOURNAL_COPIED,
         _JOURNAL_EVENT_MAX,
 } JournalEvent;
 

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <systemd/sd-daemon.h>
 
+static char remark[256];
+
 void notify_ready(void)
 {
         (void) sd_notify(0, "READY=1");
@@ -29,7 +31,12 @@ void notify_status(const char *format, ...)
         va_start(ap, format);
         (void) vsnprintf(text, sizeof text, format, ap);
         va_end(ap);
-        (void) sd_notifyf(0, "STATUS=%s", text);
+        (void) sd_notifyf(0, "STATUS=%s%s%s", text, remark[0] ? "; " : "", remark);
+}
+
+void notify_remark(const char *text)
+{
+        (void) snprintf(remark, sizeof remark, "%s", text);
 }
 
 void notify_extend(uint64_t usec)

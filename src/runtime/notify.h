@@ -9,4 +9,5 @@ void notify_ready(void);                                    /* READY=1 */
 void notify_stopping(void);                                 /* STOPPING=1 */
 void notify_alive(void);                                    /* WATCHDOG=1 */
 void notify_status(const char *format, ...) _printf_(1, 2); /* STATUS= */
-void notify_extend(uint64_t usec); /* EXTEND_TIMEOUT_USEC=: the start or stop may take this much longer */
+void notify_remark(const char *text); /* stands behind each STATUS= from now on; "": nothing does */
+void notify_extend(uint64_t usec);    /* EXTEND_TIMEOUT_USEC=: the start or stop may take this much longer */

@@ -2,6 +2,7 @@
 #include "store/db-state.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "base/cleanup.h"
@@ -214,13 +215,26 @@ static int read_applied(DbState *s)
         return rc == SQLITE_ROW ? 0 : -EUCLEAN;
 }
 
-int db_state_open_redo(DbState *s, const char *path, Error *error)
+/* Before anything is written over what is damaged. */
+static void report(const DbState *s, const char *redo_path, Damage *damage)
+{
+        const uint64_t missing = redo_missing(s->redo);
+
+        if (missing > 0) {
+                (void) damage_keep(damage, redo_path);
+                damage_add(damage, "%" PRIu64 " batches of %s are lost", missing, redo_path);
+        } else if (redo_is_torn(s->redo))
+                damage_minor(damage, redo_path);
+}
+
+int db_state_open_redo(DbState *s, const char *path, Damage *damage, Error *error)
 {
         _cleanup_free_ char *redo_path = str_format("%s.redo", path);
         int r;
 
         if (!redo_path)
                 return -ENOMEM;
+        damage_look(damage, redo_path);
         r = read_applied(s);
         if (r < 0)
                 return error_set(error, r, "%s does not say how much of its redo log it has", path);
@@ -237,8 +251,10 @@ int db_state_open_redo(DbState *s, const char *path, Error *error)
                                 "%s was written by another version of this program: start and stop that "
                                 "version once more",
                                 redo_path);
-        if (r >= 0)
+        if (r >= 0) {
+                report(s, redo_path, damage);
                 r = db_state_flush(s);
+        }
         if (r < 0)
                 return error_set(error, r, "cannot write the records of %s to %s: %s", redo_path, path,
                                 strerror(-r));

@@ -5,6 +5,7 @@
  * the log or in the tables. For db.c; one thread at a time. */
 
 #include "base/error.h"
+#include "store/damage.h"
 #include "store/db-op.h"
 #include "store/memtable.h"
 
@@ -17,9 +18,9 @@ typedef struct DbState {
         bool apply_is_due; /* the memtable lacks the last block */
 } DbState;
 
-/* The caller has set `sql` and `memtable`. Writes to the tables what a crash left in the log. 0 or negative
- * errno with the reason. */
-int db_state_open_redo(DbState *s, const char *path, Error *error);
+/* The caller has set `sql` and `memtable`. Writes to the tables what a crash left in the log. What it lacks
+ * is added to `damage`. 0 or negative errno with the reason. */
+int db_state_open_redo(DbState *s, const char *path, Damage *damage, Error *error);
 void db_state_clear(DbState *s);
 
 /* Negative errno: nothing of the batch is on disk. Otherwise every operation has its own result and may be

@@ -21,6 +21,8 @@
 struct Db {
         DbState state;  /* the worker's, once it is started */
         DiskFile *lock; /* held for as long as the database is open */
+        Damage damage;  /* as opening found it */
+        bool unreadable;
         Worker *worker;
         bool started;
         bool closing; /* the worker has stopped: db_close() runs what is staged */
@@ -91,10 +93,10 @@ int db_open(const char *path, const char *const *migrations, uint64_t lock_usec,
         r = take_lock(db, path, lock_usec, error);
         if (r < 0)
                 return r;
-        r = sql_open(path, migrations, &db->state.sql, error);
+        r = sql_open(path, migrations, &db->state.sql, &db->damage, error);
         if (r < 0)
                 return r;
-        r = memtable ? db_state_open_redo(&db->state, path, error) : 0;
+        r = memtable ? db_state_open_redo(&db->state, path, &db->damage, error) : 0;
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(db);
@@ -147,6 +149,16 @@ sqlite3 *db_sql(Db *db)
         return db->state.sql;
 }
 
+const Damage *db_damage(const Db *db)
+{
+        return &db->damage;
+}
+
+bool db_is_unreadable(const Db *db)
+{
+        return db->unreadable;
+}
+
 int db_lock_fd(Db *db)
 {
         return disk_fd(db->lock);
@@ -195,6 +207,7 @@ void db_dispatch(Db *db)
         for (DbOp *op = finished.first, *next; op; op = next) {
                 next = op->next;
                 db->pending--;
+                db->unreadable |= op->result == -EUCLEAN;
                 crash_point("before-done");
                 op->done(op, op->result);
                 crash_point("behind-done");

@@ -17,15 +17,16 @@
  * The loop watches db_fd() for reading and then calls db_dispatch(). This floor knows no event loop. */
 
 #include "base/error.h"
+#include "store/damage.h"
 #include "store/db-op.h"
 #include "store/memtable.h"
 
 typedef struct Db Db;
 
 /* `migrations` are SQL scripts, NULL-terminated: script i brings user_version i to i + 1. -EPROTO: a newer
- * program wrote the database. Creates the file (0600) and takes a lock on it; waits at most `lock_usec` for
- * another process that has it, then -EBUSY. Blocks: call it before the loop runs. Takes `memtable` over,
- * even when it fails; NULL: no redo log. */
+ * program wrote the database; -EUCLEAN: it is damaged, see also db_damage(). Creates the file (0600) and
+ * takes a lock on it; waits at most `lock_usec` for another process that has it, then -EBUSY. Blocks: call
+ * it before the loop runs. Takes `memtable` over, even when it fails; NULL: no redo log. */
 int db_open(const char *path, const char *const *migrations, uint64_t lock_usec, const Memtable *memtable,
                 Db **ret, Error *error);
 
@@ -52,6 +53,11 @@ size_t db_pending(const Db *db); /* submitted and not yet done */
 
 /* False while one batch has been running for longer than `usec`: the disk hangs. */
 bool db_is_alive(Db *db, uint64_t usec);
+
+const Damage *db_damage(const Db *db); /* what was lost, and the database could be opened nevertheless */
+
+/* An operation has met damage. Nothing but an administrator helps. */
+bool db_is_unreadable(const Db *db);
 
 /* The descriptor that holds the lock. A process that inherits it keeps the state locked after this process
  * has ended. */

@@ -27,6 +27,9 @@ static const char *const migrations[] = {
                 ") WITHOUT ROWID",
 
                 "CREATE TABLE redo (applied INTEGER NOT NULL); INSERT INTO redo VALUES (0)",
+
+                /* From here on pages have checksums, which older programs do not keep. */
+                "SELECT 0",
                 NULL,
 };
 

@@ -65,6 +65,12 @@ static const char *const migrations[] = {
                 "CREATE TABLE redo (applied INTEGER NOT NULL); INSERT INTO redo VALUES (0)",
 
                 "ALTER TABLE receiver ADD COLUMN departed INTEGER NOT NULL DEFAULT 0",
+
+                /* From here on pages have checksums, which older programs do not keep. */
+                "ALTER TABLE client ADD COLUMN machine BLOB;"
+                "ALTER TABLE client ADD COLUMN boot BLOB;"
+                "ALTER TABLE client ADD COLUMN device INTEGER NOT NULL DEFAULT 0;"
+                "ALTER TABLE client ADD COLUMN inode INTEGER NOT NULL DEFAULT 0",
                 NULL,
 };
 

@@ -33,12 +33,14 @@ struct Redo {
         DiskFile *file;
         size_t size; /* of the file */
         const uint8_t *map;
-        size_t at;       /* where the next block goes */
-        size_t last;     /* where the last block begins */
-        uint64_t number; /* of the last block */
-        Buffer block;    /* the block that is being built */
-        size_t records;  /* size of the records in the last block */
-        size_t record;   /* where in `block` the record begins that is being appended */
+        size_t at;        /* where the next block goes */
+        size_t last;      /* where the last block begins */
+        uint64_t number;  /* of the last block */
+        Buffer block;     /* the block that is being built */
+        size_t records;   /* size of the records in the last block */
+        size_t record;    /* where in `block` the record begins that is being appended */
+        uint64_t missing; /* blocks, as the replay found */
+        bool torn;
         uint64_t since;  /* CLOCK_BOOTTIME of the last restart */
         size_t resident; /* about so many bytes of the map are in memory */
         size_t around;   /* which part of the map was read last */
@@ -152,27 +154,175 @@ static int walk(const uint8_t *block, size_t at, size_t size, RedoRecord record,
         return x;
 }
 
-int redo_replay(Redo *r, uint64_t applied, RedoRecord record, void *userdata)
+/* A seal stands behind the last block and says that this block was synced: a header without records. The
+ * next block is written over it. */
+static bool is_seal(Redo *r, size_t at, uint64_t *ret_number)
 {
-        size_t size, at = 0;
-        int x;
+        if (at + HEADER > r->size || memcmp(r->map + at, magic, sizeof magic) != 0)
+                return false;
+        Reader in = {r->map + at + sizeof magic, HEADER - sizeof magic, false};
+        const uint32_t size = take_u32(&in);
+        const uint64_t sum = take_u64(&in);
+        *ret_number = take_u64(&in);
+        return size == 0 && checksum(r->map + at + HEADER - 8, 8) == sum;
+}
 
-        r->number = applied;
-        /* The block at the front says what number to begin with. The tables may have it already: the crash
-         * then came after their sync and before the next block. */
-        Reader in = {r->map + HEADER - 8, 8, false};
-        uint64_t number = take_u64(&in);
-        if (number > applied && is_of_another_version(r))
-                return -EPROTO;
-        while ((size = look(r, at, number)) > 0) {
-                x = number > applied ? walk(r->map + at, at, size, record, userdata) : 0;
-                if (x < 0)
-                        return x;
-                r->number = MAX(r->number, number);
+static uint64_t number_at(const Redo *r, size_t at)
+{
+        Reader in = {r->map + at + HEADER - 8, 8, false};
+
+        return take_u64(&in);
+}
+
+typedef struct Block {
+        uint64_t number;
+        size_t at, size; /* of its records */
+} Block;
+
+typedef struct Blocks {
+        Block *all;
+        size_t n, allocated;
+        uint64_t applied;
+        uint64_t synced; /* the highest number that a block or a seal tells */
+        bool sealed;     /* the last block of an unbroken series is followed by its seal */
+} Blocks;
+
+static int add_block(Blocks *b, uint64_t number, size_t at, size_t size)
+{
+        b->synced = MAX(b->synced, number);
+        if (number <= b->applied)
+                return 0;
+        if (b->n == b->allocated) {
+                const size_t n = MAX(2 * b->allocated, 64u);
+                Block *all = reallocarray(b->all, n, sizeof *all);
+                if (!all)
+                        return -ENOMEM;
+                b->all = all;
+                b->allocated = n;
+        }
+        b->all[b->n++] = (Block){number, at, size};
+        return 0;
+}
+
+/* Adds the unbroken series from the front on. Returns where it ends, or negative errno. */
+static ssize_t find_series(Redo *r, Blocks *b)
+{
+        uint64_t number = number_at(r, 0), sealed;
+        size_t size, at = 0;
+        int x = 0;
+
+        while (x >= 0 && (size = look(r, at, number)) > 0) {
+                x = add_block(b, number, at, size);
                 at += block_size(size);
                 number++;
         }
+        b->sealed = at > 0 && is_seal(r, at, &sealed) && sealed == number - 1;
+        return x < 0 ? x : (ssize_t) at;
+}
+
+/* The damaged block at `at` says how long it is, and what stands behind it agrees. Otherwise what a record
+ * contains could be taken for a block. */
+static size_t skip_damaged(Redo *r, size_t at)
+{
+        Reader in = {r->map + at + 4, 4, false};
+        const uint64_t number = number_at(r, at);
+        const uint32_t size = take_u32(&in);
+        uint64_t sealed;
+
+        if (size == 0 || size > r->size - at - HEADER)
+                return SECTOR;
+        const size_t next = at + block_size(size);
+        return look(r, next, number + 1) > 0 || (is_seal(r, next, &sealed) && sealed == number) ? next - at
+                                                                                                : SECTOR;
+}
+
+/* Adds every intact block that the tables lack, from `at` on. */
+static int find_scattered(Redo *r, size_t at, Blocks *b)
+{
+        uint64_t number;
+        size_t size;
+        int x = 0;
+
+        while (x >= 0 && at + HEADER <= r->size) {
+                will_read(r, at, SECTOR);
+                number = number_at(r, at);
+                size = number > b->applied ? look(r, at, number) : 0;
+                if (size > 0) {
+                        x = add_block(b, number, at, size);
+                        at += block_size(size);
+                        continue;
+                }
+                if (number > b->applied && is_seal(r, at, &number))
+                        b->synced = MAX(b->synced, number);
+                at += number > b->applied && memcmp(r->map + at, magic, sizeof magic) == 0
+                                      ? skip_damaged(r, at)
+                                      : SECTOR;
+        }
+        return x;
+}
+
+static int by_number(const void *x, const void *y)
+{
+        const Block *a = x, *b = y;
+
+        return a->number < b->number ? -1 : a->number > b->number;
+}
+
+static bool is_front_missing(const Blocks *b)
+{
+        return b->n > 0 && b->all[0].number != b->applied + 1;
+}
+
+static int find_blocks(Redo *r, Blocks *b)
+{
+        ssize_t end = find_series(r, b);
+        int x;
+
+        if (end < 0)
+                return (int) end;
+        if (b->sealed && !is_front_missing(b))
+                return 0;
+        x = find_scattered(r, (size_t) end, b);
+        if (x < 0)
+                return x;
+        if (b->n > 1)
+                qsort(b->all, b->n, sizeof *b->all, by_number);
+        r->missing = b->synced > b->applied + b->n ? b->synced - b->applied - b->n : 0;
+        /* A block of the next number was begun. Nobody knows whether it was synced. */
+        const size_t at = (size_t) end;
+        r->torn = r->missing == 0 && at + HEADER <= r->size && memcmp(r->map + at, magic, VERSION_AT) == 0 &&
+                  number_at(r, at) == MAX(b->synced, b->applied) + 1;
         return 0;
+}
+
+int redo_replay(Redo *r, uint64_t applied, RedoRecord record, void *userdata)
+{
+        Blocks b = {.applied = applied};
+        int x;
+
+        r->number = applied;
+        x = find_blocks(r, &b);
+        /* The front says what version it is; what is not of ours has no intact block. */
+        if (x >= 0 && b.synced <= applied && number_at(r, 0) > applied && is_of_another_version(r))
+                x = -EPROTO;
+        for (size_t i = 0; i < b.n && x >= 0; i++) {
+                will_read(r, b.all[i].at, b.all[i].size);
+                x = walk(r->map + b.all[i].at, b.all[i].at, b.all[i].size, record, userdata);
+        }
+        if (x >= 0)
+                r->number = MAX(b.synced, applied);
+        free(b.all);
+        return x;
+}
+
+uint64_t redo_missing(const Redo *r)
+{
+        return r->missing;
+}
+
+bool redo_is_torn(const Redo *r)
+{
+        return r->torn;
 }
 
 Buffer *redo_begin(Redo *r)
@@ -204,20 +354,29 @@ void redo_record_end(Redo *r)
 
 bool redo_is_too_large(const Redo *r)
 {
-        return buffer_size(&r->block) > r->size;
+        return buffer_size(&r->block) > r->size - SECTOR;
 }
 
-static void finish(Redo *r, size_t records)
+/* `records` bytes of records stand behind the header. */
+static void write_header(uint8_t *p, uint64_t block_number, size_t records)
 {
-        uint8_t *p = r->block.data + r->block.start;
         const uint32_t size = htobe32((uint32_t) records);
-        const uint64_t number = htobe64(r->number + 1);
+        const uint64_t number = htobe64(block_number);
 
         memcpy(p, magic, sizeof magic);
         memcpy(p + 4, &size, sizeof size);
         memcpy(p + 16, &number, sizeof number);
         const uint64_t sum = htobe64(checksum(p + HEADER - 8, records + 8));
         memcpy(p + 8, &sum, sizeof sum);
+}
+
+/* Nobody waits for it, and nothing syncs it: without it, damage of the last block looks like a torn one. */
+static void seal(Redo *r)
+{
+        uint8_t header[HEADER];
+
+        write_header(header, r->number, 0);
+        (void) !disk_note(r->file, r->at, header, sizeof header);
 }
 
 /* The block that could not be committed may be whole all the same. Its operations were refused, so a later
@@ -236,14 +395,14 @@ int redo_commit(Redo *r)
         size_t n = buffer_size(&r->block), whole = block_size(n - HEADER);
         int x;
 
-        if (whole > r->size - r->at)
+        if (whole + SECTOR > r->size - r->at)
                 return -ENOBUFS;
         uint8_t *padding = buffer_reserve(&r->block, whole - n);
         if (whole > n && !padding)
                 return -ENOMEM;
         if (whole > n)
                 memset(padding, 0, whole - n);
-        finish(r, n - HEADER);
+        write_header(r->block.data + r->block.start, r->number + 1, n - HEADER);
         crash_point("before-redo-write");
         r->number++;
         x = disk_write(r->file, r->at, buffer_peek(&r->block), whole);
@@ -257,6 +416,7 @@ int redo_commit(Redo *r)
         r->last = r->at;
         r->records = n - HEADER;
         r->at += whole;
+        seal(r);
         return 0;
 }
 

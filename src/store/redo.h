@@ -8,7 +8,8 @@
  * batch: a header (number, size, checksum) and records. A block begins on a sector of its own, so a synced
  * sector is never written again. Numbers only grow. When the tables have everything (they store the number
  * of the last block that they have), writing starts again at the front; the numbers tell old blocks from new
- * ones.
+ * ones. Behind the last block stands a seal, which says that this block was synced. So what a loss of power
+ * tore off is told from damage: a block that is bad although a later one, or its seal, is there.
  *
  * For one thread. The log knows bytes; its owner knows what records mean. */
 
@@ -26,11 +27,18 @@ int redo_open(const char *path, Redo **ret);
 Redo *redo_free(Redo *r);
 DEFINE_CLEANUP(Redo *, redo_free)
 
-/* Calls `record` for each record in the blocks after number `applied`, in order. Call it once, first; then
- * write everything to the tables and call redo_restart(). -EPROTO: the log has another version of the
- * format, and holds records that the tables lack. Every version has its magic and number in the same place.
+/* Calls `record` for each record in the blocks after number `applied`, in order, and passes over damaged
+ * blocks. Call it once, first; then write everything to the tables and call redo_restart(). -EPROTO: the log
+ * has another version of the format, and holds records that the tables lack. Every version has its magic and
+ * number in the same place.
  */
 int redo_replay(Redo *r, uint64_t applied, RedoRecord record, void *userdata);
+
+/* What the replay found: so many synced blocks are neither here nor in the tables. */
+uint64_t redo_missing(const Redo *r);
+/* The last block is not complete. Most probably it was being written when the power was lost, and nobody was
+ * told that it was synced. */
+bool redo_is_torn(const Redo *r);
 
 /* A batch: begin, append records to the buffer that is returned (each between redo_record_begin() and
  * redo_record_end()), commit. */

@@ -2,11 +2,19 @@
 #include "store/sql.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "base/cleanup.h"
 #include "base/str-util.h"
+#include "base/time-util.h"
+#include "store/checked-vfs.h"
 #include "store/disk.h"
+#include "store/wal.h"
+
+/* After a start that follows a crash the tables are read, but not for longer. */
+#define CHECK_USEC (2 * USEC_PER_SEC)
+#define CHECK_STEP 1000 /* of SQLite's machine, between two looks at the clock */
 
 int sql_error(sqlite3 *sql, int rc)
 {
@@ -29,6 +37,8 @@ int sql_error(sqlite3 *sql, int rc)
 
         if (rc == SQLITE_OK || rc == SQLITE_DONE || rc == SQLITE_ROW)
                 return 0;
+        if (rc == SQLITE_IOERR_DATA)
+                return -EUCLEAN;
         for (size_t i = 0; i < ELEMENTSOF(table); i++)
                 if (table[i].code == (rc & 0xFF))
                         return -table[i].error;
@@ -97,7 +107,7 @@ static int migrate(sqlite3 *sql, const char *path, const char *const *migrations
         while (migrations[newest])
                 newest++;
         if (version < 0)
-                return error_set(error, -EUCLEAN, "%s is not a database: %s", path, sqlite3_errmsg(sql));
+                return error_set(error, -EUCLEAN, "cannot read %s: %s", path, sqlite3_errmsg(sql));
         if (version > newest)
                 return error_set(error, -EPROTO, "%s is of version %d, this program knows up to %d", path,
                                 version, newest);
@@ -149,7 +159,7 @@ static int open_database(const char *path, sqlite3 **ret, Error *error)
         const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
         int rc, r;
 
-        rc = sqlite3_open_v2(path, ret, flags, disk_vfs());
+        rc = sqlite3_open_v2(path, ret, flags, checked_vfs());
         if (rc != SQLITE_OK)
                 return error_set(error, sql_error(*ret, rc), "cannot open %s: %s", path, sqlite3_errstr(rc));
         r = execute(*ret, pragmas);
@@ -181,18 +191,87 @@ static void close_as_after_crash(sqlite3 *sql)
         sql_close(sql);
 }
 
-int sql_open(const char *path, const char *const *migrations, sqlite3 **ret, Error *error)
+/* Before SQLite reads its own log. */
+static int check_log(const char *path, bool *ret_crashed, Damage *damage, Error *error)
 {
-        sqlite3 *sql = NULL;
+        _cleanup_free_ char *log = str_format("%s-wal", path);
+        WalLook look;
+        int r = log ? wal_look(path, log, &look) : -ENOMEM;
+
+        if (r < 0)
+                return r == -ENOMEM ? r : 0; /* what cannot be read here, SQLite cannot read either */
+        *ret_crashed = look.exists;
+        damage_look(damage, log);
+        if (look.torn)
+                damage_minor(damage, log);
+        switch (look.verdict) {
+        case WAL_WHOLE:
+                break;
+        case WAL_CUT:
+                (void) damage_keep(damage, log);
+                damage_add(damage, "the last %" PRIu64 " bytes of %s are lost", look.lost, log);
+                break;
+        case WAL_REDUNDANT:
+                disk_remove(log);
+                break;
+        case WAL_HOPELESS:
+                return error_set(error, -EUCLEAN, "%s is damaged, and %s has a part of it only", log, path);
+        }
+        return 0;
+}
+
+static int is_late(void *until)
+{
+        return now_usec(CLOCK_MONOTONIC) >= *(uint64_t *) until;
+}
+
+/* Reads all pages, as far as the time suffices. */
+static int check_tables(sqlite3 *sql, const char *path, Error *error)
+{
+        uint64_t until = usec_add(now_usec(CLOCK_MONOTONIC), CHECK_USEC);
+        sqlite3_stmt *s = NULL;
+        int rc, r = 0;
+
+        sqlite3_progress_handler(sql, CHECK_STEP, is_late, &until);
+        rc = sqlite3_prepare_v2(sql, "PRAGMA quick_check(1)", -1, &s, NULL);
+        if (rc == SQLITE_OK)
+                rc = sqlite3_step(s);
+        if (rc == SQLITE_ROW && !str_equal((const char *) sqlite3_column_text(s, 0), "ok"))
+                r = error_set(error, -EUCLEAN, "the tables of %s are damaged: %s", path,
+                                (const char *) sqlite3_column_text(s, 0));
+        else if (rc != SQLITE_INTERRUPT)
+                r = sql_error(sql, rc);
+        (void) sqlite3_finalize(s);
+        sqlite3_progress_handler(sql, 0, NULL, NULL);
+        return r;
+}
+
+static int open_and_check(
+                const char *path, const char *const *migrations, sqlite3 **ret, Damage *damage, Error *error)
+{
+        bool crashed = false;
         int r;
 
         r = create(path, error);
         if (r >= 0)
-                r = open_database(path, &sql, error);
+                r = check_log(path, &crashed, damage, error);
         if (r >= 0)
-                r = make_durable(sql, path, error);
+                r = open_database(path, ret, error);
         if (r >= 0)
-                r = migrate(sql, path, migrations, error);
+                r = make_durable(*ret, path, error);
+        if (r >= 0 && crashed)
+                r = check_tables(*ret, path, error);
+        return r < 0 ? r : migrate(*ret, path, migrations, error);
+}
+
+int sql_open(const char *path, const char *const *migrations, sqlite3 **ret, Damage *damage, Error *error)
+{
+        sqlite3 *sql = NULL;
+        int r = open_and_check(path, migrations, &sql, damage, error);
+        const uint64_t page = checked_vfs_bad_page(sql);
+
+        if (r < 0 && page > 0)
+                r = error_set(error, -EUCLEAN, "page %" PRIu64 " of %s is damaged", page, path);
         if (r < 0) {
                 close_as_after_crash(sql);
                 return r;

@@ -50,8 +50,10 @@ static void check_rejected(Judge *j, const JMessage *m)
         const PlannedMessage *p = planned_message(m);
         bool rejected = false;
 
+        /* A receiver that has lost records cannot say whether what is to be cancelled was processed. */
         for (const JDelivery *d = m->deliveries; d; d = d->next)
-                rejected = rejected || d->n_rejected > 0;
+                rejected = rejected || d->n_rejected > 0 ||
+                           (d->receiver && d->receiver->process && d->receiver->process->damaged > 0);
         if (!rejected && (!p || p->size < SMALL))
                 breach(j, RULE_REJECTED_MEANS_RUN, m, m->client,
                                 "%s says that %s is rejected, but no handler has rejected it",

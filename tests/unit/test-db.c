@@ -100,7 +100,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-        static const char *const suffixes[] = {"", "-wal", "-shm", ".lock"};
+        static const char *const suffixes[] = {"", "-wal", "-shm", ".lock", ".sums"};
         Fixture *f = *state;
         char name[128];
 

@@ -290,9 +290,12 @@ static void test_first_version_is_taken_over(void **state)
         Fixture *f = *state;
         OutboxFindOp o;
         sqlite3 *sql;
+        char sums[128];
 
         f->db = db_close(f->db);
         (void) unlink(f->path);
+        (void) snprintf(sums, sizeof sums, "%s.sums", f->path);
+        (void) unlink(sums);
         assert_int_equal(sqlite3_open(f->path, &sql), SQLITE_OK);
         assert_int_equal(sqlite3_exec(sql, first_version, NULL, NULL, NULL), SQLITE_OK);
         assert_int_equal(sqlite3_close(sql), SQLITE_OK);

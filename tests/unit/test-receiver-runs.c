@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -132,6 +133,31 @@ static void test_elsewhere(void **state)
         runs_close(r);
 }
 
+/* Whatever bit flips, nobody is charged but the message that ran. */
+static void test_flipped_bit(void **state)
+{
+        unsigned n_charged = 0;
+
+        for (long bit = 0; bit < 8 * (long) sizeof(Run); bit++) {
+                die_during(1, 1, 0);
+                FILE *file = fopen(path, "r+");
+                assert_int_equal(fseek(file, (long) sizeof(Run) + bit / 8, SEEK_SET), 0);
+                const int byte = fgetc(file);
+                assert_int_equal(fseek(file, -1, SEEK_CUR), 0);
+                (void) fputc(byte ^ 1 << (bit % 8), file);
+                (void) fclose(file);
+
+                Runs *r = start();
+                const Run *run = runs_next_charged(r, NULL);
+                assert_true(!run || (run->sequence == 1 && run->stream.bytes[0] == 1 && run->attempt == 3 &&
+                                                    run->deaths == 1));
+                n_charged += run != NULL;
+                runs_clear(r);
+                runs_close(r);
+        }
+        assert_int_equal(n_charged, 0);
+}
+
 static void test_an_orderly_end(void **state)
 {
         const Run one = run_of(1);
@@ -150,6 +176,7 @@ int main(void)
                         cmocka_unit_test_setup_teardown(test_alone, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_several, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_elsewhere, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_flipped_bit, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_an_orderly_end, setup, teardown),
         };
 

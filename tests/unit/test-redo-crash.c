@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The redo log alone, on a disk in memory. A tail that a crash tore off is passed over; what lies before it
- * is there. A record that is not what its intact block says is damage, and an error. */
+ * is there. A block that is damaged is counted, and the others are there. A record that is not what its
+ * intact block says is an error. */
 
 #include <endian.h>
 #include <errno.h>
@@ -96,6 +97,109 @@ static void test_damaged_record(void **state)
         redo_free(r);
 }
 
+typedef struct Numbers {
+        unsigned n;
+        bool heard[16];
+} Numbers;
+
+static int note_number(void *userdata, const uint8_t *record, size_t size, uint32_t at)
+{
+        Numbers *numbers = userdata;
+        uint64_t number;
+
+        memcpy(&number, record, sizeof number);
+        assert_in_range(number, 0, 15);
+        assert_false(numbers->heard[number]);
+        numbers->heard[number] = true;
+        numbers->n++;
+        return 0;
+}
+
+/* Blocks 1 to 6 of several sizes; the tables have the first two. */
+static size_t write_log(void)
+{
+        static const size_t sizes[] = {0, 2000, 600, 0, 1500, 100};
+        size_t end = 0;
+        Redo *r;
+
+        fake_disk_reset();
+        assert_int_equal(redo_open("/redo", &r), 0);
+        for (unsigned i = 0; i < 2; i++)
+                assert_int_equal(append(r, i + 1, sizes[i]), 0);
+        redo_restart(r);
+        for (unsigned i = 2; i < 6; i++) {
+                assert_int_equal(append(r, i + 1, sizes[i]), 0);
+                end += (24 + 4 + 8 + sizes[i] + 511) / 512 * 512;
+        }
+        redo_free(r);
+        return end;
+}
+
+/* What is lost is counted, and nothing else is lost. */
+static void check_damaged(uint64_t applied, unsigned n_damaged)
+{
+        Numbers numbers = {};
+        Redo *r;
+
+        assert_int_equal(redo_open("/redo", &r), 0);
+        assert_int_equal(redo_replay(r, applied, note_number, &numbers), 0);
+        assert_int_equal(numbers.n + redo_missing(r), 6 - applied);
+        assert_in_range(redo_missing(r), 0, n_damaged);
+        assert_false(redo_is_torn(r));
+        assert_int_equal(redo_number(r), 6);
+        redo_free(r);
+}
+
+/* Any bit of any block, the last one included, and of the seal. */
+static void test_flipped_bit(void **state)
+{
+        const size_t end = write_log();
+        unsigned n = 0;
+
+        for (size_t at = 0; at < end + 512; at++) {
+                size_t size;
+                uint8_t *log = fake_disk_content("/redo", &size);
+
+                log[at] ^= (uint8_t) (1u << (at % 8));
+                check_damaged(2, 1);
+                log[at] ^= (uint8_t) (1u << (at % 8));
+                n++;
+        }
+        assert_true(n > 3000);
+        check_damaged(2, 0);
+}
+
+/* The tables have lost what was written to them before the log began again. What the log still holds of that
+ * is not lost. */
+static void test_tables_went_back(void **state)
+{
+        size_t size;
+
+        (void) write_log();
+        check_damaged(0, 2);
+        check_damaged(1, 1);
+        memset(fake_disk_content("/redo", &size), 0, 512);
+        check_damaged(2, 1);
+}
+
+/* Power is lost before the seal is on the disk: a bad last block is a torn one. */
+static void test_bad_end_without_seal(void **state)
+{
+        Numbers numbers = {};
+        size_t size, end = write_log();
+        uint8_t *log = fake_disk_content("/redo", &size);
+        Redo *r;
+
+        log[end - 512 + 40] ^= 1;
+        memset(log + end, 0, 512);
+        assert_int_equal(redo_open("/redo", &r), 0);
+        assert_int_equal(redo_replay(r, 2, note_number, &numbers), 0);
+        assert_int_equal(numbers.n, 3);
+        assert_int_equal(redo_missing(r), 0);
+        assert_true(redo_is_torn(r));
+        redo_free(r);
+}
+
 /* A failing write or sync: the number is used up, and the next block is found. */
 static void test_failures(void **state)
 {
@@ -157,6 +261,9 @@ int main(void)
         const struct CMUnitTest tests[] = {
                         cmocka_unit_test(test_torn_tail),
                         cmocka_unit_test(test_damaged_record),
+                        cmocka_unit_test(test_flipped_bit),
+                        cmocka_unit_test(test_tables_went_back),
+                        cmocka_unit_test(test_bad_end_without_seal),
                         cmocka_unit_test(test_failures),
                         cmocka_unit_test(test_cannot_grow),
                         cmocka_unit_test(test_cannot_be_made),

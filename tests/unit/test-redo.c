@@ -250,6 +250,7 @@ static void test_another_version(void **state)
         f->redo = redo_free(f->redo);
         int fd = open(f->path, O_WRONLY);
         assert_int_equal(pwrite(fd, "\1", 1, 3), 1);
+        assert_int_equal(pwrite(fd, "\1", 1, 512 + 3), 1); /* the seal */
         (void) close(fd);
         assert_int_equal(redo_open(f->path, &f->redo), 0);
         assert_int_equal(redo_replay(f->redo, 0, hear, f), -EPROTO);

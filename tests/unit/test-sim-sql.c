@@ -105,7 +105,7 @@ static int write_rows(void *userdata)
         Error error = {};
         int n, r;
 
-        r = sql_open(w->path, migrations, &sql, &error);
+        r = sql_open(w->path, migrations, &sql, &(Damage){}, &error);
         if (r < 0)
                 return r;
         assert_true(is_text(sql, "PRAGMA journal_mode", "wal"));

@@ -13,6 +13,7 @@
 
 int __wrap_gethostname(char *ret, size_t size);
 int __wrap_sd_id128_get_boot(sd_id128_t *ret);
+int __wrap_sd_id128_get_machine(sd_id128_t *ret);
 int __wrap_mkdir_parents(const char *path, mode_t mode);
 _Noreturn void __real_abort(void);
 _Noreturn void __wrap_abort(void);
@@ -34,6 +35,17 @@ int __wrap_sd_id128_get_boot(sd_id128_t *ret)
         if (!m)
                 return -ENXIO;
         *ret = machine_boot_id(m);
+        return 0;
+}
+
+int __wrap_sd_id128_get_machine(sd_id128_t *ret)
+{
+        const Machine *m = process_machine(process_current());
+
+        if (!m)
+                return -ENXIO;
+        *ret = (sd_id128_t){};
+        (void) snprintf((char *) ret->bytes, sizeof ret->bytes, "%s", machine_name(m));
         return 0;
 }
 

@@ -12,7 +12,7 @@
 #include "world/scheduler.h"
 
 static struct {
-        char status[256];
+        char status[512], remark[256];
         unsigned n_ready, n_extended, n_alive;
         bool restarting;
 } manager;
@@ -47,8 +47,16 @@ void notify_status(const char *format, ...)
         va_list ap;
 
         va_start(ap, format);
-        (void) vsnprintf(manager.status, sizeof manager.status, format, ap);
+        const int n = vsnprintf(manager.status, sizeof manager.status, format, ap);
         va_end(ap);
+        if (manager.remark[0] && n > 0 && (size_t) n < sizeof manager.status)
+                (void) snprintf(manager.status + n, sizeof manager.status - (size_t) n, "; %s",
+                                manager.remark);
+}
+
+void notify_remark(const char *text)
+{
+        (void) snprintf(manager.remark, sizeof manager.remark, "%s", text);
 }
 
 void notify_extend(uint64_t usec)

@@ -28,16 +28,19 @@ static int get_string(sd_bus *bus, const char *path, const char *interface, cons
 {
         ClientBus *b = userdata;
         const Client *c = b->client;
-        char id[SD_ID128_UUID_STRING_MAX];
+        char id[SD_ID128_UUID_STRING_MAX], damage[DAMAGE_TEXT_MAX] = "";
         const struct {
                 const char *name, *value;
         } values[] = {
                         {"Version", ACKGROUP_VERSION},
+                        {"Damage", damage},
                         {"ClientId", sd_id128_to_uuid_string(c->id, id)},
                         {"Discovery", c->config.discovery},
                         {"DiscoveryState", discovery_state_to_string(c->discovery_state)},
         };
 
+        if (c->db)
+                database_describe_damage(c->db, damage);
         for (size_t i = 0; i < ELEMENTSOF(values); i++)
                 if (str_equal(property, values[i].name))
                         return sd_bus_message_append(reply, "s", values[i].value);
@@ -150,6 +153,7 @@ static const sd_bus_vtable manager_table[] = {
                 SD_BUS_PROPERTY("ClientId", "s", get_string, 0, SD_BUS_VTABLE_PROPERTY_CONST),
                 SD_BUS_PROPERTY("Discovery", "s", get_string, 0, SD_BUS_VTABLE_PROPERTY_CONST),
                 SD_BUS_PROPERTY("DiscoveryState", "s", get_string, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+                SD_BUS_PROPERTY("Damage", "s", get_string, 0, SD_BUS_VTABLE_PROPERTY_CONST),
                 SD_BUS_PROPERTY("Receivers", "u", get_receivers, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
                 SD_BUS_PROPERTY("Waiting", "t", get_number, 0, 0),
                 SD_BUS_PROPERTY("DeadLetters", "t", get_number, 0, 0),

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "store/damage.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/str-util.h"
+#include "store/disk.h"
+
+#define KEPT_MAX 4u
+#define CHUNK    ((uint64_t) 64 << 10)
+
+void damage_add(Damage *d, const char *format, ...)
+{
+        const size_t n = strlen(d->text);
+        va_list ap;
+
+        d->found = true;
+        va_start(ap, format);
+        if (n > 0 && n + 2 < sizeof d->text)
+                strcpy(d->text + n, "; ");
+        const size_t at = strlen(d->text);
+        (void) vsnprintf(d->text + at, sizeof d->text - at, format, ap);
+        va_end(ap);
+}
+
+void damage_minor(Damage *d, const char *path)
+{
+        const size_t n = strlen(d->minor);
+
+        (void) snprintf(d->minor + n, sizeof d->minor - n, "%s%s was not written to its end",
+                        n > 0 ? "; " : "", path);
+}
+
+static char *kept_name(const char *path, unsigned i)
+{
+        return str_format("%s.damaged-%u", path, i);
+}
+
+static int copy(const char *from, const char *to)
+{
+        _cleanup_(disk_closep) DiskFile *in = NULL, *out = NULL;
+        const uint8_t *map;
+        uint64_t size;
+        int r;
+
+        r = disk_open(from, &in);
+        if (r >= 0)
+                r = disk_size(in, &size);
+        if (r >= 0 && size > 0)
+                r = disk_map(in, (size_t) size, &map);
+        if (r >= 0)
+                r = disk_open(to, &out);
+        for (uint64_t at = 0; r >= 0 && at < size; at += CHUNK)
+                r = disk_write(out, at, map + at, (size_t) MIN(size - at, CHUNK));
+        if (r >= 0)
+                r = disk_sync(out);
+        return r < 0 ? r : disk_sync_directory(to);
+}
+
+int damage_keep(Damage *d, const char *path)
+{
+        for (unsigned i = 1; i <= KEPT_MAX; i++) {
+                _cleanup_free_ char *name = kept_name(path, i);
+
+                if (!name)
+                        return -ENOMEM;
+                if (disk_exists(name) && i < KEPT_MAX)
+                        continue;
+                disk_remove(name);
+                (void) snprintf(d->kept, sizeof d->kept, "%s", name);
+                return copy(path, name);
+        }
+        return 0;
+}
+
+void damage_look(Damage *d, const char *path)
+{
+        for (unsigned i = 1; i <= KEPT_MAX; i++) {
+                _cleanup_free_ char *name = kept_name(path, i);
+
+                if (name && disk_exists(name) && !d->kept[0])
+                        (void) snprintf(d->kept, sizeof d->kept, "%s", name);
+        }
+}
