@@ -112,11 +112,10 @@ static void before_kick(void *userdata)
 /* What is open may have been sent: by the original of a copy, or before the records of that were lost. */
 static int find_place(Client *c)
 {
-        OutboxPlace here = {};
+        OutboxPlace here = {.machine = database_machine()};
         bool copied = false;
         int r;
 
-        (void) sd_id128_get_machine(&here.machine);
         database_mark(c->db, &here.boot, &here.device, &here.inode);
         r = outbox_take_place(c->db, &here, &copied);
         if (r >= 0 && copied)

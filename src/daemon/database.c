@@ -93,6 +93,14 @@ void database_report_damage(const Db *db)
                 log_notice("Power was lost, or the disk has damaged something: %s", d->minor);
 }
 
+sd_id128_t database_machine(void)
+{
+        sd_id128_t id = SD_ID128_NULL;
+
+        (void) sd_id128_get_machine(&id);
+        return id;
+}
+
 void database_mark(Db *db, sd_id128_t *ret_boot, uint64_t *ret_lock_device, uint64_t *ret_lock_inode)
 {
         *ret_boot = SD_ID128_NULL;

@@ -39,6 +39,8 @@ void database_report_damage(const Db *db);
 void database_describe_damage(
                 const Db *db, char ret[static DAMAGE_TEXT_MAX]); /* the same in short; "": nothing */
 
+sd_id128_t database_machine(void); /* this machine; null where it has no id */
+
 /* Identifies the holder of the state directory: the boot of this host, and the lock file (a copy of the
  * directory has another one). Null and 0 where they cannot be read. */
 void database_mark(Db *db, sd_id128_t *ret_boot, uint64_t *ret_lock_device, uint64_t *ret_lock_inode);

@@ -118,7 +118,7 @@ static int start_and_run(Run *run)
         if (r < 0)
                 log_error_errno(r, "%s: the event loop failed", p->name);
         p->free(run->root);
-        return r < 0 ? EXIT_FAILURE : r;
+        return r == 0 || r == EX_CONFIG ? r : EXIT_FAILURE;
 }
 
 int program_run(const Program *p, int argc, char **argv)

@@ -184,6 +184,11 @@ static void test_exit_status(void **state)
         start_result = 0;
         exit_code = 3;
         assert_int_equal(run(NULL), EXIT_FAILURE);
+        exit_code = EX_CONFIG;
+        assert_int_equal(run(NULL), EX_CONFIG);
+        exit_code = 0;
+        start_result = -EUCLEAN; /* the state is damaged: to start again would not help */
+        assert_int_equal(run(NULL), EX_CONFIG);
 }
 
 /* The database. */
