@@ -16,7 +16,7 @@ _ackctl() {
     local states='delayed queued bound sent waiting gathering cancelling giving-up acked rejected cancelled dead'
     local -a bus=()
     local -A options=(
-        [list]='--group --label' [send]='--to --any --all --quorum --key --group --label --include-plain --follow-joins --in --at --deadline
+        [list]='--group --label --all' [send]='--to --any --all --quorum --key --group --label --include-plain --follow-joins --in --at --deadline
             --max-attempts --ack-timeout --backoff --backoff-max --priority --idempotency-key --durability --file --lines --null --no-wait --timeout'
         [messages]='--state --limit --all' [wait]='--timeout' [show]='' [cancel]='' [trace]='' [why]='' [dead]='--all' [drain]='' [resume]='' [monitor]='' [status]='' [help]=''
     )

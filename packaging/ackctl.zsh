@@ -78,7 +78,7 @@ _ackctl() {
                         '--durability=[durable, or memory]:how:(durable memory)'
                         '(-t --timeout)'{-t,--timeout=}'[wait no longer than this]:time:' '1:message:( )')
                     ;;
-                list) own=($selection) ;;
+                list) own=($selection '(-a --all)'{-a,--all}'[also receivers that left]') ;;
                 messages)
                     own=('*--state=[only messages in this state]:state:(delayed queued bound sent waiting gathering cancelling giving-up
                             acked rejected cancelled dead)'

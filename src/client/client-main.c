@@ -18,6 +18,7 @@ static const ConfItem items[] = {
                 {"Client", "User", CONF_BOOL, offsetof(Config, user), 0, 0},
                 {"Client", "System", CONF_BOOL, offsetof(Config, system), 0, 0},
                 {"Client", "Discovery", CONF_STRING, CLIENT(discovery), 0, 0},
+                {"Client", "HostName", CONF_STRING, CLIENT(host_name), 0, 0},
                 {"Client", "AckTimeoutSec", CONF_DURATION, CLIENT(policy.ack_timeout_usec),
                                 100 * USEC_PER_MSEC, 86400 * USEC_PER_SEC},
                 {"Client", "BackoffSec", CONF_DURATION, CLIENT(policy.backoff_usec), 0,
@@ -40,6 +41,7 @@ static const Option rows[] = {
                 {"user", "User", OPTION_FLAG},
                 {"system", "System", OPTION_FLAG},
                 {"discovery", "Discovery", OPTION_VALUE},
+                {"host-name", "HostName", OPTION_VALUE},
                 {"ack-timeout", "AckTimeoutSec", OPTION_VALUE},
                 {"backoff", "BackoffSec", OPTION_VALUE},
                 {"backoff-max", "BackoffMaxSec", OPTION_VALUE},
@@ -60,6 +62,7 @@ static const char help[] =
                 "  --log-level LEVEL\n"
                 "  --system, --user     the bus (system for root, session for others)\n"
                 "  --discovery URL      unix:PATH or http://HOST:PORT\n"
+                "  --host-name NAME     the host of receivers that are named without one (this host)\n"
                 "  --ack-timeout SEC    send again if no ack comes in this time (5)\n"
                 "  --backoff SEC        pause after a failure, doubled each time (500ms; 0: none)\n"
                 "  --backoff-max SEC    the longest such pause (30)\n"

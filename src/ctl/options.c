@@ -72,6 +72,8 @@ const Option options_table[_OPTION_MAX] = {
                 [OPTION_ALL_MESSAGES] = {'a', "all", NULL, "all messages on disk", OPTION_FLAG, FIELD(all)},
                 [OPTION_ALL_DEAD_LETTERS] = {'a', "all", NULL, "list, retry, purge: every dead letter",
                                 OPTION_FLAG, FIELD(all)},
+                [OPTION_ALL_NAMES] = {'a', "all", NULL, "also receivers that left: messages to them wait",
+                                OPTION_FLAG, FIELD(all)},
                 [OPTION_JSON] = {0, "json", "MODE", "short, pretty or off", OPTION_MODE, FIELD(json)},
                 [OPTION_NO_LEGEND] = {0, "no-legend", NULL, "no titles and no totals", OPTION_FLAG,
                                 FIELD(no_legend)},

@@ -35,6 +35,7 @@ typedef enum OptionId {
         OPTION_LIMIT,
         OPTION_ALL_MESSAGES,
         OPTION_ALL_DEAD_LETTERS,
+        OPTION_ALL_NAMES,
         OPTION_JSON, /* every verb takes this option and all below */
         OPTION_NO_LEGEND,
         OPTION_SYSTEM,

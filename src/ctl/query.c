@@ -46,6 +46,8 @@ static int append_selection(const Ctl *c, sd_bus_message *call)
                 r = sd_bus_message_append(call, "{sv}", "group", "s", c->group);
         for (char **s = c->labels; s && *s && r >= 0; s++)
                 r = sd_bus_message_append(call, "{sv}", "label", "as", 1, *s);
+        if (r >= 0 && c->all)
+                r = sd_bus_message_append(call, "{sv}", "all", "b", 1);
         return r < 0 ? r : sd_bus_message_close_container(call);
 }
 

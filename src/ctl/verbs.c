@@ -8,8 +8,10 @@
 #define PAGE_OPTIONS   (OPTION_BIT(OPTION_STATE) | OPTION_BIT(OPTION_LIMIT) | OPTION_BIT(OPTION_ALL_MESSAGES))
 
 const Verb verbs_table[] = {
-                {"list", "", 0, 0, SELECT_OPTIONS, verb_list, "Show the receivers",
-                                "Shows the receivers, and whether this client is connected to them.\n"
+                {"list", "", 0, 0, SELECT_OPTIONS | OPTION_BIT(OPTION_ALL_NAMES), verb_list,
+                                "Show the receivers",
+                                "Shows the receivers, and whether this client is connected to them. With\n"
+                                "--all also those that left (offline): a message to one of them waits.\n"
                                 "\nExample: ackctl list --group pictures --label zone=a\n"},
                 {"send", "[MESSAGE]", 0, 1, SEND_OPTIONS, verb_send, "Send a message and wait for its ack",
                                 "Sends MESSAGE, the content of --file, or standard input. The message is\n"

@@ -31,7 +31,7 @@ def test_three_hosts(engine, group):
         return [r["name"] for r in json.loads(text)] if engine.status == 0 else []
 
     wait_until(lambda: names() == ["1@receiver", "2@receiver", "3@receiver"], "the client's host sees the receivers")
-    assert "acked" in on("client", "ackctl", "send", "--to", "2", "hello", check=False)
+    assert "acked" in on("client", "ackctl", "send", "--to", "2@receiver", "hello", check=False)
     assert "says: hello" in on("receiver", "journalctl", "--no-pager", "-o", "cat", "-u", "ackgroup-receiver@2.service")
     for name in ("discovery", "receiver", "client"):
         assert on(name, "cat", "/proc/1/comm").strip() == "systemd"

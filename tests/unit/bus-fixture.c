@@ -126,6 +126,7 @@ static Fixture *start(bool system, bool alone)
         f->bus.system = system;
         const ClientObserver observer = client_bus_observer(&f->bus);
         assert_true(client_start(&f->client, &observer, &error) >= 0);
+        strcpy(f->client.host, "here");
         if (!alone)
                 peers_start(f);
         open_bus(f);

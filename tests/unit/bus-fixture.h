@@ -18,7 +18,7 @@
 
 #define RECEIVER_ID "7e5f0c1a-2b3c-4d5e-8f60-718293a4b5c6" /* 1@here, group "jobs", zone=a; it answers */
 #define RECEIVER    "1"
-#define AMBIGUOUS   "2" /* 2@here and 2@there: nobody listens there */
+#define AMBIGUOUS   "2" /* 2@there and 2@beyond: nobody listens there */
 #define CALLER      ":1.7"
 #define LOG_MAX     512u
 

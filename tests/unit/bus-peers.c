@@ -21,11 +21,11 @@ static const char list[] = "{\"revision\":\"1\",\"receivers\":["
                            "\"group\":\"jobs\",\"labels\":{\"zone\":\"a\"},\"capacity\":10,"
                            "\"addresses\":[\"unix:%s/r.sock\"]},"
                            "{\"id\":\"22222222-2222-4222-8222-222222222222\","
-                           "\"instance\":\"11111111-1111-4111-8111-111111111112\",\"name\":\"2@here\","
+                           "\"instance\":\"11111111-1111-4111-8111-111111111112\",\"name\":\"2@there\","
                            "\"group\":\"idle\",\"labels\":{},\"capacity\":1,"
                            "\"addresses\":[\"unix:%s/nobody.sock\"]},"
                            "{\"id\":\"33333333-3333-4333-8333-333333333333\","
-                           "\"instance\":\"11111111-1111-4111-8111-111111111113\",\"name\":\"2@there\","
+                           "\"instance\":\"11111111-1111-4111-8111-111111111113\",\"name\":\"2@beyond\","
                            "\"group\":\"idle\",\"labels\":{},\"capacity\":1,"
                            "\"addresses\":[\"unix:%s/nobody.sock\"]}]}";
 

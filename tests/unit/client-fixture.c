@@ -111,6 +111,7 @@ void client_begin(void)
         receiver_changes = 0;
         if (client_start(c, &observer, &error) < 0)
                 fail_msg("%s", error.text);
+        strcpy(c->host, "h");
         fake_loop_set_idle(run_worker, NULL);
         run();
 }

@@ -151,7 +151,7 @@ static void test_list_deliveries(void **state)
 {
         Fixture *f = *state;
         _cleanup_free_ char *one = send_text(f, "any", "jobs", "x"), *all = send_text(f, "all", "", "x");
-        _cleanup_free_ char *to = send_text(f, "to", "2@here", "x");
+        _cleanup_free_ char *to = send_text(f, "to", "2@there", "x");
         const char *ids[] = {one, all, to}, *receiver;
         const unsigned expected[] = {1, 3, 1};
 
@@ -354,7 +354,8 @@ static void test_drain(void **state)
         f->drain_status = 403;
         FAILS(f, "Discovery", "Discovery refuses (HTTP status 403)", "Drain", "sb", RECEIVER, 1);
         FAILS(f, "NoSuchReceiver", "No receiver \"9\"", "Drain", "sb", "9", 1);
-        FAILS(f, "AmbiguousReceiver", "Several receivers are called \"2\"", "Drain", "sb", AMBIGUOUS, 1);
+        FAILS(f, "AmbiguousReceiver", "No receiver \"2\" is known on host here", "Drain", "sb", AMBIGUOUS,
+                        1);
         end_discovery(f);
         FAILS(f, "Discovery", "Discovery does not answer", "Drain", "sb", RECEIVER, 1);
 }

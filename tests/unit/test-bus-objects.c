@@ -228,7 +228,7 @@ static void test_problems(void **state)
         assert_property(f, works, MESSAGE_INTERFACE, "Progress", "40 copying");
         assert_property(f, works, MESSAGE_INTERFACE, "Attempts", "1");
 
-        _cleanup_free_ char *lost = send_text(f, "to", "2@here", "x"), *nowhere = path_of(f, lost);
+        _cleanup_free_ char *lost = send_text(f, "to", "2@there", "x"), *nowhere = path_of(f, lost);
         UNTIL(f, has_problem(f, nowhere));
         assert_property(f, nowhere, MESSAGE_INTERFACE, "State", "queued");
 }

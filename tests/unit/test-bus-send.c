@@ -67,7 +67,7 @@ static void test_send_modes(void **state)
         done(CALL(f, "SendText", "sssa{sv}", "quorum", "jobs", "x", 1, "quorum", "u", 1));
         FAILS(f, "InvalidArgument", "Unknown mode \"some\"", "SendText", "sssa{sv}", "some", "", "x", 0);
         FAILS(f, "NoSuchReceiver", "No receiver \"9\"", "SendText", "sssa{sv}", "to", "9", "x", 0);
-        FAILS(f, "AmbiguousReceiver", "Several", "SendText", "sssa{sv}", "to", AMBIGUOUS, "x", 0);
+        FAILS(f, "AmbiguousReceiver", "2@there", "SendText", "sssa{sv}", "to", AMBIGUOUS, "x", 0);
         FAILS(f, "InvalidArgument", "not the name of a group", "SendText", "sssa{sv}", "any", "a b", "x", 0);
         FAILS(f, "InvalidArgument", "key: from 1", "SendText", "sssa{sv}", "key", "jobs", "x", 0);
 }

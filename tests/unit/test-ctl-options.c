@@ -14,7 +14,7 @@
 static const struct {
         const char *verb, *argument, *options;
 } uses[] = {
-                {"list", NULL, " group label "},
+                {"list", NULL, " group label all "},
                 {"send", "x",
                                 " to any all quorum key group label include-plain follow-joins in at "
                                 "deadline "
@@ -112,7 +112,7 @@ static void test_letters(void **state)
         assert_int_equal(c.json, JSON_PRETTY);
         assert_string_equal(options_find_excess(seen, OPTIONS_EVERYWHERE), "all");
         assert_null(options_find_excess(seen, UINT64_MAX));
-        /* --all is one of three; to whom it means something takes it. */
+        /* --all is one of four; to whom it means something takes it. */
         assert_string_equal(options_find_excess(seen, OPTIONS_EVERYWHERE | OPTION_BIT(OPTION_ALL_MESSAGES)),
                         "group");
         options_clear(&c);

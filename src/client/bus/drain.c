@@ -5,6 +5,7 @@
 
 #include "client/bus/reply.h"
 #include "client/intake/drain.h"
+#include "client/state/peer.h"
 
 static void on_drained(int status, const char *problem, void *userdata)
 {
@@ -28,6 +29,7 @@ int bus_method_drain(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
         ClientBus *b = userdata;
         const char *receiver;
+        Error why = {};
         int drain, r;
 
         r = sd_bus_message_read(call, "sb", &receiver, &drain);
@@ -37,11 +39,8 @@ int bus_method_drain(sd_bus_message *call, void *userdata, sd_bus_error *error)
         if (r >= 0)
                 return 1;
         sd_bus_message_unref(call);
-        if (r == -ENOTUNIQ)
-                return bus_fail(call, "AmbiguousReceiver",
-                                "Several receivers are called \"%s\": use the whole name or the id",
-                                receiver);
-        if (r == -ENOENT)
-                return bus_fail(call, "NoSuchReceiver", "No receiver \"%s\" is known", receiver);
-        return r;
+        if (r != -ENOTUNIQ && r != -ENOENT)
+                return r;
+        peer_tell_unknown(b->client, receiver, &why);
+        return bus_fail(call, r == -ENOENT ? "NoSuchReceiver" : "AmbiguousReceiver", "%s", why.text);
 }

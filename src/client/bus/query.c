@@ -29,11 +29,23 @@ static int add_label(const char *word, void *userdata, Error *error)
         return r == -E2BIG ? error_set(error, -EINVAL, "label: at most %u", LABELS_MAX) : r;
 }
 
+typedef struct ReceiverFilter {
+        Selector selector;
+        bool all; /* those that left, too */
+} ReceiverFilter;
+
 static int take_receiver_filter(sd_bus_message *call, const char *key, void *userdata, Error *error)
 {
-        Selector *s = userdata;
+        ReceiverFilter *filter = userdata;
+        Selector *s = &filter->selector;
         const char *group;
-        int r;
+        int all, r;
+
+        if (str_equal(key, "all")) {
+                r = sd_bus_message_read(call, "v", "b", &all);
+                filter->all = r >= 0 && all;
+                return r;
+        }
 
         if (str_equal(key, "label"))
                 return bus_read_words(call, add_label, s, error);
@@ -80,14 +92,18 @@ static int by_name(const void *a, const void *b)
         return strcmp((*(const Peer *const *) a)->info.name, (*(const Peer *const *) b)->info.name);
 }
 
-/* Returns the receivers that discovery lists and `s` selects, sorted by name. NULL: out of memory. */
-static const Peer **find_receivers(const Client *c, const Selector *s, size_t *ret_n)
+/* Returns the receivers that the filter selects, sorted by name. NULL: out of memory. */
+static const Peer **find_receivers(const Client *c, const ReceiverFilter *filter, size_t *ret_n)
 {
-        const Peer **peers = calloc(HASH_CNT(hh_name, c->peers.by_name) + 1, sizeof *peers);
+        const size_t n_max = HASH_CNT(hh_name, c->peers.by_name) + HASH_CNT(hh_name, c->peers.remembered);
+        const Peer **peers = calloc(n_max + 1, sizeof *peers);
         size_t n = 0;
 
         for (const Peer *p = peers ? c->peers.by_name : NULL; p; p = p->hh_name.next)
-                if (selector_matches(s, &p->info))
+                if (selector_matches(&filter->selector, &p->info))
+                        peers[n++] = p;
+        for (const Peer *p = peers && filter->all ? c->peers.remembered : NULL; p; p = p->hh_name.next)
+                if (selector_matches(&filter->selector, &p->info))
                         peers[n++] = p;
         if (peers)
                 qsort(peers, n, sizeof *peers, by_name);
@@ -98,19 +114,19 @@ static const Peer **find_receivers(const Client *c, const Selector *s, size_t *r
 int bus_method_list_receivers(sd_bus_message *call, void *userdata, sd_bus_error *bus_error)
 {
         ClientBus *b = userdata;
-        Selector selector = {.mode = SELECTOR_ANY, .plain = true};
+        ReceiverFilter filter = {.selector = {.mode = SELECTOR_ANY, .plain = true}};
         sd_bus_message *reply = NULL;
         Error error = {};
         size_t n = 0;
         int r;
 
-        r = bus_read_filter(call, take_receiver_filter, &selector, &error);
+        r = bus_read_filter(call, take_receiver_filter, &filter, &error);
         if (r < 0) {
-                selector_clear(&selector);
+                selector_clear(&filter.selector);
                 return bus_fail_argument(call, r, &error);
         }
-        _cleanup_free_ const Peer **peers = find_receivers(b->client, &selector, &n);
-        selector_clear(&selector);
+        _cleanup_free_ const Peer **peers = find_receivers(b->client, &filter, &n);
+        selector_clear(&filter.selector);
         if (!peers)
                 return -ENOMEM;
         r = sd_bus_message_new_method_return(call, &reply);

@@ -107,7 +107,7 @@ int resolver_load(Client *c, sd_id128_t id, const char *record, bool departed)
         }
         /* Valid until discovery answers. */
         if (departed)
-                peer_describe(p, &info);
+                peer_remember(p, &info);
         else
                 (void) list_peer(p, &info);
         return 0;

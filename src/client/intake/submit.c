@@ -181,15 +181,10 @@ static int resolve_receiver(Client *c, const Submission *s, Selector *ret, Error
         Peer *p;
         int r = peer_find_by_word(c, s->target, &p);
 
-        if (r == -ENOENT && c->discovery_state != DISCOVERY_REACHABLE)
-                return error_set(error, r, "No receiver \"%s\" is known, and discovery does not answer",
-                                s->target);
-        if (r == -ENOENT)
-                return error_set(error, r, "No receiver \"%s\" is known", s->target);
-        if (r == -ENOTUNIQ)
-                return error_set(error, r,
-                                "Several receivers are called \"%s\": use the whole name or the id",
-                                s->target);
+        if (r < 0) {
+                peer_tell_unknown(c, s->target, error);
+                return r;
+        }
         if (s->n_labels > 0)
                 return error_set(error, -EINVAL, "label: not with mode \"to\"");
         ret->receiver = p->info.id;

@@ -2,8 +2,10 @@
 #include "client/link/peers.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <utlist.h>
 
+#include "base/cleanup.h"
 #include "client/link/connection.h"
 #include "client/link/pause.h"
 #include "client/link/plain.h"
@@ -57,14 +59,50 @@ static void forget_name(Peer *p)
 {
         if (p->listed)
                 HASH_DELETE(hh_name, p->client->peers.by_name, p);
-        p->listed = false;
+        if (p->remembered)
+                HASH_DELETE(hh_name, p->client->peers.remembered, p);
+        p->listed = p->remembered = false;
 }
 
-void peer_describe(Peer *p, ReceiverInfo *info)
+/* The name has a new holder. An earlier one that left is known by its id only, and forgotten first. */
+static void take_name(Client *c, const char *name)
+{
+        Peer *other;
+
+        HASH_FIND(hh_name, c->peers.remembered, name, strlen(name), other);
+        if (!other)
+                return;
+        forget_name(other);
+        other->left = 0;
+}
+
+static void remember_name(Peer *p)
+{
+        Client *c = p->client;
+        Peer *other;
+
+        if (!p->info.name)
+                return;
+        HASH_FIND(hh_name, c->peers.by_name, p->info.name, strlen(p->info.name), other);
+        if (other)
+                return;
+        take_name(c, p->info.name);
+        p->remembered = true;
+        HASH_ADD_KEYPTR(hh_name, c->peers.remembered, p->info.name, strlen(p->info.name), p);
+}
+
+static void describe(Peer *p, ReceiverInfo *info)
 {
         receiver_info_clear(&p->info);
         p->info = *info;
         *info = (ReceiverInfo){};
+}
+
+void peer_remember(Peer *p, ReceiverInfo *info)
+{
+        forget_name(p);
+        describe(p, info);
+        remember_name(p);
 }
 
 unsigned peer_list(Peer *p, ReceiverInfo *info)
@@ -75,7 +113,8 @@ unsigned peer_list(Peer *p, ReceiverInfo *info)
                            (receiver_info_equal(&p->info, info) ? 0 : PEER_CHANGED);
 
         forget_name(p);
-        peer_describe(p, info);
+        describe(p, info);
+        take_name(c, p->info.name);
         /* Discovery never lists two receivers with one name. If it did, a look-up would find the later one.
          */
         HASH_FIND(hh_name, c->peers.by_name, p->info.name, strlen(p->info.name), other);
@@ -95,6 +134,7 @@ bool peer_unlist(Peer *p)
         if (!p->listed)
                 return false;
         forget_name(p);
+        remember_name(p);
         p->left = ++p->client->peers.n_left;
         return true;
 }
@@ -148,7 +188,7 @@ static bool is_needed(const Peer *p)
 
 void peer_release(Peer *p)
 {
-        if (!p->listed && !is_needed(p) && !p->windows && p->link.state == PEER_IDLE)
+        if (!p->listed && !p->remembered && !is_needed(p) && !p->windows && p->link.state == PEER_IDLE)
                 forget(p);
 }
 
@@ -167,18 +207,29 @@ static bool is_forgettable(const Peer *p)
         return true;
 }
 
+static int by_time(const void *a, const void *b)
+{
+        const Peer *x = *(Peer *const *) a, *y = *(Peer *const *) b;
+
+        return x->left != y->left ? (x->left < y->left ? -1 : 1)
+                                  : memcmp(&x->info.id, &y->info.id, sizeof x->info.id);
+}
+
 void peers_forget(Client *c)
 {
-        while (HASH_COUNT(c->peers.by_id) > HASH_CNT(hh_name, c->peers.by_name) + DEPARTED_MAX) {
-                Peer *oldest = NULL;
+        const size_t n_kept = HASH_CNT(hh_name, c->peers.by_name) + DEPARTED_MAX;
+        size_t n_all = HASH_COUNT(c->peers.by_id), n = 0;
 
-                for (Peer *p = c->peers.by_id; p; p = p->hh.next)
-                        if (is_forgettable(p) && (!oldest || p->left < oldest->left))
-                                oldest = p;
-                if (!oldest)
-                        return;
-                forget(oldest);
-        }
+        if (n_all <= n_kept)
+                return;
+        _cleanup_free_ Peer **peers = calloc(n_all, sizeof *peers);
+        for (Peer *p = peers ? c->peers.by_id : NULL; p; p = p->hh.next)
+                if (is_forgettable(p))
+                        peers[n++] = p;
+        if (n > 0)
+                qsort(peers, n, sizeof *peers, by_time);
+        for (size_t i = 0; i < n && n_all > n_kept; i++, n_all--)
+                forget(peers[i]);
 }
 
 void peers_clear(Client *c)

@@ -7,8 +7,8 @@
 
 int peer_get(Client *c, sd_id128_t id, Peer **ret); /* finds or creates it; 0 or negative errno */
 
-void peer_describe(
-                Peer *p, ReceiverInfo *info); /* stores its description; takes over the contents of `info` */
+/* It was listed before this start, but had left. Takes over the contents of `info`. */
+void peer_remember(Peer *p, ReceiverInfo *info);
 
 /* What peer_list() changed. */
 typedef enum PeerChange {
@@ -21,7 +21,7 @@ typedef enum PeerChange {
 unsigned peer_list(Peer *p, ReceiverInfo *info);
 bool peer_unlist(Peer *p); /* discovery lists it no more; returns true if it was listed before */
 
-void peer_release(Peer *p); /* frees it if nothing needs it */
+void peer_release(Peer *p); /* frees it if nothing needs it; its name may be needed as long as it has it */
 void peers_forget(
                 Client *c); /* keeps at most DEPARTED_MAX departed receivers; frees those that left first */
 void peers_clear(Client *c);

@@ -26,5 +26,6 @@ void client_config_clear(ClientConfig *config)
         free(config->discovery);
         free(config->state_directory);
         free(config->log_level);
+        free(config->host_name);
         *config = (ClientConfig){};
 }

@@ -10,6 +10,7 @@ typedef struct ClientConfig {
         char *discovery;        /* URL; NULL: the socket in the runtime directory */
         char *state_directory;  /* NULL: the default directory */
         char *log_level;        /* NULL: the default level */
+        char *host_name;        /* of this host, in the names of receivers; NULL: its own */
         Policy policy;          /* defaults for settings that a sender left out */
         uint64_t deadline_usec; /* after acceptance; USEC_INFINITY: none */
         uint64_t max_payload;   /* bytes per message */

@@ -2,10 +2,13 @@
 #include "client/state/peer.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <utlist.h>
 
 #include "client/state/message.h"
 #include "model/name.h"
+
+#define CANDIDATES_MAX 4u /* names that an error text shows */
 
 const char *peer_name(const Peer *p)
 {
@@ -20,33 +23,68 @@ Peer *peer_find(Client *c, sd_id128_t id)
         return p;
 }
 
+static const char *own_host(const Client *c)
+{
+        return c->config.host_name ?: c->host;
+}
+
+/* The whole name, or the name without the host of a receiver of this host. */
+static Peer *find_name(const Client *c, Peer *hash, const char *word)
+{
+        char whole[2 * NAME_MAX_LENGTH + 2];
+        Peer *p;
+
+        HASH_FIND(hh_name, hash, word, strlen(word), p);
+        if (p || strchr(word, '@') || strlen(word) > NAME_MAX_LENGTH)
+                return p;
+        (void) snprintf(whole, sizeof whole, "%s@%s", word, own_host(c));
+        HASH_FIND(hh_name, hash, whole, strlen(whole), p);
+        return p;
+}
+
+static const Peer *find_elsewhere(const Peer *from, const char *word)
+{
+        while (from && !name_matches(from->info.name, word))
+                from = from->hh_name.next;
+        return from;
+}
+
 int peer_find_by_word(Client *c, const char *word, Peer **ret)
 {
-        Peer *p, *found = NULL;
         sd_id128_t id;
 
         if (sd_id128_from_string(word, &id) >= 0) {
                 *ret = peer_find(c, id);
                 return *ret ? 0 : -ENOENT;
         }
-        HASH_FIND(hh_name, c->peers.by_name, word, strlen(word), found);
-        for (p = found ? NULL : c->peers.by_name; p; p = p->hh_name.next) {
-                if (!name_matches(p->info.name, word))
-                        continue;
-                if (found)
-                        return -ENOTUNIQ;
-                found = p;
-        }
-        /* Then the receivers that are not listed: messages to them wait. */
-        for (p = found ? NULL : c->peers.by_id; p; p = p->hh.next) {
-                if (!p->info.name || !name_matches(p->info.name, word))
-                        continue;
-                if (found)
-                        return -ENOTUNIQ;
-                found = p;
-        }
-        *ret = found;
-        return found ? 0 : -ENOENT;
+        *ret = find_name(c, c->peers.by_name, word) ?: find_name(c, c->peers.remembered, word);
+        if (*ret)
+                return 0;
+        return find_elsewhere(c->peers.by_name, word) || find_elsewhere(c->peers.remembered, word)
+                               ? -ENOTUNIQ
+                               : -ENOENT;
+}
+
+void peer_tell_unknown(const Client *c, const char *word, Error *error)
+{
+        const Peer *hash = find_elsewhere(c->peers.by_name, word) ? c->peers.by_name : c->peers.remembered;
+        char names[CANDIDATES_MAX * (NAME_MAX_LENGTH + 3)] = "";
+        size_t size = 0;
+        unsigned n = 0;
+
+        for (const Peer *p = find_elsewhere(hash, word); p; p = find_elsewhere(p->hh_name.next, word))
+                if (n++ < CANDIDATES_MAX)
+                        size += (size_t) snprintf(names + size, sizeof names - size, "%s%s",
+                                        n > 1 ? ", " : "", p->info.name);
+        if (n > 0)
+                (void) error_set(error, -ENOTUNIQ,
+                                "No receiver \"%s\" is known on host %s, but %s%s: use the whole name", word,
+                                own_host(c), names, n > CANDIDATES_MAX ? " and others" : "");
+        else
+                (void) error_set(error, -ENOENT, "No receiver \"%s\" is known%s", word,
+                                c->discovery_state == DISCOVERY_REACHABLE
+                                                ? ""
+                                                : ", and discovery does not answer");
 }
 
 const Peer *message_peer(const Message *m)
@@ -104,10 +142,11 @@ void peer_note_state(const Message *m, DeliveryState before)
 
 const char *peer_state_name(const Peer *p)
 {
-        return p->info.draining                  ? "draining"
-               : p->link.state == PEER_CONNECTED ? "connected"
-               : p->link.failures > 0            ? "unreachable"
-                                                 : "idle";
+        return p->remembered && p->link.state != PEER_CONNECTED ? "offline"
+               : p->info.draining                               ? "draining"
+               : p->link.state == PEER_CONNECTED                ? "connected"
+               : p->link.failures > 0                           ? "unreachable"
+                                                                : "idle";
 }
 
 int peer_bind(Peer *p, Message *m)

@@ -8,9 +8,12 @@
 
 const char *peer_name(const Peer *p);
 Peer *peer_find(Client *c, sd_id128_t id);
-/* Finds a receiver by id (a UUID) or by name, with or without its "@host". Prefers receivers that discovery
- * lists. Returns 0, -ENOENT or -ENOTUNIQ (several). */
+/* Finds a receiver by id (a UUID) or by name. A name without "@host" is one of this host, or of a receiver
+ * that has no host in its name. Prefers receivers that discovery lists; then those that it listed once.
+ * Returns 0, -ENOENT, or -ENOTUNIQ (only other hosts have one). */
 int peer_find_by_word(Client *c, const char *word, Peer **ret);
+/* The sentence for both of these results; with the names on other hosts. */
+void peer_tell_unknown(const Client *c, const char *word, Error *error);
 
 /* The receiver to which the message is bound, or for which alone it waits; NULL: there is none. */
 const Peer *message_peer(const Message *m);
@@ -24,7 +27,7 @@ bool peer_is_pausing(const Peer *p);   /* it answered busy, and nothing shows ye
 /* How many more messages may be bound to it now, if they may also go to others. */
 uint32_t peer_free_credit(const Peer *p);
 void peer_note_state(const Message *m, DeliveryState before); /* the state of the delivery has changed */
-const char *peer_state_name(const Peer *p);                   /* draining, connected, unreachable, idle */
+const char *peer_state_name(const Peer *p); /* offline, draining, connected, unreachable, idle */
 
 int peer_bind(Peer *p, Message *m);                       /* 0 or -ENOMEM */
 void peer_unbind(Message *m);                             /* takes it out of every list of its peer */

@@ -198,6 +198,7 @@ struct Peer {
         /* link/peers */
         ReceiverInfo info; /* only the id is always set */
         bool listed;       /* discovery's last list contains it */
+        bool remembered;   /* it left, and no other receiver has its name since */
         uint64_t left;     /* number in the order of leaving; 0: it has not been listed since the start */
         Timer timer;       /* armed by link/connection and link/plain */
         UT_hash_handle hh, hh_name;
@@ -326,6 +327,7 @@ struct Client {
 
         struct {
                 Peer *by_id, *by_name; /* link/peers; by_name: the listed ones */
+                Peer *remembered;      /* link/peers: by name */
                 uint64_t n_left;       /* link/peers: receivers that left, since the start */
                 Peer *connected;       /* link/connection */
                 uint64_t turn;         /* engine/bind: counts choices, so that equal receivers take turns */

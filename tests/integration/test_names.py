@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Names and addresses of receivers, as clients see them."""
+
+import json
+import socket
+
+from conftest import wait_until
+from test_ctl import ackctl  # noqa: F401
+
+
+def test_names_are_remembered(discovery, receiver, client, ackctl):
+    """A message to a receiver that has left waits, after a restart of the client too."""
+    d = discovery()
+    r = receiver(d, "web")
+    c = client(d)
+    assert json.loads(ackctl("list", "--json=short")[0])[0]["name"] == "web"
+    r.end()
+    wait_until(lambda: json.loads(ackctl("list", "--json=short")[0]) == [], "the receiver leaves")
+    assert [x["state"] for x in json.loads(ackctl("list", "--all", "--json=short")[0])] == ["offline"]
+    first = ackctl("send", "--to", "web", "--no-wait", "1")[0].strip()
+    assert c.end() == 0
+    c.start(wait_until)
+    assert [x["state"] for x in json.loads(ackctl("list", "--all", "--json=short")[0])] == ["offline"]
+    second = ackctl("send", "--to", "web", "--no-wait", "2")[0].strip()
+    assert "No receiver" in ackctl("send", "--to", "other", "3", code=6)[1]
+    r.start()
+    assert {c.wait(m)["state"] for m in (first, second)} == {"acked"}
+
+
+def test_a_short_name_is_one_of_this_host(discovery, receiver, client, ackctl):
+    """It is not sent to another host because the receiver of this host is stopped."""
+    d = discovery()
+    host = socket.gethostname()
+    near = receiver(d, f"1@{host}")
+    receiver(d, "1@elsewhere")
+    c = client(d)
+    receiver(d, "2@elsewhere")
+    wait_until(lambda: len(c.receivers()) == 3, "the client knows all")
+    near.end()
+    wait_until(lambda: len(c.receivers()) == 2, "one left")
+    m = ackctl("send", "--to", "1", "--no-wait", "x")[0].strip()
+    assert "2@elsewhere" in ackctl("send", "--to", "2", "x", code=6)[1]
+    assert c.state(m) in ("bound", "queued")
+    near.start()
+    assert c.wait(m)["receiver"] == f"1@{host}"
