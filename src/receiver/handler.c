@@ -96,14 +96,6 @@ static char **make_environment(const Handler *h, const Job *job)
         return e;
 }
 
-/* In the new process. */
-static int before_exec(pid_t group, void *userdata)
-{
-        const Job *job = userdata;
-
-        return warden_begin(job->handler->warden, group);
-}
-
 /* Statuses of sysexits.h for which another attempt would fail as well. */
 static bool means_rejected(int status)
 {
@@ -212,7 +204,7 @@ static uint8_t *copy_reply(const Job *job, const ChildResult *result, size_t *re
         return data;
 }
 
-static void on_done(pid_t group, const ChildResult *result, void *userdata)
+static void on_done(const ChildResult *result, void *userdata)
 {
         Job *job = userdata;
         Handler *h = job->handler;
@@ -223,7 +215,6 @@ static void on_done(pid_t group, const ChildResult *result, void *userdata)
         job->child = NULL;
         runs_end(job->jobs->runs, job->run);
         job->run = NULL;
-        warden_end(h->warden, group);
         tell_odd(job);
         if (end == HANDLER_ACKED)
                 data = copy_reply(job, result, &size);
@@ -268,6 +259,7 @@ int handler_run(Handler *h, Job *job)
         }
         _cleanup_(strv_freep) char **environment = make_environment(h, job);
         ChildSpec spec = {
+                        .warden = h->warden,
                         .path = h->program,
                         .arguments = h->config->command,
                         .environment = environment,
@@ -276,7 +268,6 @@ int handler_run(Handler *h, Job *job)
                         .output_max = REPLY_MAX,
                         .timeout_usec = h->config->handler_timeout_usec,
                         .report = on_report,
-                        .before_exec = before_exec,
         };
 
         job->handler = h;

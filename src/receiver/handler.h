@@ -5,7 +5,6 @@
  * the message in its environment; without a command, a line in the log. */
 
 #include "receiver/job.h"
-#include "receiver/warden.h"
 
 /* How one run ended. Handler.done gets it when the child is gone, and takes over `data` (malloc'ed): the
  * reply, or the reason. */
@@ -22,7 +21,7 @@ typedef struct Handler {
         Loop *loop;
         const ReceiverConfig *config;
         const ReceiverInfo *info;
-        const Warden *warden;
+        Warden *warden;
         void (*done)(Job *job, HandlerEnd end, uint8_t *data, size_t size, void *userdata);
         void *userdata;
 

@@ -9,7 +9,7 @@
  *   handler record reply settle working
  *   job                     the queue
  *   conn                    connections, answers, credit
- *   dedup runs warden phase self values and memory; the process that outlives this one
+ *   dedup runs phase self   values and memory
  *
  * A part reports upward through callbacks that the root has set, or through `idle_check`. Whoever ends a
  * job, a connection or an answer defers that work. At the end of the loop's iteration the root checks

@@ -2,6 +2,7 @@
 #include "runtime/child.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,17 +12,20 @@
 #include "base/buffer.h"
 #include "base/fd-util.h"
 #include "base/str-util.h"
-#include "runtime/child-process.h"
+#include "runtime/child-input.h"
 #include "runtime/timer.h"
 #include "runtime/watch.h"
 
 #define READ_CHUNK 16384u
-/* After the leader has ended, a pipe holds at most its capacity: 1 MiB if a process has enlarged it. */
+/* When all processes are dead, a pipe holds at most its capacity: 1 MiB if a process has enlarged it. */
 #define LAST_READS 64u
 
 struct Child {
-        ChildProcess process; /* pid is 0 after the leader was reaped */
-        Watch exit_watch, output_watch, report_watch;
+        Warden *warden;
+        Ward ward;
+        bool is_running;
+        int output_fd, report_fd; /* our ends, non-blocking; report_fd -1: there is none */
+        Watch output_watch, report_watch;
         Timer timeout;
         Buffer output;
         size_t output_max;
@@ -38,7 +42,7 @@ struct Child {
 static bool read_output(Child *c)
 {
         uint8_t chunk[READ_CHUNK];
-        ssize_t n = read(c->process.output_fd, chunk, sizeof chunk);
+        ssize_t n = read(c->output_fd, chunk, sizeof chunk);
 
         if (n < 0)
                 return errno == EINTR;
@@ -76,7 +80,7 @@ static void take_report(Child *c, const char *data, size_t n)
 static bool read_report(Child *c)
 {
         char chunk[4096];
-        ssize_t n = read(c->process.report_fd, chunk, sizeof chunk);
+        ssize_t n = read(c->report_fd, chunk, sizeof chunk);
 
         if (n < 0)
                 return errno == EINTR;
@@ -95,8 +99,8 @@ static void on_report(uint32_t events, void *userdata)
 
 void child_kill(Child *c)
 {
-        if (c->process.pid > 0)
-                (void) kill(-c->process.pid, SIGKILL);
+        if (c->is_running)
+                warden_kill(c->warden, &c->ward);
 }
 
 static void on_timeout(void *userdata)
@@ -107,72 +111,106 @@ static void on_timeout(void *userdata)
         child_kill(c);
 }
 
-/* The leader has ended. Until it is reaped no other process can have its number. So the group that is killed
- * here, and that `done` gets, is the right one. */
-static void on_exit_of_leader(uint32_t events, void *userdata)
+/* All of its processes are dead. What they wrote before is read first. */
+static void on_end(Ward *ward, const WardEnd *end)
 {
-        Child *c = userdata;
-        siginfo_t info = {};
+        Child *c = CONTAINER_OF(ward, Child, ward);
 
-        if (waitid(P_PID, (id_t) c->process.pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0)
-                return;
-        child_kill(c);
+        c->is_running = false;
         for (unsigned i = 0; i < LAST_READS && watch_is_started(&c->output_watch) && read_output(c); i++)
                 ;
         for (unsigned i = 0; i < LAST_READS && watch_is_started(&c->report_watch) && read_report(c); i++)
                 ;
 
-        ChildResult result = {
-                        .status = info.si_code == CLD_EXITED ? W_EXITCODE(info.si_status, 0)
-                                                             : W_EXITCODE(0, info.si_status),
-                        .timed_out = c->timed_out && info.si_code == CLD_KILLED,
+        const ChildResult result = {
+                        .status = end->status,
+                        .error = end->error,
+                        .timed_out = c->timed_out && WIFSIGNALED(end->status) &&
+                                     WTERMSIG(end->status) == SIGKILL,
                         .cut = c->cut,
                         .output = buffer_peek(&c->output),
                         .output_size = buffer_size(&c->output),
         };
-        c->done(c->process.pid, &result, c->userdata);
+        c->done(&result, c->userdata);
         child_free(c);
+}
+
+/* Our end is non-blocking. */
+static int make_pipe(int *ret_ours, int *ret_theirs)
+{
+        int fds[2];
+
+        if (pipe2(fds, O_CLOEXEC) < 0)
+                return -errno;
+        *ret_ours = fds[0];
+        *ret_theirs = fds[1];
+        return fd_set_nonblock(fds[0], true);
+}
+
+static int make_pipes(Child *c, const ChildSpec *spec, int theirs[static WARD_FDS])
+{
+        int r = child_input(spec->input, spec->input_size, theirs + STDIN_FILENO);
+
+        if (r >= 0)
+                r = make_pipe(&c->output_fd, theirs + STDOUT_FILENO);
+        if (r >= 0 && spec->report)
+                r = make_pipe(&c->report_fd, theirs + CHILD_REPORT_FD);
+        return r;
 }
 
 static int start_watching(Child *c, Loop *loop, const ChildSpec *spec)
 {
-        const ChildProcess *p = &c->process;
         int r;
 
         r = timer_init(&c->timeout, loop, "child-timeout", on_timeout, c);
         if (r >= 0)
                 r = timer_arm_in(&c->timeout, spec->timeout_usec);
         if (r >= 0)
-                r = watch_start(&c->output_watch, loop, p->output_fd, EPOLLIN, on_output, c);
+                r = watch_start(&c->output_watch, loop, c->output_fd, EPOLLIN, on_output, c);
         if (r >= 0 && spec->report)
-                r = watch_start(&c->report_watch, loop, p->report_fd, EPOLLIN, on_report, c);
-        if (r >= 0)
-                r = watch_start(&c->exit_watch, loop, p->pidfd, EPOLLIN, on_exit_of_leader, c);
-        /* What it wrote before its end is read first. */
-        watch_be_last(&c->exit_watch);
+                r = watch_start(&c->report_watch, loop, c->report_fd, EPOLLIN, on_report, c);
         return r;
 }
 
-int child_spawn(Loop *loop, const ChildSpec *spec, ChildDone done, void *userdata, Child **ret)
+static Child *child_new(const ChildSpec *spec, ChildDone done, void *userdata)
 {
-        int r;
+        Child *c = calloc(1, sizeof *c);
 
-        _cleanup_(child_freep) Child *c = calloc(1, sizeof *c);
         if (!c)
-                return -ENOMEM;
+                return NULL;
+        c->warden = spec->warden;
+        c->ward.ended = on_end;
+        c->output_fd = c->report_fd = -1;
         c->report = spec->report;
         c->output_max = spec->output_max;
         c->done = done;
         c->userdata = userdata;
-        r = child_process_fork(&c->process, spec, userdata);
+        return c;
+}
+
+int child_spawn(Loop *loop, const ChildSpec *spec, ChildDone done, void *userdata, Child **ret)
+{
+        WardSpec ward = {
+                        .path = spec->path,
+                        .arguments = spec->arguments,
+                        .environment = spec->environment,
+                        .fds = {-1, -1, -1, -1},
+        };
+        int r;
+
+        _cleanup_(child_freep) Child *c = child_new(spec, done, userdata);
+        if (!c)
+                return -ENOMEM;
+        r = make_pipes(c, spec, ward.fds);
         if (r >= 0)
                 r = start_watching(c, loop, spec);
         if (r >= 0)
-                r = child_process_go(&c->process);
-        if (r < 0) {
-                child_process_abandon(&c->process);
+                r = warden_run(c->warden, loop, &ward, &c->ward);
+        for (size_t i = 0; i < WARD_FDS; i++)
+                (void) close_clear(ward.fds + i);
+        if (r < 0)
                 return r;
-        }
+        c->is_running = true;
         *ret = TAKE_PTR(c);
         return 0;
 }
@@ -182,15 +220,13 @@ Child *child_free(Child *c)
         if (!c)
                 return NULL;
         timer_clear(&c->timeout);
-        watch_stop(&c->exit_watch);
         watch_stop(&c->output_watch);
         watch_stop(&c->report_watch);
         child_kill(c);
-        /* A process that was killed just now may not be dead yet. Then init reaps it when this process ends.
-         */
-        if (c->process.pid > 0)
-                (void) waitpid(c->process.pid, NULL, WNOHANG);
-        child_process_close(&c->process);
+        if (c->is_running)
+                warden_forget(c->warden, &c->ward);
+        (void) close_clear(&c->output_fd);
+        (void) close_clear(&c->report_fd);
         buffer_clear(&c->output);
         free(c);
         return NULL;

@@ -2,14 +2,15 @@
 #pragma once
 
 /* Runs one command on the loop: its input comes from memory, its output is collected, and it shares our
- * standard error. The command is the leader of its own process group. When it ends, when its time is over,
- * or when it is killed, the whole group is killed. So a process that it left behind can neither delay the
- * result nor run on. */
+ * standard error. It is a ward of the warden (runtime/warden.h): when it ends, when its time is over, or
+ * when it is killed, everything that it has started is killed too. The result comes when all of that is
+ * dead. */
 
 #include <sys/types.h>
 
 #include "base/macro.h"
 #include "runtime/loop.h"
+#include "runtime/warden.h"
 
 typedef struct Child Child;
 
@@ -17,6 +18,7 @@ typedef struct Child Child;
 #define CHILD_REPORT_MAX 1000u
 
 typedef struct ChildSpec {
+        Warden *warden;
         const char *path;         /* of the program, see child_find_program() */
         char *const *arguments;   /* NULL-terminated, with argument 0 */
         char *const *environment; /* NULL-terminated, all of it */
@@ -27,22 +29,19 @@ typedef struct ChildSpec {
         /* Called for each line that the command writes to descriptor CHILD_REPORT_FD, without the newline.
          * Lines longer than CHILD_REPORT_MAX are ignored. NULL: the command has no such descriptor. */
         void (*report)(const char *line, void *userdata);
-        /* Called in the new process before the program begins; may use async-signal-safe functions only.
-         * Negative: the program is not run. May be NULL. */
-        int (*before_exec)(pid_t group, void *userdata);
 } ChildSpec;
 
 typedef struct ChildResult {
-        int status;     /* as from waitpid(); exit status 126 or 127: it could not be run */
+        int status;     /* of the command, as from waitpid() */
+        int error;      /* an errno: it could not be executed; 0: it was */
         bool timed_out; /* it was killed because its time was over */
         bool cut;       /* there was more output than output_max, or than memory: its end is missing */
         const uint8_t *output;
         size_t output_size;
 } ChildResult;
 
-/* When this is called the group is dead, but its leader is not reaped yet, so no other group can have the
- * number. The child is freed afterwards; the output lives during the call. */
-typedef void (*ChildDone)(pid_t group, const ChildResult *result, void *userdata);
+/* The child is freed afterwards; the output lives during the call. */
+typedef void (*ChildDone)(const ChildResult *result, void *userdata);
 
 /* 0, or negative errno: the program has not begun. */
 int child_spawn(Loop *loop, const ChildSpec *spec, ChildDone done, void *userdata, Child **ret);

@@ -416,13 +416,14 @@ def test_second_on_the_same_state_waits(discovery, receiver):
 
 
 def test_warden(discovery, receiver):
-    """The warden holds the lock and its pipe but no socket. It ignores the signals that end a unit, and ends with its
-    receiver."""
+    """The warden holds the lock, its two sockets and the log, but no socket that listens. It ignores the signals that
+    end a unit, and ends with its receiver."""
     r = receiver(discovery())
     children = pathlib.Path(f"/proc/{r.process.pid}/task/{r.process.pid}/children").read_text().split()
     warden = next(c for c in children if pathlib.Path(f"/proc/{c}/comm").read_text() == "ackgroup-warden\n")
-    held = {os.readlink(p).split(":")[0] for p in pathlib.Path(f"/proc/{warden}/fd").iterdir()}
-    assert held == {"pipe", "/dev/null", str(r.state / "receiver.db.lock")}
+    held = sorted(os.readlink(p).split(":")[0] for p in pathlib.Path(f"/proc/{warden}/fd").iterdir())
+    assert held == sorted(["/dev/null", "/dev/null", str(r.directory / "log"), str(r.state / "receiver.db.lock"), "socket",
+                           "socket", "anon_inode", f"/proc/{warden}/task/{warden}/children"])
     os.kill(int(warden), signal.SIGTERM)
     os.kill(int(warden), signal.SIGINT)
     assert r.sender().ask(1).outcome == frames.ACKED

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "handler-fixture.h"
 
-#include "receiver/warden.h"
 #include "runtime/timer.h"
+#include "runtime/warden.h"
 #include "runtime/watch.h"
 #include "sim/handler-acts.h"
 #include "store/disk.h"
@@ -28,11 +28,6 @@ void fixture_end(void)
         world_end();
 }
 
-static int before_exec(pid_t group, void *userdata)
-{
-        return fixture.leaves ? 0 : warden_begin(&warden, group);
-}
-
 static void on_line(const char *line, void *userdata)
 {
         Order *o = userdata;
@@ -47,7 +42,7 @@ static bool has_failed(int status)
                (WEXITSTATUS(status) != 0 && !status_is_reject((unsigned) WEXITSTATUS(status)));
 }
 
-static void on_done(pid_t group, const ChildResult *result, void *userdata)
+static void on_done(const ChildResult *result, void *userdata)
 {
         Order *o = userdata;
 
@@ -58,7 +53,6 @@ static void on_done(pid_t group, const ChildResult *result, void *userdata)
         o->cut = result->cut;
         o->output_size = result->output_size;
         str_copy(o->output, MIN(sizeof o->output, result->output_size + 1), (const char *) result->output);
-        warden_end(&warden, group);
         o->is_due = fixture.repeats && has_failed(o->status);
         o->is_flagged |= o->is_due;
         o->due_at = world_now() + 200 * USEC_PER_MSEC;
@@ -73,6 +67,7 @@ static void begin(Order *o)
                         (char *) "ACKGROUP_RECEIVER=00000000-0000-4000-8000-000000000002",
                         o->is_flagged ? (char *) "ACKGROUP_POSSIBLE_DUPLICATE=1" : NULL, NULL};
         const ChildSpec spec = {
+                        .warden = &warden,
                         .path = "/fake/work",
                         .arguments = arguments,
                         .environment = environment,
@@ -81,7 +76,6 @@ static void begin(Order *o)
                         .output_max = 1000,
                         .timeout_usec = fixture.timeout_usec,
                         .report = on_line,
-                        .before_exec = before_exec,
         };
 
         o->n_runs++;

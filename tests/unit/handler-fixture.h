@@ -50,7 +50,6 @@ typedef struct Fixture {
         uint64_t ready_at; /* when it had the lock */
         unsigned n_warden_deaths;
         bool repeats; /* a failure, or the end of the receiver, is followed by another run */
-        bool leaves;  /* forgets to tell the warden the beginning of handlers */
 } Fixture;
 extern Fixture fixture;
 

@@ -11,26 +11,13 @@ const sd_id128_t stream_a = {.bytes = {0xa}}, stream_b = {.bytes = {0xb}};
 
 /* The warden: a pipe that the test can make readable. */
 
-static unsigned n_groups;
 static int warden_pipe[2];
 
 int warden_start(int lock_fd, Warden *ret)
 {
         assert_int_equal(pipe2(warden_pipe, O_CLOEXEC), 0);
         *ret = (Warden){.pid = 1, .pidfd = warden_pipe[0], .fd = -1};
-        n_groups = 0;
         return 0;
-}
-
-int warden_begin(const Warden *w, pid_t group)
-{
-        n_groups++;
-        return 0;
-}
-
-void warden_end(const Warden *w, pid_t group)
-{
-        n_groups--;
 }
 
 void warden_stop(Warden *w)
@@ -44,7 +31,7 @@ void warden_stop(Warden *w)
 
 unsigned warden_count(void)
 {
-        return n_groups;
+        return world_n_children();
 }
 
 void warden_die(void)

@@ -14,18 +14,20 @@
 
 #include <cmocka.h>
 
+#include "base/fd-util.h"
 #include "base/str-util.h"
 #include "base/time-util.h"
+#include "runtime/child-input.h"
 #include "runtime/child.h"
 
 /* No test waits longer than this. */
 #define PATIENCE_USEC (20 * USEC_PER_SEC)
 
 typedef struct Run {
+        Warden warden;
         Loop *loop;
         Child *child;
         bool ended;
-        pid_t group;
         ChildResult result;
         char output[256];
 } Run;
@@ -36,24 +38,29 @@ static int setup(void **state)
 
         (void) signal(SIGPIPE, SIG_IGN);
         *state = run;
-        return run ? loop_new(NULL, NULL, &run->loop) : -1;
+        if (!run || loop_new(NULL, NULL, &run->loop) < 0)
+                return -1;
+        int lock = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        int r = warden_start(lock, &run->warden);
+        (void) close(lock);
+        return r;
 }
 
 static int teardown(void **state)
 {
         Run *run = *state;
 
+        warden_stop(&run->warden);
         loop_free(run->loop);
         free(run);
         return 0;
 }
 
-static void on_done(pid_t group, const ChildResult *result, void *userdata)
+static void on_done(const ChildResult *result, void *userdata)
 {
         Run *run = userdata;
 
         run->ended = true;
-        run->group = group;
         run->result = *result;
         if (result->output_size > 0)
                 memcpy(run->output, result->output, MIN(result->output_size, sizeof run->output - 1));
@@ -64,6 +71,7 @@ static int try_spawn(Run *run, const char *script, const char *input, size_t out
         char *arguments[] = {(char *) "sh", (char *) "-c", (char *) script, NULL};
         char *environment[] = {(char *) "PATH=/usr/bin:/bin", (char *) "WORD=brine", NULL};
         ChildSpec spec = {
+                        .warden = &run->warden,
                         .path = "/bin/sh",
                         .arguments = arguments,
                         .environment = environment,
@@ -123,7 +131,7 @@ static void test_out_of_descriptors(void **state)
                 assert_true(limit.rlim_cur < (rlim_t) fd + 50);
                 assert_int_equal(fstat(fd, &st), 0);
                 assert_int_equal(st.st_size, 0);
-                assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+                assert_int_equal(waitpid(-1, NULL, WNOHANG), 0);
                 assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
                 r = try_spawn(run, script, "", 100, USEC_INFINITY);
                 assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
@@ -191,52 +199,25 @@ static void test_input_unread(void **state)
         free(input);
 }
 
-/* A program whose parent dies at once. Its output goes to the FIFO. */
-static void die_behind_spawn(size_t size, const char *fifo)
-{
-        char *input = malloc(size + 1);
-        _cleanup_free_ char *script = str_format("sleep 0.05; wc -c >%s", fifo);
-        pid_t parent;
-        int status;
-
-        assert_non_null(input);
-        memset(input, 'x', size);
-        input[size] = '\0';
-        parent = fork();
-        if (parent == 0) {
-                Run run = {};
-                _exit(loop_new(NULL, NULL, &run.loop) < 0 ||
-                                try_spawn(&run, script, input, 100, USEC_INFINITY) < 0);
-        }
-        free(input);
-        assert_int_equal(waitpid(parent, &status, 0), parent);
-        assert_int_equal(status, 0);
-}
-
-/* It must not take a part of its input for all of it. */
-static void test_input_is_whole_when_the_parent_dies(void **state)
+/* A program must not take a part of its input for all of it, also if its receiver dies: all of it is there
+ * at once, and then the end. */
+static void test_input_is_whole(void **state)
 {
         static const size_t sizes[] = {0, 1, 65536, 65537, 1u << 20, (1u << 20) + 1};
-        char directory[] = "/tmp/test-child-XXXXXX", text[32], expected[32];
-        _cleanup_free_ char *fifo = NULL;
 
-        assert_non_null(mkdtemp(directory));
-        fifo = str_format("%s/fifo", directory);
-        assert_int_equal(mkfifo(fifo, 0600), 0);
         for (size_t i = 0; i < ELEMENTSOF(sizes); i++) {
-                die_behind_spawn(sizes[i], fifo);
-                int fd = open(fifo, O_RDONLY | O_CLOEXEC);
-                assert_true(fd >= 0);
-                ssize_t n = read(fd, text, sizeof text - 1);
-                assert_true(n > 0);
-                text[n] = '\0';
-                assert_int_equal(read(fd, &(char){0}, 1), 0); /* the program has ended */
-                (void) snprintf(expected, sizeof expected, "%zu\n", sizes[i]);
-                assert_string_equal(text, expected);
+                _cleanup_free_ char *input = malloc(sizes[i] + 1), *seen = NULL;
+                size_t n;
+                int fd;
+
+                assert_non_null(input);
+                memset(input, 'x', sizes[i]);
+                assert_int_equal(child_input(input, sizes[i], &fd), 0);
+                assert_int_equal(read_all(fd, sizes[i] + 1, &seen, &n), 0);
+                assert_int_equal(n, sizes[i]);
+                assert_memory_equal(seen, input, n);
                 (void) close(fd);
         }
-        (void) unlink(fifo);
-        (void) rmdir(directory);
 }
 
 static void test_output_cut(void **state)
@@ -265,14 +246,7 @@ static bool is_dead(pid_t pid)
         return !behind || behind[2] == 'Z' || behind[2] == 'X';
 }
 
-static void assert_dies(pid_t pid)
-{
-        for (int i = 0; i < 500 && !is_dead(pid); i++)
-                (void) usleep(10000);
-        assert_true(is_dead(pid));
-}
-
-static void test_timeout_kills_the_group(void **state)
+static void test_timeout_kills_everything(void **state)
 {
         Run *run = *state;
 
@@ -280,7 +254,7 @@ static void test_timeout_kills_the_group(void **state)
         wait_end(run);
         assert_true(run->result.timed_out);
         assert_int_equal(WTERMSIG(run->result.status), SIGKILL);
-        assert_dies((pid_t) atoi(run->output));
+        assert_true(is_dead((pid_t) atoi(run->output)));
 }
 
 /* What the command leaves behind neither delays the result nor lives on, though it holds the output open. */
@@ -293,12 +267,12 @@ static void test_left_behind(void **state)
         wait_end(run);
         assert_int_equal(run->result.status, 0);
         assert_true(now_usec(CLOCK_BOOTTIME) - begin < PATIENCE_USEC);
-        assert_dies((pid_t) atoi(run->output));
+        assert_true(is_dead((pid_t) atoi(run->output)));
 
         run->ended = false;
-        spawn(run, "setsid sleep 3 & echo out", "", 100, USEC_INFINITY);
+        spawn(run, "setsid sleep 100 & echo $!", "", 100, USEC_INFINITY);
         wait_end(run);
-        assert_string_equal(run->output, "out\n");
+        assert_true(is_dead((pid_t) atoi(run->output)));
 }
 
 static void test_kill_and_free(void **state)
@@ -310,7 +284,6 @@ static void test_kill_and_free(void **state)
         wait_end(run);
         assert_int_equal(WTERMSIG(run->result.status), SIGKILL);
         assert_false(run->result.timed_out);
-        assert_dies(run->group);
 
         run->ended = false;
         spawn(run, "sleep 100", "", 100, USEC_INFINITY);
@@ -340,26 +313,63 @@ static void test_signals_are_reset(void **state)
         assert_int_equal((blocked | ignored) & ~(3ull << 31), 0);
 }
 
-static int refuse(pid_t group, void *userdata)
-{
-        return -EPERM;
-}
-
 static void test_cannot_run(void **state)
 {
+        static const struct {
+                const char *path;
+                int error;
+        } cases[] = {{"/nonexistent/x", ENOENT}, {"/etc/passwd", EACCES}, {"/proc/self/mem/x", ENOTDIR}};
         Run *run = *state;
         char *arguments[] = {(char *) "x", NULL}, *environment[] = {NULL};
-        ChildSpec spec = {"/nonexistent/x", arguments, environment, "", 0, 1, USEC_INFINITY, NULL};
 
-        assert_int_equal(child_spawn(run->loop, &spec, on_done, run, &run->child), 0);
-        wait_end(run);
-        assert_int_equal(WEXITSTATUS(run->result.status), 127);
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                const ChildSpec spec = {
+                                .warden = &run->warden,
+                                .path = cases[i].path,
+                                .arguments = arguments,
+                                .environment = environment,
+                                .input = "",
+                                .timeout_usec = USEC_INFINITY,
+                };
 
-        run->ended = false;
-        spec.path = "/bin/true", spec.before_exec = refuse;
-        assert_int_equal(child_spawn(run->loop, &spec, on_done, run, &run->child), 0);
-        wait_end(run);
-        assert_int_equal(WEXITSTATUS(run->result.status), 126);
+                run->ended = false;
+                assert_int_equal(child_spawn(run->loop, &spec, on_done, run, &run->child), 0);
+                wait_end(run);
+                assert_int_equal(WEXITSTATUS(run->result.status), 127);
+                assert_int_equal(run->result.error, cases[i].error);
+        }
+}
+
+/* As many as there may be, some of them with a child that is left over. */
+static void test_many(void **state)
+{
+        Run *run = *state;
+        static Run others[WARDS_MAX + 1];
+        unsigned n = 0;
+
+        for (; n < 300; n++) {
+                others[n] = (Run){.loop = run->loop};
+                char *arguments[] = {(char *) "sh", (char *) "-c",
+                                n % 10 == 0 ? (char *) "setsid sleep 100 & exit 3" : (char *) "exit 3",
+                                NULL};
+                char *environment[] = {(char *) "PATH=/usr/bin:/bin", NULL};
+                const ChildSpec spec = {
+                                .warden = &run->warden,
+                                .path = "/bin/sh",
+                                .arguments = arguments,
+                                .environment = environment,
+                                .input = "",
+                                .timeout_usec = USEC_INFINITY,
+                };
+
+                assert_int_equal(child_spawn(run->loop, &spec, on_done, others + n, &others[n].child), 0);
+        }
+        while (n-- > 0) {
+                while (!others[n].ended)
+                        assert_true(loop_iterate(run->loop, USEC_PER_SEC) >= 0);
+                assert_int_equal(WEXITSTATUS(others[n].result.status), 3);
+        }
+        assert_int_equal(run->warden.n_unused, WARDS_MAX);
 }
 
 static void test_find_program(void **state)
@@ -382,13 +392,14 @@ int main(void)
                         cmocka_unit_test_setup_teardown(test_descriptors, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_status, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_input_unread, setup, teardown),
-                        cmocka_unit_test(test_input_is_whole_when_the_parent_dies),
+                        cmocka_unit_test(test_input_is_whole),
                         cmocka_unit_test_setup_teardown(test_output_cut, setup, teardown),
-                        cmocka_unit_test_setup_teardown(test_timeout_kills_the_group, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_timeout_kills_everything, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_left_behind, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_kill_and_free, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_signals_are_reset, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_cannot_run, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_many, setup, teardown),
                         cmocka_unit_test(test_find_program),
         };
 

@@ -272,7 +272,7 @@ static void on_line(const char *line, void *userdata)
         strcat(f->lines, ";");
 }
 
-static void on_child(pid_t group, const ChildResult *result, void *userdata)
+static void on_child(const ChildResult *result, void *userdata)
 {
         ((Fixture *) userdata)->done = true;
 }
@@ -285,7 +285,9 @@ static void test_reports_of_a_child(void **state)
                                  "printf '\\nlast\\nopen' >&3",
                         NULL};
         char *environment[] = {(char *) "PATH=/usr/bin:/bin", NULL};
+        Warden warden;
         const ChildSpec spec = {
+                        .warden = &warden,
                         .path = "/bin/sh",
                         .arguments = arguments,
                         .environment = environment,
@@ -295,8 +297,10 @@ static void test_reports_of_a_child(void **state)
         Fixture *f = *state;
         Child *child;
 
+        assert_int_equal(warden_start(STDERR_FILENO, &warden), 0);
         assert_int_equal(child_spawn(f->loop, &spec, on_child, f, &child), 0);
         run_until(f, &f->done);
+        warden_stop(&warden);
         assert_string_equal(f->lines, "one;two;;last;");
 }
 

@@ -402,7 +402,7 @@ static void on_line(const char *line, void *userdata)
         str_copy(((World *) userdata)->text, 64, line);
 }
 
-static void on_child(pid_t group, const ChildResult *result, void *userdata)
+static void on_child(const ChildResult *result, void *userdata)
 {
         World *w = userdata;
 

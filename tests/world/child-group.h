@@ -56,8 +56,9 @@ void group_world_end(void);
 typedef struct ChildWarden ChildWarden;
 ChildWarden *child_warden_new(int lock_fd); /* it shares this lock (disk_fd()) */
 int child_warden_fd(const ChildWarden *w);
-int child_warden_add(ChildWarden *w, pid_t group); /* -EIO: it is dead */
-void child_warden_remove(ChildWarden *w, pid_t group);
+bool child_warden_is_alive(const Warden *w);
+void child_warden_add(const Warden *w, pid_t group);
+void child_warden_remove(const Warden *w, pid_t group);
 /* The receiver stops: the warden kills what runs. May pause. */
 void child_warden_stop(ChildWarden *w);
 

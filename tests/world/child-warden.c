@@ -118,23 +118,28 @@ int child_warden_fd(const ChildWarden *w)
         return w->fd;
 }
 
-int child_warden_add(ChildWarden *w, pid_t group)
+bool child_warden_is_alive(const Warden *w)
+{
+        return !((ChildWarden *) fd_userdata(w->pidfd))->is_dead;
+}
+
+void child_warden_add(const Warden *warden, pid_t group)
 {
         HOST_SCOPE;
+        ChildWarden *w = fd_userdata(warden->pidfd);
 
-        if (w->is_dead)
-                return -EIO;
         if (w->n == w->allocated) {
                 w->allocated = MAX(2 * w->allocated, 16u);
                 w->groups = reallocarray(w->groups, w->allocated, sizeof *w->groups);
                 assert(w->groups);
         }
         w->groups[w->n++] = group;
-        return 0;
 }
 
-void child_warden_remove(ChildWarden *w, pid_t group)
+void child_warden_remove(const Warden *warden, pid_t group)
 {
+        ChildWarden *w = fd_userdata(warden->pidfd);
+
         for (size_t i = 0; i < w->n; i++)
                 if (w->groups[i] == group) {
                         w->groups[i] = w->groups[--w->n];

@@ -24,6 +24,7 @@ struct Child {
         Source source;
         Alarm timeout;
         ChildGroup *group;
+        Warden *warden;
         Loop *loop;
         size_t output_max;
         void (*report)(const char *line, void *userdata);
@@ -219,7 +220,9 @@ static void on_end(Child *c)
                 read_reports(c);
         c->result.output = c->output ?: (const uint8_t *) "";
         c->result.timed_out = c->was_timed_out && WIFSIGNALED(c->result.status);
-        c->done(number, &c->result, c->userdata);
+        if (process_current())
+                child_warden_remove(c->warden, number);
+        c->done(&c->result, c->userdata);
         child_free(c);
 }
 
@@ -284,12 +287,14 @@ int child_spawn(Loop *loop, const ChildSpec *spec, ChildDone done, void *userdat
         kill_point();
         n_spawns++;
         r = find_spawn_error();
+        if (r >= 0 && process_current() && !child_warden_is_alive(spec->warden))
+                r = -EPIPE;
         if (r < 0)
                 return r;
         Child *c = child_new(loop, spec, done, userdata);
-        /* The real one calls it in the new process. */
-        if (spec->before_exec && spec->before_exec(c->group->seen.group, userdata) < 0)
-                end_leader(c, W_EXITCODE(126, 0));
+        if (process_current())
+                child_warden_add(spec->warden, c->group->seen.group);
+        c->warden = spec->warden;
         *ret = c;
         kill_point();
         return 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "receiver/warden.h"
+#include "runtime/warden.h"
 
 #include "world/child-group.h"
 
@@ -11,16 +11,6 @@ int warden_start(int lock_fd, Warden *ret)
         ChildWarden *w = child_warden_new(lock_fd);
         *ret = (Warden){.pid = 1, .pidfd = child_warden_fd(w), .fd = -1};
         return 0;
-}
-
-int warden_begin(const Warden *w, pid_t group)
-{
-        return child_warden_add(fd_userdata(w->pidfd), group);
-}
-
-void warden_end(const Warden *w, pid_t group)
-{
-        child_warden_remove(fd_userdata(w->pidfd), group);
 }
 
 void warden_stop(Warden *w)

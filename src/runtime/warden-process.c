@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "runtime/warden-process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/fd-util.h"
+#include "runtime/control-group.h"
+#include "runtime/ward-program.h"
+
+/* Everything that the warden has beside the descriptors that it is given. */
+enum {
+        REQUESTS_FD = 4,
+        ENDS_FD,
+        N_OWN_FDS,
+};
+
+typedef enum WardState {
+        WARD_NONE,
+        WARD_RUNNING,
+        WARD_ENDING, /* killed, or its leader has ended */
+        WARD_OVER,   /* all processes are dead, but the receiver does not know it yet */
+} WardState;
+
+typedef struct OneWard {
+        WardState state;
+        pid_t leader; /* 0: it has ended */
+        int status;
+        int group_fd, watch_fd; /* of its control group; -1: none */
+        unsigned group_number;
+        bool is_group_killed;
+} OneWard;
+
+typedef struct Process {
+        OneWard wards[WARDS_MAX];
+        size_t n_wards;       /* numbers that were used so far */
+        volatile int *errors; /* by number; shared with leaders that have not begun their program */
+        Offspring children;
+        size_t n_leaders; /* that live */
+        int own_group_fd; /* -1: no control groups */
+        unsigned n_groups;
+        int signals_fd;
+        bool is_orphaned; /* the receiver is gone */
+        char *strings;    /* of a request */
+        size_t allocated;
+} Process;
+
+/* The control group of a ward. It is kept for the next ward with this number, unless it was killed: Linux
+ * 6.14 also kills what begins in such a group later. */
+
+static int open_group(Process *p, OneWard *w)
+{
+        char name[CONTROL_GROUP_NAME_MAX];
+
+        if (p->own_group_fd < 0 || w->group_fd >= 0)
+                return 0;
+        w->group_number = p->n_groups++;
+        w->is_group_killed = false;
+        w->group_fd = control_group_make(p->own_group_fd, control_group_name(w->group_number, name));
+        if (w->group_fd < 0)
+                return w->group_fd;
+        w->watch_fd = control_group_watch(w->group_fd);
+        if (w->watch_fd >= 0)
+                return 0;
+        (void) close_clear(&w->group_fd);
+        return w->watch_fd;
+}
+
+static void close_group(Process *p, OneWard *w)
+{
+        char name[CONTROL_GROUP_NAME_MAX];
+
+        if (w->group_fd < 0)
+                return;
+        (void) close_clear(&w->group_fd);
+        (void) close_clear(&w->watch_fd);
+        control_group_remove(p->own_group_fd, control_group_name(w->group_number, name));
+}
+
+static void kill_group(OneWard *w)
+{
+        if (w->group_fd < 0 || !control_group_is_populated(w->watch_fd))
+                return;
+        w->is_group_killed = true;
+        control_group_kill(w->group_fd);
+}
+
+/* Ends. */
+
+/* The leader has not been waited for, so its number is still its own. */
+static void kill_ward(OneWard *w)
+{
+        if (w->state != WARD_RUNNING && w->state != WARD_ENDING)
+                return;
+        w->state = WARD_ENDING;
+        if (w->leader > 0)
+                (void) kill(w->leader, SIGKILL);
+        kill_group(w);
+}
+
+static bool is_leader(const Process *p, pid_t pid)
+{
+        for (size_t i = 0; i < p->n_wards; i++)
+                if (p->wards[i].leader == pid)
+                        return true;
+        return false;
+}
+
+/* Returns how many there still are, dead or alive. When they end, their children come here. */
+static size_t kill_orphans(Process *p)
+{
+        size_t n = 0;
+
+        if (offspring_read(&p->children) < 0)
+                return 1; /* perhaps; it is tried again */
+        if (p->children.n == p->n_leaders)
+                return 0;
+        for (size_t i = 0; i < p->children.n; i++)
+                if (!is_leader(p, p->children.pids[i])) {
+                        (void) kill(p->children.pids[i], SIGKILL);
+                        n++;
+                }
+        return n;
+}
+
+static void on_leader_end(Process *p, OneWard *w, int status)
+{
+        w->leader = 0;
+        w->status = status;
+        p->n_leaders--;
+        kill_ward(w);
+}
+
+/* False: there is no child any more. */
+static bool reap(Process *p)
+{
+        int status;
+        pid_t pid;
+
+        while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+                for (size_t i = 0; i < p->n_wards; i++)
+                        if (p->wards[i].leader == pid) {
+                                on_leader_end(p, p->wards + i, status);
+                                break;
+                        }
+        return pid == 0 || errno != ECHILD;
+}
+
+static bool is_dead(const OneWard *w)
+{
+        return w->leader == 0 && (w->watch_fd < 0 || !control_group_is_populated(w->watch_fd));
+}
+
+/* An orphan may be of any ward that is ending. */
+static void settle(Process *p)
+{
+        size_t n_ending = 0;
+
+        for (size_t i = 0; i < p->n_wards; i++)
+                n_ending += p->wards[i].state == WARD_ENDING && p->wards[i].leader == 0;
+        if (n_ending == 0 || kill_orphans(p) > 0)
+                return;
+        for (size_t i = 0; i < p->n_wards; i++)
+                if (p->wards[i].state == WARD_ENDING && is_dead(p->wards + i)) {
+                        p->wards[i].state = WARD_OVER;
+                        if (p->wards[i].is_group_killed)
+                                close_group(p, p->wards + i);
+                }
+}
+
+/* Returns true when the receiver has to read some first. */
+static bool tell_ends(Process *p)
+{
+        for (uint32_t i = 0; i < p->n_wards; i++) {
+                OneWard *w = p->wards + i;
+                const WardenEnd end = {.ward = i, .end = {.status = w->status, .error = p->errors[i]}};
+
+                if (w->state != WARD_OVER)
+                        continue;
+                if (send(ENDS_FD, &end, sizeof end, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno == EAGAIN)
+                        return true;
+                w->state = WARD_NONE;
+        }
+        return false;
+}
+
+/* Requests. */
+
+/* Splits strings, each with a NUL, and writes their addresses, with a NULL behind them. Returns what is
+ * behind the strings; NULL: there are not as many. */
+static char *split(char *at, const char *end, char **ret, uint32_t n)
+{
+        for (uint32_t i = 0; i < n; i++) {
+                char *nul = memchr(at, '\0', (size_t) (end - at));
+
+                if (!nul)
+                        return NULL;
+                ret[i] = at;
+                at = nul + 1;
+        }
+        ret[n] = NULL;
+        return at;
+}
+
+static int start_leader(Process *p, OneWard *w, const WardSpec *spec)
+{
+        int r = open_group(p, w);
+
+        if (r < 0)
+                return r;
+        p->errors[w - p->wards] = 0;
+        pid_t pid = w->group_fd >= 0 ? control_group_fork(w->group_fd) : fork();
+        if (pid == 0)
+                ward_program(spec, p->errors + (w - p->wards));
+        if (pid < 0)
+                return -errno;
+        w->state = WARD_RUNNING;
+        w->leader = pid;
+        p->n_leaders++;
+        return 0;
+}
+
+static int run_ward(Process *p, const WardenRequest *q, const int fds[static WARD_FDS])
+{
+        const char *end = p->strings + q->size;
+        _cleanup_free_ char **arguments = calloc((size_t) q->n_arguments + 1, sizeof *arguments);
+        _cleanup_free_ char **environment = calloc((size_t) q->n_environment + 1, sizeof *environment);
+        char *path[2] = {}, *at = p->strings;
+        WardSpec spec;
+
+        if (!arguments || !environment)
+                return -ENOMEM;
+        at = split(at, end, path, 1);
+        at = at ? split(at, end, arguments, q->n_arguments) : NULL;
+        at = at ? split(at, end, environment, q->n_environment) : NULL;
+        if (at != end || q->ward >= WARDS_MAX)
+                return -EINVAL;
+        spec = (WardSpec){.path = path[0], .arguments = arguments, .environment = environment};
+        memcpy(spec.fds, fds, sizeof spec.fds);
+        for (; p->n_wards <= q->ward; p->n_wards++)
+                p->wards[p->n_wards] = (OneWard){.group_fd = -1, .watch_fd = -1};
+        return start_leader(p, p->wards + q->ward, &spec);
+}
+
+static bool read_exactly(void *data, size_t size)
+{
+        for (size_t n = 0; n < size;) {
+                ssize_t got = read(REQUESTS_FD, (char *) data + n, size - n);
+
+                if (got == 0 || (got < 0 && errno != EINTR))
+                        return false;
+                n += (size_t) MAX(got, 0);
+        }
+        return true;
+}
+
+static bool read_strings(Process *p, size_t size)
+{
+        if (size > p->allocated) {
+                free(p->strings);
+                p->strings = malloc(size);
+                p->allocated = p->strings ? size : 0;
+        }
+        return p->strings && read_exactly(p->strings, size);
+}
+
+/* Returns how many descriptors came with it, or negative errno; -EPIPE when the receiver is gone. */
+static int read_request(WardenRequest *q, int fds[static WARD_FDS])
+{
+        union {
+                struct cmsghdr header;
+                char space[CMSG_SPACE(sizeof(int) * WARD_FDS)];
+        } control;
+        struct iovec data = {q, sizeof *q};
+        struct msghdr m = {
+                        .msg_iov = &data,
+                        .msg_iovlen = 1,
+                        .msg_control = &control,
+                        .msg_controllen = sizeof control,
+        };
+        const struct cmsghdr *c;
+        size_t n_fds = 0;
+        ssize_t n = recvmsg(REQUESTS_FD, &m, MSG_CMSG_CLOEXEC);
+
+        if (n <= 0 || !read_exactly((char *) q + n, sizeof *q - (size_t) n))
+                return -EPIPE;
+        c = CMSG_FIRSTHDR(&m);
+        if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
+                n_fds = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+                memcpy(fds, CMSG_DATA(c), n_fds * sizeof(int));
+        }
+        return (int) n_fds;
+}
+
+static void close_all(const int *fds, int n)
+{
+        for (int i = 0; i < n; i++)
+                (void) close(fds[i]);
+}
+
+/* Returns false when the receiver is gone. */
+static bool take_request(Process *p)
+{
+        int came[WARD_FDS], placed[WARD_FDS], r = -EMFILE, n = 0;
+        WardenRequest q;
+        const int n_came = read_request(&q, came);
+
+        if (n_came < 0 || !read_strings(p, q.size)) {
+                close_all(came, n_came);
+                return false;
+        }
+        if (q.verb == WARDEN_KILL) {
+                if (q.ward < p->n_wards)
+                        kill_ward(p->wards + q.ward);
+                return true;
+        }
+        for (size_t i = 0; i < WARD_FDS; i++) {
+                placed[i] = -1;
+                if ((q.fds & 1u << i) && n++ < n_came)
+                        placed[i] = came[n - 1];
+        }
+        if (n == n_came) /* else this process had no room for them */
+                r = run_ward(p, &q, placed);
+        close_all(came, n_came);
+        return send(REQUESTS_FD, &r, sizeof r, MSG_NOSIGNAL) == sizeof r;
+}
+
+/* The process. */
+
+static void kill_all(Process *p)
+{
+        p->is_orphaned = true;
+        for (size_t i = 0; i < p->n_wards; i++)
+                kill_ward(p->wards + i);
+}
+
+/* One turn of the loop. */
+static void wait_for_events(Process *p, bool is_blocked)
+{
+        struct pollfd polled[3 + WARDS_MAX] = {
+                        {.fd = p->signals_fd, .events = POLLIN},
+                        {.fd = p->is_orphaned ? -1 : REQUESTS_FD, .events = POLLIN},
+                        {.fd = is_blocked ? ENDS_FD : -1, .events = POLLOUT},
+        };
+        struct signalfd_siginfo infos[16];
+        nfds_t n = 3;
+
+        for (size_t i = 0; i < p->n_wards; i++)
+                if (p->wards[i].state == WARD_ENDING && p->wards[i].watch_fd >= 0)
+                        polled[n++] = (struct pollfd){.fd = p->wards[i].watch_fd, .events = POLLPRI};
+        if (poll(polled, n, -1) < 0)
+                return;
+        if (polled[0].revents)
+                (void) !read(p->signals_fd, infos, sizeof infos);
+        if (polled[1].revents && !take_request(p))
+                kill_all(p);
+}
+
+static _Noreturn void watch(Process *p)
+{
+        bool is_blocked = false;
+
+        for (;;) {
+                wait_for_events(p, is_blocked);
+                bool has_children = reap(p);
+                settle(p);
+                if (p->is_orphaned) {
+                        (void) kill_orphans(p);
+                        if (!has_children && !reap(p))
+                                break;
+                } else
+                        is_blocked = tell_ends(p);
+        }
+        for (size_t i = 0; i < p->n_wards; i++)
+                close_group(p, p->wards + i);
+        _exit(EXIT_SUCCESS);
+}
+
+static int move(int fd, int number)
+{
+        return dup3(fd, number, O_CLOEXEC);
+}
+
+/* Nothing else stays open, above all no listening socket. Standard error is for the handlers. */
+static int keep_only(const WardenFds *fds)
+{
+        const int null = open("/dev/null", O_RDWR | O_CLOEXEC),
+                  requests = fcntl(fds->requests, F_DUPFD, N_OWN_FDS),
+                  ends = fcntl(fds->ends, F_DUPFD, N_OWN_FDS), lock = fcntl(fds->lock, F_DUPFD, N_OWN_FDS);
+
+        if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0 ||
+                        move(lock, STDERR_FILENO + 1) < 0 || move(requests, REQUESTS_FD) < 0 ||
+                        move(ends, ENDS_FD) < 0)
+                return -1;
+        return close_range(N_OWN_FDS, ~0u, 0);
+}
+
+/* systemd and terminals send signals to every process of a unit or group. Only the end of the receiver may
+ * end the warden. */
+static int prepare_signals(void)
+{
+        static const int ignored[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGPIPE, SIGUSR1, SIGUSR2};
+        sigset_t set;
+
+        for (size_t i = 0; i < ELEMENTSOF(ignored); i++)
+                (void) signal(ignored[i], SIG_IGN);
+        (void) signal(SIGCHLD, SIG_DFL); /* else the kernel would not keep the dead */
+        (void) sigemptyset(&set);
+        (void) sigaddset(&set, SIGCHLD);
+        (void) sigprocmask(SIG_SETMASK, &set, NULL);
+        return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+void warden_process(const WardenFds *fds)
+{
+        Process *p = calloc(1, sizeof *p);
+
+        (void) prctl(PR_SET_NAME, "ackgroup-warden");
+        if (!p || keep_only(fds) < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
+                _exit(EXIT_FAILURE);
+        p->errors = mmap(NULL, WARDS_MAX * sizeof *p->errors, PROT_READ | PROT_WRITE,
+                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        p->signals_fd = prepare_signals();
+        p->own_group_fd = control_group_open_own();
+        if (p->errors == MAP_FAILED || p->signals_fd < 0 || offspring_open(&p->children) < 0)
+                _exit(EXIT_FAILURE);
+        watch(p);
+}

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The warden, with real processes: nothing that it starts outlives it or the process that it serves. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/time-util.h"
+#include "runtime/warden.h"
+
+typedef struct Case {
+        Ward ward;
+        Warden warden;
+        Loop *loop;
+        int said[2]; /* a pipe that is the command's standard output */
+        WardEnd end;
+        bool has_ended;
+} Case;
+
+static void on_end(Ward *ward, const WardEnd *end)
+{
+        Case *c = CONTAINER_OF(ward, Case, ward);
+
+        c->end = *end;
+        c->has_ended = true;
+}
+
+static int setup(void **state)
+{
+        static Case c;
+
+        c = (Case){.ward.ended = on_end};
+        *state = &c;
+        assert_int_equal(pipe2(c.said, O_CLOEXEC), 0);
+        assert_int_equal(loop_new(NULL, NULL, &c.loop), 0);
+        return warden_start(STDERR_FILENO, &c.warden);
+}
+
+static int teardown(void **state)
+{
+        Case *c = *state;
+
+        warden_stop(&c->warden);
+        warden_stop(&c->warden);
+        loop_free(c->loop);
+        (void) close(c->said[0]);
+        (void) close(c->said[1]);
+        return 0;
+}
+
+/* The script must say "x" when everything runs. */
+static void start(Case *c, const char *script)
+{
+        char *arguments[] = {(char *) "sh", (char *) "-c", (char *) script, NULL};
+        char *environment[] = {(char *) "PATH=/usr/bin:/bin", NULL};
+        const WardSpec spec = {
+                        .path = "/bin/sh",
+                        .arguments = arguments,
+                        .environment = environment,
+                        .fds = {-1, c->said[1], -1, -1},
+        };
+        char byte;
+
+        assert_int_equal(warden_run(&c->warden, c->loop, &spec, &c->ward), 0);
+        assert_int_equal(read(c->said[0], &byte, 1), 1);
+}
+
+/* Everybody who has the other end is dead. */
+static void assert_nobody_lives(Case *c)
+{
+        char byte;
+
+        (void) close(c->said[1]);
+        c->said[1] = -1;
+        assert_int_equal(fcntl(c->said[0], F_SETFL, O_NONBLOCK), 0);
+        assert_int_equal(read(c->said[0], &byte, 1), 0);
+}
+
+static const char *const scripts[] = {
+                "printf x; exec sleep 1000",
+                "setsid sleep 1000 & timeout 600 sleep 1000 & printf x; wait",
+                "(setsid sh -c '(setsid sleep 1000 &) ; printf x; exec sleep 1000' &) ; exec sleep 1000",
+};
+
+static void test_kill(void **state)
+{
+        Case *c = *state;
+
+        for (size_t i = 0; i < ELEMENTSOF(scripts); i++) {
+                c->has_ended = false;
+                start(c, scripts[i]);
+                warden_kill(&c->warden, &c->ward);
+                while (!c->has_ended)
+                        assert_true(loop_iterate(c->loop, USEC_PER_SEC) >= 0);
+                assert_true(WIFSIGNALED(c->end.status) && WTERMSIG(c->end.status) == SIGKILL);
+                assert_int_equal(c->end.error, 0);
+        }
+        assert_nobody_lives(c);
+}
+
+static void test_stop(void **state)
+{
+        Case *c = *state;
+
+        for (size_t i = 0; i < ELEMENTSOF(scripts); i++)
+                start(c, scripts[i]);
+        warden_stop(&c->warden);
+        assert_nobody_lives(c);
+        assert_false(c->has_ended);
+}
+
+/* Then its children are ours, and must not outlive us. */
+static void test_it_is_killed(void **state)
+{
+        Case *c = *state;
+
+        for (size_t i = 0; i < ELEMENTSOF(scripts); i++)
+                start(c, scripts[i]);
+        assert_int_equal(kill(c->warden.pid, SIGTERM), 0); /* means nothing to it */
+        assert_int_equal(kill(c->warden.pid, SIGKILL), 0);
+        warden_stop(&c->warden);
+        assert_nobody_lives(c);
+}
+
+/* Children that this process had before are not touched. */
+static void test_others(void **state)
+{
+        Case *c = *state;
+        int status;
+
+        warden_stop(&c->warden);
+        pid_t other = fork();
+        if (other == 0) {
+                (void) close(c->said[1]);
+                for (;;)
+                        (void) pause();
+        }
+        assert_int_equal(warden_start(STDERR_FILENO, &c->warden), 0);
+        start(c, scripts[1]);
+        assert_int_equal(kill(c->warden.pid, SIGKILL), 0);
+        warden_stop(&c->warden);
+        assert_nobody_lives(c);
+        assert_int_equal(waitpid(other, &status, WNOHANG), 0);
+        assert_int_equal(kill(other, SIGKILL), 0);
+        assert_int_equal(waitpid(other, &status, 0), other);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+                        TEST(test_kill),
+                        TEST(test_stop),
+                        TEST(test_it_is_killed),
+                        TEST(test_others),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
