@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/database.h"
 
-#include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <sysexits.h>
 
@@ -26,11 +26,17 @@ static void on_finished(uint32_t events, void *userdata)
 {
         Database *d = userdata;
 
+        const char *path;
+        uint64_t page;
+
         db_dispatch(d->db);
-        if (!db_is_unreadable(d->db) || d->gave_up)
+        if (!db_is_unreadable(d->db, &path, &page) || d->gave_up)
                 return;
         d->gave_up = true;
-        log_line(LOG_CRIT, "The database in the state directory is damaged: ending");
+        if (page > 0)
+                log_line(LOG_CRIT, "Page %" PRIu64 " of %s is damaged: ending", page, path);
+        else
+                log_line(LOG_CRIT, "%s is damaged: ending", path);
         loop_exit(d->loop, EX_CONFIG);
 }
 

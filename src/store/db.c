@@ -7,6 +7,7 @@
 
 #include "base/crash-point.h"
 #include "base/str-util.h"
+#include "store/checked-vfs.h"
 #include "store/db-state.h"
 #include "store/disk.h"
 #include "store/sql.h"
@@ -22,7 +23,9 @@ struct Db {
         DbState state;  /* the worker's, once it is started */
         DiskFile *lock; /* held for as long as the database is open */
         Damage damage;  /* as opening found it */
+        char *path;
         bool unreadable;
+        uint64_t bad_page; /* from 1; 0: not known */
         Worker *worker;
         bool started;
         bool closing; /* the worker has stopped: db_close() runs what is staged */
@@ -43,6 +46,7 @@ static void run_batch(DbOp *first, void *userdata)
                 db_state_checkpoint(&db->state);
         for (DbOp *op = r < 0 ? first : NULL; op; op = op->next)
                 op->result = r;
+        db->bad_page = checked_vfs_bad_page(db->state.sql);
         worker_finish(db->worker, first);
         db_state_apply(&db->state);
         if (db_state_is_large(&db->state))
@@ -87,6 +91,9 @@ int db_open(const char *path, const char *const *migrations, uint64_t lock_usec,
                 db->state.memtable = *memtable;
         op_list_init(&db->staged);
 
+        db->path = strdup(path);
+        if (!db->path)
+                return -ENOMEM;
         r = worker_new(&(WorkerTask){run_batch, flush_last, db}, &db->worker);
         if (r < 0)
                 return r;
@@ -138,6 +145,7 @@ Db *db_close(Db *db)
         }
         db_state_clear(&db->state);
         worker_free(db->worker);
+        free(db->path);
         disk_close(db->lock);
         free(db);
         return NULL;
@@ -154,8 +162,10 @@ const Damage *db_damage(const Db *db)
         return &db->damage;
 }
 
-bool db_is_unreadable(const Db *db)
+bool db_is_unreadable(const Db *db, const char **ret_path, uint64_t *ret_page)
 {
+        *ret_path = db->path;
+        *ret_page = db->bad_page;
         return db->unreadable;
 }
 

@@ -56,8 +56,8 @@ bool db_is_alive(Db *db, uint64_t usec);
 
 const Damage *db_damage(const Db *db); /* what was lost, and the database could be opened nevertheless */
 
-/* An operation has met damage. Nothing but an administrator helps. */
-bool db_is_unreadable(const Db *db);
+/* An operation has met damage. Nothing but an administrator helps. The path is lent; page 0: not known. */
+bool db_is_unreadable(const Db *db, const char **ret_path, uint64_t *ret_page);
 
 /* The descriptor that holds the lock. A process that inherits it keeps the state locked after this process
  * has ended. */
