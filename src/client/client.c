@@ -15,6 +15,7 @@
 #include "client/engine/fanout.h"
 #include "client/engine/members.h"
 #include "client/engine/pump.h"
+#include "client/engine/save.h"
 #include "client/intake/bulk.h"
 #include "client/intake/drain.h"
 #include "client/intake/resolve.h"
@@ -207,6 +208,8 @@ static int start_runtime(Client *c, Error *error)
         if (r >= 0)
                 r = retries_init(&c->retries, c->loop);
         if (r >= 0)
+                r = saves_init(c);
+        if (r >= 0)
                 r = schedule_init(c);
         if (r >= 0)
                 r = resolver_new(c, &c->resolver);
@@ -262,6 +265,7 @@ void client_clear(Client *c)
         heap_clear(&c->due.heap);
         timer_clear(&c->due.timer);
         timer_clear(&c->windows.timer);
+        timer_clear(&c->save.trim);
         retries_clear(&c->retries);
         timer_clear(&c->schedule.timer);
         service_stop(&c->service);

@@ -100,7 +100,15 @@ static int run_in_tables(DbState *s, DbOp *first)
                 sql_overwrite(s->sql);
         if (r >= 0)
                 clear_memtable(s);
+        s->shrink_is_due |= r >= 0;
         return r;
+}
+
+void db_state_shrink(DbState *s)
+{
+        if (s->shrink_is_due)
+                sql_shrink(s->sql);
+        s->shrink_is_due = false;
 }
 
 static bool can_be_redone(const DbState *s, const DbOp *first)

@@ -12,10 +12,11 @@
 typedef struct DbState {
         sqlite3 *sql;
         Memtable memtable;
-        Redo *redo;        /* NULL: everything goes to the tables */
-        uint64_t applied;  /* number of the last block that the tables have */
-        bool redo_failed;  /* until the tables have everything */
-        bool apply_is_due; /* the memtable lacks the last block */
+        Redo *redo;         /* NULL: everything goes to the tables */
+        uint64_t applied;   /* number of the last block that the tables have */
+        bool redo_failed;   /* until the tables have everything */
+        bool apply_is_due;  /* the memtable lacks the last block */
+        bool shrink_is_due; /* perhaps: rows were written since it was looked at */
 } DbState;
 
 /* The caller has set `sql` and `memtable`. Writes to the tables what a crash left in the log. What it lacks
@@ -31,4 +32,5 @@ void db_state_apply(DbState *s);
 
 int db_state_flush(DbState *s);           /* the tables get what only the log has */
 bool db_state_is_large(const DbState *s); /* a flush is due */
+void db_state_shrink(DbState *s);         /* gives space back when much is unused; nobody waits for it */
 void db_state_checkpoint(DbState *s);     /* frees the space of SQLite's own log */

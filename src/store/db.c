@@ -51,6 +51,7 @@ static void run_batch(DbOp *first, void *userdata)
         db_state_apply(&db->state);
         if (db_state_is_large(&db->state))
                 (void) db_state_flush(&db->state); /* after a failure the next batch tries again */
+        db_state_shrink(&db->state);
 }
 
 static void flush_last(void *userdata)

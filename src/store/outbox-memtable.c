@@ -214,7 +214,7 @@ static int flush(void *userdata, Redo *redo, sqlite3 *sql)
         for (const StreamEntry *s = t->streams; s && r >= 0; s = s->hh.next)
                 r = outbox_tables_add_stream(sql, s->key.stream, s->key.receiver);
         if (r >= 0 && t->trim)
-                r = outbox_tables_trim(sql, t->keep, t->keys_since_usec);
+                r = outbox_tables_trim(sql, t->keep, t->keys_since_usec, false);
         return r;
 }
 

@@ -82,10 +82,12 @@ static int note_trimmed(sqlite3 *sql)
                                          ")) FROM message");
 }
 
-int outbox_tables_trim(sqlite3 *sql, unsigned keep, uint64_t keys_since_usec)
+int outbox_tables_trim(sqlite3 *sql, unsigned keep, uint64_t keys_since_usec, bool thorough)
 {
         int r = is_worth_trimming(sql);
 
+        if (r == 0 && thorough)
+                r = 1;
         if (r <= 0)
                 return r;
         r = make_doomed(sql);

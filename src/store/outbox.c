@@ -106,14 +106,14 @@ static int trim_run(DbOp *op, sqlite3 *sql)
 {
         const OutboxTrimOp *o = CONTAINER_OF(op, OutboxTrimOp, op);
 
-        return outbox_tables_trim(sql, o->keep, o->keys_since_usec);
+        return outbox_tables_trim(sql, o->keep, o->keys_since_usec, o->thorough);
 }
 
 static int trim_redo(const DbOp *op, Buffer *record)
 {
         const OutboxTrimOp *o = CONTAINER_OF(op, OutboxTrimOp, op);
 
-        return outbox_redo_put_trim(record, o->keep, o->keys_since_usec);
+        return o->thorough ? -ENOTSUP : outbox_redo_put_trim(record, o->keep, o->keys_since_usec);
 }
 
 void outbox_trim_op_init(OutboxTrimOp *o)

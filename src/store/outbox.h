@@ -90,6 +90,9 @@ typedef struct OutboxTrimOp {
         DbOp op;
         unsigned keep;
         uint64_t keys_since_usec;
+        /* At once, and to the last one. Otherwise only when so many have come that the search is worth it.
+         */
+        bool thorough;
 } OutboxTrimOp;
 void outbox_trim_op_init(OutboxTrimOp *o);
 

@@ -125,6 +125,31 @@ static int migrate(sqlite3 *sql, const char *path, const char *const *migrations
         return 0;
 }
 
+/* In pages. The rest is copied, so it must be small, or everybody waits for long. */
+#define SHRINK_FROM 512
+#define SHRINK_REST 4096
+
+static int64_t read_number(sqlite3 *sql, const char *text)
+{
+        sqlite3_stmt *s = sql_statement(sql, text);
+        int64_t n = s && sqlite3_step(s) == SQLITE_ROW ? sqlite3_column_int64(s, 0) : 0;
+
+        if (s)
+                (void) sqlite3_reset(s);
+        return n;
+}
+
+void sql_shrink(sqlite3 *sql)
+{
+        const int64_t all = read_number(sql, "PRAGMA page_count"),
+                      unused = read_number(sql, "PRAGMA freelist_count");
+
+        if (all < SHRINK_FROM || unused < all / 4 * 3 || all - unused > SHRINK_REST)
+                return;
+        (void) execute(sql, "VACUUM");
+        (void) sqlite3_wal_checkpoint_v2(sql, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+}
+
 /* The smallest thing that SQLite writes although it changes nothing. */
 void sql_overwrite(sqlite3 *sql)
 {
@@ -155,6 +180,7 @@ static int open_database(const char *path, sqlite3 **ret, Error *error)
                                       "PRAGMA journal_mode=WAL;"
                                       "PRAGMA synchronous=FULL;"
                                       "PRAGMA foreign_keys=ON;"
+                                      "PRAGMA temp_store=MEMORY;"
                                       "PRAGMA wal_autocheckpoint=1000";
         const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
         int rc, r;

@@ -5,6 +5,7 @@ import shutil
 import struct
 import subprocess
 
+from bulk import open_stream
 from conftest import BUILD, lines, script, wait_until
 from frames import ACKED, REJECTED
 
@@ -143,3 +144,23 @@ def test_copied_client(discovery, receiver, client, tmp_path):
     receiver(d, "1", "--group", "late", command=script(tmp_path, COUNT))
     assert {copy.wait(m)["state"] for m in ids} == {"acked"}
     assert sorted(lines(tmp_path / "runs")) == sorted(f"1 {i}" for i in range(5))
+
+
+def test_history_after_a_backlog(discovery, receiver, client):
+    """All of it ends at once, and nothing follows: the history is short all the same, and the file too."""
+    d = discovery()
+    c = client(d, "--history", 20)
+    s = open_stream(c, mode="any", settlements=False)
+    for i in range(1500):
+        s.submit(b"x" * 4000)
+    while len(s.ids) < 1500:
+        s.take()
+    s.close()
+    c.messages("limit", "u", 1)  # what is in the log goes to the tables
+    files = lambda: sum(path.stat().st_size for path in c.directory.glob("state/outbox.db*") if path.suffix != ".redo")
+    before = files()
+    assert before > 4_000_000
+    receiver(d, "1", "--concurrency", 8)
+    wait_until(lambda: c.properties()["Waiting"] == 0, "the backlog is delivered")
+    wait_until(lambda: len(c.messages("limit", "u", 1000)[0]) == 20, "the history is trimmed")
+    wait_until(lambda: files() < before / 4, "the space is given back")

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include <cmocka.h>
 
@@ -31,6 +32,68 @@ static void test_trim_keeps_the_newest_and_what_is_open(void **state)
         o.number = INT64_MAX;
         o.states = UINT32_MAX;
         find(f, &o, (uint64_t[]){6, 5, 2, 1}, 4);
+}
+
+/* Of the tables and SQLite's own log. */
+static size_t size_of_tables(const char *path)
+{
+        struct stat tables, log;
+        char name[128];
+
+        (void) snprintf(name, sizeof name, "%s-wal", path);
+        assert_int_equal(stat(path, &tables), 0);
+        assert_int_equal(stat(name, &log), 0);
+        return (size_t) (tables.st_size + log.st_size);
+}
+
+static size_t count_all(Fixture *f)
+{
+        OutboxFindOp o;
+
+        outbox_find_op_init(&o, OUTBOX_NEWEST, 2000);
+        o.number = INT64_MAX;
+        o.states = UINT32_MAX;
+        assert_int_equal(run(f, &o.op), 0);
+        outbox_records_free(o.records, o.n_records);
+        return o.n_records;
+}
+
+/* A backlog that has been delivered: no new message comes. */
+static void test_thorough_trim_gives_space_back(void **state)
+{
+        static char payload[4000];
+        Fixture *f = *state;
+        OutboxTrimOp trim;
+
+        for (uint64_t i = 1; i <= 1000; i++) {
+                OutboxRecord record = record_of(i, "any//");
+                OutboxInsertOp insertion;
+
+                outbox_insert_op_init(&insertion);
+                insertion.record = record;
+                insertion.record.size = sizeof payload;
+                insertion.payload = payload;
+                assert_int_equal(run(f, &insertion.op), 0);
+        }
+        outbox_trim_op_init(&trim);
+        trim.keep = 20;
+        assert_int_equal(run(f, &trim.op), 0);
+        assert_int_equal(count_all(f), 1000);
+        for (uint64_t i = 1; i <= 1000; i++) {
+                OutboxRecord record = record_of(i, "any//");
+                record.state = DELIVERY_ACKED;
+                record.settled_usec = 9000;
+                assert_int_equal(save(f, &record), 0);
+        }
+        const size_t before = size_of_tables(f->path);
+        assert_true(before > 1000 * sizeof payload);
+        outbox_trim_op_init(&trim);
+        trim.keep = 20;
+        trim.thorough = true;
+        assert_int_equal(run(f, &trim.op), 0);
+        assert_int_equal(count_all(f), 20);
+        assert_int_equal(run(f, &trim.op), 0); /* the worker has ended what follows the batch before */
+        assert_true(size_of_tables(f->path) < before / 4);
 }
 
 /* How many are there once a message with a name of its sender's own has come, and was acked. */
@@ -139,6 +202,8 @@ int main(void)
                                         test_trim_comes_with_an_eighth_more, setup, teardown),
                         cmocka_unit_test_setup_teardown(
                                         test_trim_keeps_the_newest_and_what_is_open, setup, teardown),
+                        cmocka_unit_test_setup_teardown(
+                                        test_thorough_trim_gives_space_back, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_trim_bounds_the_names, setup, teardown),
                         cmocka_unit_test_setup_teardown(
                                         test_streams_and_receivers_are_forgotten, setup, teardown),

@@ -9,6 +9,7 @@
 #include "client/state/transient.h"
 
 #define TRIM_EVERY 128u
+#define QUIET_USEC (2 * USEC_PER_SEC)
 
 typedef struct Save {
         OutboxSaveOp save;
@@ -25,19 +26,50 @@ static void on_trimmed(DbOp *op, int r)
         free(CONTAINER_OF(op, OutboxTrimOp, op));
 }
 
-static void trim(Client *c)
+static void trim(Client *c, bool thorough)
 {
-        if (++c->save.n_untrimmed < TRIM_EVERY || c->stopping)
-                return;
         OutboxTrimOp *o = calloc(1, sizeof *o);
+
         if (!o)
                 return;
         c->save.n_untrimmed = 0;
         outbox_trim_op_init(o);
+        o->thorough = thorough;
         o->keep = c->config.history;
         o->keys_since_usec = now_usec(CLOCK_REALTIME) - KEYS_KEPT_USEC;
         o->op.done = on_trimmed;
         db_submit_lazily(c->db, &o->op);
+}
+
+/* After a while in which nothing has ended, the rest is trimmed too. */
+static void on_quiet(void *userdata)
+{
+        Client *c = userdata;
+
+        if (!c->save.untrimmed || c->stopping)
+                return;
+        const uint64_t due = usec_add(c->save.ended, QUIET_USEC);
+        if (loop_now(c->loop, CLOCK_BOOTTIME) < due) {
+                (void) timer_arm_at(&c->save.trim, due);
+                return;
+        }
+        c->save.untrimmed = false;
+        trim(c, true);
+}
+
+static void note_end(Client *c)
+{
+        c->save.ended = loop_now(c->loop, CLOCK_BOOTTIME);
+        c->save.untrimmed = true;
+        if (++c->save.n_untrimmed >= TRIM_EVERY && !c->stopping)
+                trim(c, false);
+        if (!timer_is_armed(&c->save.trim))
+                (void) timer_arm_in(&c->save.trim, QUIET_USEC);
+}
+
+int saves_init(Client *c)
+{
+        return timer_init(&c->save.trim, c->loop, "trim", on_quiet, c);
 }
 
 static void save_again(RetryItem *i)
@@ -60,7 +92,7 @@ static void take_effect(Message *m, DeliveryState state, bool was_binding)
         m->save.state = state;
         c->saved(m, before, was_binding);
         if (delivery_state_is_final(state) && !m->transient)
-                trim(c);
+                note_end(c);
         c->observer.message_saved(m, c->observer.userdata);
 }
 

@@ -7,6 +7,7 @@
 
 #include "client/state/types.h"
 
+int saves_init(Client *c); /* 0 or negative errno; the timer is client.c's to clear */
 void message_save(Message *m);
 /* The next save also gives up this binding. When that save is synced, the sequence is settled. NULL as `w`:
  * plain text, which has no sequence. */

@@ -351,8 +351,12 @@ struct Client {
                 struct MembersPage *pages; /* engine/members: reads in progress */
         } fanouts;
 
+        /* engine/save */
         struct {
-                unsigned n_untrimmed; /* engine/save */
+                unsigned n_untrimmed; /* messages that have ended since the history was trimmed */
+                bool untrimmed;       /* some have ended since it was trimmed to the last one */
+                uint64_t ended;       /* CLOCK_BOOTTIME of the last of them */
+                Timer trim;
         } save;
 
         /* state/transient */
