@@ -41,6 +41,7 @@ static int commit(DbState *s)
         crash_point("before-commit");
         r = sql_run(sql_statement(s->sql, "COMMIT"));
         crash_point("behind-commit");
+        s->shrink_is_due |= r >= 0;
         return r;
 }
 
@@ -100,7 +101,6 @@ static int run_in_tables(DbState *s, DbOp *first)
                 sql_overwrite(s->sql);
         if (r >= 0)
                 clear_memtable(s);
-        s->shrink_is_due |= r >= 0;
         return r;
 }
 
