@@ -1,48 +1,22 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "receiver/conn.h"
+#include "receiver/conn-inside.h"
 
 #include <errno.h>
 
 #include "base/log.h"
 #include "base/random.h"
 #include "base/str-util.h"
-#include "runtime/connection.h"
 #include "runtime/journal.h"
 
 #define HELLO_TIMEOUT_USEC (10 * USEC_PER_SEC)
 #define TEXT_SILENCE_USEC  (50 * USEC_PER_MSEC)
 /* The peer has so much time to read the last output before the connection is closed. */
 #define LINGER_USEC (2 * USEC_PER_SEC)
-/* With so much unread output, the peer's frames are not read either. */
-#define OUTPUT_PAUSE ((size_t) 1 << 20)
 /* More than the answers to all messages that may be open in one stream: a peer that reads never has so much
  * unread. Its connection ends; the outcomes are recorded, and it gets them when it asks again. */
 #define OUTPUT_MAX ((size_t) 128 << 20)
 
-typedef enum ConnState {
-        CONN_NEW,          /* nothing has been received */
-        CONN_HELLO,        /* frames; HELLO has not come */
-        CONN_OPEN,         /* frames */
-        CONN_TEXT,         /* plain text that has not ended */
-        CONN_TEXT_WORKING, /* plain text that is queued or running */
-        CONN_ENDING,       /* input is dropped; closed when the output is sent and the peer closes */
-} ConnState;
-
-struct Conn {
-        Conns *conns;
-        uint64_t id;
-        Connection *connection;
-        ConnState state;
-        Timer timer; /* waits for HELLO, for the end of a text, or for the end of the connection */
-        size_t need; /* frame_decode() needs so many bytes before it can say more */
-        uint32_t credit;
-        bool goodbye_received; /* no MESSAGE comes any more */
-        sd_id128_t sender;
-        char *sender_name;
-        UT_hash_handle hh;
-};
-
-static Conn *find(const Conns *cs, uint64_t id)
+Conn *conns_find(const Conns *cs, uint64_t id)
 {
         Conn *c;
 
@@ -50,21 +24,17 @@ static Conn *find(const Conns *cs, uint64_t id)
         return c;
 }
 
-void conns_share(Conns *cs)
-{
-        loop_defer(cs->loop, &cs->share);
-}
-
 static void leave_open(Conn *c)
 {
         if (c->state != CONN_OPEN)
                 return;
         c->credit = 0;
+        turn_leave(&c->conns->turns, &c->turn);
         c->conns->n_open--;
-        conns_share(c->conns);
+        loop_defer(c->conns->loop, &c->conns->share);
 }
 
-static Conn *conn_free(Conn *c)
+Conn *conn_free(Conn *c)
 {
         if (!c)
                 return NULL;
@@ -87,9 +57,7 @@ static void conn_gone(Conn *c)
         loop_defer(cs->loop, cs->idle_check);
 }
 
-/* Does not free the connection, since its frames may be in the middle of being read. From here on its input
- * is dropped, and the loop closes it when the output is sent. */
-static void conn_end(Conn *c)
+void conn_end(Conn *c)
 {
         if (c->state == CONN_ENDING)
                 return;
@@ -99,7 +67,7 @@ static void conn_end(Conn *c)
         (void) timer_arm_in(&c->timer, connection_output_size(c->connection) > 0 ? LINGER_USEC : 0);
 }
 
-static void conn_send(Conn *c, const Frame *f)
+void conn_send(Conn *c, const Frame *f)
 {
         if (c->state == CONN_ENDING)
                 return;
@@ -124,41 +92,23 @@ static void conn_refuse(Conn *c, const char *text)
 
 /* Credit. */
 
-static unsigned share_of(const Conns *cs, size_t i)
+unsigned conns_share_of(const Conns *cs, size_t i)
 {
-        unsigned capacity = config_capacity(cs->config), n = (unsigned) cs->n_open;
+        unsigned capacity = depth_capacity(cs->depth, cs->config), n = (unsigned) cs->n_open;
 
         return capacity / n + (i < capacity % n);
-}
-
-/* Equal shares; the oldest connections get what is left over. Messages that are on their way beyond a
- * smaller share are taken as they come, as long as the queue has room. */
-static void on_share(void *userdata)
-{
-        Conns *cs = userdata;
-        size_t i = 0;
-
-        for (Conn *c = cs->by_id; c; c = c->hh.next) {
-                if (c->state != CONN_OPEN)
-                        continue;
-                unsigned credit = share_of(cs, i++);
-                if (credit == c->credit)
-                        continue;
-                c->credit = credit;
-                conn_send(c, &(Frame){.type = FRAME_CREDIT, .credit = credit});
-        }
 }
 
 /* A new connection first gets the credit that no other one has; a CREDIT frame then brings its full share.
  */
 static uint32_t first_credit(const Conns *cs)
 {
-        uint64_t capacity = config_capacity(cs->config), granted = 0;
+        uint64_t capacity = depth_capacity(cs->depth, cs->config), granted = 0;
 
         for (const Conn *c = cs->by_id; c; c = c->hh.next)
                 granted += c->credit;
-        return (uint32_t) MIN(
-                        capacity > granted ? capacity - granted : 0, (uint64_t) share_of(cs, cs->n_open));
+        return (uint32_t) MIN(capacity > granted ? capacity - granted : 0,
+                        (uint64_t) conns_share_of(cs, cs->n_open));
 }
 
 /* Frames in. The bytes of a frame are lent for the call. 0, or negative errno with the reason. */
@@ -198,7 +148,7 @@ static int on_hello(Conn *c, const Frame *f, Error *error)
         c->credit = first_credit(cs);
         welcome(c);
         log_debug("Sender %s is connected", c->sender_name);
-        conns_share(cs);
+        loop_defer(cs->loop, &cs->share);
         return 0;
 }
 
@@ -397,104 +347,4 @@ int conn_accept(Conns *cs, int fd)
         if (r < 0)
                 conn_free(c);
         return r;
-}
-
-/* Answers out. */
-
-/* FailureProbability=: shows retries on purpose. */
-static bool ack_is_withheld(const Conns *cs, sd_id128_t message)
-{
-        char id[SD_ID128_UUID_STRING_MAX];
-        uint64_t random;
-
-        if (cs->config->failure_probability <= 0 || random_bytes(&random, sizeof random) < 0)
-                return false;
-        if ((double) (random >> 11) * 0x1p-53 >= cs->config->failure_probability)
-                return false;
-        const JournalFields fields = {sd_id128_to_uuid_string(message, id), .receiver = cs->info->name};
-        journal_event(JOURNAL_ACK_WITHHELD, &fields, "Message %s: ack withheld on purpose", id);
-        return true;
-}
-
-void conn_answer(Conns *cs, uint64_t conn, const AnswerFrame *answer)
-{
-        Conn *c = find(cs, conn);
-
-        if (!c || c->state != CONN_OPEN)
-                return;
-        /* "Working" comes again soon. For a peer that does not read it must not pile up. */
-        if (answer->outcome == OUTCOME_WORKING && connection_output_size(c->connection) > OUTPUT_PAUSE)
-                return;
-        if (answer->outcome == OUTCOME_ACKED && ack_is_withheld(cs, answer->message))
-                return;
-        conn_send(c, &(Frame){.type = FRAME_ANSWER, .answer = *answer});
-}
-
-void conn_pruned(Conns *cs, uint64_t conn, sd_id128_t stream)
-{
-        Conn *c = find(cs, conn);
-
-        if (c && c->state == CONN_OPEN)
-                conn_send(c, &(Frame){.type = FRAME_PRUNED, .stream = stream});
-}
-
-void conn_text_done(Conns *cs, uint64_t conn, bool acked)
-{
-        Conn *c = find(cs, conn);
-
-        if (!c || c->state != CONN_TEXT_WORKING)
-                return;
-        if (acked && !ack_is_withheld(cs, SD_ID128_NULL)) {
-                (void) !buffer_append(connection_output(c->connection), "ACK", STRLEN("ACK"));
-                connection_flush(c->connection);
-        }
-        conn_end(c);
-}
-
-bool conn_is_open(const Conns *cs, uint64_t conn)
-{
-        const Conn *c = find(cs, conn);
-
-        return c && c->state == CONN_OPEN;
-}
-
-void conns_end_older(Conns *cs, const Sender *sender)
-{
-        for (Conn *c = cs->by_id; c; c = c->hh.next)
-                if (c->id < sender->conn && c->state == CONN_OPEN && sd_id128_equal(c->sender, sender->id))
-                        conn_end(c);
-}
-
-void conns_goodbye(Conns *cs, GoodbyeReason reason, bool end)
-{
-        for (Conn *c = cs->by_id; c; c = c->hh.next) {
-                if (c->state == CONN_OPEN)
-                        conn_send(c, &(Frame){.type = FRAME_GOODBYE, .reason = reason});
-                if (end || (c->state != CONN_OPEN && c->state != CONN_TEXT_WORKING))
-                        conn_end(c);
-        }
-}
-
-bool conns_have_parted(const Conns *cs)
-{
-        for (const Conn *c = cs->by_id; c; c = c->hh.next)
-                if (connection_output_size(c->connection) > 0 ||
-                                (c->state == CONN_OPEN && !c->goodbye_received))
-                        return false;
-        return true;
-}
-
-void conns_init(Conns *cs)
-{
-        cs->share = (LoopWork){.run = on_share, .userdata = cs};
-}
-
-void conns_clear(Conns *cs)
-{
-        Conn *c, *next;
-
-        HASH_ITER(hh, cs->by_id, c, next)
-                conn_free(c);
-        if (cs->loop)
-                loop_cancel(cs->loop, &cs->share);
 }

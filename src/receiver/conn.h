@@ -11,8 +11,9 @@
 #include <uthash.h>
 
 #include "model/receiver-info.h"
-#include "receiver/configuration.h"
+#include "receiver/depth.h"
 #include "receiver/phase.h"
+#include "receiver/turns.h"
 #include "runtime/loop.h"
 #include "runtime/timer.h"
 #include "wire/frame.h"
@@ -41,6 +42,7 @@ typedef struct Conns {
         const ReceiverConfig *config;
         const ReceiverInfo *info;
         const Condition *condition;
+        const Depth *depth;
         LoopWork *idle_check; /* deferred when a connection has ended or its output is sent */
         ConnEvents events;
         void *userdata; /* of the events */
@@ -49,10 +51,12 @@ typedef struct Conns {
         uint64_t last_id;
         size_t n;
         size_t n_open;  /* of these, those that have sent HELLO */
-        LoopWork share; /* distributes the credit again, once per loop iteration */
+        LoopWork share; /* distributes the credit again, once per loop iteration; written by conn-out */
+        Turns turns;
+        Timer offers; /* ends offers that nobody takes */
 } Conns;
 
-void conns_init(Conns *c);
+int conns_init(Conns *c);   /* 0 or negative errno */
 void conns_clear(Conns *c); /* before the loop goes */
 
 int conn_accept(Conns *c, int fd); /* 0, and takes over the descriptor; or negative errno */
@@ -60,6 +64,14 @@ int conn_accept(Conns *c, int fd); /* 0, and takes over the descriptor; or negat
 void conn_answer(Conns *c, uint64_t conn, const AnswerFrame *answer);
 void conn_pruned(Conns *c, uint64_t conn, sd_id128_t stream);
 void conn_text_done(Conns *c, uint64_t conn, bool acked); /* the one message of the connection has ended */
+
+/* `n_free`: places that are free. True: a message of this connection may take one. */
+bool conn_may_begin(const Conns *c, uint64_t conn, size_t n_free);
+/* A message of this connection was taken. True: one was refused before, so its sender must hear of it at
+ * once. */
+bool conn_began(Conns *c, uint64_t conn);
+void conn_refused(Conns *c, uint64_t conn); /* there was no place; CREDIT will say when there is one */
+void conns_offer(Conns *c, size_t n_free);  /* free places to those that wait */
 
 bool conn_is_open(const Conns *c, uint64_t conn);
 

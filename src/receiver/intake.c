@@ -66,6 +66,53 @@ void intake_run_next(Intake *in)
                         abandon(in, job);
                 }
         }
+        if (jobs_first_queued(in->jobs) && !timer_is_armed(&in->give_back))
+                (void) timer_arm_in(&in->give_back, DEPTH_GIVE_USEC);
+}
+
+/* What has not begun after a while goes back to its sender: another receiver may be idle. Returns when the
+ * next of this priority is due. */
+static uint64_t give_back(Intake *in, Job *first, uint64_t now)
+{
+        for (Job *job = first, *next; job; job = next) {
+                next = job->next;
+                if (usec_add(job->since, DEPTH_GIVE_USEC) > now)
+                        return usec_add(job->since, DEPTH_GIVE_USEC);
+                if (!job->entry || job->alone)
+                        continue;
+                job_answer(job, OUTCOME_BUSY);
+                conn_refused(in->conns, job->conn);
+                depth_gave_back(&in->jobs->depth);
+                abandon(in, job);
+        }
+        return USEC_INFINITY;
+}
+
+static void on_give_back(void *userdata)
+{
+        Intake *in = userdata;
+        const uint64_t now = now_usec(CLOCK_BOOTTIME);
+        uint64_t next = USEC_INFINITY;
+
+        /* While not all handlers are busy, something else is in the way. */
+        for (size_t i = 0; jobs_are_busy(in->jobs) && i < ELEMENTSOF(in->jobs->queued); i++) {
+                const uint64_t due = give_back(in, in->jobs->queued[i], now);
+                next = MIN(next, due);
+        }
+        if (next == USEC_INFINITY && jobs_first_queued(in->jobs))
+                next = usec_add(now, DEPTH_GIVE_USEC);
+        (void) timer_arm_at(&in->give_back, next);
+        conns_share(in->conns);
+}
+
+int intake_init(Intake *in)
+{
+        return timer_init(&in->give_back, in->loop, "give-back", on_give_back, in);
+}
+
+void intake_clear(Intake *in)
+{
+        timer_clear(&in->give_back);
 }
 
 void intake_on_handler_end(Job *job, HandlerEnd end, uint8_t *data, size_t size, void *userdata)
@@ -198,6 +245,23 @@ static int out_of_window(uint64_t sequence, Error *error)
                         (unsigned long long) sequence, STREAM_WINDOW);
 }
 
+static void take_new(
+                Intake *in, const Sender *sender, const MessageFrame *m, DedupVerdict verdict, bool room)
+{
+        Job *job = room ? begin(in, sender, m) : NULL;
+
+        if (!job) {
+                answer(in, sender->conn, m, OUTCOME_BUSY);
+                /* Without memory, or with too many streams, a free place does not help. */
+                if (verdict == DEDUP_RUN && !room)
+                        conn_refused(in->conns, sender->conn);
+                return;
+        }
+        if (conn_began(in->conns, sender->conn))
+                job_answer(job, OUTCOME_WORKING);
+        intake_run_next(in);
+}
+
 int intake_message(Intake *in, const Sender *sender, const MessageFrame *m, Error *error)
 {
         DedupRecord record;
@@ -210,7 +274,8 @@ int intake_message(Intake *in, const Sender *sender, const MessageFrame *m, Erro
         if (verdict == DEDUP_OUT_OF_WINDOW)
                 return out_of_window(m->sequence, error);
         note_use(in, m->stream, sender);
-        const bool room = verdict == DEDUP_RUN && jobs_have_room(in->jobs);
+        const bool room =
+                        verdict == DEDUP_RUN && conn_may_begin(in->conns, sender->conn, jobs_free(in->jobs));
         if (verdict != DEDUP_RUN || room)
                 log_arrival(in, sender, m, verdict);
         switch (verdict) {
@@ -227,10 +292,7 @@ int intake_message(Intake *in, const Sender *sender, const MessageFrame *m, Erro
                 answer(in, sender->conn, m, OUTCOME_CONFLICT);
                 break;
         default:
-                if (!room || !begin(in, sender, m))
-                        answer(in, sender->conn, m, OUTCOME_BUSY);
-                else
-                        intake_run_next(in);
+                take_new(in, sender, m, verdict, room);
         }
         return 0;
 }
@@ -239,7 +301,8 @@ bool intake_text(Intake *in, const Sender *sender, Bytes text)
 {
         MessageFrame m = {.attempt = 1, .payload = text, .flags = MESSAGE_POSSIBLE_DUPLICATE};
 
-        if (!jobs_have_room(in->jobs) || random_uuid(NULL, m.message.bytes) < 0)
+        if (!conn_may_begin(in->conns, sender->conn, jobs_free(in->jobs)) ||
+                        random_uuid(NULL, m.message.bytes) < 0)
                 return false;
         Job *job = job_new(in->jobs, sender, &m);
         if (!job)

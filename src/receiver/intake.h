@@ -25,7 +25,12 @@ typedef struct Intake {
         Settles *settles;
         Working *working;
         bool unsure; /* records were lost (store/damage.h): what is not recorded may have run all the same */
+
+        Timer give_back;
 } Intake;
+
+int intake_init(Intake *in); /* 0 or negative errno */
+void intake_clear(Intake *in);
 
 /* Frames. A negative return breaks the protocol: the connection ends with `error`. */
 int intake_message(Intake *in, const Sender *sender, const MessageFrame *m, Error *error);

@@ -13,10 +13,23 @@ static void release_memory(Job *job)
         slab_free(slab, job, sizeof *job);
 }
 
+static uint64_t usec_since(const Jobs *j, const Job *job)
+{
+        const uint64_t now = now_usec(CLOCK_BOOTTIME);
+
+        return now > job->since ? now - job->since : 0;
+}
+
 static void stop_running(Job *job)
 {
-        job->jobs->n_running--;
-        job->jobs->one_is_alone = false;
+        Jobs *j = job->jobs;
+        const unsigned capacity = depth_capacity(&j->depth, j->config);
+
+        j->n_running--;
+        j->one_is_alone = false;
+        depth_ended(&j->depth, usec_since(j, job));
+        if (depth_capacity(&j->depth, j->config) != capacity)
+                conns_share(j->conns);
 }
 
 void job_free(Job *job)
@@ -57,6 +70,7 @@ Job *job_new(Jobs *j, const Sender *sender, const MessageFrame *m)
         job->jobs = j;
         job->key = (JobKey){m->stream, m->sequence};
         job->message = m->message;
+        job->since = now_usec(CLOCK_BOOTTIME);
         job->attempt = m->attempt;
         job->flags = m->flags;
         job->conn = sender->conn;
@@ -159,9 +173,16 @@ size_t jobs_taken(const Jobs *j)
         return j->n - j->n_answered_early;
 }
 
-bool jobs_have_room(const Jobs *j)
+size_t jobs_free(const Jobs *j)
 {
-        return condition_permits(j->condition, MAY_BEGIN) && jobs_taken(j) < config_capacity(j->config);
+        const size_t capacity = depth_capacity(&j->depth, j->config), taken = jobs_taken(j);
+
+        return condition_permits(j->condition, MAY_BEGIN) && taken < capacity ? capacity - taken : 0;
+}
+
+bool jobs_are_busy(const Jobs *j)
+{
+        return j->n_running >= j->config->concurrency;
 }
 
 Job *jobs_first_queued(const Jobs *j)
@@ -176,12 +197,13 @@ Job *jobs_start_next(Jobs *j)
 {
         Job *job = jobs_first_queued(j);
 
-        if (!job || j->n_running >= j->config->concurrency || !condition_permits(j->condition, MAY_RUN))
+        if (!job || jobs_are_busy(j) || !condition_permits(j->condition, MAY_RUN))
                 return NULL;
         if (j->one_is_alone || (job->alone && j->n_running > 0))
                 return NULL;
         leave_queue(job);
         job->state = JOB_RUNNING;
+        job->since = now_usec(CLOCK_BOOTTIME);
         j->one_is_alone = job->alone;
         j->n_running++;
         return job;

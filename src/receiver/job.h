@@ -11,6 +11,7 @@
 #include "model/policy.h"
 #include "receiver/conn.h"
 #include "receiver/dedup.h"
+#include "receiver/depth.h"
 #include "receiver/runs.h"
 #include "runtime/child.h"
 
@@ -39,7 +40,8 @@ struct Job {
         uint32_t attempt; /* the highest that was asked for; written by intake too */
         uint32_t flags;
         unsigned priority;
-        uint64_t conn; /* asked last, so it gets the answer */
+        uint64_t since; /* CLOCK_BOOTTIME: it is queued, or it runs */
+        uint64_t conn;  /* asked last, so it gets the answer */
         sd_id128_t sender;
         const char *sender_name; /* stands behind the payload, in the same block */
         uint8_t *payload;
@@ -91,6 +93,7 @@ struct Jobs {
         Runs *runs;
         LoopWork *idle_check; /* deferred when a job ends */
 
+        Depth depth;
         Slab slab;                     /* of jobs and their payloads */
         Job *queued[PRIORITY_MAX + 1]; /* by priority; those of one priority in order of arrival */
         Job *active;
@@ -122,7 +125,8 @@ void job_free(Job *job);
 void job_abandon(Job *job); /* frees it as if it had not begun; tells a sender of plain text */
 
 size_t jobs_taken(const Jobs *j);      /* places in use */
-bool jobs_have_room(const Jobs *j);    /* for a new message */
+size_t jobs_free(const Jobs *j);       /* places for new messages */
+bool jobs_are_busy(const Jobs *j);     /* as many handlers run as may */
 Job *jobs_first_queued(const Jobs *j); /* the most urgent one; NULL: none */
 Job *jobs_start_next(Jobs *j);         /* that one, now JOB_RUNNING; NULL: none may run now */
 void jobs_kill(Jobs *j);               /* kills what runs, and abandons it: nothing is recorded of it */

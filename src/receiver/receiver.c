@@ -82,6 +82,7 @@ static void check_idle(void *userdata)
         Receiver *r = userdata;
 
         acceptor_update(&r->acceptor);
+        conns_offer(&r->conns, jobs_free(&r->jobs));
         if (!intake_is_idle(&r->intake))
                 return;
         if (r->condition.id == ID_RENEWING && !r->resetting)
@@ -108,6 +109,7 @@ static void wire_conns(Receiver *r)
                         .config = r->config,
                         .info = &r->info,
                         .condition = &r->condition,
+                        .depth = &r->jobs.depth,
                         .idle_check = &r->idle_check,
                         .events = {on_message, on_cancel, on_settled, on_text},
                         .userdata = r,
@@ -279,8 +281,11 @@ static int start_parts(Receiver *r)
         wire_jobs(r);
         wire_store(r);
         wire_top(r);
-        conns_init(&r->conns);
-        x = working_init(&r->working);
+        x = conns_init(&r->conns);
+        if (x >= 0)
+                x = intake_init(&r->intake);
+        if (x >= 0)
+                x = working_init(&r->working);
         if (x >= 0)
                 x = recorder_init(&r->recorder);
         if (x >= 0)
@@ -397,6 +402,7 @@ Receiver *receiver_free(Receiver *r)
         registration_clear(&r->registration);
         recorder_clear(&r->recorder);
         working_clear(&r->working);
+        intake_clear(&r->intake);
         stop_clear(&r->stop);
         dedup_index_free(r->index);
         runs_close(r->runs);

@@ -55,8 +55,9 @@ void send_message(TestSocket *s, MessageFrame m);
 void send_cancel(TestSocket *s, uint64_t sequence);
 TestSocket *sender_open(void); /* greeted */
 
-Frame next_frame(TestSocket *s); /* fails when there is none */
-void expect_nothing(TestSocket *s);
+Frame next_frame(TestSocket *s); /* but CREDIT; fails when there is none */
+Frame any_frame(TestSocket *s);
+void expect_nothing(TestSocket *s); /* but CREDIT */
 void expect_answer(TestSocket *s, uint64_t sequence, Outcome outcome, const char *data);
 void expect_error(TestSocket *s, const char *part); /* the connection is closed behind it */
 bool bytes_equal(Bytes b, const char *text);

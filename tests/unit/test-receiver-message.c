@@ -106,7 +106,8 @@ static void test_in_progress(void **state)
         s = sender_open();
         other = sender_open();
         while (buffer_size(world_received(s)) > 0 || buffer_size(world_received(other)) > 0)
-                next_frame(buffer_size(world_received(s)) > 0 ? s : other); /* CREDIT */
+                assert_int_equal(any_frame(buffer_size(world_received(s)) > 0 ? s : other).type,
+                                FRAME_CREDIT);
         send_message(s, m);
         world_report(world_child(0), "progress 40 copying");
         world_settle();
@@ -150,6 +151,7 @@ static void test_queue(void **state)
         expect_answer(s, 1, OUTCOME_ACKED, NULL);
         assert_string_equal(world_child(0)->input, "second");
         send_message(s, message(3, "third"));
+        expect_answer(s, 3, OUTCOME_WORKING, ""); /* at once, since it was refused before */
         child_ends(0, NULL);
         expect_answer(s, 2, OUTCOME_ACKED, NULL);
         child_ends(0, NULL);

@@ -287,6 +287,7 @@ static void test_become_new(void **state)
         TestSocket *s, *text;
 
         f->config.plain_text = true;
+        f->config.concurrency = 3;
         fixture_set_command(f, "work");
         fixture_start(f);
         restart(f);

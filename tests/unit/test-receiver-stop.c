@@ -89,6 +89,7 @@ static void test_drain_and_resume(void **state)
         Fixture *f = *state;
         TestSocket *s;
 
+        f->config.concurrency = 2;
         fixture_set_command(f, "work");
         fixture_start(f);
         s = sender_open();
