@@ -263,6 +263,8 @@ int db_state_open_redo(DbState *s, const char *path, Damage *damage, Error *erro
                 report(s, redo_path, damage);
                 r = db_state_flush(s);
         }
+        if (r >= 0)
+                r = redo_forget_rest(s->redo);
         if (r < 0)
                 return error_set(error, r, "cannot write the records of %s to %s: %s", redo_path, path,
                                 strerror(-r));

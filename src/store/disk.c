@@ -122,6 +122,24 @@ int disk_sync(DiskFile *f)
         return fdatasync(f->fd) < 0 ? -errno : 0;
 }
 
+int disk_rewrite(DiskFile *f)
+{
+        uint8_t block[65536];
+        ssize_t n;
+        int r = 0;
+
+        for (uint64_t at = 0; r >= 0; at += (uint64_t) n) {
+                n = pread(f->fd, block, sizeof block, (off_t) at);
+                if (n < 0 && errno == EINTR)
+                        n = 0;
+                else if (n <= 0)
+                        return n < 0 ? -errno : disk_sync(f);
+                else
+                        r = disk_write(f, at, block, (size_t) n);
+        }
+        return r;
+}
+
 int disk_note(DiskFile *f, uint64_t at, const void *data, size_t n)
 {
         return disk_write(f, at, data, n);

@@ -34,6 +34,7 @@ struct Redo {
         size_t size; /* of the file */
         const uint8_t *map;
         size_t at;        /* where the next block goes */
+        size_t end;       /* of the unbroken series that the replay found */
         size_t last;      /* where the last block begins */
         uint64_t number;  /* of the last block */
         Buffer block;     /* the block that is being built */
@@ -280,6 +281,7 @@ static int find_blocks(Redo *r, Blocks *b)
 
         if (end < 0)
                 return (int) end;
+        r->end = (size_t) end;
         if (b->sealed && !is_front_missing(b))
                 return 0;
         x = find_scattered(r, (size_t) end, b);
@@ -289,7 +291,7 @@ static int find_blocks(Redo *r, Blocks *b)
                 qsort(b->all, b->n, sizeof *b->all, by_number);
         r->missing = b->synced > b->applied + b->n ? b->synced - b->applied - b->n : 0;
         /* A block of the next number was begun. Nobody knows whether it was synced. */
-        const size_t at = (size_t) end;
+        const size_t at = r->end;
         r->torn = r->missing == 0 && at + HEADER <= r->size && memcmp(r->map + at, magic, VERSION_AT) == 0 &&
                   number_at(r, at) == MAX(b->synced, b->applied) + 1;
         return 0;
@@ -379,14 +381,28 @@ static void seal(Redo *r)
         (void) !disk_note(r->file, r->at, header, sizeof header);
 }
 
+/* From then on no start finds a block at `at`. */
+static int erase(Redo *r, size_t at)
+{
+        static const uint8_t zeroes[HEADER];
+        int x;
+
+        if (at + HEADER > r->size)
+                return 0;
+        x = disk_write(r->file, at, zeroes, sizeof zeroes);
+        return x < 0 ? x : disk_sync(r->file);
+}
+
+int redo_forget_rest(Redo *r)
+{
+        return erase(r, r->end);
+}
+
 /* The block that could not be committed may be whole all the same. Its operations were refused, so a later
  * start must not find it. If this fails too, nothing more can be done. */
 static int fail(Redo *r, int error)
 {
-        static const uint8_t zeroes[HEADER];
-
-        if (disk_write(r->file, r->at, zeroes, sizeof zeroes) >= 0)
-                (void) disk_sync(r->file);
+        (void) erase(r, r->at);
         return error;
 }
 

@@ -40,6 +40,11 @@ uint64_t redo_missing(const Redo *r);
  * told that it was synced. */
 bool redo_is_torn(const Redo *r);
 
+/* When the tables have what was replayed: no later start finds a block that this one did not find. The disk
+ * may have one that the kernel does not show: it was erased, but without a sync that succeeded. Everybody
+ * counts on its absence from here on; after a loss of power it would be back. */
+int redo_forget_rest(Redo *r);
+
 /* A batch: begin, append records to the buffer that is returned (each between redo_record_begin() and
  * redo_record_end()), commit. */
 Buffer *redo_begin(Redo *r);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/cleanup.h"
 #include "base/str-util.h"
@@ -192,6 +193,28 @@ static int open_database(const char *path, sqlite3 **ret, Error *error)
         return r < 0 ? error_set(error, r, "cannot read %s: %s", path, sqlite3_errmsg(*ret)) : 0;
 }
 
+/* A process that was killed before a sync, or whose sync failed, leaves a log of SQLite that the kernel
+ * shows, and that the disk does not have, or has otherwise. It is copied to the tables from here on: if a
+ * loss of power brought an older log back, that would be copied over them. */
+static int rewrite_log(const char *path, Error *error)
+{
+        _cleanup_free_ char *log = str_format("%s-wal", path);
+        DiskFile *file = NULL;
+        int r;
+
+        if (!log)
+                return -ENOMEM;
+        if (!disk_exists(log))
+                return 0;
+        r = disk_open(log, &file);
+        if (r >= 0)
+                r = disk_rewrite(file);
+        disk_close(file);
+        if (r >= 0)
+                r = disk_sync_directory(log);
+        return r < 0 ? error_set(error, r, "cannot write %s: %s", log, strerror(-r)) : 0;
+}
+
 /* A process that was killed between a write and its sync leaves commits that we see, but that a loss of
  * power, or a sync that fails, would take back. Everybody counts on them from here on, and SQLite appends to
  * them, so they must be durable. If the disk is too full for the tables, SQLite's own log has been synced
@@ -281,6 +304,8 @@ static int open_and_check(
         r = create(path, error);
         if (r >= 0)
                 r = check_log(path, &crashed, damage, error);
+        if (r >= 0)
+                r = rewrite_log(path, error);
         if (r >= 0)
                 r = open_database(path, ret, error);
         if (r >= 0)

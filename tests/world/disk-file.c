@@ -218,6 +218,14 @@ void file_fail_sync(File *f)
         compact(f);
 }
 
+void file_rewrite(File *f)
+{
+        for (size_t i = 0; i < f->n_undo; i++)
+                if (f->undo[i].state == UNDO_LOST)
+                        f->undo[i].state = UNDO_DIRTY;
+        f->n_lost = 0;
+}
+
 static void put_back(File *f, const Undo *u)
 {
         memcpy(f->data + u->sector * FAKE_SECTOR, u->old, FAKE_SECTOR);

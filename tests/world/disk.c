@@ -330,6 +330,20 @@ int disk_sync(DiskFile *f)
         return end(r);
 }
 
+int disk_rewrite(DiskFile *f)
+{
+        int r;
+
+        if (begin(f, DISK_WRITE, &r) == DONE) {
+                HOST_SCOPE;
+                if (fails(f->disk, DISK_WRITE))
+                        r = -EIO;
+                else
+                        file_rewrite(f->file);
+        }
+        return r < 0 ? end(r) : disk_sync(f);
+}
+
 int disk_note(DiskFile *f, uint64_t at, const void *data, size_t n)
 {
         HOST_SCOPE;
