@@ -84,9 +84,13 @@ static bool is_down(void *userdata)
         return is_broken(NULL) || actors_are_down(NULL);
 }
 
-static void on_log(Process *p, int level, const char *text, void *userdata)
+static void on_log(Process *p, int level, const char *text, bool too_many, void *userdata)
 {
-        observe((Observation){.kind = OBS_LOG, .process = p, .number = (uint64_t) level, .text = text});
+        observe((Observation){.kind = OBS_LOG,
+                        .process = p,
+                        .number = (uint64_t) level,
+                        .flagged = too_many,
+                        .text = text});
 }
 
 static void on_step(void *userdata)

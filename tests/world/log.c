@@ -7,18 +7,54 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/log-limit.h"
 #include "world/process.h"
 
 #define LINE_MAX_SIZE 1024u
 
-static void (*on_line)(Process *p, int level, const char *text, void *userdata);
+#define KINDS 4096u
+
+static char ordinary, surplus; /* what log_admit() returns */
+
+static OnLog *on_line;
 static void *on_line_userdata;
 static int log_level = LOG_INFO;
 
-void world_on_log(void (*fn)(Process *p, int level, const char *text, void *userdata), void *userdata)
+/* Lines of one format that one start of a process has written, as in base/log-limit. */
+static struct {
+        uint32_t hash;
+        unsigned n;
+        uint64_t since;
+} kinds[KINDS];
+
+void world_on_log(OnLog *fn, void *userdata)
 {
         on_line = fn;
         on_line_userdata = userdata;
+        memset(kinds, 0, sizeof kinds);
+}
+
+/* Whether base/log would leave out a line of this format. */
+static bool is_too_many(const char *format, unsigned max)
+{
+        const Process *p = process_current();
+        uint32_t hash = 2166136261u, i;
+
+        for (; *format; format++)
+                hash = (hash ^ (uint8_t) *format) * 16777619u;
+        if (p)
+                hash = (hash ^ (process_index(p) << 16 ^ process_starts(p))) * 16777619u;
+        hash |= 1;
+        for (i = 0; i < KINDS && kinds[(hash + i) % KINDS].hash != hash; i++)
+                if (kinds[(hash + i) % KINDS].hash == 0)
+                        break;
+        i = (hash + i) % KINDS;
+        if (kinds[i].hash != hash || world_now() - kinds[i].since >= LOG_LIMIT_USEC) {
+                kinds[i].hash = hash;
+                kinds[i].since = world_now();
+                kinds[i].n = 0;
+        }
+        return ++kinds[i].n > max;
 }
 
 void log_set_level(int level)
@@ -64,28 +100,33 @@ void log_finish(void)
 {
 }
 
+static void tell(int level, const char *text, bool too_many)
+{
+        HOST_SCOPE;
+
+        if (level <= log_level && on_line)
+                on_line(process_current(), level, text, too_many, on_line_userdata);
+}
+
 /* The simulator wants every line. */
 struct LogKind *log_admit(int level, const char *format, unsigned max)
 {
-        static char kind;
-
-        return (struct LogKind *) &kind;
+        return (struct LogKind *) (is_too_many(format, max) ? &surplus : &ordinary);
 }
 
 void log_admitted(struct LogKind *k, int level, const char *text)
 {
-        log_line(level, "%s", text);
+        tell(level, text, k == (struct LogKind *) &surplus);
 }
 
 void log_line_va(int level, const char *format, va_list ap)
 {
         char line[LINE_MAX_SIZE];
-        HOST_SCOPE;
 
         if (level > log_level || !on_line)
                 return;
         (void) vsnprintf(line, sizeof line, format, ap);
-        on_line(process_current(), level, line, on_line_userdata);
+        tell(level, line, is_too_many(format, LOG_LINES_MAX));
 }
 
 void log_line(int level, const char *format, ...)

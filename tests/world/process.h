@@ -87,8 +87,10 @@ void world_cancel(WorldCall *c); /* NULL is fine; not after it was called */
 uint64_t world_random(uint64_t n);
 uint64_t world_random_between(uint64_t min, uint64_t max); /* both included */
 
-/* Called for each line that a daemon logs. */
-void world_on_log(void (*fn)(Process *p, int level, const char *text, void *userdata), void *userdata);
+/* Called for each line that a daemon logs. `too_many`: base/log would leave it out, since there were so many
+ * with the same format. */
+typedef void OnLog(Process *p, int level, const char *text, bool too_many, void *userdata);
+void world_on_log(OnLog *fn, void *userdata);
 
 /* For the files of the world. */
 
