@@ -34,9 +34,20 @@ static void check_busy(Judge *j, const AnswerFrame *a, const JConnection *c, con
                 lie(j, c, d->message, OUTCOME_BUSY, "it has answered a final outcome before");
 }
 
-static void check_final(Judge *j, const JConnection *c, const JDelivery *d, Outcome outcome)
+/* A final outcome belongs to the sequence: under another binding (somebody has retried the message) it may
+ * have ended otherwise. */
+static bool was_answered_otherwise(
+                const JConnection *c, const JDelivery *d, const JEntry *e, Outcome outcome)
 {
-        if (d->answered != 0 && d->answered != outcome && is_recorded_here(d))
+        if (e->answered == 0 || e->answered == outcome || (e->flags & ENTRY_SETTLED_READ))
+                return false;
+        return !receiver_is_excepted(d->receiver, e->answered_number) &&
+               !(d->message->transient && e->answered_start != c->to->starts);
+}
+
+static void check_final(Judge *j, const JConnection *c, const JDelivery *d, const JEntry *e, Outcome outcome)
+{
+        if (was_answered_otherwise(c, d, e, outcome))
                 lie(j, c, d->message, outcome, "it has answered another final outcome before");
         else if (outcome == OUTCOME_ACKED && d->n_done == 0)
                 lie(j, c, d->message, outcome, "no handler has finished it there");
@@ -72,10 +83,13 @@ static void answered_final(Judge *j, const Observation *o, const JConnection *c,
         const AnswerFrame *a = &o->frame->answer;
 
         if (!receiver_is_excepted(d->receiver, d->written)) {
-                check_final(j, c, d, a->outcome);
+                check_final(j, c, d, e, a->outcome);
                 if (a->outcome == OUTCOME_ACKED)
                         reply_written(j, c, d, a->data);
         }
+        e->answered = (uint8_t) a->outcome;
+        e->answered_start = c->to->starts;
+        e->answered_number = o->index;
         if (d->stream && sd_id128_equal(d->stream->id, a->stream) && d->sequence == a->sequence)
                 record(j, o, c, d, e);
 }

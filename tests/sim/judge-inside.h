@@ -229,6 +229,9 @@ typedef struct JEntry {
         JMessage *message;   /* NULL: not known */
         uint32_t read_start; /* of the receiver that read it when it was not settled */
         uint8_t flags;
+        uint8_t answered; /* the final outcome, as written; 0: none */
+        uint32_t answered_start;
+        uint64_t answered_number; /* of the observation */
 } JEntry;
 
 struct JStream {
@@ -437,6 +440,8 @@ void fair_froze(Judge *j, JProcess *p, uint64_t usec);
 /* judge-live.c: liveness and bounds */
 void live_see(Judge *j, const Observation *o);
 void live_accepted(Judge *j, JMessage *m);
+void live_count_send(
+                Judge *j, JMessage *m, const JDelivery *d, const JConnection *c); /* before it is noted */
 void live_sent(Judge *j, JMessage *m, JConnection *c, bool first);
 void live_over(JMessage *m); /* it does not wait any more */
 void live_busy(Judge *j, JConnection *c);

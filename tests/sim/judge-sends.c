@@ -213,6 +213,7 @@ void message_written(Judge *j, const Observation *o, JConnection *c)
                 credit_check(j, m, c, d);
                 flight_begin(j, d, c);
         }
+        live_count_send(j, m, d, c);
         note_write(j, o, m, d, c);
         if (f->flags & MESSAGE_TRANSIENT)
                 message_keep(m);

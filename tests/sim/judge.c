@@ -118,7 +118,8 @@ static const Rule rules[_RULE_MAX] = {
                 [RULE_FROZEN_IS_FOUND] = {"frozen-is-found", "A message to any does not wait for a frozen "
                                                              "receiver while another one could take it."},
                 [RULE_RETRIES_ARE_BOUNDED] = {"retries-are-bounded",
-                                "A message is sent at most 120 times in a minute."},
+                                "A message is sent at most 120 times in a minute, besides once in each ack "
+                                "timeout."},
                 [RULE_NO_STORMS] = {"no-storms",
                                 "Connections are not opened, and messages not refused, over and over."},
                 [RULE_LOG_IS_BOUNDED] = {"log-is-bounded",

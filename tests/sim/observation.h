@@ -22,8 +22,8 @@ typedef enum ObservationKind {
         OBS_EXIT,       /* `process` ended by itself with `number` as status */
         OBS_KILL,       /* `process` was killed */
         OBS_POWER_OFF,  /* the machine of `process` lost power; OBS_KILL of its processes came before */
-        OBS_LOG,        /* `process` logged `text` at level `number`; `flagged`: base/log leaves it out, since
-                           there were too many of its kind */
+        OBS_LOG, /* `process` logged `text` at level `number`; `flagged`: base/log leaves it out, since
+                    there were too many of its kind */
 
         /* Callers of a client (`process`). `message` is the number of the message in the plan. */
         OBS_SUBMIT,        /* a caller hands it over */

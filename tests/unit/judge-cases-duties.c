@@ -327,6 +327,37 @@ static void asked_before_second_end(bool bad)
         }
 }
 
+/* What an older binding was answered stays, whatever the newer one was answered. */
+static void old_answer_is_true(bool bad)
+{
+        open_connection(0, 5);
+        accept_message(TO_R0);
+        send_message(0, TO_R0, 1, 1, false);
+        begin_run(R0, 1, TO_R0, 1, 1, false);
+        end_run(1, RUN_REJECTED);
+        answer(0, TO_R0, 1, 1, OUTCOME_REJECTED);
+        end_message(TO_R0, DELIVERY_REJECTED, true);
+        request(OBS_REVIVE, TO_R0);
+        send_message(0, TO_R0, 2, 1, true);
+        do_run(R0, 2, TO_R0, 2, 1, true);
+        answer(0, TO_R0, 2, 1, OUTCOME_ACKED);
+        answer(0, TO_R0, 1, 1, bad ? OUTCOME_ACKED : OUTCOME_REJECTED);
+}
+
+/* Without an answer once in each ack timeout, however short that is: here it is half a second. */
+static void timeouts_are_bounded(bool bad)
+{
+        step(STEP_RELOAD, C0);
+        open_connection(0, 5);
+        accept_message(TO_R0);
+        for (uint32_t i = 1; i <= 150; i++) {
+                send_message(0, TO_R0, 1, bad ? 1 : i, i > 1);
+                wait_usec((bad ? 200 : 300) * USEC_PER_MSEC);
+                if (!bad)
+                        no_ack(0, TO_R0, i);
+        }
+}
+
 static void lease_is_whole(bool bad)
 {
         kill_process(0);
@@ -361,5 +392,7 @@ const JudgeCase judge_cases_duties[] = {
                 {"credit-is-kept", credit_of_given_up},
                 {"pauses-grow", pauses_grow},
                 {"id-is-unique", id_is_unique},
+                {"answer-is-true", old_answer_is_true},
+                {"retries-are-bounded", timeouts_are_bounded},
                 {},
 };
