@@ -37,7 +37,7 @@ static void on_finished(uint32_t events, void *userdata)
                 log_line(LOG_CRIT, "Page %" PRIu64 " of %s is damaged: ending", page, path);
         else
                 log_line(LOG_CRIT, "%s is damaged: ending", path);
-        loop_exit(d->loop, EX_CONFIG);
+        loop_exit(d->loop, d->damaged_status);
 }
 
 bool database_is_alive(void *userdata)
@@ -51,7 +51,13 @@ int database_start(Database *d, Loop *loop, Db *db, void (*before_kick)(void *us
 {
         int r;
 
-        *d = (Database){.loop = loop, .db = db, .before_kick = before_kick, .userdata = userdata};
+        *d = (Database){
+                        .loop = loop,
+                        .db = db,
+                        .before_kick = before_kick,
+                        .userdata = userdata,
+                        .damaged_status = EX_CONFIG,
+        };
         r = db_start(db);
         if (r >= 0)
                 r = watch_start(&d->watch, loop, db_fd(db), EPOLLIN, on_finished, d);

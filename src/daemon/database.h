@@ -15,7 +15,9 @@ typedef struct Database {
         Watch watch;
         void (*before_kick)(void *userdata);
         void *userdata;
-        bool gave_up; /* the database cannot be read any more */
+        bool gave_up;       /* the database cannot be read any more */
+        int damaged_status; /* with which the loop then ends: EX_CONFIG, unless the user of this sets another
+                             */
 } Database;
 
 /* Starts the writer thread of `db`, which must be open. Must not move in memory afterwards. `before_kick` is

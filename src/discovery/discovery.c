@@ -40,14 +40,22 @@ static int start_parts(Discovery *d)
         return r;
 }
 
-static int start_store(Discovery *d, Error *error)
+/* The next start, one second later, begins with nothing; receivers register again. So nobody has to look at
+ * it before the group goes on. */
+static int set_aside(const char *path, Error *error)
 {
-        _cleanup_free_ char *path = NULL;
-        int r;
+        Damage damage = {};
 
-        r = paths_state_file(d->config->state_directory, "discovery", "registry.db", &path, error);
-        if (r >= 0)
-                r = registry_open(path, &d->db, error);
+        if (registry_set_aside(path, &damage) < 0)
+                return error_set(error, -EIO, "%s is damaged, and cannot be copied", path);
+        return error_set(error, -EIO, "%s is damaged: it is kept as %s, and receivers must register again",
+                        path, damage.kept);
+}
+
+static int open_store(Discovery *d, const char *path, Error *error)
+{
+        int r = registry_open(path, &d->db, error);
+
         if (r < 0)
                 return r;
         database_report_damage(d->db);
@@ -57,7 +65,19 @@ static int start_store(Discovery *d, Error *error)
         r = leases_load(&d->leases, d->db);
         if (r >= 0)
                 r = database_start(&d->database, d->loop, d->db, NULL, NULL);
+        d->database.damaged_status = EXIT_FAILURE; /* the next start finds it, too, and sets it aside */
         return r < 0 ? error_set(error, r, "cannot read %s: %s", path, strerror(-r)) : 0;
+}
+
+static int start_store(Discovery *d, Error *error)
+{
+        _cleanup_free_ char *path = NULL;
+        int r;
+
+        r = paths_state_file(d->config->state_directory, "discovery", "registry.db", &path, error);
+        if (r >= 0)
+                r = open_store(d, path, error);
+        return r == -EUCLEAN ? set_aside(path, error) : r;
 }
 
 static int start_listening(Discovery *d, Error *error)

@@ -5,7 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
+#include "base/str-util.h"
 #include "store/column.h"
+#include "store/disk.h"
 #include "store/sql.h"
 
 #define LOCK_USEC (5 * 1000000u)
@@ -33,6 +36,22 @@ int registry_open(const char *path, Db **ret, Error *error)
         };
 
         return db_open(path, migrations, LOCK_USEC, NULL, ret, error);
+}
+
+int registry_set_aside(const char *path, Damage *ret)
+{
+        /* The log first: it must not be there when a fresh database is. */
+        static const char *const suffixes[] = {"-wal", ".sums", ""};
+        int r = damage_keep(ret, path);
+
+        for (size_t i = 0; i < ELEMENTSOF(suffixes); i++) {
+                _cleanup_free_ char *name = str_format("%s%s", path, suffixes[i]);
+
+                if (!name)
+                        return -ENOMEM;
+                disk_remove(name);
+        }
+        return r < 0 ? r : disk_sync_directory(path);
 }
 
 int registry_load(Db *db,

@@ -10,6 +10,11 @@
 
 int registry_open(const char *path, Db **ret, Error *error);
 
+/* When it is damaged: keeps a copy (store/damage.h) and removes it. All that is in it comes again, since
+ * receivers register again; only their draining is lost. `ret` tells where the copy is. 0 or negative errno.
+ */
+int registry_set_aside(const char *path, Damage *ret);
+
 /* Before db_start(). Calls `fn` for each receiver; a negative return ends the walk and is returned. */
 int registry_load(Db *db,
                 int (*fn)(uint64_t row, sd_id128_t id, sd_id128_t token, const char *record, void *userdata),

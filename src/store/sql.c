@@ -250,6 +250,7 @@ static int check_log(const char *path, bool *ret_crashed, Damage *damage, Error 
         if (r < 0)
                 return r == -ENOMEM ? r : 0; /* what cannot be read here, SQLite cannot read either */
         *ret_crashed = look.exists;
+        damage_look(damage, path);
         damage_look(damage, log);
         if (look.torn)
                 damage_minor(damage, log);

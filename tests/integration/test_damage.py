@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Bits flip on the disk, and state directories are copied. What is lost is said; what is left is delivered."""
 
+import contextlib
 import shutil
 import struct
 import subprocess
@@ -164,3 +165,21 @@ def test_history_after_a_backlog(discovery, receiver, client):
     wait_until(lambda: c.properties()["Waiting"] == 0, "the backlog is delivered")
     wait_until(lambda: len(c.messages("limit", "u", 1000)[0]) == 20, "the history is trimmed")
     wait_until(lambda: files() < before / 4, "the space is given back")
+
+
+def test_damaged_registry(discovery, receiver):
+    """Discovery sets it aside and begins anew: nothing in it is worth that a group stands still."""
+    d = discovery()
+    r = receiver(d, "1")
+    assert r.id
+    d.end()
+    registry = next(d.directory.glob("state/**/registry.db"))
+    at = registry.read_bytes().index(b'"name":"1"')
+    flip(registry, at)
+    with contextlib.suppress(AssertionError):
+        d.start()
+    assert d.process.wait(30) == 1
+    assert "receivers must register again" in d.read_log()
+    d.start()
+    wait_until(r.record, "the receiver registers again")
+    assert registry.with_name("registry.db.damaged-1").exists()
