@@ -25,6 +25,7 @@
 #include "client/state/message.h"
 #include "client/state/queue.h"
 #include "client/state/transient.h"
+#include "daemon/host.h"
 #include "daemon/paths.h"
 #include "runtime/journal.h"
 #include "runtime/notify.h"
@@ -195,6 +196,7 @@ static int start_runtime(Client *c, Error *error)
         int r;
 
         (void) gethostname(c->host, sizeof c->host - 1);
+        c->here = host_mark();
         r = loop_new(on_stop, c, &c->loop);
         if (r < 0)
                 return error_set(error, r, "cannot start: %s", strerror(-r));

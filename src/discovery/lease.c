@@ -54,9 +54,9 @@ uint64_t lease_due(const Lease *l)
 bool lease_equal(const Lease *a, const Lease *b)
 {
         return sd_id128_equal(a->id, b->id) && sd_id128_equal(a->instance, b->instance) &&
-               a->group == b->group && a->labels == b->labels && a->capacity == b->capacity &&
-               a->plain == b->plain && a->draining == b->draining && str_equal(a->texts, b->texts) &&
-               str_equal(lease_addresses(a), lease_addresses(b));
+               a->group == b->group && a->labels == b->labels && a->host == b->host &&
+               a->capacity == b->capacity && a->plain == b->plain && a->draining == b->draining &&
+               str_equal(a->texts, b->texts) && str_equal(lease_addresses(a), lease_addresses(b));
 }
 
 /* Keys and values are names, so the text escapes nothing, and a quoted pair matches only itself. */
@@ -89,7 +89,8 @@ static char *put_id(char *at, const char *field, sd_id128_t id)
 int lease_print(const Lease *l, const char *group, Buffer *out)
 {
         const char *addresses = lease_addresses(l);
-        size_t most = 256 + strlen(l->texts) + strlen(group) + strlen(addresses) + strlen(l->labels->text);
+        size_t most = 256 + strlen(l->texts) + strlen(group) + strlen(addresses) + strlen(l->labels->text) +
+                      (l->host ? strlen(l->host->text) : 0);
         char *start = (char *) buffer_reserve(out, most), *at = start;
 
         if (!start)
@@ -101,6 +102,8 @@ int lease_print(const Lease *l, const char *group, Buffer *out)
         at = put(put(at, "\",\"group\":\""), group);
         at = put(put(at, "\",\"labels\":"), l->labels->text);
         at = put(put(at, ",\"addresses\":"), addresses);
+        if (l->host && l->host->text[0])
+                at = put(put(at, ","), l->host->text);
         at += sprintf(at, ",\"capacity\":%u", l->capacity);
         if (l->plain)
                 at = put(at, ",\"plain\":true");

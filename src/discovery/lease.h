@@ -35,6 +35,7 @@ struct Lease {
         Lease *group_prev, *group_next; /* the same within its group */
         Group *group;
         InternedText *labels; /* {"zone":"a"} */
+        InternedText *host;   /* "host":{…}, or "" */
         uint32_t capacity;
         char texts[]; /* the name and its NUL, then ["unix:/run/x.sock"] */
 };

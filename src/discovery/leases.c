@@ -65,6 +65,7 @@ static void drop_lease(Leases *ls, Lease *l)
         Group *g = l->group;
 
         interned_text_put(&ls->labels, l->labels);
+        interned_text_put(&ls->labels, l->host);
         lease_free(&ls->slab, l);
         if (g)
                 group_release(ls->groups, g);
@@ -108,13 +109,15 @@ void leases_remove(Leases *ls, Lease *l)
 static Lease *make_lease(Leases *ls, const ReceiverInfo *info)
 {
         _cleanup_free_ char *labels = receiver_json_labels(info);
-        Lease *l = labels ? lease_new(&ls->slab, info) : NULL;
+        _cleanup_free_ char *host = receiver_json_host(&info->host);
+        Lease *l = labels && host ? lease_new(&ls->slab, info) : NULL;
 
         if (!l)
                 return NULL;
         l->labels = interned_text_get(&ls->labels, labels);
+        l->host = interned_text_get(&ls->labels, host);
         l->group = group_get(ls->groups, info->group);
-        if (l->labels && l->group)
+        if (l->labels && l->host && l->group)
                 return l;
         drop_lease(ls, l);
         return NULL;

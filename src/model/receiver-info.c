@@ -50,12 +50,26 @@ static bool address_equal(const Address *a, const Address *b)
         return a->kind == b->kind && a->port == b->port && str_equal(a->host, b->host);
 }
 
+static bool is_known(sd_id128_t a, sd_id128_t b)
+{
+        return !sd_id128_is_null(a) && !sd_id128_is_null(b);
+}
+
+bool host_mark_differs(const HostMark *a, const HostMark *b)
+{
+        if (!is_known(a->boot, b->boot) || sd_id128_equal(a->boot, b->boot))
+                return false;
+        return !is_known(a->machine, b->machine) || !sd_id128_equal(a->machine, b->machine);
+}
+
 bool receiver_info_equal(const ReceiverInfo *a, const ReceiverInfo *b)
 {
         if (!sd_id128_equal(a->id, b->id) || !sd_id128_equal(a->instance, b->instance) ||
                         !str_equal(a->name, b->name) || !str_equal(a->group, b->group) ||
                         a->n_labels != b->n_labels || a->n_addresses != b->n_addresses ||
-                        a->capacity != b->capacity || a->plain != b->plain || a->draining != b->draining)
+                        a->capacity != b->capacity || a->plain != b->plain || a->draining != b->draining ||
+                        !sd_id128_equal(a->host.machine, b->host.machine) ||
+                        !sd_id128_equal(a->host.boot, b->host.boot))
                 return false;
         for (size_t i = 0; i < a->n_addresses; i++)
                 if (!address_equal(a->addresses + i, b->addresses + i))

@@ -12,6 +12,17 @@ typedef struct Label {
         char value[NAME_MAX_LENGTH + 1];
 } Label;
 
+/* Which host Unix sockets are on. Null ids are not known. A machine id may be that of a clone, and
+ * containers of one host may have different ones; a boot id changes with each boot, and containers of one
+ * host share it. */
+typedef struct HostMark {
+        sd_id128_t machine; /* made from the machine id */
+        sd_id128_t boot;
+} HostMark;
+
+/* True only if neither id speaks for one host. */
+bool host_mark_differs(const HostMark *a, const HostMark *b);
+
 typedef struct ReceiverInfo {
         sd_id128_t id;       /* null before the first registration */
         sd_id128_t instance; /* new at each start of the receiver; null for a plain one */
@@ -22,6 +33,7 @@ typedef struct ReceiverInfo {
         Address *addresses; /* in the order in which a client tries them */
         size_t n_addresses;
         uint32_t capacity; /* messages that it takes at once: concurrency plus queue */
+        HostMark host;     /* where its Unix addresses are */
         bool draining;     /* it gets no new messages */
         bool plain;        /* registered through the seed API: plain text, at-least-once */
 } ReceiverInfo;

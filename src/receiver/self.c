@@ -7,6 +7,7 @@
 
 #include "base/random-pool.h"
 #include "base/str-util.h"
+#include "daemon/host.h"
 #include "model/name.h"
 
 static char *default_name(const ReceiverConfig *config)
@@ -77,6 +78,7 @@ int self_describe(ReceiverInfo *info, const ReceiverConfig *config, Error *error
         if (r < 0)
                 return r;
         info->capacity = config_capacity(config);
+        info->host = host_mark();
         info->addresses = calloc(ADDRESSES_MAX, sizeof *info->addresses);
         return info->addresses ? 0 : -ENOMEM;
 }
@@ -99,6 +101,15 @@ static void add_address(ReceiverInfo *info, const Address *a)
                 info->addresses[info->n_addresses++] = *a;
 }
 
+/* Where others reach a socket that listens on all addresses. One of IPv6 takes IPv4, too, but not the other
+ * way round. NULL: that is not known. */
+static const char *find_host(const Address *wildcard, const char *local_ip)
+{
+        if (str_empty(local_ip) || strchr(wildcard->host, ':') || !strchr(local_ip, ':'))
+                return str_empty(local_ip) ? NULL : local_ip;
+        return str_equal(local_ip, "::1") ? "127.0.0.1" : NULL;
+}
+
 static void add_listeners(
                 ReceiverInfo *info, const ListenerSet *listeners, AddressKind kind, const char *local_ip)
 {
@@ -108,9 +119,11 @@ static void add_listeners(
                 if (a.kind != kind)
                         continue;
                 if (address_is_wildcard(&a)) {
-                        if (str_empty(local_ip) || strlen(local_ip) >= sizeof a.host)
+                        const char *host = find_host(&a, local_ip);
+
+                        if (!host || strlen(host) >= sizeof a.host)
                                 continue;
-                        strcpy(a.host, local_ip);
+                        strcpy(a.host, host);
                 }
                 add_address(info, &a);
         }

@@ -178,6 +178,19 @@ static int parse_addresses(const cJSON *object, ReceiverInfo *info, JsonError *e
         return 0;
 }
 
+static int parse_host(const cJSON *object, ReceiverInfo *info, JsonError *error)
+{
+        const cJSON *host = cJSON_GetObjectItemCaseSensitive(object, "host");
+        int r;
+
+        if (!host)
+                return 0;
+        if (!cJSON_IsObject(host))
+                return json_error_set(error, -EINVAL, "host", "\"host\" must be an object");
+        r = json_get_id(host, "machine", false, &info->host.machine, error);
+        return r < 0 ? r : json_get_id(host, "boot", false, &info->host.boot, error);
+}
+
 int receiver_json_parse(const cJSON *object, bool registration, ReceiverInfo *ret, JsonError *error)
 {
         ReceiverInfo info = {};
@@ -201,6 +214,8 @@ int receiver_json_parse(const cJSON *object, bool registration, ReceiverInfo *re
                 r = parse_labels(object, &info, error);
         if (r >= 0)
                 r = parse_addresses(object, &info, error);
+        if (r >= 0)
+                r = parse_host(object, &info, error);
         if (r < 0) {
                 receiver_info_clear(&info);
                 return r;
@@ -258,6 +273,29 @@ char *receiver_json_addresses(const ReceiverInfo *info)
         return fill_addresses(addresses, info) ? cJSON_PrintUnformatted(addresses) : NULL;
 }
 
+static bool add_host(cJSON *object, const HostMark *host)
+{
+        if (sd_id128_is_null(host->machine) && sd_id128_is_null(host->boot))
+                return true;
+        cJSON *both = cJSON_AddObjectToObject(object, "host");
+        return both && add_id(both, "machine", host->machine) && add_id(both, "boot", host->boot);
+}
+
+char *receiver_json_host(const HostMark *host)
+{
+        _cleanup_(cjson_deletep) cJSON *object = cJSON_CreateObject();
+
+        if (!object || !add_host(object, host))
+                return NULL;
+        char *text = cJSON_PrintUnformatted(object);
+        /* Without the brackets, so that it can follow other fields. */
+        if (text) {
+                text[strlen(text) - 1] = '\0';
+                memmove(text, text + 1, strlen(text));
+        }
+        return text;
+}
+
 cJSON *receiver_json_print(const ReceiverInfo *info)
 {
         cJSON *object = cJSON_CreateObject();
@@ -265,6 +303,7 @@ cJSON *receiver_json_print(const ReceiverInfo *info)
         if (!object || !add_id(object, "id", info->id) || !add_id(object, "instance", info->instance) ||
                         !cJSON_AddStringToObject(object, "name", info->name) ||
                         !cJSON_AddStringToObject(object, "group", info->group) || !add_lists(object, info) ||
+                        !add_host(object, &info->host) ||
                         !cJSON_AddNumberToObject(object, "capacity", info->capacity) ||
                         (info->plain && !cJSON_AddTrueToObject(object, "plain")) ||
                         (info->draining && !cJSON_AddTrueToObject(object, "draining"))) {

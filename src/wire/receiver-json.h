@@ -37,6 +37,8 @@ cJSON *receiver_json_print(const ReceiverInfo *info); /* NULL when out of memory
 
 /* Parts of the record: {"zone":"a"} and ["unix:/run/x.sock"]. NULL when out of memory. */
 char *receiver_json_labels(const ReceiverInfo *info);
+/* The field "host" with its name, or "" where nothing is known of it. */
+char *receiver_json_host(const HostMark *host);
 char *receiver_json_addresses(const ReceiverInfo *info);
 
 /* The record as text, for the disk. NULL when out of memory; 0, -EINVAL or -ENOMEM. */

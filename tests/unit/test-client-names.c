@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "client-fixture.h"
+#include "client/intake/explain.h"
 
 static void answer_list(const char *receivers)
 {
@@ -141,6 +142,60 @@ static void test_names_are_bounded(void **state)
         assert_int_equal(peer_find_by_word(c, "r511", &p), 0);
 }
 
+#define HOST(machine, boot)                                                                                 \
+        "\"host\":{\"machine\":\"" machine "000000-0000-0000-0000-000000000000\",\"boot\":\"" boot          \
+        "000000-0000-0000-0000-000000000000\"}"
+#define AT(addresses, host)                                                                                 \
+        "{\"id\":\"61000000-0000-0000-0000-000000000000\",\"instance\":\"61000000-0000-0000-0000-"          \
+        "000000000000\","                                                                                   \
+        "\"name\":\"1@bee\",\"addresses\":[" addresses "],\"capacity\":1," host "}"
+
+static const char *address_tried(void)
+{
+        static char text[ADDRESS_STRING_MAX];
+
+        return fake_connection(0) ? address_format(fake_connection_address(fake_connection(0)), text)
+                                  : "none";
+}
+
+/* A file of that name is on this host, too. */
+static void test_sockets_of_other_hosts(void **state)
+{
+        Explanation why;
+
+        c->here = (HostMark){.machine = {.bytes = {1}}, .boot = {.bytes = {1}}};
+        answer_list(AT("\"unix:/run/1.sock\",\"tcp:bee:7\"", HOST("02", "02")));
+        Message *m = send_to("1@bee", "x");
+        assert_string_equal(address_tried(), "tcp:bee:7");
+        fake_connection_end(fake_connection(0), -ECONNREFUSED);
+        run();
+
+        answer_list(AT("\"unix:/run/1.sock\"", HOST("02", "02")));
+        run();
+        assert_string_equal(address_tried(), "none");
+        explain(m, &why);
+        assert_non_null(strstr(why.why, "unix:/run/1.sock: a socket of another host"));
+
+        answer_list(AT("\"unix:/run/1.sock\"", HOST("02", "01"))); /* a container of this host */
+        pass(USEC_PER_SEC);
+        assert_string_equal(address_tried(), "unix:/run/1.sock");
+}
+
+/* The file was deleted: "why" says so. */
+static void test_a_socket_that_is_not_there(void **state)
+{
+        Explanation why;
+
+        answer_list(AT("\"unix:/run/1.sock\"", HOST("02", "02")));
+        c->here = peer_of('a')->info.host;
+        fake_connection_set_possible(false);
+        Message *m = send_to("1@bee", "x");
+        run();
+        explain(m, &why);
+        assert_non_null(strstr(why.why, "unix:/run/1.sock: there is no such file on this host"));
+        fake_connection_set_possible(true);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, client_setup, client_teardown)
 
 int main(void)
@@ -152,6 +207,8 @@ int main(void)
                         TEST(test_one_receiver_elsewhere_is_not_meant),
                         TEST(test_a_name_with_a_new_holder),
                         TEST(test_names_are_bounded),
+                        TEST(test_sockets_of_other_hosts),
+                        TEST(test_a_socket_that_is_not_there),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

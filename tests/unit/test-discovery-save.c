@@ -27,9 +27,13 @@ static const char *all(void)
         return names();
 }
 
+#define HOST                                                                                                \
+        "\"host\":{\"machine\":\"11111111-1111-4111-8111-111111111111\","                                   \
+        "\"boot\":\"22222222-2222-4222-8222-222222222222\"}"
+
 static void test_restart(void **state)
 {
-        Receiver a = join_with("a", 1, ",\"group\":\"g\",\"labels\":{\"zone\":\"x\"},\"capacity\":7"),
+        Receiver a = join_with("a", 1, ",\"group\":\"g\",\"labels\":{\"zone\":\"x\"},\"capacity\":7," HOST),
                  b = join("b", NULL);
         const char *before = revision_of("/v1/receivers");
 
@@ -42,6 +46,7 @@ static void test_restart(void **state)
         assert_true(number("capacity") == 7);
         assert_true(cJSON_IsTrue(cJSON_GetObjectItem(answer.json, "draining")));
         assert_non_null(strstr(answer.text, "{\"zone\":\"x\"}"));
+        assert_non_null(strstr(answer.text, "," HOST ","));
         /* Tokens stay, and every lease begins a full new period. */
         assert_true(number("expires_in_ms") > 29000);
         assert_int_equal(heartbeat(&a), 200);

@@ -24,6 +24,31 @@ static ReceiverInfo make(void)
         return info;
 }
 
+/* A clone has the machine id of its original, and containers may have none or their own. */
+static void test_hosts(void **state)
+{
+        const sd_id128_t a = {.bytes = {1}}, b = {.bytes = {2}}, none = SD_ID128_NULL;
+        const struct {
+                HostMark one, other;
+                bool differs;
+        } table[] = {
+                        {{a, a}, {a, a}, false},
+                        {{a, a}, {a, b}, false}, /* booted again, or a clone: whoever answers HELLO is asked
+                                                  */
+                        {{a, a}, {b, a}, false}, /* two containers of one host */
+                        {{a, a}, {b, b}, true},
+                        {{a, a}, {none, none}, false}, /* an older receiver */
+                        {{none, a}, {none, b}, true},
+                        {{none, a}, {none, a}, false},
+                        {{a, none}, {b, none}, false},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                assert_true(host_mark_differs(&table[i].one, &table[i].other) == table[i].differs);
+                assert_true(host_mark_differs(&table[i].other, &table[i].one) == table[i].differs);
+        }
+}
+
 static void test_copy(void **state)
 {
         ReceiverInfo original = make(), copy;
@@ -87,6 +112,7 @@ static void test_labels(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+                        cmocka_unit_test(test_hosts),
                         cmocka_unit_test(test_copy),
                         cmocka_unit_test(test_equal),
                         cmocka_unit_test(test_labels),

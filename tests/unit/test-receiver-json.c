@@ -43,6 +43,8 @@ static void test_errors(void **state)
                         {"{" INSTANCE ",\"capacity\":0," REST "}", "capacity"},
                         {"{" INSTANCE ",\"capacity\":1.5," REST "}", "capacity"},
                         {"{" INSTANCE ",\"group\":null," REST "}", "group"},
+                        {"{" INSTANCE ",\"host\":\"x\"," REST "}", "host"},
+                        {"{" INSTANCE ",\"host\":{\"boot\":\"x\"}," REST "}", "boot"},
                         {"{" INSTANCE ",\"labels\":[]," REST "}", "labels"},
                         {"{" INSTANCE ",\"labels\":{\"a\":1}," REST "}", "labels"},
         };

@@ -14,6 +14,7 @@
 int __wrap_gethostname(char *ret, size_t size);
 int __wrap_sd_id128_get_boot(sd_id128_t *ret);
 int __wrap_sd_id128_get_machine(sd_id128_t *ret);
+int __wrap_sd_id128_get_machine_app_specific(sd_id128_t application, sd_id128_t *ret);
 int __wrap_mkdir_parents(const char *path, mode_t mode);
 _Noreturn void __real_abort(void);
 _Noreturn void __wrap_abort(void);
@@ -47,6 +48,11 @@ int __wrap_sd_id128_get_machine(sd_id128_t *ret)
         *ret = (sd_id128_t){};
         (void) snprintf((char *) ret->bytes, sizeof ret->bytes, "%s", machine_name(m));
         return 0;
+}
+
+int __wrap_sd_id128_get_machine_app_specific(sd_id128_t application, sd_id128_t *ret)
+{
+        return __wrap_sd_id128_get_machine(ret);
 }
 
 /* Directories are there when they are needed. */

@@ -234,13 +234,26 @@ static const ConnectionCallbacks callbacks = {
                 .drained = on_drained,
 };
 
+/* Why this client cannot even try it; NULL: it can. */
+static const char *find_obstacle(const Peer *p, const Address *a)
+{
+        if (a->kind == ADDRESS_UNIX && host_mark_differs(&p->client->here, &p->info.host))
+                return "a socket of another host";
+        return connection_is_possible(a) ? NULL : "there is no such file on this host";
+}
+
 /* Tries the addresses from `address` on. Returns -EHOSTUNREACH if none is left; then a pause begins. */
 static int try_address(Peer *p, size_t address)
 {
-        for (; address < p->info.n_addresses; address++)
-                if (connection_is_possible(p->info.addresses + address) &&
-                                peer_open(p, address, &callbacks) >= 0)
+        for (; address < p->info.n_addresses; address++) {
+                const char *obstacle = find_obstacle(p, p->info.addresses + address);
+                int r = obstacle ? 0 : peer_open(p, address, &callbacks);
+
+                if (!obstacle && r >= 0)
                         return 0;
+                p->link.address = address;
+                peer_set_problem(p, r, obstacle);
+        }
         p->link.address = address;
         p->link.state = PEER_IDLE;
         p->link.missed = true;

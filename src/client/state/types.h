@@ -299,6 +299,7 @@ struct Client {
          */
         void (*ended)(Message *m, bool durable);
         sd_id128_t id; /* of this client; it never changes */
+        HostMark here;
         char host[NAME_MAX_LENGTH + 1];
         bool stopping;
 
