@@ -10,8 +10,9 @@
 
 typedef struct Accepting {
         Acceptor *acceptor;
-        const Listener *listener;
+        Listener *listener;
         Watch watch;
+        bool told; /* its file is gone, and that was logged */
 } Accepting;
 
 static void refuse(int fd)
@@ -64,6 +65,54 @@ void acceptor_update(Acceptor *a)
                 watch_pause(&a->accepting[i].watch, !on);
 }
 
+static int watch_listener(Accepting *listening)
+{
+        Acceptor *a = listening->acceptor;
+
+        return watch_start(&listening->watch, a->loop, listening->listener->fd, EPOLLIN, on_connection,
+                        listening);
+}
+
+static void renew(Accepting *listening)
+{
+        char text[ADDRESS_STRING_MAX];
+        Error error = {};
+        int r;
+
+        (void) address_format(&listening->listener->address, text);
+        if (listening->listener->inherited) {
+                if (!listening->told)
+                        log_warning("The file of %s is gone, so no new client finds it: restart the socket "
+                                    "unit",
+                                        text);
+                listening->told = true;
+                return;
+        }
+        watch_stop(&listening->watch);
+        r = listener_renew(listening->listener, &error);
+        if (r >= 0)
+                log_notice("The file of %s was gone, and is there again", text);
+        else if (!listening->told)
+                log_warning("The file of %s is gone: %s", text, error.text);
+        listening->told = r < 0;
+        if (watch_listener(listening) < 0) {
+                log_error("Out of memory for %s: ending", text);
+                loop_exit(listening->acceptor->loop, EXIT_FAILURE);
+                return;
+        }
+        watch_pause(&listening->watch, !listening->acceptor->on);
+}
+
+void acceptor_check(Acceptor *a)
+{
+        for (size_t i = 0; a->accepting && i < a->listeners.n; i++) {
+                if (listener_is_lost(a->listeners.listeners + i))
+                        renew(a->accepting + i);
+                else
+                        a->accepting[i].told = false;
+        }
+}
+
 int acceptor_start(Acceptor *a)
 {
         int r = 0;
@@ -75,8 +124,7 @@ int acceptor_start(Acceptor *a)
                 Accepting *listening = a->accepting + i;
 
                 *listening = (Accepting){.acceptor = a, .listener = a->listeners.listeners + i};
-                r = watch_start(&listening->watch, a->loop, listening->listener->fd, EPOLLIN, on_connection,
-                                listening);
+                r = watch_listener(listening);
         }
         a->on = true;
         if (r >= 0)

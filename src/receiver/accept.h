@@ -23,5 +23,8 @@ typedef struct Acceptor {
 int acceptor_start(Acceptor *a);
 void acceptor_clear(Acceptor *a); /* closes the listeners */
 
+/* Looks whether the files of Unix sockets are still there, and binds those again that are gone. */
+void acceptor_check(Acceptor *a);
+
 /* To be called when the permission or the number of connections may have changed. */
 void acceptor_update(Acceptor *a);

@@ -165,6 +165,13 @@ static void wire_store(Receiver *r)
         };
 }
 
+static void on_beat(void *userdata)
+{
+        Receiver *r = userdata;
+
+        acceptor_check(&r->acceptor);
+}
+
 static void wire_top(Receiver *r)
 {
         r->intake = (Intake){
@@ -189,7 +196,7 @@ static void wire_top(Receiver *r)
         r->registration.info = &r->info;
         r->registration.condition = &r->condition;
         r->registration.idle_check = &r->idle_check;
-        r->registration.events = (RegistrationEvents){on_disowned, on_left};
+        r->registration.events = (RegistrationEvents){on_disowned, on_left, on_beat};
         r->registration.userdata = r;
         r->stop = (Stop){
                         .loop = r->loop,

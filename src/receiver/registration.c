@@ -2,6 +2,7 @@
 #include "receiver/registration.h"
 
 #include <errno.h>
+#include <sysexits.h>
 
 #include "base/crash-point.h"
 #include "base/log.h"
@@ -99,6 +100,21 @@ static void set_draining(Registration *g, const char *body, size_t size)
                                  : "Taking messages again");
 }
 
+/* This host has another address now, and clients know the old one. */
+static bool has_moved(Registration *g, const char *local_ip)
+{
+        const bool of_ipv6 = strchr(local_ip, ':');
+
+        if (!self_needs_local_ip(g->config, g->listeners) || str_empty(local_ip) || str_empty(g->local_ip) ||
+                        str_equal(g->local_ip, local_ip))
+                return false;
+        /* Where discovery has a name, requests may go over either family. */
+        if (of_ipv6 != (strchr(g->local_ip, ':') != NULL) || str_replace(&g->local_ip, local_ip) < 0)
+                return false;
+        log_notice("The address of this host is %s now", local_ip);
+        return true;
+}
+
 static void on_heartbeat(int status, const char *body, size_t size, const char *local_ip, const Error *error,
                 void *userdata)
 {
@@ -113,7 +129,10 @@ static void on_heartbeat(int status, const char *body, size_t size, const char *
                         log_info("Discovery answers again");
                 g->failures = 0;
                 free_clear(&g->complaint);
-                later(g, g->lease_usec / 3, heartbeat);
+                if (has_moved(g, local_ip))
+                        registration_begin(g);
+                else
+                        later(g, g->lease_usec / 3, heartbeat);
         } else if (status > 0) {
                 log_info("Discovery does not know this receiver: registering again");
                 registration_begin(g);
@@ -126,6 +145,7 @@ static void heartbeat(Registration *g)
         char id[SD_ID128_UUID_STRING_MAX];
         const uint32_t capacity = config_capacity(g->config);
 
+        g->events.beat(g->userdata);
         if (g->info->capacity != capacity) {
                 g->info->capacity = capacity;
                 registration_begin(g);
@@ -329,8 +349,11 @@ static void register_now(Registration *g)
                 return;
         }
         if (self_find_addresses(g->info, g->config, g->listeners, g->local_ip) < 0) {
-                log_error("There is no address for clients: set Advertise=");
-                loop_exit(g->loop, EXIT_FAILURE);
+                log_error("There is no address for clients%s: set Advertise=",
+                                strchr(g->local_ip ?: "", ':') ? ", since 0.0.0.0 is of IPv4 and discovery "
+                                                                 "is reached by IPv6"
+                                                               : "");
+                loop_exit(g->loop, EX_CONFIG);
                 return;
         }
         g->info->id = g->identity.id;

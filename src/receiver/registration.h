@@ -21,6 +21,7 @@
 typedef struct RegistrationEvents {
         void (*disowned)(void *userdata); /* another instance has the id: become a new receiver */
         void (*left)(void *userdata);     /* registration_leave() has ended */
+        void (*beat)(void *userdata);     /* a third of the lease is over: time for checks */
 } RegistrationEvents;
 
 typedef struct Registration Registration;

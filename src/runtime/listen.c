@@ -15,11 +15,21 @@
 
 #define BACKLOG 512
 
-static int add(ListenerSet *set, int fd, bool inherited)
+static void note_file(Listener *l)
+{
+        struct stat st;
+
+        if (l->address.kind != ADDRESS_UNIX || lstat(l->address.host, &st) < 0)
+                return;
+        l->device = st.st_dev;
+        l->inode = st.st_ino;
+}
+
+static int add(ListenerSet *set, int fd, bool inherited, unsigned mode)
 {
         struct sockaddr_storage ss;
         socklen_t n = sizeof ss;
-        Listener l = {.fd = fd, .inherited = inherited};
+        Listener l = {.fd = fd, .inherited = inherited, .mode = mode};
         int r;
 
         if (getsockname(fd, (struct sockaddr *) &ss, &n) < 0)
@@ -33,6 +43,7 @@ static int add(ListenerSet *set, int fd, bool inherited)
         r = fd_set_cloexec(fd, true);
         if (r < 0)
                 return r;
+        note_file(&l);
         if (l.address.kind == ADDRESS_TCP)
                 connection_end_silence(fd, ACCEPTED_SILENCE_USEC);
 
@@ -56,7 +67,7 @@ int listeners_inherit(ListenerSet *set, Error *error)
                 if (sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, 1) <= 0)
                         return error_set(error, -EINVAL,
                                         "descriptor %d from systemd is not a listening stream socket", fd);
-                r = add(set, fd, true);
+                r = add(set, fd, true, 0);
                 if (r < 0)
                         return error_set(error, r, "socket %d from systemd: %s", fd, strerror(-r));
         }
@@ -119,7 +130,8 @@ static int bind_socket(int fd, const Address *address, const struct sockaddr_sto
         return listen(fd, BACKLOG) < 0 ? -errno : 0;
 }
 
-int listeners_bind(ListenerSet *set, const Address *address, unsigned unix_mode, Error *error)
+/* A socket that listens there; or negative errno with the reason. */
+static int open_socket(const Address *address, unsigned unix_mode, Error *error)
 {
         char text[ADDRESS_STRING_MAX];
         struct sockaddr_storage ss;
@@ -133,13 +145,48 @@ int listeners_bind(ListenerSet *set, const Address *address, unsigned unix_mode,
         _cleanup_close_ int fd = socket(ss.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
         if (fd < 0)
                 return error_set(error, -errno, "cannot make a socket for %s: %s", text, strerror(errno));
-
         r = bind_socket(fd, address, &ss, n, unix_mode);
-        if (r >= 0)
-                r = add(set, fd, false);
         if (r < 0)
                 return error_set(error, r, "cannot listen on %s: %s", text, strerror(-r));
+        return TAKE_FD(fd);
+}
+
+int listeners_bind(ListenerSet *set, const Address *address, unsigned unix_mode, Error *error)
+{
+        char text[ADDRESS_STRING_MAX];
+        _cleanup_close_ int fd = open_socket(address, unix_mode, error);
+        int r;
+
+        if (fd < 0)
+                return fd;
+        r = add(set, fd, false, unix_mode);
+        if (r < 0)
+                return error_set(error, r, "cannot listen on %s: %s", address_format(address, text),
+                                strerror(-r));
         (void) TAKE_FD(fd);
+        return 0;
+}
+
+bool listener_is_lost(const Listener *l)
+{
+        struct stat st;
+
+        if (l->address.kind != ADDRESS_UNIX || l->inode == 0)
+                return false;
+        if (lstat(l->address.host, &st) < 0)
+                return errno == ENOENT || errno == ENOTDIR;
+        return st.st_dev != l->device || st.st_ino != l->inode;
+}
+
+int listener_renew(Listener *l, Error *error)
+{
+        int fd = open_socket(&l->address, l->mode, error);
+
+        if (fd < 0)
+                return fd;
+        (void) close(l->fd);
+        l->fd = fd;
+        note_file(l);
         return 0;
 }
 
@@ -154,7 +201,7 @@ void listeners_clear(ListenerSet *set)
 {
         for (size_t i = 0; i < set->n; i++) {
                 Listener *l = set->listeners + i;
-                if (l->address.kind == ADDRESS_UNIX && !l->inherited && l->fd >= 0)
+                if (l->address.kind == ADDRESS_UNIX && !l->inherited && l->fd >= 0 && !listener_is_lost(l))
                         (void) unlink(l->address.host);
                 (void) close_clear(&l->fd);
         }

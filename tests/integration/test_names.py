@@ -2,6 +2,7 @@
 """Names and addresses of receivers, as clients see them."""
 
 import json
+import os
 import socket
 
 from conftest import wait_until
@@ -43,3 +44,25 @@ def test_a_short_name_is_one_of_this_host(discovery, receiver, client, ackctl):
     assert c.state(m) in ("bound", "queued")
     near.start()
     assert c.wait(m)["receiver"] == f"1@{host}"
+
+
+def test_the_socket_file_is_deleted(discovery, receiver, client, ackctl):
+    """"why" says it, and the receiver makes the file again."""
+    d = discovery("--lease", "3")
+    r = receiver(d, "1")
+    c = client(d)
+    os.unlink(r.socket)
+    m = ackctl("send", "--to", "1", "--no-wait", "x")[0].strip()
+    assert c.state(m) == "acked" or "no such file on this host" in ackctl("why", m)[0]
+    wait_until(r.socket.exists, "the file is there again")
+    assert c.wait(m)["state"] == "acked"
+    assert r.end() == 0 and not r.socket.exists()
+
+
+def test_the_family_of_the_listener(discovery, receiver):
+    """A socket of IPv4 is not advertised at the address of IPv6 at which discovery is reached."""
+    d = discovery("--listen", "tcp:[::1]:0", "--allow-tcp-registration")
+    port = next(line.rsplit(":", 1)[1] for line in d.read_log().splitlines() if "[::1]:" in line)
+    r = receiver(d, "1", "--listen", "tcp:0.0.0.0:0", "--allow-insecure", "--discovery", f"http://[::1]:{port}")
+    addresses = r.record()["addresses"]
+    assert not [a for a in addresses if "[::1]" in a] and [a for a in addresses if a.startswith("tcp:127.0.0.1:")], addresses

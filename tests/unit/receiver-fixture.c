@@ -47,6 +47,7 @@ int fixture_setup(void **state)
 
         assert_non_null(f);
         world_begin();
+        world_local_ip("");
         log_set_level(LOG_DEBUG);
         f->config = (ReceiverConfig){
                         .instance = strdup("1"),

@@ -11,8 +11,10 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -304,6 +306,36 @@ static void test_reports_of_a_child(void **state)
         assert_string_equal(f->lines, "one;two;;last;");
 }
 
+/* Somebody deletes the file of a socket, or puts another one there. */
+static void test_a_lost_file(void **state)
+{
+        char directory[] = "/tmp/test-listen-XXXXXX";
+        ListenerSet set = {}, other = {};
+        Address address = {.kind = ADDRESS_UNIX};
+        Error error = {};
+        struct stat st;
+
+        assert_non_null(mkdtemp(directory));
+        (void) snprintf(address.host, sizeof address.host, "%s/x.sock", directory);
+        assert_int_equal(listeners_bind(&set, &address, 0660, &error), 0);
+        assert_false(listener_is_lost(set.listeners));
+        assert_int_equal(unlink(address.host), 0);
+        assert_true(listener_is_lost(set.listeners));
+        assert_int_equal(listener_renew(set.listeners, &error), 0);
+        assert_false(listener_is_lost(set.listeners));
+        assert_int_equal(stat(address.host, &st), 0);
+        assert_int_equal(st.st_mode & 0777, 0660);
+
+        assert_int_equal(unlink(address.host), 0);
+        assert_int_equal(listeners_bind(&other, &address, 0660, &error), 0);
+        assert_true(listener_is_lost(set.listeners));
+        assert_int_equal(listener_renew(set.listeners, &error), -EADDRINUSE);
+        listeners_clear(&set);
+        assert_int_equal(access(address.host, F_OK), 0); /* it belongs to the other one */
+        listeners_clear(&other);
+        assert_int_equal(rmdir(directory), 0);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -314,6 +346,7 @@ int main(void)
                         cmocka_unit_test(test_is_possible),
                         cmocka_unit_test(test_inherited_sockets),
                         cmocka_unit_test(test_cannot_listen),
+                        cmocka_unit_test(test_a_lost_file),
                         cmocka_unit_test_setup_teardown(test_lookup, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_reports_of_a_child, setup, teardown),
         };

@@ -342,47 +342,6 @@ static void test_answer_lost_in_dispute(void **state)
 
 /* Addresses. */
 
-static void test_wildcard(void **state)
-{
-        Fixture *f = *state;
-
-        f->config.allow_insecure = true;
-        assert_int_equal(strv_append(&f->config.listen, "tcp:0.0.0.0:7481"), 0);
-        free(f->config.discovery);
-        f->config.discovery = strdup("http://127.0.0.1:7480");
-        assert_int_equal(fixture_new(f), 0);
-        answer(asked("GET", "/v1/status"), 200, "{\"lease_seconds\":5}");
-        const char *body = asked("POST", REGISTER)->body;
-        assert_non_null(strstr(body, "unix:/r.sock"));
-        assert_non_null(strstr(body, "tcp:127.0.0.1:7481"));
-        assert_null(strstr(body, "0.0.0.0"));
-}
-
-static void test_advertise(void **state)
-{
-        Fixture *f = *state;
-
-        assert_int_equal(strv_append(&f->config.advertise, "tcp:192.0.2.7:99"), 0);
-        assert_int_equal(fixture_new(f), 0);
-        const char *body = asked("POST", REGISTER)->body;
-        assert_non_null(strstr(body, "tcp:192.0.2.7:99"));
-        assert_null(strstr(body, "unix:"));
-}
-
-static void test_no_address(void **state)
-{
-        Fixture *f = *state;
-        int code = -1;
-
-        f->config.allow_insecure = true;
-        f->config.listen = strv_free(f->config.listen);
-        assert_int_equal(strv_append(&f->config.listen, "tcp:0.0.0.0:7481"), 0);
-        assert_int_equal(fixture_new(f), 0);
-        answer(asked("GET", "/v1/status"), 200, "{\"lease_seconds\":5}"); /* over a Unix socket */
-        assert_true(world_has_exited(f->receiver->loop, &code));
-        assert_int_equal(code, EXIT_FAILURE);
-}
-
 static void test_wrong_configuration(void **state)
 {
         static char *const texts[] = {"tcp:nowhere", "no address"};
@@ -465,9 +424,6 @@ int main(void)
                         TEST(test_dispute_ends),
                         TEST(test_become_new),
                         TEST(test_answer_lost_in_dispute),
-                        TEST(test_wildcard),
-                        TEST(test_advertise),
-                        TEST(test_no_address),
                         TEST(test_wrong_configuration),
                         TEST(test_defaults),
                         TEST(test_warden_dies),

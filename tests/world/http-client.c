@@ -81,6 +81,14 @@ static bool is_ready(Source *s)
         return CONTAINER_OF(s, HttpRequest, source)->trip->has_answer;
 }
 
+static char own_ip[ADDRESS_MAX_LENGTH];
+
+void world_local_ip(const char *ip)
+{
+        assert(strlen(ip) < sizeof own_ip);
+        strcpy(own_ip, ip);
+}
+
 static const char *local_ip(const HttpRequest *q)
 {
         const Trip *t = q->trip;
@@ -88,7 +96,7 @@ static const char *local_ip(const HttpRequest *q)
         if (t->server.kind == ADDRESS_UNIX)
                 return "";
         if (!t->process || address_is_local(&t->server))
-                return "127.0.0.1";
+                return !t->process && own_ip[0] ? own_ip : "127.0.0.1";
         return t->is_connected ? machine_ip(process_machine(t->process)) : "";
 }
 

@@ -272,6 +272,38 @@ int listeners_bind(ListenerSet *set, const Address *address, unsigned unix_mode,
         return 0;
 }
 
+bool listener_is_lost(const Listener *l)
+{
+        const Bound *b = fd_userdata(l->fd);
+
+        return l->address.kind == ADDRESS_UNIX && b && !b->has_file && !b->is_kept;
+}
+
+int listener_renew(Listener *l, Error *error)
+{
+        Bound *b = fd_userdata(l->fd);
+
+        b->has_file = true;
+        return 0;
+}
+
+void world_remove_file(const char *address)
+{
+        Address a;
+
+        assert(address_parse(address, &a, NULL) >= 0);
+        find(NULL, &a)->has_file = false;
+}
+
+bool world_has_file(const char *address)
+{
+        Address a;
+
+        assert(address_parse(address, &a, NULL) >= 0);
+        const Bound *b = find(NULL, &a);
+        return b && b->has_file;
+}
+
 int listeners_inherit(ListenerSet *set, Error *error)
 {
         return 0;

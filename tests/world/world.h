@@ -70,6 +70,8 @@ TestSocket *world_accept(const char *address);
 /* Sets the result of connecting to `address`, also for connections in progress. Negative errno: they fail at
  * once, even if a daemon listens there. 0 (at first): they reach the daemon, or wait for world_accept(). */
 void world_refuse(const char *address, int error);
+void world_remove_file(const char *address); /* of a Unix socket on which a daemon listens */
+bool world_has_file(const char *address);
 unsigned world_n_connecting(const char *address); /* connections that wait for world_accept() */
 unsigned world_n_opened(void);                    /* how many connections daemons have tried to make */
 /* Returns a descriptor for connection_new(). Its other end is *ret. */
@@ -95,6 +97,8 @@ typedef struct TestRequest {
 
 /* The oldest open request whose path begins with `path` ("": any). NULL: there is none. */
 TestRequest *world_request(const char *path);
+/* Requests over TCP come from this address of the daemon's host from now on; at first "127.0.0.1". */
+void world_local_ip(const char *ip);
 /* `body` may be NULL; a negative `status` is an errno. The daemon gets it when its loop runs. */
 void world_answer(TestRequest *q, int status, const char *body);
 
