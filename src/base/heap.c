@@ -51,17 +51,28 @@ static void heap_down(Heap *h, HeapItem *item)
         heap_place(h, item, i);
 }
 
+int heap_reserve(Heap *h, size_t n)
+{
+        size_t want = MAX(h->allocated, 16u);
+
+        while (want < n)
+                want *= 2;
+        if (want == h->allocated)
+                return 0;
+        HeapItem **grown = reallocarray(h->items, want, sizeof *grown);
+        if (!grown)
+                return -ENOMEM;
+        h->items = grown;
+        h->allocated = want;
+        return 0;
+}
+
 int heap_put(Heap *h, HeapItem *item, uint64_t due)
 {
         if (item->position == HEAP_NOT_IN) {
-                if (h->n_items == h->allocated) {
-                        size_t want = h->allocated ? h->allocated * 2 : 16;
-                        HeapItem **grown = reallocarray(h->items, want, sizeof *grown);
-                        if (!grown)
-                                return -ENOMEM;
-                        h->items = grown;
-                        h->allocated = want;
-                }
+                int r = heap_reserve(h, h->n_items + 1);
+                if (r < 0)
+                        return r;
                 heap_place(h, item, h->n_items++);
         }
         item->due = due;

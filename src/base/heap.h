@@ -22,6 +22,9 @@ typedef struct Heap {
 void heap_clear(Heap *h); /* frees the heap's own memory; the items are marked as not in it */
 void heap_item_init(HeapItem *item);
 
+/* Makes room for `n` items, so that no heap_put() fails. 0 or -ENOMEM. */
+int heap_reserve(Heap *h, size_t n) _must_use_;
+
 /* Inserts the item, or moves it when it is in the heap already. 0 or -ENOMEM (never for a move). */
 int heap_put(Heap *h, HeapItem *item, uint64_t due) _must_use_;
 void heap_remove(Heap *h, HeapItem *item); /* no-op when it is not in the heap */

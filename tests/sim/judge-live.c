@@ -168,6 +168,15 @@ static void overtake_all(Judge *j, const JMessage *m, const JConnection *c)
 #define OPENS_PER_MINUTE 700u /* pauses between connects are 50 ms on the average at first */
 #define BUSY_PER_SECOND  400u
 
+/* The copy closes the streams of the original, and with them its connections, again and again. */
+static bool has_copy(const Judge *j, const JProcess *client)
+{
+        for (unsigned i = 0; i < J_PROCESSES_MAX; i++)
+                if (j->processes[i].original == client && j->processes[i].up)
+                        return true;
+        return false;
+}
+
 /* Without any answer a message is sent once in each ack timeout. These sends have their bound in that, and
  * do not count here. The kernel may take one of them later than the next, so not all of the time must be
  * over. */
@@ -176,6 +185,8 @@ void live_count_send(Judge *j, JMessage *m, const JDelivery *d, const JConnectio
         const uint64_t minute = j->o->at / USEC_PER_MINUTE;
 
         if (d->last_written_at > 0 && j->o->at - d->last_written_at >= client_ack_timeout(j, c->from) / 2)
+                return;
+        if (j->copied && has_copy(j, c->from))
                 return;
         if (m->minute != minute)
                 m->minute = minute, m->n_sends = 0;

@@ -117,18 +117,21 @@ static void read_again(RetryItem *i)
         q->on_read(q);
 }
 
-static void take_row(Queue *q, OutboxRecord *record)
+static int take_row(Queue *q, OutboxRecord *record)
 {
+        const Position own = position_of(record);
         Message *m = message_find_member(q->client, record->id, record->member);
+        bool known = m;
+        int r = known ? 0 : message_new(q->client, record, &m);
 
-        q->read_to = position_of(record);
-        if (!m) {
-                if (message_new(q->client, record, &m) < 0)
-                        return; /* out of memory: it stays counted, and the next start reads it again */
-        } else if (m->queued.on || m->link.peer || m->record.state != DELIVERY_QUEUED)
-                return;
+        if (r < 0)
+                return r;
+        q->read_to = own;
+        if (known && (m->queued.on || m->link.peer || m->record.state != DELIVERY_QUEUED))
+                return 0;
         q->n_stored--;
         enter(q, m);
+        return 0;
 }
 
 static void on_page(DbOp *op, int r)
@@ -141,15 +144,15 @@ static void on_page(DbOp *op, int r)
 
         q->reading = false;
         retry_cancel(retries, &q->retry);
+        for (size_t i = 0; i < n && r >= 0; i++)
+                r = take_row(q, p->find.records + i);
         if (r < 0) {
                 log_error_errno(r, "Cannot read waiting messages from the outbox, trying again");
                 retry_soon(retries, &q->retry, read_again);
         }
-        for (size_t i = 0; i < n; i++)
-                take_row(q, p->find.records + i);
         outbox_records_free(p->find.records, p->find.n_records);
         free(p);
-        if (n > 0)
+        if (n > 0 && r >= 0)
                 q->on_read(q);
 }
 
@@ -157,9 +160,12 @@ void backlog_read_on(Queue *q, void (*done)(Queue *q))
 {
         if (q->reading || q->client->stopping || q->n_stored == 0 || q->n_queued >= PAGE / 2)
                 return;
+        q->on_read = done;
         Page *p = calloc(1, sizeof *p);
-        if (!p)
+        if (!p) {
+                retry_soon(&q->client->retries, &q->retry, read_again);
                 return;
+        }
         outbox_find_op_init(&p->find, OUTBOX_QUEUE, PAGE);
         p->queue = q;
         p->find.queue = q->text;
@@ -167,6 +173,5 @@ void backlog_read_on(Queue *q, void (*done)(Queue *q))
         p->find.priority = q->read_to.priority;
         p->find.op.done = on_page;
         q->reading = true;
-        q->on_read = done;
         db_submit(q->client->db, &p->find.op);
 }

@@ -240,8 +240,11 @@ static bool fill(Peer *p)
         Queue *q;
 
         while (peer_free_credit(p) > 0 && !p->client->stopping && (q = choose_queue(p))) {
-                if (bind_first(q, p) < 0)
+                if (bind_first(q, p) < 0) {
+                        if (!p->full)
+                                peer_try_again(p);
                         break;
+                }
                 some = true;
         }
         return some;

@@ -12,7 +12,7 @@ void due_arm(Message *m, uint64_t usec)
         Client *c = m->client;
         HeapItem *first;
 
-        /* If memory runs out here, the message waits for the next connection. */
+        /* message_new() has made room for it. */
         (void) !heap_put(&c->due.heap, &m->due, usec_add(loop_now(c->loop, CLOCK_BOOTTIME), usec));
         first = heap_first(&c->due.heap);
         /* A timer that fires too early only arms itself again. */

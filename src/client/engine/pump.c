@@ -70,7 +70,8 @@ static bool write_one(Peer *p, Message *m)
                 fetch(m);
                 return true;
         default:
-                peer_ready(m); /* out of memory: tries again when the output is written */
+                peer_ready(m);
+                peer_try_again(p);
                 return false;
         }
 }

@@ -155,6 +155,7 @@ static void peer_free(Peer *p)
         windows_clear(p);
         timer_clear(&p->timer);
         pause_clear(p);
+        retry_cancel(&c->retries, &p->retry);
         receiver_info_clear(&p->info);
         free(p->link.problem);
         free(p);

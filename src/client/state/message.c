@@ -43,6 +43,8 @@ int message_new(Client *c, OutboxRecord *record, Message **ret)
         heap_item_init(&m->due);
         r = selector_mode_is_fanout(selector_text_mode(record->queue)) ? add_fanout(m) : 0;
         if (r >= 0)
+                r = heap_reserve(&c->due.heap, c->messages.index.n_items + 1);
+        if (r >= 0)
                 r = index_add(&c->messages.index, &m->by_key, message_hash(record->id, record->member));
         if (r < 0) {
                 message_leave_queue(m);

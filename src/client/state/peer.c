@@ -149,6 +149,18 @@ const char *peer_state_name(const Peer *p)
                                                                 : "idle";
 }
 
+static void again(RetryItem *i)
+{
+        Peer *p = CONTAINER_OF(i, Peer, retry);
+
+        p->client->link.room(p);
+}
+
+void peer_try_again(Peer *p)
+{
+        retry_soon(&p->client->retries, &p->retry, again);
+}
+
 int peer_bind(Peer *p, Message *m)
 {
         int r = message_is_member(m)

@@ -29,6 +29,9 @@ uint32_t peer_free_credit(const Peer *p);
 void peer_note_state(const Message *m, DeliveryState before); /* the state of the delivery has changed */
 const char *peer_state_name(const Peer *p); /* offline, draining, connected, unreachable, idle */
 
+/* After one second everything goes on as if it had room: there was no memory to bind or to write. */
+void peer_try_again(Peer *p);
+
 int peer_bind(Peer *p, Message *m);                       /* 0 or -ENOMEM */
 void peer_unbind(Message *m);                             /* takes it out of every list of its peer */
 Message *peer_find_message(const Peer *p, sd_id128_t id); /* a message bound to it; NULL: none */

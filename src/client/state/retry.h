@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Repeats failed operations of the disk (it is full, it has errors) after one second. No operation is lost.
+/* Repeats after one second what failed: operations of the disk (it is full, it has errors), and what found
+ * no memory. No operation is lost.
  */
 
 #include "runtime/timer.h"

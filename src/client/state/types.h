@@ -216,6 +216,7 @@ struct Peer {
         size_t n_backoff; /* of these, those that wait for their next attempt */
         Index members;    /* the members among them, by id */
         Message *ready;   /* the messages among them that can be written now, by priority */
+        RetryItem retry;  /* there was no memory to bind or to write */
 
         /* link/window */
         sd_id128_t stream_id; /* of the newest stream; each start of the client makes a new one for each
