@@ -17,6 +17,7 @@
 #include "base/cleanup.h"
 #include "base/fd-util.h"
 #include "runtime/control-group.h"
+#include "runtime/privileges.h"
 #include "runtime/ward-program.h"
 
 /* Everything that the warden has beside the descriptors that it is given. */
@@ -422,6 +423,14 @@ static int prepare_signals(void)
         return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
+/* Handlers must not use the sockets of the daemons as the receiver may. */
+static void leave_group(void)
+{
+        if (privileges_may_leave_groups() &&
+                        (privileges_leave_group(WARDEN_LEFT_GROUP) < 0 || privileges_drop() < 0))
+                _exit(EXIT_FAILURE);
+}
+
 void warden_process(const WardenFds *fds)
 {
         Process *p = calloc(1, sizeof *p);
@@ -429,6 +438,7 @@ void warden_process(const WardenFds *fds)
         (void) prctl(PR_SET_NAME, "ackgroup-warden");
         if (!p || keep_only(fds) < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
                 _exit(EXIT_FAILURE);
+        leave_group();
         p->errors = mmap(NULL, WARDS_MAX * sizeof *p->errors, PROT_READ | PROT_WRITE,
                         MAP_SHARED | MAP_ANONYMOUS, -1, 0);
         p->signals_fd = prepare_signals();

@@ -14,6 +14,7 @@
 #include "base/buffer.h"
 #include "base/cleanup.h"
 #include "base/time-util.h"
+#include "runtime/privileges.h"
 #include "runtime/warden-process.h"
 
 /* A killed process ends at once, unless it hangs in the kernel. */
@@ -81,6 +82,8 @@ int warden_start(int lock_fd, Warden *ret)
                 r = find_others(ret);
         if (r >= 0)
                 r = start_process(ret, lock_fd);
+        if (r >= 0 && privileges_may_leave_groups())
+                r = privileges_drop(); /* the warden had to have it */
         if (r < 0)
                 warden_stop(ret);
         return r;

@@ -24,7 +24,9 @@
 #include "runtime/watch.h"
 
 #define WARDS_MAX 1024u /* at once */
-#define WARD_FDS  4u
+/* Wards are no members of this group, if the receiver may leave groups (runtime/privileges.h). */
+#define WARDEN_LEFT_GROUP "ackgroup"
+#define WARD_FDS          4u
 
 typedef struct WardEnd {
         int status; /* of the leader, as from waitpid() */
