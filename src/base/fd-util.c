@@ -160,3 +160,14 @@ int mkdir_parents(const char *path, mode_t mode)
                 return -errno;
         return 0;
 }
+
+void fd_open_standard(void)
+{
+        int fd;
+
+        do /* open() returns the lowest number that is free */
+                fd = open("/dev/null", O_RDWR);
+        while (fd >= 0 && fd <= STDERR_FILENO);
+        if (fd >= 0)
+                (void) close(fd);
+}

@@ -28,3 +28,7 @@ int write_file_synced(const char *path, const void *data, size_t n, mode_t mode)
 int mkdir_parents(const char *path, mode_t mode);
 
 int fsync_directory_of(const char *path); /* makes the name itself durable; blocks on the disk */
+
+/* Opens /dev/null as 0, 1 and 2 where these are closed. Else a file that is opened later would get the
+ * number, and what is meant for standard error would go into it. To be called before anything is opened. */
+void fd_open_standard(void);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/fd-util.h"
 #include "base/str-util.h"
 #include "ctl/run.h"
 
@@ -17,6 +18,7 @@ int main(int argc, char **argv)
                         .err_colour = colour && err,
         };
 
+        fd_open_standard();
         (void) setlocale(LC_CTYPE, "");
         return ctl_run(&c, argc, argv);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "base/fd-util.h"
 #include "base/log.h"
 #include "runtime/timer.h"
 
@@ -127,6 +128,7 @@ int program_run(const Program *p, int argc, char **argv)
         Error error = {};
         int r, status = EXIT_SUCCESS;
 
+        fd_open_standard();
         r = config_read(&run, &run.config, &error);
         if (r < 0) {
                 log_error("%s: %s", p->name, reason(&error, r));

@@ -14,7 +14,10 @@
 #define PAYLOAD_DEFAULT_MAX (1u << 20)
 #define REPLY_MAX           (64u << 10) /* bytes of one reply; longer output of a handler is cut */
 #define ATTRIBUTES_MAX      (8u << 10)  /* bytes of attributes in one MESSAGE frame */
-#define ERROR_TEXT_MAX      512u        /* bytes of one error text kept or sent */
+/* What a handler may ask for; 32 bits of milliseconds end soon after that. */
+#define RETRY_DELAY_MAX_USEC (49 * 24 * 3600 * (uint64_t) 1000000)
+#define RETRY_DELAY_MAX_TEXT "49d"
+#define ERROR_TEXT_MAX       512u /* bytes of one error text kept or sent */
 
 #define STREAM_WINDOW           1024u /* sequences of one stream above the low mark */
 #define RECEIVER_STREAMS_MAX    4096u /* streams that one receiver remembers */

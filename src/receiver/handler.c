@@ -12,6 +12,7 @@
 #include "base/parse-util.h"
 #include "base/str-util.h"
 #include "receiver/working.h"
+#include "runtime/executable.h"
 
 #define ODD_REPORTS_MAX 3u    /* of one run that are logged */
 #define LOGGED_MAX      1000u /* bytes of a message that the built-in handler shows */
@@ -43,6 +44,14 @@ static int copy_environment(char ***ret)
         return 0;
 }
 
+/* No retry can heal that, but a person can. */
+static int refuse_program(const char *name, int e, Error *error)
+{
+        _cleanup_free_ char *why = executable_explain(name, e);
+
+        return error_set(error, e == ENOMEM ? -ENOMEM : -EINVAL, "cannot run the handler %s", why ?: name);
+}
+
 int handler_load(Handler *h, char *const *command, Error *error)
 {
         _cleanup_(strv_freep) char **environment = NULL;
@@ -52,8 +61,7 @@ int handler_load(Handler *h, char *const *command, Error *error)
         if (command && command[0]) {
                 r = child_find_program(command[0], &program);
                 if (r < 0)
-                        return error_set(
-                                        error, r, "cannot run the handler %s: %s", command[0], strerror(-r));
+                        return refuse_program(command[0], -r, error);
                 r = copy_environment(&environment);
                 if (r < 0)
                         return r;
@@ -134,6 +142,18 @@ static void report_progress(Job *job, const char *rest)
         working_progress(job);
 }
 
+static void report_retry(Job *job, const char *rest)
+{
+        uint64_t usec;
+
+        if (parse_duration(rest, &usec) < 0)
+                report_odd(job, "the handler asks for a retry after what is not a time", rest);
+        else if (usec > RETRY_DELAY_MAX_USEC)
+                report_odd(job, "the handler asks for a retry after more than " RETRY_DELAY_MAX_TEXT, rest);
+        else
+                job->retry_usec = usec;
+}
+
 /* One line that a handler writes to its descriptor for reports. */
 static void on_report(const char *line, void *userdata)
 {
@@ -142,10 +162,9 @@ static void on_report(const char *line, void *userdata)
 
         if ((rest = str_after_prefix(line, "progress ")))
                 report_progress(job, rest);
-        else if ((rest = str_after_prefix(line, "retry "))) {
-                if (parse_duration(rest, &job->retry_usec) < 0)
-                        report_odd(job, "the handler asks for a retry after what is not a time", rest);
-        } else if ((rest = str_after_prefix(line, "error "))) {
+        else if ((rest = str_after_prefix(line, "retry ")))
+                report_retry(job, rest);
+        else if ((rest = str_after_prefix(line, "error "))) {
                 free(job->reason);
                 job->reason = str_printable(rest, strlen(rest), ERROR_TEXT_MAX);
         } else
@@ -170,6 +189,10 @@ static char *describe(const Job *job, const ChildResult *result)
                                 format_duration(limit, job->handler->config->handler_timeout_usec));
         if (job->reason)
                 return strdup(job->reason);
+        if (result->error) {
+                _cleanup_free_ char *why = executable_explain(job->handler->program, result->error);
+                return str_format("cannot run %s", why ?: job->handler->program);
+        }
         if (WIFSIGNALED(result->status))
                 return str_format("handler killed by signal %d", WTERMSIG(result->status));
         return str_format("handler exited with status %d", WEXITSTATUS(result->status));

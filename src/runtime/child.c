@@ -13,6 +13,7 @@
 #include "base/fd-util.h"
 #include "base/str-util.h"
 #include "runtime/child-input.h"
+#include "runtime/executable.h"
 #include "runtime/timer.h"
 #include "runtime/watch.h"
 
@@ -60,16 +61,23 @@ static void on_output(uint32_t events, void *userdata)
         (void) read_output(userdata);
 }
 
+static void end_report(Child *c)
+{
+        if (c->line_size > 0 && c->line[c->line_size - 1] == '\r')
+                c->line_size--;
+        c->line[c->line_size] = '\0';
+        if (!c->line_too_long && strlen(c->line) == c->line_size)
+                c->report(c->line, c->userdata);
+        c->line_size = 0;
+        c->line_too_long = false;
+}
+
 static void take_report(Child *c, const char *data, size_t n)
 {
         for (size_t i = 0; i < n; i++) {
-                if (data[i] == '\n') {
-                        c->line[c->line_size] = '\0';
-                        if (!c->line_too_long && strlen(c->line) == c->line_size)
-                                c->report(c->line, c->userdata);
-                        c->line_size = 0;
-                        c->line_too_long = false;
-                } else if (c->line_size < CHILD_REPORT_MAX)
+                if (data[i] == '\n')
+                        end_report(c);
+                else if (c->line_size < CHILD_REPORT_MAX)
                         c->line[c->line_size++] = data[i];
                 else
                         c->line_too_long = true;
@@ -121,6 +129,8 @@ static void on_end(Ward *ward, const WardEnd *end)
                 ;
         for (unsigned i = 0; i < LAST_READS && watch_is_started(&c->report_watch) && read_report(c); i++)
                 ;
+        if (c->line_size > 0) /* the last line needs no newline */
+                end_report(c);
 
         const ChildResult result = {
                         .status = end->status,
@@ -238,22 +248,23 @@ int child_find_program(const char *name, char **ret)
         int r = -ENOENT;
 
         if (strchr(name, '/')) {
-                char *copy = access(name, X_OK) < 0 ? NULL : strdup(name);
-                if (!copy)
-                        return -errno;
-                *ret = copy;
-                return 0;
+                r = executable_check(name);
+                if (r < 0)
+                        return r;
+                *ret = strdup(name);
+                return *ret ? 0 : -ENOMEM;
         }
         for (const char *at = path; at; at = strchr(at, ':') ? strchr(at, ':') + 1 : NULL) {
                 char *file = str_format("%.*s/%s", (int) strcspn(at, ":"), at, name);
                 if (!file)
                         return -ENOMEM;
-                if (access(file, X_OK) >= 0) {
+                int x = executable_check(file);
+                if (x >= 0) {
                         *ret = file;
                         return 0;
                 }
-                if (errno == EACCES)
-                        r = -EACCES;
+                if (x != -ENOENT && x != -ENOTDIR)
+                        r = x;
                 free(file);
         }
         return r;

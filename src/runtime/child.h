@@ -26,8 +26,9 @@ typedef struct ChildSpec {
         size_t input_size;
         size_t output_max;     /* bytes that are kept; the rest is read and dropped */
         uint64_t timeout_usec; /* USEC_INFINITY: none */
-        /* Called for each line that the command writes to descriptor CHILD_REPORT_FD, without the newline.
-         * Lines longer than CHILD_REPORT_MAX are ignored. NULL: the command has no such descriptor. */
+        /* Called for each line that the command writes to descriptor CHILD_REPORT_FD, without the newline
+         * (or CR and newline), which may be missing behind the last one. Lines longer than CHILD_REPORT_MAX
+         * are ignored. NULL: the command has no such descriptor. */
         void (*report)(const char *line, void *userdata);
 } ChildSpec;
 
@@ -49,5 +50,6 @@ void child_kill(Child *c);   /* `done` is called from the loop, as always */
 Child *child_free(Child *c); /* kills; `done` is not called */
 DEFINE_CLEANUP(Child *, child_free)
 
-/* Finds a command in PATH, as a shell does. *ret is malloc'ed. 0, -ENOENT or -EACCES. */
+/* Finds a command in PATH, as a shell does, and checks that it can be executed. *ret is malloc'ed. 0 or
+ * negative errno, which runtime/executable.h explains. */
 int child_find_program(const char *name, char **ret);

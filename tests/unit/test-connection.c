@@ -279,12 +279,12 @@ static void on_child(const ChildResult *result, void *userdata)
         ((Fixture *) userdata)->done = true;
 }
 
-/* Whole lines, whatever the pieces in which they come; long ones and those without an end are left out. */
+/* Whole lines, whatever the pieces in which they come; long ones are left out. The last one needs no end. */
 static void test_reports_of_a_child(void **state)
 {
         char *arguments[] = {(char *) "sh", (char *) "-c",
                         (char *) "printf 'one\\ntw' >&3; printf 'o\\n' >&3; printf '%1001s\\n' x >&3; "
-                                 "printf '\\nlast\\nopen' >&3",
+                                 "printf '\\nlast\\r\\nopen' >&3",
                         NULL};
         char *environment[] = {(char *) "PATH=/usr/bin:/bin", NULL};
         Warden warden;
@@ -303,7 +303,7 @@ static void test_reports_of_a_child(void **state)
         assert_int_equal(child_spawn(f->loop, &spec, on_child, f, &child), 0);
         run_until(f, &f->done);
         warden_stop(&warden);
-        assert_string_equal(f->lines, "one;two;;last;");
+        assert_string_equal(f->lines, "one;two;;last;open;");
 }
 
 /* Somebody deletes the file of a socket, or puts another one there. */

@@ -73,6 +73,10 @@ static void test_reports(void **state)
         assert_int_equal(f.answer.outcome, OUTCOME_ACKED);
         f = run(s, 5, "hello", 0, NULL);
         assert_int_equal(f.answer.outcome, OUTCOME_ACKED);
+        f = run(s, 7, "retry 49d", 1, NULL);
+        assert_int_equal(f.answer.delay_ms, 49u * 24 * 3600 * 1000);
+        f = run(s, 8, "retry 60d", 1, NULL);
+        assert_int_equal(f.answer.delay_ms, 0);
         f = run(s, 6, "progress 7", 0, NULL);
         assert_int_equal(f.answer.outcome, OUTCOME_WORKING);
         assert_true(bytes_equal(f.answer.data, "7"));
@@ -151,8 +155,9 @@ static void test_no_such_program(void **state)
         Fixture *f = *state;
 
         fixture_set_command(f, "missing-program");
-        assert_int_equal(fixture_new(f), -ENOENT);
-        assert_non_null(strstr(f->error.text, "cannot run the handler missing-program"));
+        assert_int_equal(fixture_new(f), -EINVAL);
+        assert_string_equal(f->error.text, "cannot run the handler missing-program: No such file or "
+                                           "directory (it is in no directory of PATH)");
 }
 
 /* Without a command. */

@@ -160,7 +160,7 @@ static void test_queue(void **state)
         ReceiverConfig fresh = f->config;
         fresh.command = NULL;
         assert_int_equal(strv_append(&fresh.command, "missing-program"), 0);
-        assert_int_equal(receiver_reload(f->receiver, &fresh, &f->error), -ENOENT);
+        assert_int_equal(receiver_reload(f->receiver, &fresh, &f->error), -EINVAL);
         strv_free(fresh.command);
         fresh.command = NULL;
         assert_int_equal(strv_append(&fresh.command, "other"), 0);

@@ -128,16 +128,23 @@ static void reclaim(Owned *o)
 
 /* What the loop does. */
 
+static void end_report(Child *c)
+{
+        if (c->line_size > 0 && c->line[c->line_size - 1] == '\r')
+                c->line_size--;
+        c->line[c->line_size] = '\0';
+        if (!c->line_too_long && strlen(c->line) == c->line_size)
+                c->report(c->line, c->userdata);
+        c->line_size = 0;
+        c->line_too_long = false;
+}
+
 static void take_report(Child *c, const char *data, size_t n)
 {
         for (size_t i = 0; i < n; i++) {
-                if (data[i] == '\n') {
-                        c->line[c->line_size] = '\0';
-                        if (!c->line_too_long && strlen(c->line) == c->line_size)
-                                c->report(c->line, c->userdata);
-                        c->line_size = 0;
-                        c->line_too_long = false;
-                } else if (c->line_size < CHILD_REPORT_MAX)
+                if (data[i] == '\n')
+                        end_report(c);
+                else if (c->line_size < CHILD_REPORT_MAX)
                         c->line[c->line_size++] = data[i];
                 else
                         c->line_too_long = true;
@@ -218,6 +225,8 @@ static void on_end(Child *c)
                 read_output(c);
         while (buffer_size(&c->reports) > 0)
                 read_reports(c);
+        if (c->line_size > 0)
+                end_report(c);
         c->result.output = c->output ?: (const uint8_t *) "";
         c->result.timed_out = c->was_timed_out && WIFSIGNALED(c->result.status);
         if (process_current())

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What a handler says, and why one cannot be run."""
+
+import os
+import subprocess
+
+import pytest
+
+import frames
+from conftest import BUILD, script, wait_until
+
+
+def test_last_report_needs_no_newline(discovery, receiver, tmp_path):
+    r = receiver(discovery(), command=script(tmp_path, "printf 'retry 7s\\r\\nerror no paper' >&3; exit 1"))
+    answer = r.sender().ask(1)
+    assert (answer.outcome, answer.data, answer.delay) == (frames.FAILED, b"no paper", 7000)
+
+
+def test_long_retry(discovery, receiver, tmp_path):
+    """Nothing is cut: a time that is too long is refused, and the log says so."""
+    r = receiver(discovery(), command=script(tmp_path, "cat >&3; exit 1"))
+    s = r.sender()
+    assert s.ask(1, b"retry 49d").delay == 49 * 86400 * 1000
+    assert s.ask(2, b"retry 60d").delay == 0
+    wait_until(lambda: "more than 49d: 60d" in r.read_log(), "the log says it")
+
+
+@pytest.mark.parametrize("content, mode, hint", [
+    ("#!/bin/sh\n", 0o644, "Permission denied (it is not executable: chmod +x)"),
+    ("#!/no/such/interpreter -x\n", 0o755, "No such file or directory (its interpreter /no/such/interpreter cannot be executed)"),
+    (None, 0, "No such file or directory (the file is not there)")])
+def test_cannot_be_run(discovery, receiver, tmp_path, content, mode, hint):
+    """At the start that is an error of the configuration. Later it is the reason of the failure."""
+    path = tmp_path / "handler"
+    d = discovery()
+
+    def spoil():
+        path.unlink(missing_ok=True)
+        if content:
+            path.write_text(content)
+            path.chmod(mode)
+
+    spoil()
+    r = receiver(d, "r1", start=False, command=[path])
+    r.start(wait=False)
+    assert r.process.wait(60) == 78
+    r.process = None
+    assert f"cannot run the handler {path}: {hint}" in r.read_log()
+    script(tmp_path, "echo fine")
+    r.start()
+    s = r.sender()
+    assert s.ask(1).data == b"fine\n"
+    spoil()
+    answer = s.ask(2)
+    assert (answer.outcome, answer.data.decode()) == (frames.FAILED, f"cannot run {path}: {hint}")
+    script(tmp_path, "echo fine")
+    assert s.ask(2, message=answer.message, attempt=2).outcome == frames.ACKED
+
+
+def test_no_program_at_all(discovery, receiver, tmp_path):
+    """That can be seen only when it is run."""
+    path = tmp_path / "handler"
+    path.write_text("echo no first line\n")
+    path.chmod(0o755)
+    answer = receiver(discovery(), command=[path]).sender().ask(1)
+    assert answer.outcome == frames.FAILED
+    assert answer.data.decode().startswith(f"cannot run {path}: Exec format error (")
+
+
+def test_closed_descriptors(discovery, receiver, tmp_path):
+    """What a handler writes to a standard error that was closed goes nowhere, above all not into a file of the
+    receiver."""
+    d = discovery()
+    r = receiver(d, "r1", start=False, command=script(tmp_path, "echo needle >&2; echo out"))
+    r.prefix = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh"]
+    r.start(wait=False)
+    found = wait_until(lambda: d.ask("GET", "/v1/receivers")[1]["receivers"], "it registers")
+    held = {n: os.readlink(f"/proc/{r.process.pid}/fd/{n}") for n in range(3)}
+    assert held == {n: "/dev/null" for n in range(3)}
+    assert frames.Sender(r.socket, found[0]["id"]).ask(1).data == b"out\n"
+    for path in r.state.iterdir():
+        assert b"needle" not in path.read_bytes()
+
+
+def test_closed_descriptors_of_others(discovery, tmp_path):
+    d = discovery()
+    process = subprocess.Popen(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", BUILD / "src/discovery/ackgroup-discovery",
+                                "--config", "/dev/null", "--state-dir", tmp_path / "other", "--listen",
+                                f"unix:{tmp_path}/other.sock"])
+    wait_until((tmp_path / "other.sock").exists, "it listens")
+    held = {n: os.readlink(f"/proc/{process.pid}/fd/{n}") for n in range(3)}
+    process.terminate()
+    assert process.wait(60) == 0
+    assert held == {n: "/dev/null" for n in range(3)}
+    assert d.process.poll() is None
+    done = subprocess.run(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", BUILD / "src/ctl/ackctl", "--help"])
+    assert done.returncode == 0
