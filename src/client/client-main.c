@@ -1,11 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
+
+#include "base/str-util.h"
 
 #include "client/bus/manager.h"
 #include "client/client.h"
+#include "daemon/paths.h"
 #include "daemon/program.h"
+#include "store/outbox-salvage.h"
 
 typedef struct Config {
         ClientConfig client;
@@ -71,6 +78,8 @@ static const char help[] =
                 "  --max-payload SIZE   largest message (1M, at most 16M)\n"
                 "  --outbox-limit N     messages and dead letters that may wait; more are refused "
                 "(1000000)\n"
+                "  --salvage            makes a damaged outbox usable again, as far as it can be read; then "
+                "ends\n"
                 "  --history N          acked messages, and cancelled ones, that are kept (1000)\n";
 
 static const Options options = {.help = help, .section = "Client", .table = &table, .options = rows};
@@ -133,8 +142,39 @@ static int reload(void *root, void *fresh, Error *error)
         return 0;
 }
 
+static int salvage(void *userdata, Error *error)
+{
+        const Config *config = userdata;
+        _cleanup_free_ char *path = NULL;
+        OutboxSalvage found;
+        int r;
+
+        r = paths_state_file(config->client.state_directory, "client", "outbox.db", &path, error);
+        if (r >= 0)
+                r = outbox_salvage(path, &found, error);
+        if (r < 0)
+                return r;
+        printf("%" PRIu64 " messages are there again, %" PRIu64 " of them have not ended; of %" PRIu64
+               " more only parts could be read.\nThe damaged file is kept as %s.\n",
+                        found.n_messages, found.n_open, found.n_lost, found.damage.kept);
+        return 0;
+}
+
+/* Not a key of the configuration: it is done once. */
+static bool take_salvage(int *argc, char **argv)
+{
+        for (int i = 1; i < *argc; i++)
+                if (str_equal(argv[i], "--salvage")) {
+                        memmove(argv + i, argv + i + 1, (size_t) (*argc - i) * sizeof *argv);
+                        --*argc;
+                        return true;
+                }
+        return false;
+}
+
 int main(int argc, char **argv)
 {
+        const bool salvaging = take_salvage(&argc, argv);
         Config defaults = {};
         const Program program = {
                         .name = "ackgroup-client",
@@ -143,6 +183,7 @@ int main(int argc, char **argv)
                         .config_size = sizeof defaults,
                         .check = check,
                         .start = start,
+                        .task = salvaging ? salvage : NULL,
                         .reload = reload,
                         .free = stop,
         };

@@ -122,6 +122,17 @@ static int start_and_run(Run *run)
         return r == 0 || r == EX_CONFIG ? r : EXIT_FAILURE;
 }
 
+static int run_task(Run *run)
+{
+        const Program *p = run->program;
+        Error error = {};
+        int r = p->task(run->config, &error);
+
+        if (r < 0)
+                log_error("%s: %s", p->name, reason(&error, r));
+        return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
 int program_run(const Program *p, int argc, char **argv)
 {
         Run run = {.program = p, .argc = argc, .argv = argv};
@@ -134,7 +145,7 @@ int program_run(const Program *p, int argc, char **argv)
                 log_error("%s: %s", p->name, reason(&error, r));
                 status = EX_CONFIG;
         } else if (r == 0)
-                status = start_and_run(&run);
+                status = p->task ? run_task(&run) : start_and_run(&run);
         config_free(p, run.config);
         log_finish();
         return status;

@@ -20,6 +20,8 @@ typedef struct Program {
          * Frees what it has made when it fails. Negative errno with the reason; a positive number is the
          * exit status of the process, also with the reason. */
         int (*start)(void *config, void **ret_root, Loop **ret_loop, Error *error);
+        /* Instead of start(): does one thing, and the program ends. NULL: start() is called. */
+        int (*task)(void *config, Error *error);
         /* Takes over what can change while it runs: may move values out of `fresh`, which is freed
          * afterwards. When it fails, nothing has changed. */
         int (*reload)(void *root, void *fresh, Error *error);

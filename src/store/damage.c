@@ -40,7 +40,7 @@ static char *kept_name(const char *path, unsigned i)
         return str_format("%s.damaged-%u", path, i);
 }
 
-static int copy(const char *from, const char *to)
+int damage_copy(const char *from, const char *to)
 {
         _cleanup_(disk_closep) DiskFile *in = NULL, *out = NULL;
         const uint8_t *map;
@@ -72,7 +72,7 @@ int damage_keep(Damage *d, const char *path)
                         continue;
                 disk_remove(name);
                 (void) snprintf(d->kept, sizeof d->kept, "%s", name);
-                return copy(path, name);
+                return damage_copy(path, name);
         }
         return 0;
 }

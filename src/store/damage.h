@@ -23,4 +23,5 @@ void damage_minor(Damage *d, const char *path);
 /* Copies the file. When four copies are there, the fourth is replaced. 0 or negative errno; what could be
  * copied is kept. */
 int damage_keep(Damage *d, const char *path);
-void damage_look(Damage *d, const char *path); /* what earlier starts have kept of the file */
+int damage_copy(const char *from, const char *to); /* one file; synced */
+void damage_look(Damage *d, const char *path);     /* what earlier starts have kept of the file */

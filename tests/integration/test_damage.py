@@ -3,6 +3,7 @@
 
 import contextlib
 import shutil
+import socket
 import struct
 import subprocess
 
@@ -53,6 +54,17 @@ def test_flipped_bit_in_a_log_of_a_client(discovery, receiver, client, tmp_path)
         kept = c.properties()["Damage"]
         assert "1 batches" in kept and "1 batches" in status_of(c)
         assert all(c.properties(m)["PossibleDuplicate"] for m in ids if m in left)
+    # The service manager hears of it.
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(20)
+        c.bus.environment["NOTIFY_SOCKET"] = str(tmp_path / "notify")
+        c.end()
+        c.start(wait_until)
+        while b"STATUS=" not in (text := manager.recv(4096)):
+            pass
+        assert b"records were lost: see" in text
+        del c.bus.environment["NOTIFY_SOCKET"]
     # Evidence is bounded, and remembered until somebody removes it.
     damaged = sorted(c.directory.glob("state/*.damaged-*"))
     assert [path.name for path in damaged] == [f"outbox.db.redo.damaged-{i}" for i in range(1, 5)]
@@ -107,6 +119,18 @@ def test_damaged_database(discovery, client, tmp_path):
     assert c.process.wait(30) == 78
     assert f"Page {at // 4096 + 1} of {database} is damaged" in c.read_log()
     c.process = None
+    damaged = database.read_bytes()
+    done = subprocess.run([BUILD / "src/client/ackgroup-client", "--salvage", "--config", "/dev/null", "--state-dir",
+                           database.parent], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("19 messages are there again, 19 of them have not ended; of 1 more only parts")
+    assert database.with_name("outbox.db.damaged-1").read_bytes() == damaged
+    c.start(wait_until)
+    rows = c.messages("limit", "u", 100)[0]
+    assert [row[0] for row in rows] == [m for i, m in enumerate(ids) if i != 7][::-1]
+    assert "damaged-1" in c.properties()["Damage"] and c.properties(ids[0])["PossibleDuplicate"]
+    c.end()
+    database.with_name("outbox.db.sums").unlink()
     database.write_bytes(good)
     c.start(wait_until)
     assert len(c.messages("limit", "u", 100)[0]) == len(ids)

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Makes a fresh outbox of what can be read of a damaged one. Rows on damaged pages are passed over. */
+
+#include "store/outbox-salvage.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/str-util.h"
+#include "base/time-util.h"
+#include "store/checked-vfs.h"
+#include "store/disk.h"
+#include "store/outbox-states.h"
+#include "store/outbox.h"
+#include "store/sql.h"
+
+#define LOCK_USEC (5 * USEC_PER_SEC)
+#define IN_VAIN   100000u /* keys that are tried behind the last one that could be read */
+#define COLUMNS   32
+#define TEXT_MAX  1024
+
+static void put_insert(char ret[static TEXT_MAX], const char *table, sqlite3_stmt *row)
+{
+        int n = snprintf(ret, TEXT_MAX, "INSERT OR IGNORE INTO %s (", table);
+        const int columns = MIN(sqlite3_column_count(row), COLUMNS);
+
+        for (int i = 0; i < columns; i++)
+                n += snprintf(ret + n, TEXT_MAX - (size_t) n, "%s%s", i > 0 ? ", " : "",
+                                sqlite3_column_name(row, i));
+        n += snprintf(ret + n, TEXT_MAX - (size_t) n, ") VALUES (");
+        for (int i = 0; i < columns; i++)
+                n += snprintf(ret + n, TEXT_MAX - (size_t) n, i > 0 ? ", ?" : "?");
+        (void) snprintf(ret + n, TEXT_MAX - (size_t) n, ")");
+}
+
+static int copy_row(sqlite3 *to, const char *insert, sqlite3_stmt *row)
+{
+        sqlite3_stmt *s = sql_statement(to, insert);
+
+        for (int i = 0; s && i < sqlite3_column_count(row); i++)
+                (void) sqlite3_bind_value(s, i + 1, sqlite3_column_value(row, i));
+        return sql_run(s);
+}
+
+/* Copies the rows that `select` gives, up to the first that cannot be read. `key` is the first column of the
+ * last one. 1: there are no more; 0: one could not be read; negative errno: `to` refuses. */
+static int copy_rows(sqlite3 *from, sqlite3 *to, const char *table, const char *select, int64_t *key)
+{
+        sqlite3_stmt *s = sql_statement(from, select);
+        char insert[TEXT_MAX];
+        int rc = SQLITE_ERROR, r = 0;
+
+        if (!s)
+                return 0;
+        put_insert(insert, table, s);
+        (void) sqlite3_bind_int64(s, 1, *key);
+        while (r >= 0 && (rc = sqlite3_step(s)) == SQLITE_ROW) {
+                *key = sqlite3_column_int64(s, 0);
+                r = copy_row(to, insert, s);
+        }
+        (void) sqlite3_reset(s);
+        return r < 0 ? r : rc == SQLITE_DONE;
+}
+
+/* Tables whose first column is the number of the message. */
+static int copy_numbered(sqlite3 *from, sqlite3 *to, const char *table, const char *select)
+{
+        int64_t key = 0;
+        unsigned in_vain = 0;
+        int r = 0;
+
+        while (r == 0 && in_vain < IN_VAIN) {
+                const int64_t first = key;
+                r = copy_rows(from, to, table, select, &key);
+                in_vain = key > first ? 0 : in_vain + 1;
+                if (in_vain > 0)
+                        key = first + 1;
+        }
+        return r;
+}
+
+static int copy_tables(sqlite3 *from, sqlite3 *to)
+{
+        static const struct {
+                const char *table, *select;
+        } numbered[] =
+                        {
+                                        {"message", "SELECT * FROM message WHERE number >= ? ORDER BY "
+                                                    "number"},
+                                        {"delivery", "SELECT * FROM delivery WHERE message >= ? ORDER BY "
+                                                     "message, member"},
+                                        {"attempt", "SELECT * FROM attempt WHERE message >= ? ORDER BY "
+                                                    "message, member, n"},
+                        },
+          others[] = {
+                          {"client", "SELECT * FROM client"},
+                          {"stream", "SELECT * FROM stream ORDER BY stream, receiver"},
+                          {"stream", "SELECT * FROM stream ORDER BY stream DESC, receiver DESC"},
+                          {"receiver", "SELECT * FROM receiver ORDER BY id"},
+                          {"receiver", "SELECT * FROM receiver ORDER BY id DESC"},
+                          {"redo", "SELECT * FROM redo"},
+          };
+        int64_t unused = 0;
+        int r = sql_run_text(to, "DELETE FROM redo");
+
+        for (size_t i = 0; i < ELEMENTSOF(numbered) && r >= 0; i++)
+                r = copy_numbered(from, to, numbered[i].table, numbered[i].select);
+        for (size_t i = 0; i < ELEMENTSOF(others) && r >= 0; i++)
+                r = copy_rows(from, to, others[i].table, others[i].select, &unused);
+        return r < 0 ? r : 0;
+}
+
+static int64_t count(sqlite3 *sql, const char *text)
+{
+        sqlite3_stmt *s = sql_statement(sql, text);
+        const int64_t n = s && sqlite3_step(s) == SQLITE_ROW ? sqlite3_column_int64(s, 0) : 0;
+
+        if (s)
+                (void) sqlite3_reset(s);
+        return n;
+}
+
+/* A message needs both its own row and that of its delivery. */
+static int complete(sqlite3 *sql, OutboxSalvage *ret)
+{
+        static const char *const texts[] = {
+                        "DELETE FROM message WHERE NOT EXISTS (SELECT 1 FROM delivery d WHERE d.message = "
+                        "number "
+                        "AND d.member = 0)",
+                        "DELETE FROM delivery WHERE message NOT IN (SELECT number FROM message)",
+                        "DELETE FROM attempt WHERE message NOT IN (SELECT number FROM message)",
+                        "UPDATE delivery SET duplicate = 1 WHERE state NOT IN (" SQL_FINAL ")",
+                        /* Without it, the log would be written to the tables once more. */
+                        "INSERT INTO redo SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM redo)",
+        };
+        int r = 0;
+
+        ret->n_lost = (uint64_t) count(sql, "SELECT count(*) FROM message WHERE NOT EXISTS (SELECT 1 FROM "
+                                            "delivery d"
+                                            " WHERE d.message = number AND d.member = 0)") +
+                      (uint64_t) count(sql,
+                                      "SELECT count(*) FROM delivery WHERE member = 0 AND message NOT IN"
+                                      " (SELECT number FROM message)");
+        for (size_t i = 0; i < ELEMENTSOF(texts) && r >= 0; i++)
+                r = sql_run_text(sql, texts[i]);
+        ret->n_messages = (uint64_t) count(sql, "SELECT count(*) FROM message");
+        ret->n_open = (uint64_t) count(sql,
+                        "SELECT count(*) FROM delivery WHERE member = 0 AND state NOT IN "
+                        "(" SQL_FINAL ")");
+        return r;
+}
+
+static int copy_all(sqlite3 *from, sqlite3 *to, OutboxSalvage *ret)
+{
+        int r = sql_run_text(to, "BEGIN");
+
+        if (r >= 0)
+                r = copy_tables(from, to);
+        if (r >= 0)
+                r = complete(to, ret);
+        return r < 0 ? r : sql_run_text(to, "COMMIT");
+}
+
+static void remove_files(const char *path, bool log_too)
+{
+        static const char *const suffixes[] = {"-wal", ".sums", "", ".lock", ".redo"};
+
+        for (size_t i = 0; i < (log_too ? ELEMENTSOF(suffixes) : 3); i++) {
+                _cleanup_free_ char *name = str_format("%s%s", path, suffixes[i]);
+                if (name)
+                        disk_remove(name);
+        }
+}
+
+static int open_damaged(const char *path, sqlite3 **ret, Error *error)
+{
+        int rc = sqlite3_open_v2(path, ret,
+                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, checked_vfs());
+
+        if (rc == SQLITE_OK)
+                rc = sqlite3_exec(*ret, "PRAGMA locking_mode=EXCLUSIVE; SELECT 1 FROM sqlite_schema", NULL,
+                                NULL, NULL);
+        (void) sqlite3_db_config(*ret, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+        return rc == SQLITE_OK ? 0
+                               : error_set(error, -EUCLEAN, "nothing of %s can be read: %s", path,
+                                                 sqlite3_errmsg(*ret));
+}
+
+/* Makes the file `fresh`. */
+static int salvage(const char *path, const char *fresh, OutboxSalvage *ret, Error *error)
+{
+        sqlite3 *from = NULL;
+        Db *to = NULL;
+        int r;
+
+        remove_files(fresh, true);
+        r = open_damaged(path, &from, error);
+        if (r >= 0)
+                r = outbox_open(fresh, &to, error);
+        if (r >= 0)
+                r = copy_all(from, db_sql(to), ret);
+        if (r < 0 && error->text[0] == '\0')
+                r = error_set(error, r, "cannot write %s: %s", fresh, strerror(-r));
+        db_close(to);
+        sql_close(from);
+        return r;
+}
+
+int outbox_salvage(const char *path, OutboxSalvage *ret, Error *error)
+{
+        _cleanup_free_ char *fresh = str_format("%s.salvaged", path),
+                            *lock_path = str_format("%s.lock", path), *log = str_format("%s-wal", path);
+        _cleanup_(disk_closep) DiskFile *lock = NULL;
+        int r;
+
+        *ret = (OutboxSalvage){};
+        if (!fresh || !lock_path || !log)
+                return -ENOMEM;
+        if (!disk_exists(path))
+                return error_set(error, -ENOENT, "there is no %s", path);
+        r = disk_open(lock_path, &lock);
+        if (r >= 0)
+                r = disk_lock(lock, LOCK_USEC);
+        if (r < 0)
+                return error_set(
+                                error, r, "cannot lock %s (is the client running?): %s", path, strerror(-r));
+        r = salvage(path, fresh, ret, error);
+        if (r >= 0 && disk_exists(log))
+                r = damage_keep(&ret->damage, log);
+        if (r >= 0)
+                r = damage_keep(&ret->damage, path);
+        if (r >= 0) {
+                remove_files(path, false);
+                r = damage_copy(fresh, path);
+        }
+        if (r >= 0)
+                remove_files(fresh, true);
+        return r < 0 && error->text[0] == '\0' ? error_set(error, r, "cannot replace %s by %s: %s", path,
+                                                                 fresh, strerror(-r))
+                                               : r;
+}
