@@ -35,10 +35,21 @@ static bool waits_for(const Judge *j, const JMessage *m, const JReceiver *r)
         return p->group == 0 || p->group == j->plan->group_of_receiver[r->process->number % RECEIVERS_MAX];
 }
 
+/* What was on its way to each of the receivers that may get it does not count. */
+static unsigned may_overtake(const Judge *j, const PlannedMessage *p)
+{
+        unsigned max = OVERTAKEN_FREE;
+
+        for (unsigned i = 0; i < j->plan->n_receivers; i++)
+                if (p->mode == SELECTOR_TO ? p->receiver == i
+                                           : p->group == 0 || p->group == j->plan->group_of_receiver[i])
+                        max += 2 * j->plan->concurrency[i];
+        return max;
+}
+
 static void overtake(Judge *j, JMessage *m, const JRun *by)
 {
-        const unsigned receiver = by->process->number % RECEIVERS_MAX;
-        const unsigned max = OVERTAKEN_FREE + 2 * j->plan->concurrency[receiver];
+        const unsigned max = may_overtake(j, planned_message(m));
 
         if (++m->n_less_urgent > max)
                 breach(j, RULE_URGENT_FIRST, m, by->process,
@@ -53,6 +64,8 @@ static void check_urgent(Judge *j, const JRun *r)
 {
         const PlannedMessage *p = planned_message(r->delivery->message);
 
+        if (r->attempt > 1) /* it has its place at this receiver since its first attempt */
+                return;
         for (unsigned i = 0; i < j->n_urgent;) {
                 JMessage *m = j->urgent[i];
 

@@ -250,6 +250,32 @@ static bool fill(Peer *p)
         return some;
 }
 
+/* Messages that are bound and not sent yet must not hold up a more urgent one: it is bound beyond the
+ * credit, and goes first. One at a time, so that not all urgent messages are bound at once. */
+static void press(Peer *p)
+{
+        Queue *q = peer_may_be_pressed(p) ? choose_queue(p) : NULL;
+        Message *m = q ? q->queued : NULL;
+
+        if (m && m->record.policy.priority > p->ready->record.policy.priority && bind_first(q, p) >= 0)
+                p->pressing = m;
+}
+
+static void press_for(Queue *q)
+{
+        Peer *p = find_certain(q);
+
+        if (p)
+                press(p);
+        if (q->selector.mode != SELECTOR_ANY)
+                return;
+        DL_FOREACH2(q->client->peers.connected, p, link.next)
+        {
+                if (q->queued && p->listed && selector_matches(&q->selector, &p->info))
+                        press(p);
+        }
+}
+
 /* Waits at its owner with its next message, or nowhere. */
 static void wait_with_key(Queue *q)
 {
@@ -274,6 +300,8 @@ void bind_queue(Queue *q)
         /* A receiver whose window is full has no room any more: another one may have some. */
         while (q->queued && !q->client->stopping && (p = bind_choose(q)) && (fill(p) || p->full))
                 ;
+        if (q->queued)
+                press_for(q);
         backlog_read_on(q, bind_queue);
         if (q->selector.mode == SELECTOR_KEY)
                 wait_with_key(q);
@@ -302,6 +330,7 @@ void bind_for_peer(Peer *p)
         Queue *q = queue_of_receiver(p->client, p->info.id);
 
         (void) fill(p);
+        press(p);
         if (q)
                 backlog_read_on(q, bind_queue);
         if (!p->info.plain && p->info.name && ((q && queue_is_waiting(q)) || p->keys))

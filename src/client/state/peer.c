@@ -132,6 +132,18 @@ uint32_t peer_free_credit(const Peer *p)
         return p->link.credit > n ? p->link.credit - (uint32_t) n : 0;
 }
 
+bool peer_may_be_pressed(const Peer *p)
+{
+        return peer_is_connected(p) && !p->full && !peer_is_pausing(p) && !p->info.plain && !p->pressing &&
+               p->ready;
+}
+
+static void stop_pressing(const Message *m)
+{
+        if (m->link.peer->pressing == m)
+                m->link.peer->pressing = NULL;
+}
+
 void peer_note_state(const Message *m, DeliveryState before)
 {
         if (!m->link.peer)
@@ -183,6 +195,7 @@ void peer_unbind(Message *m)
 
         peer_answered(m);
         peer_unready(m);
+        stop_pressing(m);
         DL_DELETE2(p->bound, m, link.prev, link.next);
         p->n_bound--;
         if (m->queue)
@@ -247,6 +260,7 @@ void peer_reorder(Peer *p)
 void peer_sent(Message *m)
 {
         m->link.sends++;
+        stop_pressing(m);
         /* Plain text uses no credit: one message goes at a time. */
         if (m->link.peer->info.plain)
                 return;

@@ -205,8 +205,10 @@ struct Peer {
         uint64_t generation; /* intake/resolve: of the last list that contained it */
 
         /* engine/bind */
-        uint64_t turn; /* peers.turn when it was last chosen for a message of mode any */
-        bool sought;   /* link/peers too: queues of mode key without a receiver may wait for it: it is new */
+        Message *pressing; /* state/peer too: bound beyond the credit, since it is more urgent, and not sent;
+                              or NULL */
+        uint64_t turn;     /* peers.turn when it was last chosen for a message of mode any */
+        bool sought; /* link/peers too: queues of mode key without a receiver may wait for it: it is new */
 
         Queue *keys; /* state/queue: those of mode key that wait for room at this receiver */
 
