@@ -34,9 +34,10 @@ static void on_finished(uint32_t events, void *userdata)
                 return;
         d->gave_up = true;
         if (page > 0)
-                log_line(LOG_CRIT, "Page %" PRIu64 " of %s is damaged: ending", page, path);
+                journal_event(JOURNAL_UNREADABLE, &(JournalFields){},
+                                "Page %" PRIu64 " of %s is damaged: ending", page, path);
         else
-                log_line(LOG_CRIT, "%s is damaged: ending", path);
+                journal_event(JOURNAL_UNREADABLE, &(JournalFields){}, "%s is damaged: ending", path);
         loop_exit(d->loop, d->damaged_status);
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/fd-util.h"
 #include "base/log.h"
+#include "runtime/journal.h"
 #include "runtime/timer.h"
 
 #define LOG_AGAIN_USEC (USEC_PER_SEC / 10)
@@ -112,7 +113,11 @@ static int start_and_run(Run *run)
 
         r = p->start(run->config, &run->root, &loop, &error);
         if (r != 0) {
-                log_error("%s: %s", p->name, reason(&error, r));
+                if (r == -EUCLEAN)
+                        journal_event(JOURNAL_UNREADABLE, &(JournalFields){}, "%s: %s", p->name,
+                                        reason(&error, r));
+                else
+                        log_error("%s: %s", p->name, reason(&error, r));
                 return is_hopeless(r) ? EX_CONFIG : r < 0 ? EXIT_FAILURE : r;
         }
         r = run_loop(run, loop);

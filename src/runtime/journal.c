@@ -46,6 +46,7 @@ static const struct {
                 [JOURNAL_LEFT] = {"0b60cba37a864b779f942ba5ffb05b30", LOG_INFO},
                 [JOURNAL_LOST] = {"08394d6e84774473864e49b6478ef713", LOG_WARNING},
                 [JOURNAL_DAMAGED] = {"3f1c6a0de2b84c7e9d5a17c04b86e2f9", LOG_CRIT},
+                [JOURNAL_UNREADABLE] = {"6c0e9d17a5f24b38be41f7d2908c35ae", LOG_CRIT},
                 [JOURNAL_COPIED] = {"b7d84e5290a14f36a8c2d93f6e015b7c", LOG_WARNING},
 };
 

@@ -39,6 +39,7 @@ typedef enum JournalEvent {
         JOURNAL_LOST,
         /* all of them */
         JOURNAL_DAMAGED,
+        JOURNAL_UNREADABLE,
         JOURNAL_COPIED,
         _JOURNAL_EVENT_MAX,
 } JournalEvent;
