@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 int close_clear(int *fd)
@@ -170,4 +171,22 @@ void fd_open_standard(void)
         while (fd >= 0 && fd <= STDERR_FILENO);
         if (fd >= 0)
                 (void) close(fd);
+}
+
+void fd_raise_limit(void)
+{
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+                return;
+        limit.rlim_cur = limit.rlim_max;
+        (void) setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+unsigned fd_limit(void)
+{
+        struct rlimit limit;
+
+        return getrlimit(RLIMIT_NOFILE, &limit) < 0 ? 1024
+                                                    : (unsigned) MIN(limit.rlim_cur, (rlim_t) UINT_MAX);
 }

@@ -7,6 +7,11 @@
 
 /* All functions return 0 or a negative errno, unless their comment says more. */
 
+/* Raises the soft limit of descriptors of this process to the hard one. The soft limit is low for the sake
+ * of programs that use select(). */
+void fd_raise_limit(void);
+unsigned fd_limit(void); /* the soft limit */
+
 int fd_set_nonblock(int fd, bool nonblock);
 int fd_set_cloexec(int fd, bool cloexec);
 

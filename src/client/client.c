@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include <utlist.h>
 
+#include "base/fd-util.h"
 #include "base/log.h"
 #include "base/str-util.h"
 #include "client/engine/backlog.h"
@@ -197,6 +198,8 @@ static int start_runtime(Client *c, Error *error)
 
         (void) gethostname(c->host, sizeof c->host - 1);
         c->here = host_mark();
+        const unsigned limit = fd_limit();
+        c->peers.n_max = limit - MIN(limit / 2, DESCRIPTORS_KEPT);
         r = loop_new(on_stop, c, &c->loop);
         if (r < 0)
                 return error_set(error, r, "cannot start: %s", strerror(-r));

@@ -145,6 +145,7 @@ int program_run(const Program *p, int argc, char **argv)
         int r, status = EXIT_SUCCESS;
 
         fd_open_standard();
+        fd_raise_limit();
         r = config_read(&run, &run.config, &error);
         if (r < 0) {
                 log_error("%s: %s", p->name, reason(&error, r));

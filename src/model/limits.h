@@ -5,6 +5,7 @@
 
 #include "base/time-util.h"
 
+#define DESCRIPTORS_KEPT   32u  /* that a client does not use for connections to receivers */
 #define NAME_MAX_LENGTH    64u  /* names of receivers and groups, label keys and values */
 #define LABELS_MAX         16u  /* labels of one receiver */
 #define ADDRESSES_MAX      8u   /* addresses of one receiver */

@@ -52,6 +52,7 @@ class Client:
         self.bus = bus
         self.discovery = discovery
         self.options = options
+        self.prefix = []  # a program that runs it
         self.process = None
         self.log = open(self.directory / "log", "ab")
         self.log_start = 0
@@ -60,7 +61,7 @@ class Client:
         """`wait` polls a condition (conftest's wait_until); None: do not wait for the bus name."""
         self.log_start = os.fstat(self.log.fileno()).st_size
         self.process = subprocess.Popen(
-            [self.build / "src/client/ackgroup-client", "--user", "--config", "/dev/null", "--log-level", "debug",
+            [*self.prefix, self.build / "src/client/ackgroup-client", "--user", "--config", "/dev/null", "--log-level", "debug",
              "--discovery", f"unix:{self.discovery.socket}", "--state-dir", self.directory / "state",
              *map(str, self.options)], env=self.bus.environment, stdin=subprocess.DEVNULL, stderr=self.log)
         if wait:

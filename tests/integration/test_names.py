@@ -66,3 +66,20 @@ def test_the_family_of_the_listener(discovery, receiver):
     r = receiver(d, "1", "--listen", "tcp:0.0.0.0:0", "--allow-insecure", "--discovery", f"http://[::1]:{port}")
     addresses = r.record()["addresses"]
     assert not [a for a in addresses if "[::1]" in a] and [a for a in addresses if a.startswith("tcp:127.0.0.1:")], addresses
+
+
+def test_more_receivers_than_descriptors(discovery, receiver, client, ackctl):
+    """Connections that nobody needs make room, and "why" says what is missing. The soft limit is raised."""
+    d = discovery()
+    for number in range(40):
+        receiver(d, f"r{number}", command=["true"])
+    c = client(d, start=False)
+    c.prefix = ["prlimit", "--nofile=48:48"]
+    c.start(wait_until)
+    wait_until(lambda: len(c.receivers()) == 40, "the client knows all")
+    m = ackctl("send", "--all", "--no-wait", "x")[0].strip()
+    assert c.wait(m)["state"] == "acked"
+    assert c.end() == 0
+    c.prefix = ["prlimit", "--nofile=48:4096"]
+    c.start(wait_until)
+    assert "4096" in next(line for line in open(f"/proc/{c.process.pid}/limits") if line.startswith("Max open files")).split()[3]

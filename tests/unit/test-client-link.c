@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "client-fixture.h"
+#include "client/intake/explain.h"
 
 static void test_greeting(void **state)
 {
@@ -224,6 +225,49 @@ static void test_no_address(void **state)
         (void) expect_message('a', "x");
 }
 
+/* More receivers than descriptors: a connection that nobody needs makes room. */
+static void test_too_many_receivers(void **state)
+{
+        MessageFrame m;
+        Explanation why;
+
+        c->peers.n_max = 2;
+        list("abc");
+        assert_int_equal(submit(submission(SELECTOR_ALL, "g", "x")), 0);
+        welcome('a', 4);
+        welcome('b', 4);
+        m = expect_message('a', "x");
+        assert_null(wire('c'));
+        explain(find(), &why);
+        assert_non_null(strstr(
+                        why.why, "c@h cannot be reached: tcp:host:99: too many connections are open"));
+        assert_false(peer_of('c')->link.missed); /* it was not even tried */
+        pass(USEC_PER_SEC);
+        assert_null(wire('c')); /* the others are needed */
+        answer('a', &m, OUTCOME_ACKED, "");
+        pass(10 * USEC_PER_SEC);
+        assert_null(wire('a'));
+        assert_non_null(wire('b'));
+        welcome('c', 4);
+        m = expect_message('c', "x");
+        answer('c', &m, OUTCOME_ACKED, "");
+        (void) send_to("a", "y"); /* now c is idle, and b is not */
+        pass(10 * USEC_PER_SEC);
+        assert_null(wire('c'));
+        welcome('a', 4);
+        m = expect_message('a', "y");
+        answer('a', &m, OUTCOME_ACKED, "");
+        assert_non_null(wire('b'));
+
+        /* For "any", receivers that are connected are enough. */
+        for (unsigned i = 0; i < 20; i++) {
+                (void) send_any("z");
+                pass(USEC_PER_SEC);
+        }
+        assert_non_null(wire('a'));
+        assert_null(wire('c'));
+}
+
 static void test_draining(void **state)
 {
         list("ab");
@@ -420,6 +464,7 @@ int main(void)
                         TEST(test_goodbye),
                         TEST(test_goodbye_moves_what_was_not_written),
                         TEST(test_no_address),
+                        TEST(test_too_many_receivers),
                         TEST(test_draining),
                         TEST(test_plain_text),
                         TEST(test_plain_text_that_nobody_takes),

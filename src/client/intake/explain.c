@@ -142,7 +142,7 @@ static void explain_peer(const Message *m, const Peer *p, Explanation *e)
 /* Names up to three of the receivers that have not acked. */
 static void explain_fanout(const Message *m, Explanation *e)
 {
-        char names[4 * (NAME_MAX_LENGTH + 2)] = "";
+        char names[4 * (NAME_MAX_LENGTH + 2)] = "", problem[ERROR_MAX / 2] = "";
         unsigned n = 0;
         size_t size = 0;
 
@@ -152,13 +152,18 @@ static void explain_fanout(const Message *m, Explanation *e)
                         continue;
                 size += (size_t) snprintf(names + size, sizeof names - size, "%s%s", n++ > 0 ? ", " : "",
                                 member->record.receiver_name);
+                const Peer *p = message_peer(member);
+                if (p && !peer_is_connected(p) && p->link.problem && !problem[0])
+                        (void) snprintf(problem, sizeof problem, " (%s cannot be reached: %s)", peer_name(p),
+                                        p->link.problem);
         }
-        say(e->why, "%u of %u receivers have acked%s%s%s%s.", m->fanout->n_acked, m->fanout->n_members,
+        say(e->why, "%u of %u receivers have acked%s%s%s%s%s.", m->fanout->n_acked, m->fanout->n_members,
                         m->fanout->n_failed > 0 ? ", and some will not" : "", n > 0 ? "; it waits for " : "",
                         names,
                         m->fanout->n_members - m->fanout->n_acked - m->fanout->n_failed > n && n > 0
                                         ? " and more"
-                                        : "");
+                                        : "",
+                        problem);
         say(e->advice, "ackctl trace %.8s shows each of them.", SD_ID128_TO_STRING(m->record.id));
 }
 

@@ -13,6 +13,7 @@
 #include "client/link/window.h"
 #include "client/state/message.h"
 #include "client/state/peer.h"
+#include "client/state/queue.h"
 #include "model/backoff.h"
 
 #define ANSWER_BODY_MAX       (REPLY_MAX + 1024u)
@@ -27,12 +28,14 @@ static void leave_connected(Peer *p)
         pause_forget(p);
         liveness_stop(p);
         p->link.state = PEER_IDLE;
-        p->link.leaving = p->link.restarting = false;
+        p->link.leaving = p->link.restarting = p->link.parting = false;
         p->link.credit = 0;
 }
 
 void peer_disconnect(Peer *p)
 {
+        if (p->link.connection)
+                p->client->peers.n_open--;
         p->link.connection = connection_free(p->link.connection);
         timer_disarm(&p->timer);
         loop_cancel(p->client->loop, &p->link.down);
@@ -63,7 +66,38 @@ void peer_set_problem(Peer *p, int error, const char *closed)
                         p->link.address < p->info.n_addresses
                                         ? address_format(p->info.addresses + p->link.address, text)
                                         : "no address",
-                        error < 0 ? strerror(-error) : closed);
+                        error == -EMFILE ? "too many connections are open (LimitNOFILE=)"
+                        : error < 0      ? strerror(-error)
+                                         : closed);
+}
+
+/* Messages wait for this receiver, and for no other one. */
+static bool is_wanted(const Peer *p)
+{
+        const Queue *q = queue_of_receiver(p->client, p->info.id);
+
+        return p->n_bound > 0 || p->keys || (q && queue_is_waiting(q));
+}
+
+/* Closes a connection that nobody needs now, since `p` needs one. Only a little later: this may be a
+ * callback of that connection. Then the first that waits for one gets it. */
+static void make_room(Peer *p)
+{
+        Peer *idle;
+
+        p->link.crowded = is_wanted(p);
+        if (!p->link.crowded)
+                return;
+        DL_FOREACH2(p->client->peers.connected, idle, link.next)
+        {
+                if (idle->link.parting || is_wanted(idle) ||
+                                connection_output_size(idle->link.connection) > 0)
+                        continue;
+                log_debug("Closing the idle connection to %s, for one to %s", peer_name(idle), peer_name(p));
+                idle->link.parting = true;
+                loop_defer(p->client->loop, &idle->link.down);
+                return;
+        }
 }
 
 int peer_open(Peer *p, size_t address, const ConnectionCallbacks *callbacks)
@@ -72,10 +106,18 @@ int peer_open(Peer *p, size_t address, const ConnectionCallbacks *callbacks)
         int r;
 
         p->link.address = address;
+        if (p->client->peers.n_open >= p->client->peers.n_max) {
+                make_room(p);
+                return -EMFILE;
+        }
+        p->link.crowded = false;
         r = connection_open(p->client->loop, p->info.addresses + address, timeout, callbacks, p,
                         &p->link.connection);
+        if (r == -EMFILE || r == -ENFILE)
+                make_room(p);
         if (r < 0)
                 return r;
+        p->client->peers.n_open++;
         p->link.state = PEER_CONNECTING;
         (void) timer_arm_in(&p->timer, timeout);
         return 0;
@@ -245,6 +287,8 @@ static const char *find_obstacle(const Peer *p, const Address *a)
 /* Tries the addresses from `address` on. Returns -EHOSTUNREACH if none is left; then a pause begins. */
 static int try_address(Peer *p, size_t address)
 {
+        bool tried = true;
+
         for (; address < p->info.n_addresses; address++) {
                 const char *obstacle = find_obstacle(p, p->info.addresses + address);
                 int r = obstacle ? 0 : peer_open(p, address, &callbacks);
@@ -253,27 +297,51 @@ static int try_address(Peer *p, size_t address)
                         return 0;
                 p->link.address = address;
                 peer_set_problem(p, r, obstacle);
+                tried = tried && r >= 0;
         }
         p->link.address = address;
         p->link.state = PEER_IDLE;
-        p->link.missed = true;
+        /* What this host lacks (descriptors, memory) says nothing about the receiver. */
+        p->link.missed = tried;
         peer_connection_failed(p);
         return -EHOSTUNREACH;
 }
 
-static void on_unreachable(void *userdata)
+static void part(Peer *p)
+{
+        Peer *next = p->client->peers.by_id;
+
+        if (is_wanted(p)) /* since then */
+                return;
+        peer_disconnect(p);
+        p->client->link.down(p);
+        while (next && !next->link.crowded)
+                next = next->hh.next;
+        if (!next || next->link.state != PEER_IDLE)
+                return;
+        next->link.crowded = false;
+        peer_reset_failures(next);
+        p->client->link.idle(next);
+}
+
+/* After a try that failed, or to end a connection that somebody else needs more. */
+static void on_down(void *userdata)
 {
         Peer *p = userdata;
+        const bool parting = p->link.parting;
 
+        p->link.parting = false;
         if (p->link.state == PEER_IDLE)
                 p->client->link.down(p);
+        else if (parting && p->link.state == PEER_CONNECTED)
+                part(p);
 }
 
 void peer_link_init(Peer *p)
 {
         p->link.window = STREAM_WINDOW;
         p->link.max_payload = PAYLOAD_MAX;
-        p->link.down = (LoopWork){.run = on_unreachable, .userdata = p};
+        p->link.down = (LoopWork){.run = on_down, .userdata = p};
 }
 
 void peer_connect(Peer *p)

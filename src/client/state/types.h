@@ -233,7 +233,9 @@ struct Peer {
                 bool leaving;    /* it sent GOODBYE */
                 bool restarting; /* GOODBYE announced that it comes back at once */
                 Connection *connection;
-                LoopWork down;     /* reports that no address could be reached */
+                LoopWork down;     /* reports that no address could be reached, or ends the connection */
+                bool parting;      /* it ends the connection, which somebody else needs */
+                bool crowded;      /* the last try failed because too many connections were open */
                 size_t address;    /* the address in use */
                 unsigned failures; /* in a row */
                 char *problem;     /* why the last connection failed; or NULL */
@@ -334,6 +336,8 @@ struct Client {
                 Peer *remembered;      /* link/peers: by name */
                 uint64_t n_left;       /* link/peers: receivers that left, since the start */
                 Peer *connected;       /* link/connection */
+                unsigned n_open;       /* link/connection: connections */
+                unsigned n_max;        /* client.c: as many as there may be */
                 uint64_t turn;         /* engine/bind: counts choices, so that equal receivers take turns */
         } peers;
 
