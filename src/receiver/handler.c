@@ -13,8 +13,10 @@
 #include "base/str-util.h"
 #include "receiver/working.h"
 #include "runtime/executable.h"
+#include "runtime/journal.h"
 
 #define ODD_REPORTS_MAX 3u    /* of one run that are logged */
+#define SAID_MAX        400u  /* bytes of the last line on standard error that become a part of the reason */
 #define LOGGED_MAX      1000u /* bytes of a message that the built-in handler shows */
 
 /* Variables that systemd or the receiver sets for the receiver alone. */
@@ -171,6 +173,24 @@ static void on_report(const char *line, void *userdata)
                 report_odd(job, "the handler reports something other than progress, retry or error", line);
 }
 
+/* One line on the standard error of a handler. */
+static void on_error_line(const char *line, void *userdata)
+{
+        Job *job = userdata;
+        char id[SD_ID128_UUID_STRING_MAX];
+        const JournalFields fields = {
+                        .message = sd_id128_to_uuid_string(job->message, id),
+                        .receiver = job->handler->info->name,
+                        .attempt = job->attempt,
+        };
+
+        line = journal_text(&fields, line);
+        if (line[strspn(line, " \t")] == '\0')
+                return;
+        free(job->said);
+        job->said = str_printable(line, strlen(line), SAID_MAX);
+}
+
 static void tell_odd(const Job *job)
 {
         char id[SD_ID128_UUID_STRING_MAX];
@@ -180,13 +200,27 @@ static void tell_odd(const Job *job)
                                 sd_id128_to_uuid_string(job->message, id), job->n_odd - ODD_REPORTS_MAX);
 }
 
+/* With what it said last: that is often why. */
+static char *add_said(const Job *job, char *text)
+{
+        char *longer = text && job->said ? str_format("%s: %s", text, job->said) : NULL;
+
+        if (!longer)
+                return text;
+        free(text);
+        return longer;
+}
+
 static char *describe(const Job *job, const ChildResult *result)
 {
         char limit[DURATION_MAX];
 
         if (result->timed_out)
-                return str_format("time limit of %s",
-                                format_duration(limit, job->handler->config->handler_timeout_usec));
+                return add_said(job,
+                                str_format("time limit of %s",
+                                                format_duration(limit,
+                                                                job->handler->config
+                                                                                ->handler_timeout_usec)));
         if (job->reason)
                 return strdup(job->reason);
         if (result->error) {
@@ -194,8 +228,8 @@ static char *describe(const Job *job, const ChildResult *result)
                 return str_format("cannot run %s", why ?: job->handler->program);
         }
         if (WIFSIGNALED(result->status))
-                return str_format("handler killed by signal %d", WTERMSIG(result->status));
-        return str_format("handler exited with status %d", WEXITSTATUS(result->status));
+                return add_said(job, str_format("handler killed by signal %d", WTERMSIG(result->status)));
+        return add_said(job, str_format("handler exited with status %d", WEXITSTATUS(result->status)));
 }
 
 static HandlerEnd judge(const Job *job, const ChildResult *result)
@@ -221,9 +255,12 @@ static uint8_t *copy_reply(const Job *job, const ChildResult *result, size_t *re
         *ret_size = data ? result->output_size : 0;
         if (data)
                 memcpy(data, result->output, *ret_size);
-        if (*ret_size < result->output_size || (result->cut && *ret_size < REPLY_MAX))
-                log_warning("The reply to message %s is cut to %zu bytes: out of memory",
-                                sd_id128_to_uuid_string(job->message, id), *ret_size);
+        if (*ret_size == result->output_size && !result->cut)
+                return data;
+        (void) sd_id128_to_uuid_string(job->message, id);
+        journal_line(LOG_WARNING, &(JournalFields){.message = id, .attempt = job->attempt},
+                        "The reply to message %s is cut to %zu bytes%s", id, *ret_size,
+                        *ret_size < REPLY_MAX ? ": out of memory" : ", the most that a reply may have");
         return data;
 }
 
@@ -291,6 +328,7 @@ int handler_run(Handler *h, Job *job)
                         .output_max = REPLY_MAX,
                         .timeout_usec = h->config->handler_timeout_usec,
                         .report = on_report,
+                        .error_line = on_error_line,
         };
 
         job->handler = h;

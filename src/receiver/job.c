@@ -48,6 +48,7 @@ void job_free(Job *job)
         free(job->data);
         free(job->progress);
         free(job->reason);
+        free(job->said);
         release_memory(job);
         loop_defer(j->loop, j->idle_check);
 }

@@ -54,6 +54,7 @@ struct Job {
         char *progress; /* the last report, such as "40 copying"; NULL: none */
         unsigned n_odd; /* lines that are no reports */
         char *reason;   /* why it will fail or be rejected, as the handler reports; NULL: not reported */
+        char *said;     /* the last line on its standard error; NULL: none */
         uint64_t retry_usec; /* if it fails, the sender waits this long before a retry */
 
         Run *death; /* its failure is that the receiver died; NULL: it is not; written by intake */

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "receiver/stop.h"
 
+#include <utlist.h>
+
 #include "base/log.h"
+#include "receiver/handler.h"
+#include "runtime/journal.h"
 #include "runtime/notify.h"
 
 /* After StopTimeoutSec= the handlers are killed; records and answers may take so much longer. */
@@ -25,11 +29,30 @@ static void leave(Stop *s)
                 registration_leave(s->registration);
 }
 
+static void tell_running(const Stop *s)
+{
+        char id[SD_ID128_UUID_STRING_MAX];
+        const Job *job;
+
+        DL_FOREACH(s->intake->jobs->active, job) {
+                if (job->state != JOB_RUNNING)
+                        continue;
+                (void) sd_id128_to_uuid_string(job->message, id);
+                const JournalFields fields = {.message = id,
+                                .receiver = job->handler->info->name,
+                                .attempt = job->attempt};
+                journal_line(LOG_WARNING, &fields,
+                                "Message %s: its handler has not finished in time: killing it; the sender "
+                                "will "
+                                "send the message again",
+                                id);
+        }
+}
+
 static void lose_patience(Stop *s)
 {
         if (s->intake->jobs->n_running > 0)
-                log_warning("A handler has not finished in time: killing it; its sender will send the "
-                            "message again");
+                tell_running(s);
         else
                 log_warning("An outcome has not been written or read in time: waiting a little longer");
         s->killed = true;

@@ -19,22 +19,32 @@
 
 #define READ_CHUNK 16384u
 /* When all processes are dead, a pipe holds at most its capacity: 1 MiB if a process has enlarged it. */
-#define LAST_READS 64u
+#define LAST_READS       64u
+#define LAST_LINES_READS 256u
+
+/* A pipe of which lines are read. */
+typedef struct Lines {
+        int fd; /* our end, non-blocking; -1: there is none */
+        Watch watch;
+        bool is_split;                   /* a line that is too long comes in parts; else it is left out */
+        char line[CHILD_REPORT_MAX + 1]; /* the beginning of one that has no end yet */
+        size_t size;
+        bool is_too_long;
+        void (*fn)(const char *line, void *userdata);
+        void *userdata;
+} Lines;
 
 struct Child {
         Warden *warden;
         Ward ward;
         bool is_running;
-        int output_fd, report_fd; /* our ends, non-blocking; report_fd -1: there is none */
-        Watch output_watch, report_watch;
+        int output_fd; /* our end, non-blocking */
+        Watch output_watch;
+        Lines reports, errors;
         Timer timeout;
         Buffer output;
         size_t output_max;
         bool cut, timed_out;
-        char line[CHILD_REPORT_MAX + 1]; /* the beginning of a report line that has no end yet */
-        size_t line_size;
-        bool line_too_long;
-        void (*report)(const char *line, void *userdata);
         ChildDone done;
         void *userdata;
 };
@@ -61,48 +71,69 @@ static void on_output(uint32_t events, void *userdata)
         (void) read_output(userdata);
 }
 
-static void end_report(Child *c)
+/* A report with a NUL is none; in another line the NUL is shown as a blank. */
+static void end_line(Lines *l)
 {
-        if (c->line_size > 0 && c->line[c->line_size - 1] == '\r')
-                c->line_size--;
-        c->line[c->line_size] = '\0';
-        if (!c->line_too_long && strlen(c->line) == c->line_size)
-                c->report(c->line, c->userdata);
-        c->line_size = 0;
-        c->line_too_long = false;
+        if (l->size > 0 && l->line[l->size - 1] == '\r')
+                l->size--;
+        l->line[l->size] = '\0';
+        for (char *nul; l->is_split && (nul = memchr(l->line, '\0', l->size));)
+                *nul = ' ';
+        if (!l->is_too_long && strlen(l->line) == l->size)
+                l->fn(l->line, l->userdata);
+        l->size = 0;
+        l->is_too_long = false;
 }
 
-static void take_report(Child *c, const char *data, size_t n)
+static void take_lines(Lines *l, const char *data, size_t n)
 {
         for (size_t i = 0; i < n; i++) {
-                if (data[i] == '\n')
-                        end_report(c);
-                else if (c->line_size < CHILD_REPORT_MAX)
-                        c->line[c->line_size++] = data[i];
+                if (data[i] == '\n') {
+                        end_line(l);
+                        continue;
+                }
+                if (l->size == CHILD_REPORT_MAX && l->is_split)
+                        end_line(l);
+                if (l->size < CHILD_REPORT_MAX)
+                        l->line[l->size++] = data[i];
                 else
-                        c->line_too_long = true;
+                        l->is_too_long = true;
         }
 }
 
 /* True when there may be more at once. */
-static bool read_report(Child *c)
+static bool read_lines(Lines *l)
 {
         char chunk[4096];
-        ssize_t n = read(c->report_fd, chunk, sizeof chunk);
+        ssize_t n = read(l->fd, chunk, sizeof chunk);
 
         if (n < 0)
                 return errno == EINTR;
         if (n == 0) {
-                watch_stop(&c->report_watch);
+                watch_stop(&l->watch);
                 return false;
         }
-        take_report(c, chunk, (size_t) n);
+        take_lines(l, chunk, (size_t) n);
         return true;
 }
 
-static void on_report(uint32_t events, void *userdata)
+static void on_lines(uint32_t events, void *userdata)
 {
-        (void) read_report(userdata);
+        (void) read_lines(userdata);
+}
+
+static void finish_lines(Lines *l)
+{
+        for (unsigned i = 0; i < LAST_LINES_READS && watch_is_started(&l->watch) && read_lines(l); i++)
+                ;
+        if (l->size > 0 || l->is_too_long) /* the last line needs no newline */
+                end_line(l);
+}
+
+static void close_lines(Lines *l)
+{
+        watch_stop(&l->watch);
+        (void) close_clear(&l->fd);
 }
 
 void child_kill(Child *c)
@@ -127,10 +158,8 @@ static void on_end(Ward *ward, const WardEnd *end)
         c->is_running = false;
         for (unsigned i = 0; i < LAST_READS && watch_is_started(&c->output_watch) && read_output(c); i++)
                 ;
-        for (unsigned i = 0; i < LAST_READS && watch_is_started(&c->report_watch) && read_report(c); i++)
-                ;
-        if (c->line_size > 0) /* the last line needs no newline */
-                end_report(c);
+        finish_lines(&c->reports);
+        finish_lines(&c->errors);
 
         const ChildResult result = {
                         .status = end->status,
@@ -164,7 +193,9 @@ static int make_pipes(Child *c, const ChildSpec *spec, int theirs[static WARD_FD
         if (r >= 0)
                 r = make_pipe(&c->output_fd, theirs + STDOUT_FILENO);
         if (r >= 0 && spec->report)
-                r = make_pipe(&c->report_fd, theirs + CHILD_REPORT_FD);
+                r = make_pipe(&c->reports.fd, theirs + CHILD_REPORT_FD);
+        if (r >= 0 && spec->error_line)
+                r = make_pipe(&c->errors.fd, theirs + STDERR_FILENO);
         return r;
 }
 
@@ -178,7 +209,9 @@ static int start_watching(Child *c, Loop *loop, const ChildSpec *spec)
         if (r >= 0)
                 r = watch_start(&c->output_watch, loop, c->output_fd, EPOLLIN, on_output, c);
         if (r >= 0 && spec->report)
-                r = watch_start(&c->report_watch, loop, c->report_fd, EPOLLIN, on_report, c);
+                r = watch_start(&c->reports.watch, loop, c->reports.fd, EPOLLIN, on_lines, &c->reports);
+        if (r >= 0 && spec->error_line)
+                r = watch_start(&c->errors.watch, loop, c->errors.fd, EPOLLIN, on_lines, &c->errors);
         return r;
 }
 
@@ -190,8 +223,9 @@ static Child *child_new(const ChildSpec *spec, ChildDone done, void *userdata)
                 return NULL;
         c->warden = spec->warden;
         c->ward.ended = on_end;
-        c->output_fd = c->report_fd = -1;
-        c->report = spec->report;
+        c->output_fd = -1;
+        c->reports = (Lines){.fd = -1, .fn = spec->report, .userdata = userdata};
+        c->errors = (Lines){.fd = -1, .fn = spec->error_line, .userdata = userdata, .is_split = true};
         c->output_max = spec->output_max;
         c->done = done;
         c->userdata = userdata;
@@ -231,12 +265,12 @@ Child *child_free(Child *c)
                 return NULL;
         timer_clear(&c->timeout);
         watch_stop(&c->output_watch);
-        watch_stop(&c->report_watch);
         child_kill(c);
         if (c->is_running)
                 warden_forget(c->warden, &c->ward);
         (void) close_clear(&c->output_fd);
-        (void) close_clear(&c->report_fd);
+        close_lines(&c->reports);
+        close_lines(&c->errors);
         buffer_clear(&c->output);
         free(c);
         return NULL;

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Runs one command on the loop: its input comes from memory, its output is collected, and it shares our
- * standard error. It is a ward of the warden (runtime/warden.h): when it ends, when its time is over, or
- * when it is killed, everything that it has started is killed too. The result comes when all of that is
- * dead. */
+/* Runs one command on the loop: its input comes from memory, its output is collected. It is a ward of the
+ * warden (runtime/warden.h): when it ends, when its time is over, or when it is killed, everything that it
+ * has started is killed too. The result comes when all of that is dead. */
 
 #include <sys/types.h>
 
@@ -30,6 +29,9 @@ typedef struct ChildSpec {
          * (or CR and newline), which may be missing behind the last one. Lines longer than CHILD_REPORT_MAX
          * are ignored. NULL: the command has no such descriptor. */
         void (*report)(const char *line, void *userdata);
+        /* The same for standard error, but a line that is too long comes in parts. NULL: the command has our
+         * standard error. */
+        void (*error_line)(const char *line, void *userdata);
 } ChildSpec;
 
 typedef struct ChildResult {

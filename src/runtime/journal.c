@@ -103,14 +103,15 @@ static bool send_datagram(struct iovec *parts, size_t n)
         return fd >= 0 && sendmsg(fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
 }
 
-static bool send_entry(JournalEvent event, const JournalFields *f, const char *text)
+/* `id` NULL: it is no event. */
+static bool send_entry(const char *id, int level, const JournalFields *f, const char *text)
 {
         Entry e;
 
         e.n = 0;
         add(&e, "MESSAGE=%s", text);
-        add(&e, "MESSAGE_ID=%s", events[event].id);
-        add(&e, "PRIORITY=%d", events[event].level);
+        add_word(&e, "MESSAGE_ID", id);
+        add(&e, "PRIORITY=%d", level);
         add(&e, "SYSLOG_IDENTIFIER=%s", program_invocation_short_name);
         add_word(&e, "ACKGROUP_MESSAGE", f->message);
         add_word(&e, "ACKGROUP_RECEIVER", f->receiver);
@@ -144,8 +145,46 @@ void journal_event(JournalEvent event, const JournalFields *fields, const char *
         (void) vsnprintf(text, sizeof text, format, ap);
         va_end(ap);
         /* An entry that the journal does not take now waits as a line. */
-        if (log_get_target() == LOG_TARGET_JOURNAL && send_entry(event, fields, text))
+        if (log_get_target() == LOG_TARGET_JOURNAL && send_entry(events[event].id, level, fields, text))
                 log_limit_written(k, text);
         else
                 log_admitted(k, level, text);
+}
+
+static void write_text(LogKind *k, int level, const JournalFields *fields, const char *text)
+{
+        if (log_get_target() == LOG_TARGET_JOURNAL && send_entry(NULL, level, fields, text))
+                log_limit_written(k, text);
+        else
+                log_admitted(k, level, text);
+}
+
+const char *journal_text(const JournalFields *fields, const char *text)
+{
+        int level = LOG_INFO;
+
+        if (text[0] == '<' && text[1] >= '0' && text[1] <= '7' && text[2] == '>') {
+                level = text[1] - '0';
+                text += 3;
+        }
+        LogKind *k = log_admit(LOG_INFO, "text", LOG_ROUTINE_MAX);
+        if (k)
+                write_text(k, level, fields, text);
+        return text;
+}
+
+void journal_line(int level, const JournalFields *fields, const char *format, ...)
+{
+        char text[FIELD_MAX];
+        va_list ap;
+
+        if (level > log_get_level())
+                return;
+        LogKind *k = log_admit(level, format, LOG_TROUBLE_MAX);
+        if (!k)
+                return;
+        va_start(ap, format);
+        (void) vsnprintf(text, sizeof text, format, ap);
+        va_end(ap);
+        write_text(k, level, fields, text);
 }

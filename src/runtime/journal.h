@@ -59,3 +59,12 @@ bool journal_wants(JournalEvent event);
 
 /* The kind of event decides the level. Writes nothing when the log level is lower. */
 void journal_event(JournalEvent event, const JournalFields *fields, const char *format, ...) _printf_(3, 4);
+
+/* A line of somebody else's text, such as what a handler writes to standard error, whatever the log level
+ * is.
+ * "<N>" before it is its priority, as in the standard error of services; LOG_INFO without it. Returns what
+ * is behind the priority. */
+const char *journal_text(const JournalFields *fields, const char *text);
+
+/* A log line with fields, which is no event. */
+void journal_line(int level, const JournalFields *fields, const char *format, ...) _printf_(3, 4);

@@ -95,3 +95,19 @@ def test_closed_descriptors_of_others(discovery, tmp_path):
     assert d.process.poll() is None
     done = subprocess.run(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", BUILD / "src/ctl/ackctl", "--help"])
     assert done.returncode == 0
+
+
+def test_last_words(discovery, receiver, tmp_path):
+    """What a handler wrote last to its standard error is a part of the reason, and all of it is in the log."""
+    r = receiver(discovery(), command=script(tmp_path, "echo first >&2; printf 'no such picture\\n\\n' >&2; exit 3"))
+    answer = r.sender().ask(1)
+    assert (answer.outcome, answer.data) == (frames.FAILED, b"handler exited with status 3: no such picture")
+    assert "\nfirst\nno such picture\n" in r.read_log()
+
+
+def test_much_on_standard_error(discovery, receiver, tmp_path):
+    """It neither delays the receiver nor fills the log."""
+    r = receiver(discovery(), command=script(tmp_path, "yes 'a line' | head -n 300000 >&2; echo done"))
+    answer = r.sender().ask(1)
+    assert (answer.outcome, answer.data) == (frames.ACKED, b"done\n")
+    assert len(r.read_log()) < 100000

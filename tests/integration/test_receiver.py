@@ -335,6 +335,7 @@ def test_large_payload_and_reply(discovery, receiver, tmp_path):
     assert s.welcome.max_payload == len(payload)
     a = s.ask(1, payload)
     assert a.outcome == frames.ACKED and a.data == payload[:64 << 10]  # a longer reply is cut
+    wait_until(lambda: f"{uuid.UUID(bytes=a.message)} is cut to 65536 bytes" in r.read_log(), "the log says so")
     assert (tmp_path / "got").read_bytes() == payload
     assert s.ask(1, payload, message=a.message, attempt=2).data == a.data
     with pytest.raises((Closed, ConnectionError)):

@@ -112,7 +112,7 @@ def test_how_long_a_stop_waits_for_handlers(discovery, receiver, client, tmp_pat
     patient.process.terminate()
     short.process.terminate()
     assert short.process.wait(60) == 0
-    assert "A handler has not finished in time" in short.read_log()
+    assert "its handler has not finished in time" in short.read_log()
     assert patient.process.poll() is None and c.state(finished) == "sent"
     (tmp_path / "go").touch()
     assert c.wait(finished)["attempts"] == 1

@@ -227,7 +227,7 @@ def test_a_handler_is_contained(host):
         done
         ackctl drain y 2>&1; echo drain $?; ackctl send --no-wait --to y x 2>&1; echo send $?
         setsid sleep 1234 & (setsid sleep 1234 &); timeout 600 sleep 1234 &
-        sleep 0.2""")
+        echo a needle >&2; sleep 0.2""")
     host.run("chmod", "755", "/srv/handler")
     host.write("/etc/ackgroup/receiver@y.conf", "[Receiver]\nExec=/srv/handler\nGroup=y\n")
     host.systemctl("start", receiver("y"))
@@ -238,7 +238,8 @@ def test_a_handler_is_contained(host):
     assert [line for line in said if line.startswith("curl")] == ["curl 7", "curl 7"]
     assert not {"drain 0", "send 0"} & set(said) and sum("needs the authorization" in line for line in said) == 2, said
     assert host.run("pgrep", "-xf", "sleep 1234", check=False) == ""
-    assert "drain" not in host.run("ackctl", "list", "--all", check=False)
+    message = json.loads(host.run("ackctl", "--json=short", "messages"))[0]["id"]
+    assert "a needle" in host.run("journalctl", "--no-pager", "-o", "cat", f"ACKGROUP_MESSAGE={message}").splitlines()
 
 
 @pytest.mark.parametrize("unit", SERVICES)

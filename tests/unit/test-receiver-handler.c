@@ -130,6 +130,26 @@ static void test_environment(void **state)
         unsetenv("ACKGROUP_MESSAGE");
 }
 
+/* What it said last on standard error is a part of the reason, unless it reports one. */
+static void test_last_words(void **state)
+{
+        TestSocket *s = start(*state);
+
+        send_message(s, message(1, "x"));
+        world_error_line(world_child(0), "trying");
+        world_error_line(world_child(0), "no paper\x1b");
+        world_error_line(world_child(0), " ");
+        world_child_end(world_child(0), 3, NULL);
+        world_settle();
+        expect_answer(s, 1, OUTCOME_FAILED, "handler exited with status 3: no paper\\x1b");
+        send_message(s, message(2, "x"));
+        world_error_line(world_child(0), "<3>no paper");
+        world_report(world_child(0), "error no ink");
+        world_child_end(world_child(0), 3, NULL);
+        world_settle();
+        expect_answer(s, 2, OUTCOME_FAILED, "no ink");
+}
+
 /* Out of processes: messages are refused until it works again. */
 static void test_cannot_start(void **state)
 {
@@ -181,6 +201,7 @@ int main(void)
                         TEST(test_reports),
                         TEST(test_time_limit),
                         TEST(test_environment),
+                        TEST(test_last_words),
                         TEST(test_cannot_start),
                         TEST(test_no_such_program),
                         TEST(test_built_in),

@@ -242,6 +242,9 @@ static void test_journal(void **state)
         assert_non_null(strstr(entry, "ACKGROUP_MESSAGE=m\nACKGROUP_RECEIVER=r\nACKGROUP_REASON="
                                       "why\nACKGROUP_ATTEMPT=3\n"));
         assert_null(strstr(entry, "ACKGROUP_SENDER"));
+        journal_text(&fields, "<3>no paper"); /* a handler's own text */
+        assert_non_null(strstr(entry, "MESSAGE=no paper\nPRIORITY=3\n"));
+        assert_non_null(strstr(entry, "ACKGROUP_MESSAGE=m\n"));
         log_set_level(LOG_ERR);
         entry[0] = '\0';
         journal_event(JOURNAL_FAILED, &fields, "not this");

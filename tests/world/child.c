@@ -27,7 +27,7 @@ struct Child {
         Warden *warden;
         Loop *loop;
         size_t output_max;
-        void (*report)(const char *line, void *userdata);
+        void (*report)(const char *line, void *userdata), (*error_line)(const char *line, void *userdata);
         ChildDone done;
         void *userdata;
         bool is_over, was_timed_out;
@@ -262,6 +262,7 @@ static Child *child_new(Loop *loop, const ChildSpec *spec, ChildDone done, void 
         c->loop = loop;
         c->output_max = spec->output_max;
         c->report = spec->report;
+        c->error_line = spec->error_line;
         c->done = done;
         c->userdata = userdata;
         source_add(&c->source, loop, is_ready, dispatch);
@@ -385,6 +386,14 @@ void world_report(TestChild *f, const char *line)
                 (void) child_report(f, "\n", 1);
         } else if (c->report)
                 c->report(line, c->userdata);
+}
+
+void world_error_line(TestChild *f, const char *line)
+{
+        Child *c = group_of(f)->child;
+
+        if (c->error_line)
+                c->error_line(line, c->userdata);
 }
 
 void world_child_end(TestChild *f, int status, const char *output)

@@ -134,7 +134,8 @@ typedef struct TestChild {
 TestChild *world_child(unsigned i); /* the i-th running child, oldest first; NULL: there are fewer */
 unsigned world_n_children(void);    /* running ones */
 const char *world_environment(const TestChild *c, const char *name); /* the value of a variable, or NULL */
-void world_report(TestChild *c, const char *line); /* the child writes a line to descriptor 3 */
+void world_report(TestChild *c, const char *line);     /* the child writes a line to descriptor 3 */
+void world_error_line(TestChild *c, const char *line); /* the same to standard error */
 /* Ends the child. `status`: its exit status; 128 + N: killed by signal N. `output` may be NULL. */
 void world_child_end(TestChild *c, int status, const char *output);
 unsigned world_n_spawns(void);     /* how often a daemon has tried to start one */
