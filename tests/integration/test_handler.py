@@ -111,3 +111,12 @@ def test_much_on_standard_error(discovery, receiver, tmp_path):
     answer = r.sender().ask(1)
     assert (answer.outcome, answer.data) == (frames.ACKED, b"done\n")
     assert len(r.read_log()) < 100000
+
+
+def test_many_odd_reports(discovery, receiver, tmp_path):
+    """300,000 lines on descriptor 3 that are no reports make a few lines in the log: the first ones, and their number."""
+    r = receiver(discovery(), command=script(tmp_path, "yes nonsense | head -n 300000 >&3; echo done"))
+    answer = r.sender().ask(1)
+    assert (answer.outcome, answer.data) == (frames.ACKED, b"done\n")
+    wait_until(lambda: "and 299997 more lines of its handler that are no reports" in r.read_log(), "the log counts them")
+    assert r.read_log().count("nonsense") == 3
