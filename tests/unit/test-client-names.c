@@ -113,6 +113,26 @@ static void test_a_name_with_a_new_holder(void **state)
         assert_string_equal(peer_state_name(p), "idle");
 }
 
+/* The receiver lost its state directory. A message for its old id waits, and "why" says what happened. */
+static void test_a_message_for_the_earlier_holder(void **state)
+{
+        Explanation why;
+
+        answer_list(RECEIVER("61", "web"));
+        Message *m = send_to("web", "x");
+        answer_list(RECEIVER("62", "web"));
+        run();
+        explain(m, &why);
+        assert_string_equal(why.why,
+                        "It is for receiver web with the id 61000000, which is gone; 62000000 has "
+                        "its name now.");
+        assert_non_null(strstr(why.advice, "ackctl cancel"));
+        answer_list(RECEIVER("61", "web")); /* it was only away */
+        run();
+        explain(m, &why);
+        assert_null(strstr(why.why, "has its name now"));
+}
+
 /* Thousands of receivers that come once. Those to which something waits stay. */
 static void test_names_are_bounded(void **state)
 {
@@ -206,6 +226,7 @@ int main(void)
                         TEST(test_a_short_name_is_one_of_this_host),
                         TEST(test_one_receiver_elsewhere_is_not_meant),
                         TEST(test_a_name_with_a_new_holder),
+                        TEST(test_a_message_for_the_earlier_holder),
                         TEST(test_names_are_bounded),
                         TEST(test_sockets_of_other_hosts),
                         TEST(test_a_socket_that_is_not_there),

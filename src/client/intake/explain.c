@@ -112,11 +112,28 @@ static void explain_group(const Message *m, Explanation *e)
                 say(e->why, "The client is connecting to a receiver.");
 }
 
+/* The receiver that has its name now; NULL: none. */
+static const Peer *find_successor(const Peer *p)
+{
+        Peer *other = NULL;
+
+        if (!p->listed && p->info.name)
+                HASH_FIND(hh_name, p->client->peers.by_name, p->info.name, strlen(p->info.name), other);
+        return other;
+}
+
 static void explain_peer(const Message *m, const Peer *p, Explanation *e)
 {
         char duration[DURATION_MAX];
+        const Peer *successor = find_successor(p);
 
-        if (!peer_is_connected(p)) {
+        if (!peer_is_connected(p) && successor) {
+                say(e->why, "It is for receiver %s with the id %.8s, which is gone; %.8s has its name now.",
+                                peer_name(p), SD_ID128_TO_STRING(p->info.id),
+                                SD_ID128_TO_STRING(successor->info.id));
+                say(e->advice, "If %s may have it: ackctl cancel %.8s, and send it again.", peer_name(p),
+                                SD_ID128_TO_STRING(m->record.id));
+        } else if (!peer_is_connected(p)) {
                 say(e->why, "Receiver %s cannot be reached%s%s%s.", peer_name(p),
                                 p->link.problem ? ": " : "", p->link.problem ?: "",
                                 p->listed ? "" : ", and discovery does not list it");
