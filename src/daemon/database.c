@@ -103,7 +103,7 @@ void database_report_damage(const Db *db)
         else if (d->kept[0])
                 log_warning("Records were lost at an earlier start: see %s, and remove it", d->kept);
         if (d->minor[0])
-                log_notice("Power was lost, or the disk has damaged something: %s", d->minor);
+                log_warning("Power was lost during a write, or the disk has damaged it: %s", d->minor);
 }
 
 sd_id128_t database_machine(void)
