@@ -364,6 +364,9 @@ static void wait_for_events(Process *p, bool is_blocked)
                 return;
         if (polled[0].revents)
                 (void) !read(p->signals_fd, infos, sizeof infos);
+        for (nfds_t i = 3; i < n; i++)
+                if (polled[i].revents) /* reading it ends the event */
+                        (void) control_group_is_populated(polled[i].fd);
         if (polled[1].revents && !take_request(p))
                 kill_all(p);
 }
