@@ -47,7 +47,7 @@ static const Effect effects[_STEP_KIND_MAX] = {
                 [STEP_REPLACE] = {PROCESS},
 };
 
-static unsigned machine_of(const Plan *p, unsigned process)
+unsigned plan_machine_of(const Plan *p, unsigned process)
 {
         if (process == 0)
                 return p->machine_of_discovery;
@@ -63,9 +63,9 @@ static bool hits(const Plan *p, Target target, unsigned a, unsigned process)
         case PROCESS:
                 return process == a;
         case MACHINE:
-                return machine_of(p, process) == a;
+                return plan_machine_of(p, process) == a;
         case MACHINE_OF:
-                return machine_of(p, process) == machine_of(p, a);
+                return plan_machine_of(p, process) == plan_machine_of(p, a);
         default:
                 return false;
         }

@@ -105,6 +105,28 @@ void fair_died(Judge *j, JProcess *p, bool orderly)
         p->killed_at = j->o->at;
 }
 
+void fair_charged(JRun *r)
+{
+        r->charged = true;
+        r->process->charged = r;
+}
+
+/* The next start records the death, soon. Until then a loss of power makes it nobody's fault. */
+#define RECORDED_USEC (5 * USEC_PER_SEC)
+
+void fair_lost_power(Judge *j, const Observation *o)
+{
+        const unsigned n = plan_n_processes(j->plan), lost = process_index(o->process);
+
+        for (unsigned i = 0; i < n && lost < n; i++) {
+                const JProcess *p = j->processes + i;
+
+                if (p->charged && plan_machine_of(j->plan, i) == plan_machine_of(j->plan, lost) &&
+                                (p->serving <= p->charged->start || o->at - p->started_at < RECORDED_USEC))
+                        p->charged->charged = false;
+        }
+}
+
 static void check_deaths(Judge *j, const JRun *r)
 {
         const JMessage *m = r->delivery->message;

@@ -77,6 +77,7 @@ typedef struct JProcess {
         unsigned n_running;                   /* handlers */
         uint32_t alone_start; /* the start that was killed while only one handler can have run */
         uint64_t killed_at;   /* time */
+        JRun *charged;        /* the newest */
         uint32_t granted;     /* credit, on all connections */
         JRun *killed;         /* by a stop, before its time */
         JDelivery *asked;     /* messages that it has read and not answered */
@@ -434,6 +435,9 @@ void keys_sent(Judge *j, JMessage *m);
 /* judge-fair.c */
 void fair_accepted(Judge *j, JMessage *m);
 void fair_run(Judge *j, const JRun *r);
+unsigned plan_machine_of(const Plan *p, unsigned process); /* its index; no copy */
+void fair_charged(JRun *r);
+void fair_lost_power(Judge *j, const Observation *o);
 void fair_died(Judge *j, JProcess *p, bool orderly); /* before what it had begun is forgotten */
 void fair_froze(Judge *j, JProcess *p, uint64_t usec);
 

@@ -253,7 +253,8 @@ static void finish(Judge *j, const Observation *o)
         duties_run_end(j, r);
         r->reply_size = o->sequence;
         /* With the power of its machine a handler ends in the same moment as its receiver. */
-        r->charged = r->process->alone_start == r->start && o->at > r->process->killed_at;
+        if (r->process->alone_start == r->start && o->at > r->process->killed_at)
+                fair_charged(r);
         r->delivery->n_done += r->end == RUN_DONE;
         r->delivery->n_rejected += r->end == RUN_REJECTED;
         r->delivery->n_failed += r->end == RUN_FAILED || r->end == RUN_KILLED || r->charged;

@@ -244,6 +244,7 @@ static void (*const handlers[_OBS_MAX])(Judge *j, const Observation *o) = {
                 [OBS_START] = steps_see,
                 [OBS_EXIT] = steps_see,
                 [OBS_KILL] = steps_see,
+                [OBS_POWER_OFF] = fair_lost_power,
                 [OBS_LOG] = live_see,
                 [OBS_SUBMIT] = messages_see,
                 [OBS_ACCEPT] = messages_see,
