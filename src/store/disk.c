@@ -122,14 +122,14 @@ int disk_sync(DiskFile *f)
         return fdatasync(f->fd) < 0 ? -errno : 0;
 }
 
-int disk_rewrite(DiskFile *f)
+int disk_rewrite(DiskFile *f, uint64_t size)
 {
         uint8_t block[65536];
         ssize_t n;
         int r = 0;
 
         for (uint64_t at = 0; r >= 0; at += (uint64_t) n) {
-                n = pread(f->fd, block, sizeof block, (off_t) at);
+                n = pread(f->fd, block, (size_t) MIN(size - at, sizeof block), (off_t) at);
                 if (n < 0 && errno == EINTR)
                         n = 0;
                 else if (n <= 0)

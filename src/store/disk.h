@@ -30,9 +30,10 @@ int disk_truncate(DiskFile *f, uint64_t size);
 int disk_write(DiskFile *f, uint64_t at, const void *data, size_t n); /* all of it */
 int disk_sync(DiskFile *f);                                           /* the data; the size only if needed */
 
-/* Writes what the file has once more, and syncs it. After a sync that failed, or a kill before a sync, the
- * kernel may show what the disk does not have, and take it for written. */
-int disk_rewrite(DiskFile *f);
+/* Writes the first `size` bytes, as far as there are so many, once more, and syncs them. After a sync that
+ * failed, or a kill before a sync, the kernel may show what the disk does not have, take it for written, and
+ * forget it at any time. */
+int disk_rewrite(DiskFile *f, uint64_t size);
 
 /* As disk_write(), into a part of the file that has been filled. Nothing syncs it, so it goes to the memory
  * of the kernel, and a loop may call it: for what must survive this process, but not the machine. */

@@ -297,13 +297,26 @@ static int find_blocks(Redo *r, Blocks *b)
         return 0;
 }
 
+/* The kernel may forget what it shows and the disk does not have: even between a look at the checksum of a
+ * block and the use of its records. */
+static int make_durable(Redo *r, uint64_t applied)
+{
+        Blocks b = {.applied = applied};
+        ssize_t end = find_series(r, &b);
+
+        free(b.all);
+        return end < 0 ? (int) end : b.n > 0 ? disk_rewrite(r->file, (uint64_t) end) : 0;
+}
+
 int redo_replay(Redo *r, uint64_t applied, RedoRecord record, void *userdata)
 {
         Blocks b = {.applied = applied};
         int x;
 
         r->number = applied;
-        x = find_blocks(r, &b);
+        x = make_durable(r, applied);
+        if (x >= 0)
+                x = find_blocks(r, &b);
         /* The front says what version it is; what is not of ours has no intact block. */
         if (x >= 0 && b.synced <= applied && number_at(r, 0) > applied && is_of_another_version(r))
                 x = -EPROTO;

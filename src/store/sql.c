@@ -208,7 +208,7 @@ static int rewrite_log(const char *path, Error *error)
                 return 0;
         r = disk_open(log, &file);
         if (r >= 0)
-                r = disk_rewrite(file);
+                r = disk_rewrite(file, UINT64_MAX);
         disk_close(file);
         if (r >= 0)
                 r = disk_sync_directory(log);
@@ -304,9 +304,9 @@ static int open_and_check(
 
         r = create(path, error);
         if (r >= 0)
-                r = check_log(path, &crashed, damage, error);
-        if (r >= 0)
                 r = rewrite_log(path, error);
+        if (r >= 0)
+                r = check_log(path, &crashed, damage, error);
         if (r >= 0)
                 r = open_database(path, ret, error);
         if (r >= 0)

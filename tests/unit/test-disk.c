@@ -62,7 +62,8 @@ static void test_bytes(void **state)
         assert_int_equal(disk_map(f, 200000, &map), 0);
         assert_memory_equal(map + 70000, "hello", 5);
         assert_int_equal(map[199999], 0);
-        assert_int_equal(disk_rewrite(f), 0);
+        assert_int_equal(disk_rewrite(f, 100), 0);
+        assert_int_equal(disk_rewrite(f, UINT64_MAX), 0);
         assert_int_equal(disk_size(f, &size), 0);
         assert_int_equal(size, 200000);
         assert_memory_equal(map + 70000, "hello", 5);
@@ -126,7 +127,7 @@ static void test_failures(void **state)
         assert_int_equal(disk_write(f, 0, "x", 1), -EBADF);
         assert_int_equal(disk_fill(f, 0, 10), -EBADF);
         assert_int_equal(disk_sync(f), -EBADF);
-        assert_int_equal(disk_rewrite(f), -EBADF);
+        assert_int_equal(disk_rewrite(f, 10), -EBADF);
         assert_int_equal(disk_truncate(f, 0), -EBADF);
         assert_int_equal(disk_lock(f, 0), -EBADF);
         assert_int_equal(disk_size(f, &a), -EBADF);

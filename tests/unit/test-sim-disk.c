@@ -140,6 +140,31 @@ static void test_lost_in_sync(void **state)
         assert_in_range(n_lost, 20 * SECTORS / 3, 20 * SECTORS * 2 / 3);
 }
 
+static int rewrite(void *where)
+{
+        DiskFile *f;
+        int r = disk_open(where, &f);
+
+        return r < 0 ? r : disk_rewrite(f, UINT64_MAX);
+}
+
+/* What can be seen after a sync that failed is on the disk when it is written once more. */
+static void test_rewritten(void **state)
+{
+        for (unsigned i = 0; i < 20; i++) {
+                disk_remove_all("/m0");
+                assert_int_equal(run(p0, write_ones, path), 0);
+                memset(ones, 2, sizeof ones);
+                disk_fail(m0, DISK_SYNC, 1, false);
+                assert_int_equal(run(p0, sync_twice, path), -EIO);
+                memset(ones, 1, sizeof ones);
+                const unsigned n = n_new(path);
+                assert_int_equal(run(p0, rewrite, path), 0);
+                disk_lose_power(m0, FAKE_LOSE);
+                assert_int_equal(n_new(path), n);
+        }
+}
+
 static void lose(FakeLoss loss, int (*fn)(void *userdata))
 {
         process_start(p0, fn, path);
@@ -272,6 +297,7 @@ int main(void)
                         TEST(full),
                         TEST(fails),
                         TEST(lost_in_sync),
+                        TEST(rewritten),
                         TEST(power),
                         TEST(truncation),
                         TEST(names),

@@ -218,12 +218,13 @@ void file_fail_sync(File *f)
         compact(f);
 }
 
-void file_rewrite(File *f)
+void file_rewrite(File *f, uint64_t size)
 {
         for (size_t i = 0; i < f->n_undo; i++)
-                if (f->undo[i].state == UNDO_LOST)
+                if (f->undo[i].state == UNDO_LOST && f->undo[i].sector * (uint64_t) FAKE_SECTOR < size) {
                         f->undo[i].state = UNDO_DIRTY;
-        f->n_lost = 0;
+                        f->n_lost--;
+                }
 }
 
 static void put_back(File *f, const Undo *u)

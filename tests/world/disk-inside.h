@@ -102,8 +102,9 @@ void file_change(File *f, uint64_t at, const void *data, size_t n);
 void file_truncate(File *f, uint64_t size);
 void file_sync(File *f);
 void file_fail_sync(File *f); /* draws what is lost */
-void file_rewrite(File *f);   /* what a failed sync has lost is written once more */
-void file_evict(File *f);     /* what a failed sync has lost is no longer to be seen either */
+/* What a failed sync has lost of the first bytes is written once more. */
+void file_rewrite(File *f, uint64_t size);
+void file_evict(File *f); /* what a failed sync has lost is no longer to be seen either */
 void file_lose_power(File *f, FakeLoss loss, uint64_t *seed);
 
 File *name_find(const char *path); /* NULL: there is none */

@@ -330,7 +330,7 @@ int disk_sync(DiskFile *f)
         return end(r);
 }
 
-int disk_rewrite(DiskFile *f)
+int disk_rewrite(DiskFile *f, uint64_t size)
 {
         int r;
 
@@ -339,7 +339,7 @@ int disk_rewrite(DiskFile *f)
                 if (fails(f->disk, DISK_WRITE))
                         r = -EIO;
                 else
-                        file_rewrite(f->file);
+                        file_rewrite(f->file, size);
         }
         return r < 0 ? end(r) : disk_sync(f);
 }
