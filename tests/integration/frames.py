@@ -89,10 +89,12 @@ class Sender(Connection):
             self.welcome = Welcome(body[:16], body[16:32], credit, window, payload, body[45:].decode())
             self.credit = credit
 
-    def send(self, sequence, payload=b"", message=None, attempt=1, duplicate=False, bulk=False):
+    def send(self, sequence, payload=b"", message=None, attempt=1, duplicate=False, bulk=False, ack_timeout_ms=None):
         message = message or uuid.uuid4().bytes
+        attributes = struct.pack(">BHI", 3, 4, ack_timeout_ms) if ack_timeout_ms else b""
         self.write(MESSAGE, self.stream + struct.pack(">Q", sequence) + message +
-                   struct.pack(">IIH", attempt, int(duplicate) | (4 if bulk else 0), 0) + payload)
+                   struct.pack(">IIH", attempt, int(duplicate) | (4 if bulk else 0), len(attributes)) +
+                   attributes + payload)
         return message
 
     def cancel(self, sequence, message):

@@ -90,13 +90,11 @@ def test_time_limit(discovery, contained, tmp_path, how):
         if test $ACKGROUP_SEQUENCE = 2; then for p in $(cat $D/pids); do grep -H State /proc/$p/status; done; exit 0; fi
         {ESCAPES[how]}"""))
     s = r.sender()
-    s.send(1)
-    s.send(2)
-    answer = s.answer()
+    answer = s.ask(1)
     assert (answer.outcome, answer.data) == (frames.FAILED, b"time limit of 700ms")
     pids = started(tmp_path)
     assert all(map(is_dead, pids))
-    answer = s.answer()
+    answer = s.ask(2)
     assert answer.outcome == frames.ACKED and b"State" not in answer.data
 
 
