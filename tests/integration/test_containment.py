@@ -91,7 +91,7 @@ def test_time_limit(discovery, contained, tmp_path, how):
         {ESCAPES[how]}"""))
     s = r.sender()
     answer = s.ask(1)
-    assert (answer.outcome, answer.data) == (frames.FAILED, b"time limit of 700ms")
+    assert answer.outcome == frames.FAILED and answer.data.startswith(b"time limit of 700ms")
     pids = started(tmp_path)
     assert all(map(is_dead, pids))
     answer = s.ask(2)
