@@ -255,9 +255,8 @@ static int open_store(Receiver *r, Error *error)
         database_mark(r->db, &here->boot, &here->lock_device, &here->lock_inode);
         x = open_runs(r, role);
         if (x < 0)
-                log_warning("Cannot open receiver.runs in the state directory (%s): it will not be "
-                            "noticed "
-                            "when a handler kills this receiver",
+                log_warning("Cannot open receiver.runs in the state directory (%s): "
+                            "when a handler kills this receiver, nobody will notice it",
                                 strerror(-x));
         x = dedup_load_identity(r->db, &r->registration.identity);
         if (x >= 0 || x == -ENOENT)
