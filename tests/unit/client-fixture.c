@@ -169,7 +169,8 @@ static void answer_list(const char *names, const char *draining, bool plain)
         cJSON_AddStringToObject(json, "revision", word);
         for (; *names; names++) {
                 Address address = {ADDRESS_TCP, "host", (uint16_t) *names};
-                char name[] = {*names, '@', 'h', '\0'}, group[] = "g";
+                char name[] = {*names, '@', 'h', '\0'};
+                char group[] = {*names >= 'A' && *names <= 'Z' ? 'G' : 'g', '\0'};
                 const ReceiverInfo info = {
                                 .id = id_of(*names),
                                 .instance = plain ? SD_ID128_NULL : id_of(*names),

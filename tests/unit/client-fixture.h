@@ -4,7 +4,8 @@
 /* A client without its bus, with a fake loop, clock, disk, HTTP client and connections. The test is
  * discovery, each receiver, the disk, and the observer. Include it behind cmocka.h.
  *
- * Receivers are named by one letter; "a" has the id 61000000…. */
+ * Receivers are named by one letter; "a" has the id 61000000…, and is in the group "g"; capital letters are
+ * in the group "G". */
 
 #include "base/str-util.h"
 #include "client/client.h"

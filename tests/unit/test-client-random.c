@@ -141,17 +141,21 @@ static void change_one(void)
 
 static void check_peer(const Peer *p)
 {
-        size_t n_bound = 0, n_in_flight = 0, n_ready = 0;
+        size_t n_bound = 0, n_backoff = 0, n_in_flight = 0, n_ready = 0;
         const Message *m;
 
         DL_FOREACH2(p->bound, m, link.next)
         {
                 assert_ptr_equal(m->link.peer, p);
                 n_bound++;
+                n_backoff += m->record.state == DELIVERY_BACKOFF;
                 n_in_flight += m->link.in_flight;
                 n_ready += m->link.ready;
         }
         assert_int_equal(p->n_bound, n_bound);
+        assert_int_equal(p->n_backoff, n_backoff);
+        assert_true(!p->pressing || (p->pressing->link.peer == p && p->pressing->link.sends == 0));
+        assert_true(!p->pause.probe || p->pause.probe->link.in_flight);
         assert_int_equal(p->link.n_in_flight, n_in_flight);
         DL_FOREACH2(p->ready, m, link.ready_next)
         {

@@ -101,7 +101,7 @@ void bind_drop(Message *m)
 /* Whether a receiver of plain text is there shows only when a message is sent. */
 static bool may_take_any(const Peer *p)
 {
-        return p->listed && (!p->info.plain || p->link.failures == 0);
+        return peer_may_be_chosen(p) && (!p->info.plain || p->link.failures == 0);
 }
 
 static Peer *choose_any(Client *c, const Selector *selector)

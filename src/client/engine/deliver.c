@@ -298,12 +298,6 @@ void deliver_answer(Message *m, const AnswerFrame *a)
                 pause_begin(p, a->delay_ms * USEC_PER_MSEC);
         crash_point("answer-before-settling");
         handle(m, events[a->outcome], text, a->delay_ms * USEC_PER_MSEC);
-
-        if (a->outcome == OUTCOME_BUSY && m->record.state == DELIVERY_BOUND && deliver_may_move(m)) {
-                Queue *q = m->queue;
-                deliver_event(m, DELIVERY_UNBIND, "busy there");
-                bind_queue(q);
-        }
 }
 
 void deliver_cancel(Message *m)

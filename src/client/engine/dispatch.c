@@ -33,6 +33,15 @@ void dispatch_loaded(Peer *p)
                 dispatch_move_on(p);
 }
 
+static void move(Message *m, const char *why)
+{
+        Queue *q = m->queue;
+
+        deliver_event(m, DELIVERY_UNBIND, why);
+        if (!q->reading)
+                bind_queue(q);
+}
+
 void dispatch_move_on(Peer *p)
 {
         Message *m, *next;
@@ -40,16 +49,53 @@ void dispatch_move_on(Peer *p)
         bind_keys_elsewhere(p);
         DL_FOREACH_SAFE2(p->bound, m, next, link.next)
         {
-                Queue *q = m->queue;
-
                 if (delivery_state_is_ending(m->record.state) && peer_is_gone(p))
                         deliver_event(m, DELIVERY_GONE, "the receiver is gone");
-                else if (deliver_may_move(m)) {
-                        deliver_event(m, DELIVERY_UNBIND, "the receiver is not available");
-                        if (!q->reading)
-                                bind_queue(q);
-                }
+                else if (deliver_may_move(m))
+                        move(m, "the receiver is not available");
         }
+}
+
+/* What it does not take now, and did not get yet, need not wait there: the least urgent, then the newest,
+ * goes back first. Then they get receivers again, in their old order. */
+static void give_back(Peer *p)
+{
+        Message *m = p->ready ? p->ready->link.ready_prev : NULL, *previous;
+        bool some = false;
+        Queue *q;
+
+        for (; m && peer_is_overfull(p); m = previous) {
+                previous = m == p->ready ? NULL : m->link.ready_prev;
+                if (m->queue->selector.mode != SELECTOR_ANY || !deliver_may_move(m))
+                        continue;
+                deliver_event(m, DELIVERY_UNBIND, "busy there");
+                some = true;
+        }
+        for (q = some ? p->client->queues.any : NULL; q; q = q->next)
+                if (q->queued && !q->reading)
+                        bind_queue(q);
+}
+
+static void on_answer(Message *m, const AnswerFrame *a)
+{
+        Peer *p = m->link.peer;
+
+        deliver_answer(m, a);
+        if (p && a->outcome == OUTCOME_BUSY)
+                give_back(p);
+}
+
+void dispatch_bound(Message *m)
+{
+        Peer *p = m->link.peer;
+
+        bind_done(m);
+        deliver_event(m, DELIVERY_BIND, NULL);
+        /* Meanwhile it may have begun to drain or to refuse, or the connection may have ended. */
+        if (deliver_may_move(m) && !peer_takes_now(p, m))
+                move(m, "the receiver is not available");
+        else
+                pump(p);
 }
 
 static void on_room(Peer *p)
@@ -108,7 +154,8 @@ static void on_idle(Peer *p)
 const LinkEvents dispatch_link_events = {
                 .up = on_up,
                 .down = on_down,
-                .answer = deliver_answer,
+                .answer = on_answer,
+                .credit = give_back,
                 .room = on_room,
                 .leaving = dispatch_move_on,
                 .written = on_written,
@@ -119,13 +166,8 @@ void dispatch_saved(Message *m, DeliveryState before, bool was_binding)
 {
         const DeliveryState state = m->save.state;
 
-        if (was_binding && m->bind.pending) {
-                Peer *p = m->link.peer;
-
-                bind_done(m);
-                deliver_event(m, DELIVERY_BIND, NULL);
-                pump(p);
-        }
+        if (was_binding && m->bind.pending)
+                dispatch_bound(m);
         if (delivery_state_is_final(state))
                 deliver_settled(m);
         else if (delivery_state_is_ending(state) && !delivery_state_is_ending(before))

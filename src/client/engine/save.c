@@ -100,6 +100,7 @@ static void on_saved(DbOp *op, int r)
 {
         Save *s = CONTAINER_OF(CONTAINER_OF(op, OutboxSaveOp, op), Save, save);
         Message *m = s->message;
+        Peer *emptied = NULL; /* its window was full */
 
         m->save.running = false;
         message_pin(m);
@@ -109,6 +110,8 @@ static void on_saved(DbOp *op, int r)
                 s->save.attempts = NULL;
                 save_later(m);
         } else {
+                if (s->old_window && s->old_window->peer->full)
+                        emptied = s->old_window->peer;
                 if (s->old_window)
                         window_settle(s->old_window, s->old_sequence);
                 if (m->save.old_window == s->old_window && m->save.old_sequence == s->old_sequence)
@@ -120,6 +123,8 @@ static void on_saved(DbOp *op, int r)
         outbox_attempts_free(s->save.attempts);
         free(s->save.record.error);
         slab_free(&m->client->slab, s, sizeof *s);
+        if (emptied)
+                m->client->link.room(emptied);
         message_unpin(m);
 }
 

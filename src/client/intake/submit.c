@@ -9,10 +9,9 @@
 #include "base/str-util.h"
 #include "client/engine/backlog.h"
 #include "client/engine/bind.h"
-#include "client/engine/deliver.h"
+#include "client/engine/dispatch.h"
 #include "client/engine/fanout.h"
 #include "client/engine/members.h"
-#include "client/engine/pump.h"
 #include "client/intake/lookup.h"
 #include "client/intake/schedule.h"
 #include "client/state/message.h"
@@ -44,11 +43,18 @@ static void insert_free(Client *c, Insert *i)
 static void submit_rollback(Message *m)
 {
         Client *c = m->client;
+        Peer *p = m->link.peer;
+        Queue *q = m->queue;
 
         bind_settle(m);
         bind_end(m);
         c->messages.n_open--;
         message_release(m);
+        if (!p)
+                return;
+        /* It had taken the room of others. */
+        bind_queue(q);
+        c->link.room(p);
 }
 
 /* `m`: the earlier message with this idempotency key. */
@@ -65,12 +71,9 @@ static void begin(Insert *i)
 {
         Message *m = i->message;
 
-        if (m->bind.pending) {
-                Peer *p = m->link.peer;
-                bind_done(m);
-                deliver_event(m, DELIVERY_BIND, NULL);
-                pump(p);
-        } else if (m->fanout)
+        if (m->bind.pending)
+                dispatch_bound(m);
+        else if (m->fanout)
                 fanout_begin(m, i->members, i->n_members);
         else if (m->record.state == DELIVERY_QUEUED) {
                 backlog_add(m->queue, m);

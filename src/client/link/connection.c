@@ -71,12 +71,36 @@ void peer_set_problem(Peer *p, int error, const char *closed)
                                          : closed);
 }
 
-/* Messages wait for this receiver, and for no other one. */
+/* Another receiver that is connected may get the messages of the queue. */
+static bool has_another(const Queue *q, const Peer *p)
+{
+        const Peer *other;
+
+        DL_FOREACH2(q->client->peers.connected, other, link.next)
+        {
+                if (other != p && peer_may_be_chosen(other) && selector_matches(&q->selector, &other->info))
+                        return true;
+        }
+        return false;
+}
+
+/* Messages wait for this receiver, and for no other one that is connected. */
 static bool is_wanted(const Peer *p)
 {
         const Queue *q = queue_of_receiver(p->client, p->info.id);
 
-        return p->n_bound > 0 || p->keys || (q && queue_is_waiting(q));
+        if (p->n_bound > 0 || p->keys || (q && queue_is_waiting(q)))
+                return true;
+        for (q = peer_may_be_chosen(p) ? p->client->queues.any : NULL; q; q = q->next)
+                if (queue_is_waiting(q) && selector_matches(&q->selector, &p->info) && !has_another(q, p))
+                        return true;
+        return false;
+}
+
+/* What this host lacks says nothing about the receiver. */
+static bool is_own_lack(int error)
+{
+        return error == -EMFILE || error == -ENFILE || error == -ENOMEM || error == -ENOBUFS;
 }
 
 /* Closes a connection that nobody needs now, since `p` needs one. Only a little later: this may be a
@@ -113,8 +137,6 @@ int peer_open(Peer *p, size_t address, const ConnectionCallbacks *callbacks)
         p->link.crowded = false;
         r = connection_open(p->client->loop, p->info.addresses + address, timeout, callbacks, p,
                         &p->link.connection);
-        if (r == -EMFILE || r == -ENFILE)
-                make_room(p);
         if (r < 0)
                 return r;
         p->client->peers.n_open++;
@@ -132,6 +154,9 @@ static void on_ended(Connection *s, int error, void *userdata)
         log_debug("Connection to %s ended: %s", peer_name(p), p->link.problem ?: "");
         peer_disconnect(p);
         if (!was_connected) {
+                p->link.lacking = p->link.lacking || is_own_lack(error);
+                if (error == -EMFILE || error == -ENFILE)
+                        make_room(p);
                 if (try_address(p, p->link.address + 1) < 0)
                         p->client->link.down(p);
                 return;
@@ -205,8 +230,8 @@ static int on_frame(Peer *p, const Frame *f, Error *error)
         case FRAME_CREDIT:
                 p->link.credit = f->credit;
                 pause_end(p);
-                p->client->link.room(p);
-                return 0;
+                p->client->link.credit(p);
+                return 0; /* on_readable() tells that there is room */
         case FRAME_PRUNED:
                 window_pruned(p, f->stream);
                 return 0;
@@ -287,8 +312,6 @@ static const char *find_obstacle(const Peer *p, const Address *a)
 /* Tries the addresses from `address` on. Returns -EHOSTUNREACH if none is left; then a pause begins. */
 static int try_address(Peer *p, size_t address)
 {
-        bool tried = true;
-
         for (; address < p->info.n_addresses; address++) {
                 const char *obstacle = find_obstacle(p, p->info.addresses + address);
                 int r = obstacle ? 0 : peer_open(p, address, &callbacks);
@@ -297,12 +320,11 @@ static int try_address(Peer *p, size_t address)
                         return 0;
                 p->link.address = address;
                 peer_set_problem(p, r, obstacle);
-                tried = tried && r >= 0;
+                p->link.lacking = p->link.lacking || is_own_lack(r) || r == -EAGAIN; /* no thread */
         }
         p->link.address = address;
         p->link.state = PEER_IDLE;
-        /* What this host lacks (descriptors, memory) says nothing about the receiver. */
-        p->link.missed = tried;
+        p->link.missed = !p->link.lacking;
         peer_connection_failed(p);
         return -EHOSTUNREACH;
 }
@@ -348,6 +370,7 @@ void peer_connect(Peer *p)
 {
         if (p->link.state != PEER_IDLE || timer_is_armed(&p->timer))
                 return;
+        p->link.lacking = false;
         if (try_address(p, 0) < 0)
                 loop_defer(p->client->loop, &p->link.down);
 }

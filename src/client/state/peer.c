@@ -132,6 +132,24 @@ uint32_t peer_free_credit(const Peer *p)
         return p->link.credit > n ? p->link.credit - (uint32_t) n : 0;
 }
 
+static bool refuses(const Peer *p)
+{
+        return p->info.draining || (!p->info.plain && (!peer_is_connected(p) || peer_is_pausing(p)));
+}
+
+bool peer_is_overfull(const Peer *p)
+{
+        const size_t n = p->n_bound - p->n_backoff - !!p->pressing;
+
+        return refuses(p) || (!p->info.plain && n > MAX(p->link.credit, 1u));
+}
+
+bool peer_takes_now(const Peer *p, const Message *m)
+{
+        return !refuses(p) &&
+               (p->info.plain || m == p->pressing || p->link.n_in_flight < MAX(p->link.credit, 1u));
+}
+
 bool peer_may_be_pressed(const Peer *p)
 {
         return peer_is_connected(p) && !p->full && !peer_is_pausing(p) && !p->info.plain && !p->pressing &&

@@ -236,6 +236,7 @@ struct Peer {
                 LoopWork down;     /* reports that no address could be reached, or ends the connection */
                 bool parting;      /* it ends the connection, which somebody else needs */
                 bool crowded;      /* the last try failed because too many connections were open */
+                bool lacking;      /* this host lacked something for the last try: descriptors, memory */
                 size_t address;    /* the address in use */
                 unsigned failures; /* in a row */
                 char *problem;     /* why the last connection failed; or NULL */
@@ -265,6 +266,7 @@ typedef struct LinkEvents {
         void (*up)(Peer *p);   /* it is connected */
         void (*down)(Peer *p); /* the connection ended, or no address could be reached */
         void (*answer)(Message *m, const AnswerFrame *a); /* for the present binding */
+        void (*credit)(Peer *p);                          /* its credit has changed */
         void (*room)(Peer *p);                            /* it can take more messages */
         void (*leaving)(Peer *p);                         /* it sent GOODBYE */
         void (*written)(Peer *p); /* the kernel has all output, or the plain text message `p->plain` */

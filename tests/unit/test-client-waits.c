@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Each state in which a message waits has an event that ends the wait. One test for each pair of which one
+ * can be missed, since something else happens at the same moment. */
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "client-fixture.h"
+
+/* Draining begins while the binding is on its way to the disk. */
+static void test_bound_while_draining_begins(void **state)
+{
+        list("a");
+        (void) send_any("1");
+        welcome('a', 4);
+        (void) expect_message('a', "1");
+        fake_worker_hang(true);
+        assert_int_equal(submit(submission(SELECTOR_ANY, "", "2")), 0);
+        list_draining("ab", "a");
+        welcome('b', 4);
+        fake_worker_hang(false);
+        run();
+        (void) expect_message('b', "2");
+        expect_nothing('a');
+}
+
+/* The same for a message that was queued before. */
+static void test_taken_from_the_queue_while_draining_begins(void **state)
+{
+        list("");
+        (void) send_any("1");
+        list("a");
+        fake_worker_hang(true);
+        welcome('a', 4);
+        list_draining("ab", "a");
+        welcome('b', 4);
+        fake_worker_hang(false);
+        run();
+        (void) expect_message('b', "1");
+        expect_nothing('a');
+}
+
+/* Bindings that were given up leave the window when that is on disk; nothing else happens then. */
+static void test_room_in_the_window_of_given_up_bindings(void **state)
+{
+        static char payload[PAYLOAD_DEFAULT_MAX];
+
+        memset(payload, 'x', sizeof payload - 1);
+        list("a");
+        (void) send_any("first");
+        welcome('a', 5000);
+        MessageFrame f = expect_message('a', "first");
+        answer('a', &f, OUTCOME_ACKED, "");
+        fake_connection_block(wire('a'), true);
+        Message *m = send_any(payload); /* it fills the output */
+        for (unsigned i = 0; i < STREAM_WINDOW; i++)
+                assert_int_equal(submit(submission(SELECTOR_ANY, "", "x")), 0);
+        assert_true(peer_of('a')->full);
+        fake_worker_hang(true);
+        f = (MessageFrame){.stream = m->record.stream, m->record.sequence, m->record.id, 1};
+        answer('a', &f, OUTCOME_BUSY, "");
+        assert_int_equal(peer_of('a')->n_bound, 0);
+        fake_connection_block(wire('a'), false);
+        pass(USEC_PER_SEC); /* the pause */
+        fake_worker_hang(false);
+        run();
+        (void) expect_message('a', payload);
+        (void) expect_message('a', payload);
+}
+
+/* Idle connections to receivers of another group use all descriptors. */
+static void test_any_makes_room_for_a_connection(void **state)
+{
+        c->peers.n_max = 2;
+        list("abC"); /* C is alone in the group G */
+        assert_int_equal(submit(submission(SELECTOR_ALL, "g", "x")), 0);
+        welcome('a', 4);
+        welcome('b', 4);
+        MessageFrame f = expect_message('a', "x");
+        answer('a', &f, OUTCOME_ACKED, "");
+        f = expect_message('b', "x");
+        answer('b', &f, OUTCOME_ACKED, "");
+        assert_int_equal(submit(submission(SELECTOR_ANY, "G", "y")), 0);
+        pass(10 * USEC_PER_SEC);
+        assert_non_null(wire('C'));
+        welcome('C', 4);
+        (void) expect_message('C', "y");
+}
+
+/* A real socket() fails when the loop tries it, not when the connection is made. What this host lacks says
+ * nothing about the receiver: a message that it may have started does not move. */
+static void test_no_descriptors_say_nothing_about_a_receiver(void **state)
+{
+        list("ab");
+        Message *m = send_any("x");
+        welcome('a', 1);
+        (void) expect_message('a', "x");
+        welcome('b', 1);
+        list("b"); /* a restarted discovery has lost it */
+        fake_connection_fail(EMFILE, true);
+        hang_up('a', -ECONNRESET);
+        pass(5 * USEC_PER_SEC);
+        assert_ptr_equal(m->link.peer, peer_of('a'));
+        welcome('a', 1);
+        (void) expect_message('a', "x");
+}
+
+/* The credit shrinks, or the receiver refuses, while bindings are on their way to the disk. They need not
+ * wait there behind a long job. */
+static void test_less_room_than_when_it_was_chosen(void **state)
+{
+        list("ab");
+        (void) send_any("long");
+        welcome('a', 8);
+        MessageFrame f = expect_message('a', "long");
+        fake_worker_hang(true);
+        for (unsigned i = 0; i < 4; i++)
+                assert_int_equal(submit(submission(SELECTOR_ANY, "", i < 2 ? "1" : "2")), 0);
+        send_frame('a', &(Frame){.type = FRAME_CREDIT, .credit = 3});
+        welcome('b', 8);
+        fake_worker_hang(false);
+        run();
+        (void) expect_message('a', "1");
+        (void) expect_message('a', "1");
+        (void) expect_message('b', "2");
+        (void) expect_message('b', "2");
+        fake_worker_hang(true);
+        send_frame('a', &(Frame){.type = FRAME_CREDIT, .credit = 9});
+        assert_int_equal(submit(submission(SELECTOR_ANY, "", "3")), 0);
+        assert_ptr_equal(find(), NULL); /* it is not accepted yet */
+        answer('a', &f, OUTCOME_BUSY, "");
+        fake_worker_hang(false);
+        run();
+        (void) expect_message('b', "long");
+        (void) expect_message('b', "3");
+}
+
+/* What was bound before, and could not be written yet, goes with the one that is refused. */
+static void test_a_refused_one_takes_the_unsent_along(void **state)
+{
+        static char payload[PAYLOAD_DEFAULT_MAX];
+
+        memset(payload, 'x', sizeof payload - 1);
+        list("a");
+        (void) send_any("first");
+        welcome('a', 8);
+        MessageFrame f = expect_message('a', "first");
+        fake_connection_block(wire('a'), true);
+        (void) send_any(payload);
+        (void) send_any("1");
+        Message *m = send_any("2");
+        assert_state(m, DELIVERY_BOUND); /* too much waits in the output */
+        list("ab");
+        welcome('b', 2);
+        answer('a', &f, OUTCOME_BUSY, "");
+        (void) expect_message('b', "first");
+        (void) expect_message('b', "1");
+        assert_state(m, DELIVERY_QUEUED);
+}
+
+/* A submission that turns out to be one of before had taken the room. */
+static void test_room_of_what_was_not_accepted(void **state)
+{
+        Submission s = submission(SELECTOR_ANY, "", "1");
+
+        list("a");
+        s.idempotency_key = "k";
+        assert_int_equal(submit(s), 0);
+        welcome('a', 1);
+        MessageFrame f = expect_message('a', "1");
+        answer('a', &f, OUTCOME_ACKED, "");
+        send_frame('a', &(Frame){.type = FRAME_CREDIT, .credit = 2});
+        (void) send_any("2");
+        f = expect_message('a', "2");
+        fake_worker_hang(true);
+        assert_int_equal(submit(s), 0); /* it is bound at once */
+        answer('a', &f, OUTCOME_BUSY, "");
+        pass(USEC_PER_SEC); /* the pause */
+        fake_worker_hang(false);
+        run();
+        (void) expect_message('a', "2");
+}
+
+/* Of two receivers of plain text one is draining. */
+static void test_plain_text_beside_a_draining_receiver(void **state)
+{
+        Submission s = submission(SELECTOR_ANY, "", "x");
+
+        list_plain("pq");
+        for (const char *name = "pq"; *name; name++) {
+                peer_of(*name)->info.draining = true;
+                s.plain = true;
+                assert_int_equal(submit(s), 0);
+                assert_null(wire(*name));
+                assert_non_null(wire(*name == 'p' ? 'q' : 'p'));
+                peer_of(*name)->info.draining = false;
+                assert_int_equal(message_cancel(find()), 0);
+                run();
+        }
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, client_setup, client_teardown)
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                        TEST(test_bound_while_draining_begins),
+                        TEST(test_taken_from_the_queue_while_draining_begins),
+                        TEST(test_room_in_the_window_of_given_up_bindings),
+                        TEST(test_any_makes_room_for_a_connection),
+                        TEST(test_no_descriptors_say_nothing_about_a_receiver),
+                        TEST(test_less_room_than_when_it_was_chosen),
+                        TEST(test_a_refused_one_takes_the_unsent_along),
+                        TEST(test_room_of_what_was_not_accepted),
+                        TEST(test_plain_text_beside_a_draining_receiver),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
