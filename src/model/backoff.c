@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "model/backoff.h"
 
-const Backoff BACKOFF_CONNECT = {100 * USEC_PER_MSEC, 5 * USEC_PER_SEC};
+const Backoff BACKOFF_REFUSED = {100 * USEC_PER_MSEC, 5 * USEC_PER_SEC};
 
 uint64_t backoff_delay(const Backoff *b, unsigned failures, uint64_t random)
 {

@@ -14,5 +14,5 @@ typedef struct Backoff {
  * anywhere up to the exponential delay ("full jitter"), so that peers do not come back all at once. */
 uint64_t backoff_delay(const Backoff *b, unsigned failures, uint64_t random);
 
-/* For a receiver or discovery that refuses connections: 100 ms … 5 s. */
-extern const Backoff BACKOFF_CONNECT;
+/* For whoever refuses: a receiver that is busy or takes no connections, or discovery. 100 ms … 5 s. */
+extern const Backoff BACKOFF_REFUSED;

@@ -36,7 +36,7 @@ static void later(Registration *g, uint64_t usec, void (*next)(Registration *g))
  * the shortest that can be configured. */
 static Backoff backoff_within_lease(const Registration *g)
 {
-        Backoff b = BACKOFF_CONNECT;
+        Backoff b = BACKOFF_REFUSED;
 
         b.max_usec = MIN(b.max_usec, (g->lease_usec ?: LEASE_MIN_USEC) / 3);
         return b;

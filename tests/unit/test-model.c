@@ -126,11 +126,11 @@ static void test_backoff(void **state)
         assert_int_equal(backoff_delay(&none, 9, 12345), 0);
         for (uint64_t random = 0; random < 1000; random += 37)
                 for (unsigned failures = 1; failures < 100; failures++) {
-                        uint64_t full = BACKOFF_CONNECT.max_usec;
+                        uint64_t full = BACKOFF_REFUSED.max_usec;
                         if (failures < 7)
-                                full = MIN(full, BACKOFF_CONNECT.first_usec << (failures - 1));
+                                full = MIN(full, BACKOFF_REFUSED.first_usec << (failures - 1));
                         uint64_t d = backoff_delay(
-                                        &BACKOFF_CONNECT, failures, random * UINT64_C(0x9E3779B97F4A7C15));
+                                        &BACKOFF_REFUSED, failures, random * UINT64_C(0x9E3779B97F4A7C15));
                         assert_true(d >= 1 && d <= full);
                 }
 }

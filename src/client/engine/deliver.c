@@ -19,8 +19,6 @@
 
 #define READ_AGAIN_USEC USEC_PER_SEC /* pause after a failed read of a payload */
 
-static const Backoff backoff_busy = {100 * USEC_PER_MSEC, 5 * USEC_PER_SEC};
-
 /* Quiet messages do not report these steps to the observer. */
 static const bool routine[_DELIVERY_EVENT_MAX] = {
                 [DELIVERY_BIND] = true,
@@ -40,7 +38,7 @@ static void arm_retry(Message *m, DeliveryEvent event, uint64_t hint_usec)
         if (event == DELIVERY_ANSWER_FAILED)
                 usec = backoff_delay(&backoff_failed, m->failures, random);
         else if (event == DELIVERY_ANSWER_BUSY)
-                usec = backoff_delay(&backoff_busy, m->failures, random);
+                usec = backoff_delay(&BACKOFF_REFUSED, m->failures, random);
         due_arm(m, MAX(usec, hint_usec));
 }
 

@@ -197,7 +197,7 @@ static void ask_later(Resolver *v, unsigned failures)
 {
         uint64_t random = random_u64();
 
-        (void) timer_arm_in(&v->timer, backoff_delay(&BACKOFF_CONNECT, failures, random));
+        (void) timer_arm_in(&v->timer, backoff_delay(&BACKOFF_REFUSED, failures, random));
 }
 
 /* Discovery answers, so the list stays valid. The client only learns of changes later. */

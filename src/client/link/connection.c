@@ -47,7 +47,19 @@ void peer_connection_failed(Peer *p)
         uint64_t random = random_u64();
 
         p->link.failures++;
-        (void) timer_arm_in(&p->timer, backoff_delay(&BACKOFF_CONNECT, p->link.failures, random));
+        (void) timer_arm_in(&p->timer,
+                        backoff_delay(&BACKOFF_REFUSED, MAX(p->link.failures, p->link.fruitless), random));
+}
+
+/* A receiver that greets, and ends each connection soon, refuses, too. */
+static void note_end(Peer *p)
+{
+        const uint64_t lived = loop_now(p->client->loop, CLOCK_BOOTTIME) - p->link.since;
+
+        if (p->link.fruitful || lived >= BACKOFF_REFUSED.max_usec)
+                p->link.fruitless = 0;
+        else
+                p->link.fruitless++;
 }
 
 void peer_reset_failures(Peer *p)
@@ -161,7 +173,8 @@ static void on_ended(Connection *s, int error, void *userdata)
                         p->client->link.down(p);
                 return;
         }
-        if (back_at_once)
+        note_end(p);
+        if (back_at_once && p->link.fruitless <= 1)
                 (void) timer_arm_in(&p->timer, 0);
         else
                 peer_connection_failed(p);
@@ -182,6 +195,8 @@ static int on_welcome(Peer *p, const WelcomeFrame *w, Error *error)
                 return error_set(error, -EPROTO, "another receiver answers, or WELCOME came twice");
         peer_reset_failures(p);
         p->link.state = PEER_CONNECTED;
+        p->link.fruitful = false;
+        p->link.since = loop_now(c->loop, CLOCK_BOOTTIME);
         p->link.credit = w->credit;
         p->link.window = MAX(w->window, 1u);
         p->link.max_payload = w->max_payload;
@@ -202,6 +217,7 @@ static void on_answer(Peer *p, const AnswerFrame *a)
         bool passing = a->outcome == OUTCOME_FAILED || a->outcome == OUTCOME_BUSY;
         if (passing && a->attempt != m->record.attempts + 1)
                 return;
+        p->link.fruitful = p->link.fruitful || (a->outcome != OUTCOME_BUSY && a->outcome != OUTCOME_WORKING);
         p->client->link.answer(m, a);
 }
 
@@ -229,7 +245,7 @@ static int on_frame(Peer *p, const Frame *f, Error *error)
                 return 0;
         case FRAME_CREDIT:
                 p->link.credit = f->credit;
-                pause_end(p);
+                pause_offered(p);
                 p->client->link.credit(p);
                 return 0; /* on_readable() tells that there is room */
         case FRAME_PRUNED:

@@ -4,7 +4,8 @@
 #include "base/random-pool.h"
 #include "model/backoff.h"
 
-static const Backoff backoff = {100 * USEC_PER_MSEC, 5 * USEC_PER_SEC};
+/* For room that is offered after a probe was refused: less than the second for which a receiver keeps it. */
+static const Backoff backoff_offered = {100 * USEC_PER_MSEC, 500 * USEC_PER_MSEC};
 
 static void on_timer(void *userdata)
 {
@@ -26,13 +27,24 @@ void pause_clear(Peer *p)
 
 void pause_begin(Peer *p, uint64_t at_least_usec)
 {
+        const uint64_t random = random_u64(), now = now_usec(CLOCK_BOOTTIME);
+        uint64_t usec;
+
         if (p->pause.on)
                 return;
-        p->pause.failures++;
+        usec = MAX(backoff_delay(&BACKOFF_REFUSED, ++p->pause.failures, random), at_least_usec);
+        p->pause.offered = usec_add(now,
+                        p->pause.probing ? backoff_delay(&backoff_offered, p->pause.failures, random) : 0);
         p->pause.probing = true;
-        p->pause.on = timer_arm_in(&p->pause.timer,
-                                      MAX(backoff_delay(&backoff, p->pause.failures, random_u64()),
-                                                      at_least_usec)) >= 0;
+        p->pause.on = timer_arm_at(&p->pause.timer, usec_add(now, usec)) >= 0;
+}
+
+void pause_offered(Peer *p)
+{
+        if (now_usec(CLOCK_BOOTTIME) >= p->pause.offered)
+                pause_end(p);
+        else if (p->pause.on && p->pause.offered < p->pause.timer.due)
+                (void) timer_arm_at(&p->pause.timer, p->pause.offered);
 }
 
 void pause_end(Peer *p)

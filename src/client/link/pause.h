@@ -14,6 +14,9 @@ void pause_clear(Peer *p);
 /* The receiver answered busy; it wants to be left alone for `at_least_usec`. Does nothing during a pause:
  * that answer belongs to the same round. LinkEvents.room follows at the end of the pause. */
 void pause_begin(Peer *p, uint64_t at_least_usec);
+/* It offers room by CREDIT: a probe may go. A little later if it has refused a probe before: one that offers
+ * and refuses for ever must not be asked for ever. */
+void pause_offered(Peer *p);
 void pause_end(Peer *p);    /* it has room: a probe may go */
 void pause_forget(Peer *p); /* it took the probe, or its connection ended: everything may go */
 /* It answered the message, or has begun it: not with "busy". `over`: the message takes no place any more. */

@@ -233,13 +233,16 @@ struct Peer {
                 bool leaving;    /* it sent GOODBYE */
                 bool restarting; /* GOODBYE announced that it comes back at once */
                 Connection *connection;
-                LoopWork down;     /* reports that no address could be reached, or ends the connection */
-                bool parting;      /* it ends the connection, which somebody else needs */
-                bool crowded;      /* the last try failed because too many connections were open */
-                bool lacking;      /* this host lacked something for the last try: descriptors, memory */
-                size_t address;    /* the address in use */
-                unsigned failures; /* in a row */
-                char *problem;     /* why the last connection failed; or NULL */
+                LoopWork down;      /* reports that no address could be reached, or ends the connection */
+                bool parting;       /* it ends the connection, which somebody else needs */
+                bool crowded;       /* the last try failed because too many connections were open */
+                bool lacking;       /* this host lacked something for the last try: descriptors, memory */
+                size_t address;     /* the address in use */
+                unsigned failures;  /* in a row */
+                unsigned fruitless; /* connections in a row that ended soon, and ended no message */
+                bool fruitful;      /* this one has ended a message */
+                uint64_t since;     /* CLOCK_BOOTTIME: the greeting */
+                char *problem;      /* why the last connection failed; or NULL */
                 uint32_t credit, window, max_payload;
                 uint32_t n_in_flight; /* state/peer: written and unanswered on this connection */
                 /* link/liveness */
@@ -258,6 +261,7 @@ struct Peer {
                 bool probing;      /* after that, one message shows whether there is room again */
                 Message *probe;    /* state/peer too: that one, unanswered; or NULL */
                 unsigned failures; /* refused probes in a row */
+                uint64_t offered;  /* CLOCK_BOOTTIME: CREDIT ends the pause only from then on */
         } pause;
 };
 
