@@ -214,7 +214,9 @@ def test_wait_by_a_part_of_the_id(discovery, receiver, client, bus, tmp_path):
     m = c.send("any", "", "x")
     waiting = background(bus, "wait", "--json=short", m[:8])
     watching = background(bus, "wait", m.replace("-", "")[:12])
-    assert watching.stderr.readline().split()[0] in ("sent", "working")
+    # It may have begun to watch before the message was bound.
+    while not (line := watching.stderr.readline()).startswith(("sent", "working")):
+        assert line
     (tmp_path / "go").touch()
     assert watching.communicate(timeout=60) and watching.returncode == 0
     assert json.loads(waiting.communicate(timeout=60)[0])["id"] == m
