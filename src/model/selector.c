@@ -23,6 +23,7 @@ void selector_clear(Selector *s)
 {
         free(s->labels);
         free(s->key);
+        free(s->name);
         *s = (Selector){};
 }
 
@@ -72,7 +73,7 @@ char *selector_format(const Selector *s)
         char id[SD_ID128_UUID_STRING_MAX], quorum[16] = "";
 
         if (s->mode == SELECTOR_TO)
-                return str_format("to/%s", sd_id128_to_uuid_string(s->receiver, id));
+                return str_format("to/%s", s->name ?: sd_id128_to_uuid_string(s->receiver, id));
         _cleanup_free_ char *labels = format_labels(s);
         if (!labels)
                 return NULL;
@@ -81,6 +82,13 @@ char *selector_format(const Selector *s)
         return str_format("%s%s%s%s/%s/%s%s%s", selector_mode_to_string(s->mode), quorum,
                         s->plain ? "+plain" : "", s->follow ? "+follow" : "", s->group, labels,
                         s->mode == SELECTOR_KEY ? "/" : "", s->key ?: "");
+}
+
+static int parse_receiver(const char *text, Selector *s)
+{
+        if (sd_id128_from_string(text, &s->receiver) >= 0)
+                return 0;
+        return name_is_valid(text) ? str_replace(&s->name, text) : -EINVAL;
 }
 
 static int parse_labels(char *text, Selector *s)
@@ -146,12 +154,12 @@ static int parse_group(char *text, Selector *s)
 
 int selector_parse(const char *text, Selector *ret)
 {
-        const char *id = str_after_prefix(text, "to/");
+        const char *receiver = str_after_prefix(text, "to/");
         Selector s = {};
         int r;
 
-        if (id)
-                r = sd_id128_from_string(id, &s.receiver) < 0 ? -EINVAL : 0;
+        if (receiver)
+                r = parse_receiver(receiver, &s);
         else {
                 _cleanup_free_ char *copy = strdup(text);
                 r = copy ? parse_group(copy, &s) : -ENOMEM;
@@ -177,7 +185,8 @@ SelectorMode selector_text_mode(const char *text)
 bool selector_matches(const Selector *s, const ReceiverInfo *receiver)
 {
         if (s->mode == SELECTOR_TO)
-                return sd_id128_equal(s->receiver, receiver->id);
+                return s->name ? str_equal(s->name, receiver->name)
+                               : sd_id128_equal(s->receiver, receiver->id);
         if (receiver->plain && !s->plain)
                 return false;
         if (s->group[0] != '\0' && !str_equal(s->group, receiver->group))

@@ -3,7 +3,8 @@
 
 /* To whom a message goes. Equal selectors have equal text, so the text also names the queue of the messages
  * that wait for the same receivers:
- *   to/UUID                      that receiver
+ *   to/UUID                      the receiver with that id
+ *   to/NAME                      whoever has that name; no name looks like an id
  *   any/GROUP/k=v,k=v            one receiver of GROUP ("": of any group) that has the labels
  *   all/GROUP/…                  every one of them
  *   quorum=K/GROUP/…             every one of them, done when K have acked
@@ -27,7 +28,8 @@ int selector_mode_from_string(const char *word);
 
 typedef struct Selector {
         SelectorMode mode;
-        sd_id128_t receiver;             /* to */
+        sd_id128_t receiver;             /* to: null if there is a name */
+        char *name;                      /* to: NULL if there is an id; owned */
         char group[NAME_MAX_LENGTH + 1]; /* all but to; "": every group */
         Label *labels;                   /* all but to; owned, sorted by key and value */
         size_t n_labels;

@@ -3,9 +3,10 @@
 
 import json
 import os
+import shutil
 import socket
 
-from conftest import wait_until
+from conftest import lines, script, wait_until
 from test_ctl import ackctl  # noqa: F401
 
 
@@ -26,6 +27,38 @@ def test_names_are_remembered(discovery, receiver, client, ackctl):
     assert "No receiver" in ackctl("send", "--to", "other", "3", code=6)[1]
     r.start()
     assert {c.wait(m)["state"] for m in (first, second)} == {"acked"}
+
+
+def test_a_name_is_followed(discovery, receiver, client, ackctl, tmp_path):
+    """A message goes to whoever has the name when it is first sent. Then it stays with that receiver."""
+    d = discovery("--lease", "3")
+    handler = script(tmp_path, 'echo "$ACKGROUP_MESSAGE $ACKGROUP_POSSIBLE_DUPLICATE" >> $D/runs; [ ! -e $D/block ] || exec sleep 1000')
+    r = receiver(d, "web", command=handler)
+    c = client(d)
+    before = r.id
+    r.end()
+    waiting = ackctl("send", "--to", "web", "--no-wait", "1")[0].strip()
+    fixed = ackctl("send", "--to", before, "--no-wait", "1")[0].strip()
+    assert c.end() == 0
+    shutil.rmtree(r.state)
+    c.start(wait_until)
+    r.start()
+    assert c.wait(waiting)["state"] == "acked"
+    assert lines(tmp_path / "runs") == [f"{waiting} "]
+    assert c.state(fixed) == "queued" and "has its name now" in ackctl("why", fixed)[0]
+
+    (tmp_path / "block").touch()
+    sent = ackctl("send", "--to", "web", "--no-wait", "2")[0].strip()
+    wait_until(lambda: len(lines(tmp_path / "runs")) == 2, "it runs")
+    r.end(kill=True)
+    shutil.rmtree(r.state)
+    (tmp_path / "block").unlink()
+    r.start()
+    assert c.wait(ackctl("send", "--to", "web", "--no-wait", "3")[0].strip())["state"] == "acked"
+    wait_until(lambda: "has its name now" in ackctl("why", sent)[0], "why names the new holder")
+    assert [line.split()[0] for line in lines(tmp_path / "runs")].count(sent) == 1
+    ackctl("cancel", sent)
+    wait_until(lambda: c.state(sent) == "cancelled", "it is cancelled")
 
 
 def test_a_short_name_is_one_of_this_host(discovery, receiver, client, ackctl):

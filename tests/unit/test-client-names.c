@@ -113,13 +113,200 @@ static void test_a_name_with_a_new_holder(void **state)
         assert_string_equal(peer_state_name(p), "idle");
 }
 
-/* The receiver lost its state directory. A message for its old id waits, and "why" says what happened. */
+/* Lists one receiver. */
+static void has_name(char id, const char *name)
+{
+        _cleanup_free_ char *one =
+                        str_format("{\"id\":\"%x000000-0000-0000-0000-000000000000\","
+                                   "\"instance\":\"%x000000-0000-0000-0000-000000000000\","
+                                   "\"name\":\"%s\",\"addresses\":[\"tcp:host:%u\"],\"capacity\":1}",
+                                        (unsigned) id, (unsigned) id, name, (unsigned) id);
+
+        answer_list(one);
+}
+
+/* Until it is sent, a message to a name goes to whoever has that. */
+static void expect_unsent(char name, const char *payload)
+{
+        assert_int_equal(expect_message(name, payload).flags & MESSAGE_POSSIBLE_DUPLICATE, 0);
+}
+
+static void test_a_name_is_followed(void **state)
+{
+        has_name('a', "web");
+        Message *first = send_to("web", "1"), *second = send_to("web", "2");
+        assert_state(first, DELIVERY_QUEUED);
+        has_name('b', "web");
+        welcome('b', 4);
+        expect_unsent('b', "1");
+        expect_unsent('b', "2");
+        assert_true(sd_id128_equal(second->record.receiver, id_of('b')));
+        welcome('a', 4); /* it is there, but has lost the name */
+        expect_nothing('a');
+}
+
+static void test_a_name_is_followed_after_a_restart(void **state)
+{
+        has_name('a', "web");
+        (void) send_to("web", "1");
+        answer_list("");
+        client_crash();
+        has_name('b', "web");
+        welcome('b', 4);
+        expect_unsent('b', "1");
+}
+
+/* An id is an id. */
+static void test_an_id_is_not_followed(void **state)
+{
+        has_name('a', "web");
+        Message *m = send_to("61000000-0000-0000-0000-000000000000", "1");
+        has_name('b', "web");
+        if (wire('b'))
+                welcome('b', 4);
+        assert_state(m, DELIVERY_QUEUED);
+        has_name('a', "web");
+        welcome('a', 4);
+        expect_unsent('a', "1");
+}
+
+/* It was bound, but not sent: the receiver was busy, stopped, or left while the binding was written. */
+static void test_bound_to_the_earlier_holder(void **state)
+{
+        has_name('a', "web");
+        Message *unsent = send_to("web", "2");
+        welcome('a', 2);
+        MessageFrame f = expect_message('a', "2");
+        answer('a', &f, OUTCOME_BUSY, "");
+        (void) send_to("web", "3");
+        hang_up('a', -ECONNRESET);
+        assert_state(unsent, DELIVERY_QUEUED);
+        run();
+        assert_int_equal(stored_state(unsent->record.id), DELIVERY_QUEUED);
+        client_crash();
+        has_name('b', "web");
+        welcome('b', 4);
+        expect_unsent('b', "2"); /* the order stays */
+        expect_unsent('b', "3");
+}
+
+static void test_a_new_holder_while_a_binding_is_written(void **state)
+{
+        has_name('a', "web");
+        (void) send_to("web", "1");
+        welcome('a', 4);
+        MessageFrame f = expect_message('a', "1");
+        answer('a', &f, OUTCOME_ACKED, "");
+
+        Submission s = submission(SELECTOR_TO, "web", "2");
+        fake_worker_hang(true);
+        assert_int_equal(submit(s), 0);
+        has_name('b', "web");
+        fake_worker_hang(false);
+        run();
+        expect_nothing('a');
+        welcome('b', 4);
+        expect_unsent('b', "2");
+}
+
+/* It keeps its id, and takes another name. */
+static void test_a_receiver_with_another_name(void **state)
+{
+        Explanation why;
+
+        has_name('a', "web");
+        (void) send_to("web", "1");
+        welcome('a', 1);
+        (void) expect_message('a', "1");
+        Message *m = send_to("web", "2");
+        has_name('a', "api");
+        explain(m, &why);
+        assert_string_equal(why.why, "No receiver web is known.");
+        assert_string_equal(
+                        why.advice, "It is sent when a receiver has this name; ackctl cancel cancels it.");
+        has_name('b', "web");
+        welcome('b', 4);
+        expect_unsent('b', "2");
+}
+
+/* What was sent stays with that id, for ever. */
+static void test_sent_to_the_earlier_holder(void **state)
+{
+        Explanation why;
+
+        has_name('a', "web");
+        Message *m = send_to("web", "1");
+        const sd_id128_t id = m->record.id;
+        welcome('a', 1);
+        (void) expect_message('a', "1");
+        hang_up('a', -ECONNRESET);
+        Message *n = send_to("web", "2");
+        has_name('b', "web");
+        welcome('b', 4);
+        expect_unsent('b', "2");
+        expect_nothing('b');
+        assert_state(m, DELIVERY_BOUND);
+        assert_true(sd_id128_equal(n->record.receiver, id_of('b')));
+
+        client_crash();
+        has_name('b', "web");
+        m = message_find(c, id);
+        assert_state(m, DELIVERY_BOUND);
+        explain(m, &why);
+        assert_non_null(strstr(why.why, "62000000 has its name now"));
+        has_name('a', "web");
+        welcome('a', 1);
+        assert_int_not_equal(expect_message('a', "1").flags & MESSAGE_POSSIBLE_DUPLICATE, 0);
+}
+
+/* Whoever tries it again means the name. The earlier holder may have run it. */
+static void test_a_dead_letter_goes_to_the_present_holder(void **state)
+{
+        Submission s = submission(SELECTOR_TO, "web", "1");
+
+        s.policy.max_attempts = 1;
+        has_name('a', "web");
+        assert_int_equal(submit(s), 0);
+        Message *m = find();
+        welcome('a', 1);
+        MessageFrame f = expect_message('a', "1");
+        answer('a', &f, OUTCOME_FAILED, "no");
+        assert_state(m, DELIVERY_DEAD);
+        has_name('b', "web");
+        assert_int_equal(message_revive(m), 0);
+        run();
+        has_name('d', "web"); /* and again another one */
+        welcome('d', 1);
+        assert_int_not_equal(expect_message('d', "1").flags & MESSAGE_POSSIBLE_DUPLICATE, 0);
+}
+
+/* A message to all goes to those that were there, and not twice to one that joins under an earlier name. */
+static void test_members_are_ids(void **state)
+{
+        Submission s = submission(SELECTOR_ALL, "", "1");
+
+        s.follow = true;
+        has_name('a', "web");
+        assert_int_equal(submit(s), 0);
+        Message *m = find();
+        has_name('b', "web");
+        welcome('b', 4);
+        MessageFrame f = expect_message('b', "1");
+        answer('b', &f, OUTCOME_ACKED, "");
+        expect_nothing('b');
+        assert_state(m, DELIVERY_GATHERING);
+        assert_int_equal(m->fanout->n_members, 2);
+        assert_int_equal(m->fanout->n_acked, 1);
+}
+
+/* The receiver lost its state directory. A message that was sent to its old id waits, and "why" says what
+ * happened. */
 static void test_a_message_for_the_earlier_holder(void **state)
 {
         Explanation why;
 
         answer_list(RECEIVER("61", "web"));
-        Message *m = send_to("web", "x");
+        Message *m = send_to("61000000-0000-0000-0000-000000000000", "x");
         answer_list(RECEIVER("62", "web"));
         run();
         explain(m, &why);
@@ -227,6 +414,15 @@ int main(void)
                         TEST(test_one_receiver_elsewhere_is_not_meant),
                         TEST(test_a_name_with_a_new_holder),
                         TEST(test_a_message_for_the_earlier_holder),
+                        TEST(test_a_name_is_followed),
+                        TEST(test_a_name_is_followed_after_a_restart),
+                        TEST(test_an_id_is_not_followed),
+                        TEST(test_bound_to_the_earlier_holder),
+                        TEST(test_a_new_holder_while_a_binding_is_written),
+                        TEST(test_a_receiver_with_another_name),
+                        TEST(test_sent_to_the_earlier_holder),
+                        TEST(test_a_dead_letter_goes_to_the_present_holder),
+                        TEST(test_members_are_ids),
                         TEST(test_names_are_bounded),
                         TEST(test_sockets_of_other_hosts),
                         TEST(test_a_socket_that_is_not_there),

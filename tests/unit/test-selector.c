@@ -14,6 +14,7 @@ static void test_text_round_trip(void **state)
 {
         static const char *const texts[] = {
                         "to/5f0c1a2b-0000-4000-8000-000000000001",
+                        "to/1@ant",
                         "any//",
                         "any/blue/",
                         "any/blue/disk=ssd,zone=a",
@@ -37,7 +38,7 @@ static void test_text_round_trip(void **state)
 
 static void test_bad_text(void **state)
 {
-        static const char *const texts[] = {"", "to", "to/", "to/zz", "one//", "any", "quorum//",
+        static const char *const texts[] = {"", "to", "to/", "to/z z", "one//", "any", "quorum//",
                         "quorum=0//", "any=2//", "any+follow//", "key//", "all+x//", "any/a b/", "any//zone",
                         "any/x"};
 
@@ -105,6 +106,7 @@ static void test_modes(void **state)
                 bool several;
         } rows[] = {
                         {"to/11111111-2222-3333-4444-555555555555", SELECTOR_TO, false},
+                        {"to/web@bee", SELECTOR_TO, false},
                         {"any//", SELECTOR_ANY, false},
                         {"all+follow/blue/", SELECTOR_ALL, true},
                         {"quorum=2//", SELECTOR_QUORUM, true},
@@ -128,6 +130,10 @@ static void test_modes(void **state)
         info.id = to.receiver;
         info.plain = true; /* whom it names is enough */
         assert_true(selector_matches(&to, &info));
+        info.name = to.name = (char[]){"web"};
+        assert_true(selector_matches(&to, &info));
+        info.name = (char[]){"api"};
+        assert_false(selector_matches(&to, &info));
 }
 
 int main(void)

@@ -58,14 +58,19 @@ int view_append_message(sd_bus_message *reply, const OutboxRecord *record, const
 int view_append_delivery(sd_bus_message *reply, const OutboxRecord *record, const Message *m)
 {
         const char *addressed = str_after_prefix(record->queue, "to/");
-        bool bound = !sd_id128_is_null(record->receiver);
-        char id[SD_ID128_UUID_STRING_MAX];
+        sd_id128_t receiver = record->receiver;
+        char id[SD_ID128_UUID_STRING_MAX] = "";
         int r;
+
+        if (sd_id128_is_null(receiver) && addressed)
+                (void) sd_id128_from_string(addressed, &receiver); /* or it is a name */
+        if (!sd_id128_is_null(receiver))
+                (void) sd_id128_to_uuid_string(receiver, id);
 
         r = sd_bus_message_open_container(reply, 'r', "sssutttsay");
         if (r >= 0)
                 r = sd_bus_message_append(reply, "sssuttts",
-                                bound ? sd_id128_to_uuid_string(record->receiver, id) : addressed ?: "",
+                                id,
                                 record->receiver_name, delivery_state_to_string(record->state),
                                 message_attempts(record), record->sent_usec, record->settled_usec,
                                 m ? message_next_retry(m) : 0, m ? message_problem(m) : record->error ?: "");

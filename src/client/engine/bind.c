@@ -37,6 +37,7 @@ int bind_message(Message *m, Peer *p)
                 m->record.sequence = window_take(w);
         }
         m->bind.window = w;
+        m->bind.earlier = false;
         m->record.receiver = p->info.id;
         str_copy(m->record.receiver_name, sizeof m->record.receiver_name, peer_name(p));
         m->bind.pending = true;
@@ -51,6 +52,7 @@ int bind_load(Message *m, Peer *p, SendWindow *w)
         int r;
 
         m->bind.window = w;
+        m->bind.earlier = true;
         r = peer_bind(p, m);
         if (r < 0)
                 return r;
@@ -153,7 +155,7 @@ static Peer *find_certain(const Queue *q)
 
         switch (q->selector.mode) {
         case SELECTOR_TO:
-                p = peer_find(q->client, q->selector.receiver);
+                p = peer_of_selector(q->client, &q->selector);
                 return p && p->info.name ? p : NULL;
         case SELECTOR_KEY:
                 return q->n_bound > 0 ? NULL : find_owner(q);
@@ -207,6 +209,7 @@ static Queue *choose_queue(Peer *p)
         if (p->info.draining)
                 return NULL;
         best = more_urgent(best, queue_of_receiver(p->client, p->info.id));
+        best = more_urgent(best, queue_of_holder(p));
         best = more_urgent(best, p->keys);
         DL_FOREACH(p->client->queues.any, q) {
                 if (q->queued && may_take_any(p) && selector_matches(&q->selector, &p->info))
@@ -327,13 +330,18 @@ static void bind_stuck(Peer *p)
 
 void bind_for_peer(Peer *p)
 {
-        Queue *q = queue_of_receiver(p->client, p->info.id);
+        Queue *const direct[] = {queue_of_receiver(p->client, p->info.id), queue_of_holder(p)}, *q;
+        bool waits;
 
         (void) fill(p);
         press(p);
-        if (q)
-                backlog_read_on(q, bind_queue);
-        if (!p->info.plain && p->info.name && ((q && queue_is_waiting(q)) || p->keys))
+        waits = p->keys;
+        for (size_t i = 0; i < ELEMENTSOF(direct); i++)
+                if (direct[i]) {
+                        backlog_read_on(direct[i], bind_queue);
+                        waits = waits || queue_is_waiting(direct[i]);
+                }
+        if (!p->info.plain && p->info.name && waits)
                 peer_connect(p);
         DL_FOREACH(p->client->queues.any, q) {
                 if (!p->listed || !selector_matches(&q->selector, &p->info))

@@ -247,12 +247,25 @@ static void keep_reply(Message *m, const AnswerFrame *a)
         m->record.reply_size = a->data.size;
 }
 
+/* A message to a name waits for it until it is sent. Then it belongs to that receiver for ever. */
+static bool may_leave_holder(const Message *m)
+{
+        const Peer *p = m->link.peer;
+
+        if (m->link.sends > 0 || m->bind.earlier)
+                return false;
+        return p->info.draining || !(p->info.plain || peer_is_connected(p)) ||
+               peer_find_holder(m->client, m->queue->selector.name) != p;
+}
+
 bool deliver_may_move(const Message *m)
 {
         const Peer *p = m->link.peer;
 
         if (m->bind.pending || !m->queue)
                 return false;
+        if (m->queue->selector.name)
+                return may_leave_holder(m);
         if (m->queue->selector.mode == SELECTOR_KEY)
                 return peer_is_gone(p) || (p->info.draining && message_never_started(m));
         if (m->queue->selector.mode != SELECTOR_ANY)

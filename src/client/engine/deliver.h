@@ -18,7 +18,8 @@ void deliver_settled(Message *m); /* its end is on disk */
 void deliver_ask(Message *m);
 void deliver_ending_saved(Message *m); /* the wish to end it is on disk now */
 
-/* True if the message may go to another receiver: the present one has not started it, or is gone. */
+/* True if the message may go to another receiver: the present one has not started it, or is gone. One to a
+ * name: it was not sent, and that receiver cannot take it now, or has lost the name. */
 bool deliver_may_move(const Message *m);
 
 /* Requests about one delivery, from people or from the clock. */

@@ -85,14 +85,27 @@ static void on_answer(Message *m, const AnswerFrame *a)
                 give_back(p);
 }
 
+/* It keeps its id. */
+void dispatch_renamed(Peer *p)
+{
+        Message *m, *next;
+
+        DL_FOREACH_SAFE2(p->bound, m, next, link.next)
+        {
+                if (m->queue && m->queue->selector.name && deliver_may_move(m))
+                        move(m, "the receiver has another name");
+        }
+}
+
 void dispatch_bound(Message *m)
 {
         Peer *p = m->link.peer;
 
         bind_done(m);
         deliver_event(m, DELIVERY_BIND, NULL);
-        /* Meanwhile it may have begun to drain or to refuse, or the connection may have ended. */
-        if (deliver_may_move(m) && !peer_takes_now(p, m))
+        /* Meanwhile it may have begun to drain or to refuse, the connection may have ended, or another
+         * receiver may have got the name. */
+        if (deliver_may_move(m) && (m->queue->selector.name || !peer_takes_now(p, m)))
                 move(m, "the receiver is not available");
         else
                 pump(p);

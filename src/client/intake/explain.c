@@ -156,6 +156,16 @@ static void explain_peer(const Message *m, const Peer *p, Explanation *e)
         }
 }
 
+/* A receiver with another name has taken its place, or it was forgotten. */
+static void explain_unknown(const Message *m, Explanation *e)
+{
+        const char *name = m->queue->selector.name;
+
+        say(e->why, "No receiver %s is known.", name ?: m->record.target);
+        say(e->advice, "It is sent when %s; ackctl cancel cancels it.",
+                        name ? "a receiver has this name" : "this receiver is back");
+}
+
 /* Names up to three of the receivers that have not acked. */
 static void explain_fanout(const Message *m, Explanation *e)
 {
@@ -224,7 +234,7 @@ void explain(const Message *m, Explanation *ret)
                 break;
         case DELIVERY_QUEUED:
                 if (m->queue->selector.mode == SELECTOR_TO && !message_peer(m))
-                        say(ret->why, "Its receiver is not known.");
+                        explain_unknown(m, ret);
                 else if (message_peer(m) &&
                                 (m->queue->selector.mode == SELECTOR_TO || m->queue->queued == m))
                         explain_peer(m, message_peer(m), ret);

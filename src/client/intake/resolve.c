@@ -113,25 +113,30 @@ int resolver_load(Client *c, sd_id128_t id, const char *record, bool departed)
         return 0;
 }
 
-/* The peer stays as long as something needs it. */
-static void drop(Peer *p)
+/* Discovery lists it no more. The peer stays as long as something needs it. */
+static void left(Peer *p)
 {
         Client *c = p->client;
 
         store(c, &p->info, true);
-        if (!peer_unlist(p))
-                return;
         c->observer.receiver_listed(&p->info, false, c->observer.userdata);
         dispatch_move_on(p);
         pump(p); /* tries to connect; if it fails, the receiver is gone */
         peer_release(p);
 }
 
+static void drop(Peer *p)
+{
+        if (peer_unlist(p))
+                left(p);
+}
+
 static void take_receiver(Resolver *v, ReceiverInfo *info)
 {
         Client *c = v->client;
+        Peer *p, *holder = peer_find_holder(c, info->name);
+        const bool listed = holder && holder->listed;
         unsigned changes;
-        Peer *p;
 
         if (peer_get(c, info->id, &p) < 0)
                 return;
@@ -139,6 +144,12 @@ static void take_receiver(Resolver *v, ReceiverInfo *info)
         changes = list_peer(p, info);
         if (changes)
                 store(c, &p->info, false);
+        if (changes & PEER_CHANGED)
+                dispatch_renamed(p);
+        if (holder && holder != p && listed)
+                left(holder);
+        else if (holder && holder != p)
+                dispatch_move_on(holder);
         if (p->info.draining)
                 dispatch_move_on(p);
         pump(p);

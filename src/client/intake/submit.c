@@ -190,8 +190,11 @@ static int resolve_receiver(Client *c, const Submission *s, Selector *ret, Error
         }
         if (s->n_labels > 0)
                 return error_set(error, -EINVAL, "label: not with mode \"to\"");
-        ret->receiver = p->info.id;
-        return 0;
+        /* A name is kept, not the id of who has it now: it may have another one when the message is sent.
+         */
+        if (sd_id128_from_string(s->target, &ret->receiver) >= 0)
+                return 0;
+        return str_replace(&ret->name, p->info.name);
 }
 
 int submission_queue(Client *c, const Submission *s, char **ret, Error *error)

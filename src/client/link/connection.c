@@ -99,9 +99,9 @@ static bool has_another(const Queue *q, const Peer *p)
 /* Messages wait for this receiver, and for no other one that is connected. */
 static bool is_wanted(const Peer *p)
 {
-        const Queue *q = queue_of_receiver(p->client, p->info.id);
+        const Queue *q = queue_of_receiver(p->client, p->info.id), *named = queue_of_holder(p);
 
-        if (p->n_bound > 0 || p->keys || (q && queue_is_waiting(q)))
+        if (p->n_bound > 0 || p->keys || (q && queue_is_waiting(q)) || (named && queue_is_waiting(named)))
                 return true;
         for (q = peer_may_be_chosen(p) ? p->client->queues.any : NULL; q; q = q->next)
                 if (queue_is_waiting(q) && selector_matches(&q->selector, &p->info) && !has_another(q, p))

@@ -179,12 +179,16 @@ static void forget(Peer *p)
         peer_free(p);
 }
 
+static bool is_used(const Queue *q)
+{
+        return q && (queue_is_waiting(q) || q->n_messages > 0);
+}
+
 /* Something is bound to it, or waits for it. */
 static bool is_needed(const Peer *p)
 {
-        const Queue *q = queue_of_receiver(p->client, p->info.id);
-
-        return p->n_bound > 0 || (q && (queue_is_waiting(q) || q->n_messages > 0));
+        return p->n_bound > 0 || is_used(queue_of_receiver(p->client, p->info.id)) ||
+               is_used(queue_of_holder(p));
 }
 
 void peer_release(Peer *p)

@@ -23,6 +23,21 @@ Peer *peer_find(Client *c, sd_id128_t id)
         return p;
 }
 
+Peer *peer_find_holder(const Client *c, const char *name)
+{
+        Peer *p;
+
+        HASH_FIND(hh_name, c->peers.by_name, name, strlen(name), p);
+        if (!p)
+                HASH_FIND(hh_name, c->peers.remembered, name, strlen(name), p);
+        return p;
+}
+
+Peer *peer_of_selector(Client *c, const Selector *s)
+{
+        return s->name ? peer_find_holder(c, s->name) : peer_find(c, s->receiver);
+}
+
 static const char *own_host(const Client *c)
 {
         return c->config.host_name ?: c->host;
@@ -91,7 +106,7 @@ const Peer *message_peer(const Message *m)
 {
         if (m->link.peer || !m->queue)
                 return m->link.peer;
-        return m->queue->selector.mode == SELECTOR_TO ? peer_find(m->client, m->queue->selector.receiver)
+        return m->queue->selector.mode == SELECTOR_TO ? peer_of_selector(m->client, &m->queue->selector)
                                                       : m->queue->waits_at;
 }
 

@@ -8,6 +8,9 @@
 
 const char *peer_name(const Peer *p);
 Peer *peer_find(Client *c, sd_id128_t id);
+/* Who has this name, or had it last. The name is whole. NULL: nobody that is remembered. */
+Peer *peer_find_holder(const Client *c, const char *name);
+Peer *peer_of_selector(Client *c, const Selector *s); /* of mode to; NULL: it is not known */
 /* Finds a receiver by id (a UUID) or by name. A name without "@host" is one of this host, or of a receiver
  * that has no host in its name. Prefers receivers that discovery lists; then those that it listed once.
  * Returns 0, -ENOENT, or -ENOTUNIQ (only other hosts have one). */

@@ -16,6 +16,15 @@ Queue *queue_of_receiver(Client *c, sd_id128_t receiver)
         return q;
 }
 
+Queue *queue_of_holder(const Peer *p)
+{
+        Queue *q = NULL;
+
+        if (p->listed || p->remembered)
+                HASH_FIND(hh_receiver, p->client->queues.by_name, p->info.name, strlen(p->info.name), q);
+        return q;
+}
+
 bool queue_is_waiting(const Queue *q)
 {
         return q->queued || q->n_stored > 0;
@@ -49,7 +58,9 @@ static void queue_free(Queue *q)
 {
         Client *c = q->client;
 
-        if (q->selector.mode == SELECTOR_TO)
+        if (q->selector.name)
+                HASH_DELETE(hh_receiver, c->queues.by_name, q);
+        else if (q->selector.mode == SELECTOR_TO)
                 HASH_DELETE(hh_receiver, c->queues.by_receiver, q);
         if (q->selector.mode == SELECTOR_ANY)
                 DL_DELETE(c->queues.any, q);
@@ -100,6 +111,9 @@ int queue_get(Client *c, const char *text, Queue **ret)
         HASH_ADD_KEYPTR(hh, c->queues.by_text, q->text, strlen(q->text), q);
         if (q->selector.mode == SELECTOR_ANY)
                 DL_APPEND(c->queues.any, q);
+        else if (q->selector.name)
+                HASH_ADD_KEYPTR(hh_receiver, c->queues.by_name, q->selector.name, strlen(q->selector.name),
+                                q);
         else if (q->selector.mode == SELECTOR_TO)
                 HASH_ADD(hh_receiver, c->queues.by_receiver, selector.receiver, sizeof q->selector.receiver,
                                 q);

@@ -10,7 +10,9 @@
 int queue_get(Client *c, const char *text, Queue **ret);
 Queue *queue_of_receiver(
                 Client *c, sd_id128_t receiver); /* of messages to this receiver alone; NULL: none */
-bool queue_is_waiting(const Queue *q);           /* it has messages without a receiver, on disk too */
+/* Of messages to its name, if it has that now; NULL: none. */
+Queue *queue_of_holder(const Peer *p);
+bool queue_is_waiting(const Queue *q); /* it has messages without a receiver, on disk too */
 /* A queue of mode key waits for room at this receiver, behind the others there; NULL: until a receiver
  * comes. */
 void queue_wait_at(Queue *q, Peer *p);

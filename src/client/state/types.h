@@ -80,6 +80,7 @@ struct Message {
         /* engine/bind */
         struct {
                 SendWindow *window; /* has its sequence until its end is on disk; NULL for plain text */
+                bool earlier;       /* an earlier start of this client bound it, and may have sent it */
                 bool pending;       /* the binding is being written */
         } bind;
 
@@ -331,7 +332,8 @@ struct Client {
         } messages;
 
         struct {
-                Queue *by_text, *by_receiver, *any; /* state/queue */
+                /* state/queue; by_receiver, by_name: of mode to */
+                Queue *by_text, *by_receiver, *by_name, *any;
                 unsigned n_swept;    /* state/queue: the number of queues at which unused ones are freed */
                 Queue *stuck;        /* state/queue: of mode key, without a receiver */
                 size_t n_unassigned; /* engine/backlog: messages in memory that have no receiver yet */
