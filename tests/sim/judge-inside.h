@@ -121,6 +121,7 @@ struct JMessage {
         bool on_wire, cancel_asked, purge_asked, revived;
         bool lost;      /* with the memory of its client */
         bool forgotten; /* the client does not have it any more, which is right */
+        bool was_bound; /* at a start of its client */
         bool moved;     /* its binding was given up, and it has not been sent since */
         bool kept, kept_in_memory, counted, key_listed;
         bool unrevived_durable;      /* before somebody wanted to retry it: end_durable */

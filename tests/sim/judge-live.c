@@ -24,14 +24,30 @@ static bool may_go_to(const Judge *j, const PlannedMessage *p, unsigned receiver
         return p->group == 0 || p->group == j->plan->group_of_receiver[receiver];
 }
 
-/* A message to a certain receiver waits for that id. So one whose receiver may have lost its id waits for
- * ever, and this is right (docs/PROTOCOL.md: mode `to` never moves; `all` and `quorum` likewise). So does
+/* It was sent, or an earlier start of its client may have sent it. What lies in the output when a connection
+ * ends counts; of a bulk the client does not tell that. */
+static bool may_be_sent(const JMessage *m)
+{
+        for (const JDelivery *d = m->deliveries; d; d = d->next)
+                if (d->sent_at > 0)
+                        return true;
+        return m->on_wire || m->was_bound || m->planned->step->kind == STEP_BULK;
+}
+
+/* Callers address receivers by name. A message belongs to an id as soon as it is sent (docs/PROTOCOL.md,
+ * "Which receiver gets a message"). Members of `all` and `quorum` are ids from the beginning. */
+static bool may_go_elsewhere(const JMessage *m, const PlannedMessage *p)
+{
+        return !m->fanout && (p->mode != SELECTOR_TO || !may_be_sent(m));
+}
+
+/* One that belongs to an id waits for ever if its receiver may have lost that, and this is right. So does
  * one that no receiver can take, because none can start. While discovery cannot start, no receiver counts as
  * gone, so a message stays with a receiver that does not come back. */
 static bool may_wait_for_ever(const Judge *j, const JMessage *m)
 {
         const PlannedMessage *p = planned_message(m);
-        const bool moves = p && !m->fanout && p->mode != SELECTOR_TO && !is_broken(j->processes);
+        const bool moves = p && may_go_elsewhere(m, p) && !is_broken(j->processes);
         bool taken = false;
 
         if (message_is_excepted(m) || !p)

@@ -114,6 +114,7 @@ void loads_see(Judge *j, const Observation *o)
         const DeliveryState state = (DeliveryState) o->state;
 
         m->loaded_start = client->starts;
+        m->was_bound = m->was_bound || state == DELIVERY_BOUND;
         m->n_revives = m->n_purges = 0;
         if (m->forgotten && !message_is_excepted(m) && !delivery_state_is_final(state))
                 breach(j, RULE_ENDED_IS_DURABLE, m, client,

@@ -406,10 +406,13 @@ static void everything_ends(bool bad)
         over();
 }
 
-/* A message to a receiver that lost its id waits for ever. */
+/* A message to a name waits for ever if the receiver to which it was sent lost its id; not before. */
 static void everything_ends_or_waits(bool bad)
 {
-        accept_message(bad ? ANY : TO_R0);
+        open_connection(0, 5);
+        accept_message(TO_R0);
+        if (!bad)
+                send_message(0, TO_R0, 1, 1, false);
         step(STEP_REPLACE, R0);
         faults_end();
         wait_usec(11 * USEC_PER_SEC);
