@@ -112,7 +112,7 @@ static void before_kick(void *userdata)
         bulk_flush(c);
 }
 
-/* What is open may have been sent: by the original of a copy, or before the records of that were lost. */
+/* What is open in a copy may have been sent by the original. */
 static int find_place(Client *c)
 {
         OutboxPlace here = {.machine = database_machine()};
@@ -126,8 +126,6 @@ static int find_place(Client *c)
                                 "The state directory is a copy: the client takes a new id, and what waits "
                                 "is "
                                 "sent as possible duplicates");
-        if (r >= 0 && db_damage(c->db)->found)
-                r = outbox_suspect(c->db);
         return r;
 }
 

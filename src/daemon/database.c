@@ -83,7 +83,8 @@ void database_describe_damage(const Db *db, char ret[static DAMAGE_TEXT_MAX])
         const Damage *d = db_damage(db);
 
         if (d->found)
-                (void) snprintf(ret, DAMAGE_TEXT_MAX, "records are lost: %s", d->text);
+                (void) snprintf(ret, DAMAGE_TEXT_MAX, "records are lost: %s%s%s", d->text,
+                                d->kept[0] ? "; see " : "", d->kept);
         else
                 (void) snprintf(ret, DAMAGE_TEXT_MAX, d->kept[0] ? "records were lost: see %s" : "%s",
                                 d->kept);

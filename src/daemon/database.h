@@ -37,7 +37,7 @@ bool database_is_alive(void *database);
 /* To be called once, after the database was opened: says in the journal and to the service manager what was
  * lost. */
 void database_report_damage(const Db *db);
-#define DAMAGE_TEXT_MAX (ERROR_MAX + 64)
+#define DAMAGE_TEXT_MAX (2 * ERROR_MAX + 64)
 void database_describe_damage(
                 const Db *db, char ret[static DAMAGE_TEXT_MAX]); /* the same in short; "": nothing */
 

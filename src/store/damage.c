@@ -77,6 +77,44 @@ int damage_keep(Damage *d, const char *path)
         return 0;
 }
 
+/* Once a file has this name, it is the database. */
+static char *salvaged_name(const char *path)
+{
+        return str_format("%s.salvaged", path);
+}
+
+int damage_finish_salvage(const char *path)
+{
+        _cleanup_free_ char *salvaged = salvaged_name(path), *log = str_format("%s-wal", path),
+                            *sums = str_format("%s.sums", path);
+        int r;
+
+        if (!salvaged || !log || !sums)
+                return -ENOMEM;
+        if (!disk_exists(salvaged))
+                return 0;
+        /* SQLite would copy the old log to the new tables. */
+        disk_remove(log);
+        disk_remove(sums);
+        r = disk_sync_directory(path);
+        if (r >= 0)
+                r = disk_rename(salvaged, path);
+        return r < 0 ? r : disk_sync_directory(path);
+}
+
+int damage_replace(const char *path, const char *fresh)
+{
+        _cleanup_free_ char *salvaged = salvaged_name(path);
+        int r;
+
+        if (!salvaged)
+                return -ENOMEM;
+        r = disk_rename(fresh, salvaged);
+        if (r >= 0)
+                r = disk_sync_directory(salvaged);
+        return r < 0 ? r : damage_finish_salvage(path);
+}
+
 void damage_look(Damage *d, const char *path)
 {
         for (unsigned i = 1; i <= KEPT_MAX; i++) {

@@ -24,4 +24,10 @@ void damage_minor(Damage *d, const char *path);
  * copied is kept. */
 int damage_keep(Damage *d, const char *path);
 int damage_copy(const char *from, const char *to); /* one file; synced */
-void damage_look(Damage *d, const char *path);     /* what earlier starts have kept of the file */
+
+/* Puts `fresh`, which is complete, in the place of the database `path`, so that a start after an end at any
+ * point goes on with the one or the other. 0 or negative errno. */
+int damage_replace(const char *path, const char *fresh);
+int damage_finish_salvage(const char *path); /* goes on with that, where it was begun; with the lock */
+
+void damage_look(Damage *d, const char *path); /* what earlier starts have kept of the file */

@@ -47,7 +47,7 @@ static int commit(DbState *s)
 
 static bool is_behind(const DbState *s)
 {
-        return s->redo && redo_number(s->redo) != s->applied;
+        return s->redo && (redo_number(s->redo) != s->applied || s->salvaged);
 }
 
 /* Inside a transaction: the tables get what only the redo log has. */
@@ -59,6 +59,8 @@ static int flush_memtable(DbState *s)
         if (!is_behind(s))
                 return 0;
         r = s->memtable.flush(s->memtable.table, s->redo, s->sql);
+        if (r >= 0 && s->loss && s->memtable.on_loss)
+                r = sql_run_text(s->sql, s->memtable.on_loss);
         if (r < 0)
                 return r;
         st = sql_statement(s->sql, "UPDATE redo SET applied = ?");
@@ -74,6 +76,7 @@ static void clear_memtable(DbState *s)
                 return;
         crash_point("flushed-before-restart");
         s->applied = redo_number(s->redo);
+        s->salvaged = s->loss = false;
         s->memtable.clear(s->memtable.table);
         redo_restart(s->redo);
 }
@@ -217,21 +220,27 @@ static int read_applied(DbState *s)
         sqlite3_stmt *st = sql_statement(s->sql, "SELECT applied FROM redo");
         int rc = st ? sqlite3_step(st) : SQLITE_ERROR;
 
-        if (rc == SQLITE_ROW)
-                s->applied = (uint64_t) sqlite3_column_int64(st, 0);
+        if (rc == SQLITE_ROW) {
+                const int64_t applied = sqlite3_column_int64(st, 0);
+                s->salvaged = applied < 0;
+                s->applied = (uint64_t) (applied < 0 ? DB_STATE_SALVAGED(applied) : applied);
+        }
         (void) sqlite3_reset(st);
         return rc == SQLITE_ROW ? 0 : -EUCLEAN;
 }
 
 /* Before anything is written over what is damaged. */
-static void report(const DbState *s, const char *redo_path, Damage *damage)
+static void report(const DbState *s, const char *path, const char *redo_path, Damage *damage)
 {
         const uint64_t missing = redo_missing(s->redo);
 
-        if (missing > 0) {
+        if (missing > 0)
                 (void) damage_keep(damage, redo_path);
+        if (s->salvaged)
+                damage_add(damage, "%s was salvaged", path);
+        else if (missing > 0)
                 damage_add(damage, "%" PRIu64 " batches of %s are lost", missing, redo_path);
-        } else if (redo_is_torn(s->redo))
+        else if (redo_is_torn(s->redo))
                 damage_minor(damage, redo_path);
 }
 
@@ -260,7 +269,8 @@ int db_state_open_redo(DbState *s, const char *path, Damage *damage, Error *erro
                                 "version once more",
                                 redo_path);
         if (r >= 0) {
-                report(s, redo_path, damage);
+                report(s, path, redo_path, damage);
+                s->loss = damage->found;
                 r = db_state_flush(s);
         }
         if (r >= 0)

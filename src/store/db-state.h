@@ -14,10 +14,15 @@ typedef struct DbState {
         Memtable memtable;
         Redo *redo;         /* NULL: everything goes to the tables */
         uint64_t applied;   /* number of the last block that the tables have */
+        bool salvaged;      /* and the tables may have later ones, or lack earlier ones */
+        bool loss;          /* the next flush runs Memtable.on_loss */
         bool redo_failed;   /* until the tables have everything */
         bool apply_is_due;  /* the memtable lacks the last block */
         bool shrink_is_due; /* perhaps: rows were written since it was looked at */
 } DbState;
+
+/* In the table redo: `applied` of tables that were salvaged, and the same back. */
+#define DB_STATE_SALVAGED(applied) (-1 - (applied))
 
 /* The caller has set `sql` and `memtable`. Writes to the tables what a crash left in the log. What it lacks
  * is added to `damage`. 0 or negative errno with the reason. */

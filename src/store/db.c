@@ -101,7 +101,10 @@ int db_open(const char *path, const char *const *migrations, uint64_t lock_usec,
         r = take_lock(db, path, lock_usec, error);
         if (r < 0)
                 return r;
-        r = sql_open(path, migrations, &db->state.sql, &db->damage, error);
+        r = damage_finish_salvage(path);
+        if (r < 0)
+                return error_set(error, r, "cannot finish the salvage of %s: %s", path, strerror(-r));
+        r = sql_open(path, migrations, db->state.memtable.on_loss, &db->state.sql, &db->damage, error);
         if (r < 0)
                 return r;
         r = memtable ? db_state_open_redo(&db->state, path, &db->damage, error) : 0;

@@ -203,6 +203,6 @@ int dedup_memtable_new(Memtable *ret)
         if (!t)
                 return -ENOMEM;
         (void) random_bytes(&t->seed, sizeof t->seed);
-        *ret = (Memtable){apply, flush, clear, count, table_free, t};
+        *ret = (Memtable){apply, flush, clear, count, table_free, t, NULL};
         return 0;
 }

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/mman.h>
@@ -172,6 +173,11 @@ bool disk_exists(const char *path)
 void disk_remove(const char *path)
 {
         (void) unlink(path);
+}
+
+int disk_rename(const char *from, const char *to)
+{
+        return rename(from, to) < 0 ? -errno : 0;
 }
 
 int disk_sync_directory(const char *path)

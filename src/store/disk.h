@@ -46,6 +46,9 @@ void disk_release_pages(DiskFile *f); /* frees the memory of the mapping; it is 
 
 bool disk_exists(const char *path);
 void disk_remove(const char *path);
+/* Replaces `to`, if it is there: at any time one of the two has that name. As other changes of names, this
+ * is durable after disk_sync_directory(). */
+int disk_rename(const char *from, const char *to);
 int disk_sync_directory(const char *path); /* of the directory of `path`: makes the name itself durable */
 
 /* The name of the VFS through which SQLite reaches its files; NULL: its own default. */

@@ -18,4 +18,7 @@ typedef struct Memtable {
         size_t (*count)(const void *table); /* how many rows a flush would write */
         void (*free)(void *table);
         void *table; /* NULL: there is no memtable */
+        /* SQL for the tables, run when a start finds that records are lost, together with what that start
+         * writes: no later start knows of the loss. NULL: nothing. */
+        const char *on_loss;
 } Memtable;

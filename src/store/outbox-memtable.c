@@ -11,6 +11,7 @@
 #include "base/hash-index.h"
 #include "base/slab.h"
 #include "store/outbox-redo.h"
+#include "store/outbox-states.h"
 #include "store/outbox-tables.h"
 
 typedef struct DeliveryEntry DeliveryEntry;
@@ -165,6 +166,15 @@ static int read_delivery(const DeliveryEntry *d, Redo *redo, OutboxRecord *recor
         return r;
 }
 
+/* Behind tables that were salvaged, the log may begin too early. What they have is newer, or has lost
+ * nothing that matters: it is a possible duplicate. */
+static int insert(sqlite3 *sql, const OutboxRecord *record, const void *payload)
+{
+        int r = outbox_tables_insert(sql, record, payload, NULL);
+
+        return r == -EEXIST && outbox_tables_have(sql, record) ? 0 : r;
+}
+
 static int flush_delivery(const DeliveryEntry *d, Redo *redo, sqlite3 *sql)
 {
         OutboxRecord record = {};
@@ -175,7 +185,7 @@ static int flush_delivery(const DeliveryEntry *d, Redo *redo, sqlite3 *sql)
         if (slot_of(record.state) >= 0)
                 payload = NULL;
         if (r >= 0)
-                r = d->insert_at > 0 ? outbox_tables_insert(sql, &record, payload, NULL)
+                r = d->insert_at > 0 ? insert(sql, &record, payload)
                                      : outbox_tables_save(sql, &record, NULL);
         outbox_record_clear(&record);
         return r;
@@ -257,6 +267,6 @@ int outbox_memtable_new(Memtable *ret)
 
         if (!t)
                 return -ENOMEM;
-        *ret = (Memtable){apply, flush, clear, count, table_free, t};
+        *ret = (Memtable){apply, flush, clear, count, table_free, t, OUTBOX_SUSPECT};
         return 0;
 }

@@ -54,22 +54,18 @@ static int write_place(sqlite3 *sql, const OutboxPlace *here, sd_id128_t fresh)
         return sql_run(s);
 }
 
-static int suspect(sqlite3 *sql)
-{
-        return sql_run_text(sql, "UPDATE delivery SET duplicate = 1 WHERE state NOT IN (" SQL_FINAL ")");
-}
-
 /* A cancellation stays where it is: the original wants it, too. */
 static int become_another(sqlite3 *sql)
 {
         static const char *const texts[] = {
+                        OUTBOX_SUSPECT,
                         "DELETE FROM client",
                         "UPDATE delivery SET state = " SQL_QUEUED ", receiver = NULL, receiver_name = '',"
                         " stream = NULL, sequence = 0 WHERE state = " SQL_BOUND,
                         "DELETE FROM stream WHERE NOT EXISTS (SELECT 1 FROM delivery d WHERE d.stream ="
                         " stream.stream AND d.state IN (" SQL_ENDING "))",
         };
-        int r = suspect(sql);
+        int r = 0;
 
         for (size_t i = 0; i < ELEMENTSOF(texts) && r >= 0; i++)
                 r = sql_run_text(sql, texts[i]);
@@ -108,9 +104,4 @@ int outbox_take_place(Db *db, const OutboxPlace *here, bool *ret_copied)
         int r = sql_run_text(sql, "BEGIN IMMEDIATE");
 
         return in_transaction(sql, r < 0 ? r : take_place(sql, here, ret_copied));
-}
-
-int outbox_suspect(Db *db)
-{
-        return suspect(db_sql(db));
 }

@@ -132,8 +132,9 @@ static int complete(sqlite3 *sql, OutboxSalvage *ret)
                         "DELETE FROM delivery WHERE message NOT IN (SELECT number FROM message)",
                         "DELETE FROM attempt WHERE message NOT IN (SELECT number FROM message)",
                         "UPDATE delivery SET duplicate = 1 WHERE state NOT IN (" SQL_FINAL ")",
-                        /* Without it, the log would be written to the tables once more. */
                         "INSERT INTO redo SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM redo)",
+                        /* The tables may have more of the redo log than they say: DB_STATE_SALVAGED(). */
+                        "UPDATE redo SET applied = -1 - applied WHERE applied >= 0",
         };
         int r = 0;
 
@@ -152,6 +153,12 @@ static int complete(sqlite3 *sql, OutboxSalvage *ret)
         return r;
 }
 
+/* Without SQLite's own log the file is complete. */
+static int checkpoint(sqlite3 *sql)
+{
+        return sql_error(sql, sqlite3_wal_checkpoint_v2(sql, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL));
+}
+
 static int copy_all(sqlite3 *from, sqlite3 *to, OutboxSalvage *ret)
 {
         int r = sql_run_text(to, "BEGIN");
@@ -160,14 +167,16 @@ static int copy_all(sqlite3 *from, sqlite3 *to, OutboxSalvage *ret)
                 r = copy_tables(from, to);
         if (r >= 0)
                 r = complete(to, ret);
-        return r < 0 ? r : sql_run_text(to, "COMMIT");
+        if (r >= 0)
+                r = sql_run_text(to, "COMMIT");
+        return r < 0 ? r : checkpoint(to);
 }
 
-static void remove_files(const char *path, bool log_too)
+static void remove_files(const char *path)
 {
         static const char *const suffixes[] = {"-wal", ".sums", "", ".lock", ".redo"};
 
-        for (size_t i = 0; i < (log_too ? ELEMENTSOF(suffixes) : 3); i++) {
+        for (size_t i = 0; i < ELEMENTSOF(suffixes); i++) {
                 _cleanup_free_ char *name = str_format("%s%s", path, suffixes[i]);
                 if (name)
                         disk_remove(name);
@@ -195,7 +204,7 @@ static int salvage(const char *path, const char *fresh, OutboxSalvage *ret, Erro
         Db *to = NULL;
         int r;
 
-        remove_files(fresh, true);
+        remove_files(fresh);
         r = open_damaged(path, &from, error);
         if (r >= 0)
                 r = outbox_open(fresh, &to, error);
@@ -210,7 +219,7 @@ static int salvage(const char *path, const char *fresh, OutboxSalvage *ret, Erro
 
 int outbox_salvage(const char *path, OutboxSalvage *ret, Error *error)
 {
-        _cleanup_free_ char *fresh = str_format("%s.salvaged", path),
+        _cleanup_free_ char *fresh = str_format("%s.salvaging", path),
                             *lock_path = str_format("%s.lock", path), *log = str_format("%s-wal", path);
         _cleanup_(disk_closep) DiskFile *lock = NULL;
         int r;
@@ -226,18 +235,17 @@ int outbox_salvage(const char *path, OutboxSalvage *ret, Error *error)
         if (r < 0)
                 return error_set(
                                 error, r, "cannot lock %s (is the client running?): %s", path, strerror(-r));
-        r = salvage(path, fresh, ret, error);
+        r = damage_finish_salvage(path); /* of an earlier one */
+        if (r >= 0)
+                r = salvage(path, fresh, ret, error);
         if (r >= 0 && disk_exists(log))
                 r = damage_keep(&ret->damage, log);
         if (r >= 0)
                 r = damage_keep(&ret->damage, path);
-        if (r >= 0) {
-                remove_files(path, false);
-                r = damage_copy(fresh, path);
-        }
         if (r >= 0)
-                remove_files(fresh, true);
-        return r < 0 && error->text[0] == '\0' ? error_set(error, r, "cannot replace %s by %s: %s", path,
-                                                                 fresh, strerror(-r))
-                                               : r;
+                r = damage_replace(path, fresh);
+        remove_files(fresh);
+        return r < 0 && error->text[0] == '\0'
+                               ? error_set(error, r, "cannot replace %s: %s", path, strerror(-r))
+                               : r;
 }

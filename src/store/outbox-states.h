@@ -34,6 +34,9 @@
 #define SQL_DEAD_LETTER SQL_REJECTED ", " SQL_DEAD
 #define SQL_ENDING      SQL_CANCELLING ", " SQL_GIVING_UP
 
+/* Everything open is a possible duplicate. */
+#define OUTBOX_SUSPECT "UPDATE delivery SET duplicate = 1 WHERE state NOT IN (" SQL_FINAL ")"
+
 static_assert(STATE_QUEUED == (int) DELIVERY_QUEUED, "");
 static_assert(STATE_BOUND == (int) DELIVERY_BOUND, "");
 static_assert(STATE_CANCELLING == (int) DELIVERY_CANCELLING, "");

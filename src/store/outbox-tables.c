@@ -105,6 +105,19 @@ int outbox_tables_insert(sqlite3 *sql, const OutboxRecord *record, const void *p
         return r < 0 ? r : outbox_tables_insert_delivery(sql, record);
 }
 
+bool outbox_tables_have(sqlite3 *sql, const OutboxRecord *record)
+{
+        sqlite3_stmt *s = sql_statement(sql, "SELECT 1 FROM message WHERE number = ? AND id = ?");
+
+        if (!s)
+                return false;
+        bind_u64(s, 1, record->number);
+        bind_id(s, 2, record->id);
+        const bool found = sqlite3_step(s) == SQLITE_ROW;
+        (void) sqlite3_reset(s);
+        return found;
+}
+
 /* Nobody needs the payload when the message is acked or cancelled and no member is under way. */
 static int drop_payload(sqlite3 *sql, uint64_t number)
 {

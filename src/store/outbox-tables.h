@@ -11,6 +11,8 @@
 int outbox_tables_insert(sqlite3 *sql, const OutboxRecord *record, const void *payload, const char *key);
 int outbox_tables_insert_delivery(sqlite3 *sql, const OutboxRecord *record); /* of a message that is there */
 
+bool outbox_tables_have(sqlite3 *sql, const OutboxRecord *record); /* the message, with the same id */
+
 /* How far a delivery got. */
 int outbox_tables_save(sqlite3 *sql, const OutboxRecord *record, const OutboxAttempt *attempts);
 

@@ -15,6 +15,7 @@
 #include "store/db.h"
 #include "store/outbox-record.h"
 
+/* If it lacks records (db_damage()), everything that is open in it is a possible duplicate from then on. */
 int outbox_open(const char *path, Db **ret, Error *error);
 
 /* Where the outbox is. Null and 0: unknown. */
@@ -27,7 +28,6 @@ typedef struct OutboxPlace {
  * since this boot), it is a copy: it gets a new client id, forgets the streams, which are the original's,
  * and what is open there is open without a receiver, as a possible duplicate. 0 or negative errno. */
 int outbox_take_place(Db *db, const OutboxPlace *here, bool *ret_copied);
-int outbox_suspect(Db *db); /* before outbox_load(): everything open is a possible duplicate */
 
 /* Before db_start(). Calls, in this order: who this client is (chosen at the first start), what is bound or
  * being cancelled, how many messages each queue has, open messages to several, streams that receivers may

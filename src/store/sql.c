@@ -296,8 +296,16 @@ static int check_tables(sqlite3 *sql, const char *path, Error *error)
         return r;
 }
 
-static int open_and_check(
-                const char *path, const char *const *migrations, sqlite3 **ret, Damage *damage, Error *error)
+/* Before SQLite's log is copied to the tables: from then on its damage is no loss any more. */
+static int run_on_loss(sqlite3 *sql, const char *path, const char *on_loss, Error *error)
+{
+        int r = user_version(sql) > 0 ? sql_run_text(sql, on_loss) : 0;
+
+        return r < 0 ? error_set(error, r, "cannot write %s: %s", path, sqlite3_errmsg(sql)) : 0;
+}
+
+static int open_and_check(const char *path, const char *const *migrations, const char *on_loss,
+                sqlite3 **ret, Damage *damage, Error *error)
 {
         bool crashed = false;
         int r;
@@ -309,6 +317,8 @@ static int open_and_check(
                 r = check_log(path, &crashed, damage, error);
         if (r >= 0)
                 r = open_database(path, ret, error);
+        if (r >= 0 && damage->found && on_loss)
+                r = run_on_loss(*ret, path, on_loss, error);
         if (r >= 0)
                 r = make_durable(*ret, path, error);
         if (r >= 0 && crashed)
@@ -316,10 +326,11 @@ static int open_and_check(
         return r < 0 ? r : migrate(*ret, path, migrations, error);
 }
 
-int sql_open(const char *path, const char *const *migrations, sqlite3 **ret, Damage *damage, Error *error)
+int sql_open(const char *path, const char *const *migrations, const char *on_loss, sqlite3 **ret,
+                Damage *damage, Error *error)
 {
         sqlite3 *sql = NULL;
-        int r = open_and_check(path, migrations, &sql, damage, error);
+        int r = open_and_check(path, migrations, on_loss, &sql, damage, error);
         const uint64_t page = checked_vfs_bad_page(sql);
 
         if (r < 0 && page > 0)

@@ -10,8 +10,10 @@
 
 /* Opens the database at `path`; creates it with mode 0600 where it is missing. `migrations` are SQL scripts,
  * NULL-terminated: script i brings user_version i to i + 1. -EPROTO: a newer program wrote the database.
- * -EUCLEAN: it is damaged. If only the newest commits are lost, it is opened, and `damage` says so. */
-int sql_open(const char *path, const char *const *migrations, sqlite3 **ret, Damage *damage, Error *error);
+ * -EUCLEAN: it is damaged. If only the newest commits are lost, it is opened, `damage` says so, and
+ * `on_loss`, a statement, has been run; it may be NULL. */
+int sql_open(const char *path, const char *const *migrations, const char *on_loss, sqlite3 **ret,
+                Damage *damage, Error *error);
 void sql_close(sqlite3 *sql); /* finalizes its statements too; NULL is fine */
 
 /* The statement of that text, prepared once per database and kept; reset and without bindings. It belongs to

@@ -106,6 +106,26 @@ static void test_lock(void **state)
         disk_close(b);
 }
 
+static void test_rename(void **state)
+{
+        uint64_t size;
+        DiskFile *f;
+
+        assert_int_equal(disk_rename(missing, path), -ENOENT);
+        assert_int_equal(disk_open(path, &f), 0);
+        disk_close(f);
+        assert_int_equal(disk_open(missing, &f), 0);
+        assert_int_equal(disk_write(f, 0, "hello", 5), 0);
+        disk_close(f);
+        assert_int_equal(disk_rename(missing, path), 0);
+        assert_false(disk_exists(missing));
+        assert_int_equal(disk_open(path, &f), 0);
+        assert_int_equal(disk_size(f, &size), 0);
+        assert_int_equal(size, 5);
+        disk_close(f);
+        disk_remove(path);
+}
+
 #ifndef FAKE
 static void test_failures(void **state)
 {
@@ -142,6 +162,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                         cmocka_unit_test(test_bytes),
                         cmocka_unit_test(test_lock),
+                        cmocka_unit_test(test_rename),
 #ifndef FAKE
                         cmocka_unit_test(test_failures),
 #endif

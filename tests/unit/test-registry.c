@@ -164,7 +164,7 @@ static void test_first_version(void **state)
 
         db = db_close(db);
         fake_disk_reset();
-        assert_int_equal(sql_open("/d.db", first, &sql, &(Damage){}, &error), 0);
+        assert_int_equal(sql_open("/d.db", first, NULL, &sql, &(Damage){}, &error), 0);
         sql_close(sql);
         open_registry();
         assert_int_equal(registry_load(db, on_row, &l), 0);

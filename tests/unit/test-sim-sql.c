@@ -105,7 +105,7 @@ static int write_rows(void *userdata)
         Error error = {};
         int n, r;
 
-        r = sql_open(w->path, migrations, &sql, &(Damage){}, &error);
+        r = sql_open(w->path, migrations, NULL, &sql, &(Damage){}, &error);
         if (r < 0)
                 return r;
         assert_true(is_text(sql, "PRAGMA journal_mode", "wal"));
@@ -245,7 +245,7 @@ static int look(void *userdata)
         Error error = {};
         int r;
 
-        r = sql_open(w->path, migrations, &sql, &(Damage){}, &error);
+        r = sql_open(w->path, migrations, NULL, &sql, &(Damage){}, &error);
         if (r >= 0) {
                 seen = number(sql, "SELECT count(*) FROM t");
                 thread_pause(USEC_PER_SEC);

@@ -393,6 +393,24 @@ void disk_remove(const char *path)
         kill_point();
 }
 
+/* After a loss of power each of the two names may be as it was or as it is: more than a file system does. */
+int disk_rename(const char *from, const char *to)
+{
+        int r = -EIO;
+
+        kill_point();
+        if (!disk_of_path(to)->crashed) {
+                HOST_SCOPE;
+                File *f = name_find(from);
+                r = f ? 0 : -ENOENT;
+                if (f) {
+                        name_set(to, f, false);
+                        name_remove(from);
+                }
+        }
+        return end(r);
+}
+
 int disk_sync_directory(const char *path)
 {
         Disk *d = disk_of_path(path);
