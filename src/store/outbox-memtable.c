@@ -225,7 +225,7 @@ static int flush(void *userdata, Redo *redo, sqlite3 *sql)
                 r = outbox_tables_add_stream(sql, s->key.stream, s->key.receiver);
         if (r >= 0 && t->trim)
                 r = outbox_tables_trim(sql, t->keep, t->keys_since_usec, false);
-        return r;
+        return r < 0 ? r : 0;
 }
 
 static void clear(void *userdata)

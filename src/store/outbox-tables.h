@@ -20,8 +20,8 @@ int outbox_tables_save(sqlite3 *sql, const OutboxRecord *record, const OutboxAtt
 int outbox_tables_add_stream(sqlite3 *sql, sd_id128_t stream, sd_id128_t receiver);
 int outbox_tables_remove_stream(sqlite3 *sql, sd_id128_t stream, sd_id128_t receiver);
 
-int outbox_tables_trim(
-                sqlite3 *sql, unsigned keep, uint64_t keys_since_usec, bool thorough); /* see OutboxTrimOp */
+/* See OutboxTrimOp. 1: there are more. */
+int outbox_tables_trim(sqlite3 *sql, unsigned keep, uint64_t keys_since_usec, bool thorough);
 int outbox_tables_purge(sqlite3 *sql, uint64_t number); /* -EBUSY: it is not at its end */
 
 /* What outbox_tables_read() needs of a SELECT. `reply` is d.reply, or NULL where nobody needs it. */

@@ -9,12 +9,17 @@
 #include "store/outbox-tables.h"
 #include "store/sql.h"
 
+/* So many of a state are removed at once: everybody waits for it. A flush of the redo log must not bring
+ * more. */
+#define REMOVED_MAX 20000
+
 static int make_doomed(sqlite3 *sql)
 {
         return sql_run_text(sql, "CREATE TEMP TABLE IF NOT EXISTS doomed (number INTEGER PRIMARY KEY)");
 }
 
-/* The messages of one state that are older than the `keep` newest. */
+/* The messages of one state that are older than the `keep` newest, as far as REMOVED_MAX permits. Returns
+ * how many there are. */
 static int find_surplus(sqlite3 *sql, DeliveryState state, unsigned keep, uint64_t keys_since_usec)
 {
         sqlite3_stmt *s = sql_statement(sql,
@@ -23,7 +28,8 @@ static int find_surplus(sqlite3 *sql, DeliveryState state, unsigned keep, uint64
                         " WHERE d.state = ?1 AND d.member = 0 AND (m.key IS NULL OR d.settled < ?3"
                         "  OR d.message <= (SELECT max(number) FROM message) - ?4)"
                         " AND NOT EXISTS (SELECT 1 FROM delivery e WHERE e.message = d.message"
-                        " AND e.state NOT IN (" SQL_FINAL ")) ORDER BY d.message DESC LIMIT -1 OFFSET ?2");
+                        " AND e.state NOT IN (" SQL_FINAL ")) ORDER BY d.message DESC LIMIT ?5 OFFSET ?2");
+        int r;
 
         if (!s)
                 return -EIO;
@@ -31,7 +37,9 @@ static int find_surplus(sqlite3 *sql, DeliveryState state, unsigned keep, uint64
         bind_u64(s, 2, keep);
         bind_u64(s, 3, keys_since_usec);
         bind_u64(s, 4, KEYS_KEPT_MAX);
-        return sql_run(s);
+        bind_u64(s, 5, REMOVED_MAX);
+        r = sql_run(s);
+        return r < 0 ? r : sqlite3_changes(sql);
 }
 
 /* Removes the messages of temp.doomed from every table. */
@@ -84,7 +92,8 @@ static int note_trimmed(sqlite3 *sql)
 
 int outbox_tables_trim(sqlite3 *sql, unsigned keep, uint64_t keys_since_usec, bool thorough)
 {
-        int r = is_worth_trimming(sql);
+        int r = is_worth_trimming(sql), n_acked = 0, n_cancelled = 0;
+        bool more;
 
         if (r == 0 && thorough)
                 r = 1;
@@ -92,12 +101,16 @@ int outbox_tables_trim(sqlite3 *sql, unsigned keep, uint64_t keys_since_usec, bo
                 return r;
         r = make_doomed(sql);
         if (r >= 0)
-                r = find_surplus(sql, DELIVERY_ACKED, keep, keys_since_usec);
+                r = n_acked = find_surplus(sql, DELIVERY_ACKED, keep, keys_since_usec);
         if (r >= 0)
-                r = find_surplus(sql, DELIVERY_CANCELLED, keep, keys_since_usec);
+                r = n_cancelled = find_surplus(sql, DELIVERY_CANCELLED, keep, keys_since_usec);
         if (r >= 0)
                 r = remove_doomed(sql);
-        return r < 0 ? r : note_trimmed(sql);
+        if (r < 0)
+                return r;
+        more = n_acked == REMOVED_MAX || n_cancelled == REMOVED_MAX;
+        r = more ? sql_run_text(sql, "DELETE FROM temp.trimmed") : note_trimmed(sql);
+        return r < 0 ? r : more;
 }
 
 int outbox_tables_purge(sqlite3 *sql, uint64_t number)

@@ -104,9 +104,11 @@ void outbox_save_op_init(OutboxSaveOp *o)
 
 static int trim_run(DbOp *op, sqlite3 *sql)
 {
-        const OutboxTrimOp *o = CONTAINER_OF(op, OutboxTrimOp, op);
+        OutboxTrimOp *o = CONTAINER_OF(op, OutboxTrimOp, op);
+        int r = outbox_tables_trim(sql, o->keep, o->keys_since_usec, o->thorough);
 
-        return outbox_tables_trim(sql, o->keep, o->keys_since_usec, o->thorough);
+        o->more = r > 0;
+        return r < 0 ? r : 0;
 }
 
 static int trim_redo(const DbOp *op, Buffer *record)

@@ -93,6 +93,7 @@ typedef struct OutboxTrimOp {
         /* At once, and to the last one. Otherwise only when so many have come that the search is worth it.
          */
         bool thorough;
+        bool more; /* result: one operation removes so many only; there are more */
 } OutboxTrimOp;
 void outbox_trim_op_init(OutboxTrimOp *o);
 

@@ -19,19 +19,34 @@ typedef struct Save {
         bool binding;
 } Save;
 
+typedef struct Trim {
+        OutboxTrimOp trim;
+        Client *client;
+} Trim;
+
+static void trim(Client *c, bool thorough);
+
+/* Other operations come between the steps of a long one. */
 static void on_trimmed(DbOp *op, int r)
 {
+        Trim *t = CONTAINER_OF(CONTAINER_OF(op, OutboxTrimOp, op), Trim, trim);
+        Client *c = t->client;
+
         if (r < 0)
                 log_debug_errno(r, "Cannot trim the history");
-        free(CONTAINER_OF(op, OutboxTrimOp, op));
+        else if (t->trim.thorough && t->trim.more && !c->stopping)
+                trim(c, true);
+        free(t);
 }
 
 static void trim(Client *c, bool thorough)
 {
-        OutboxTrimOp *o = calloc(1, sizeof *o);
+        Trim *t = calloc(1, sizeof *t);
 
-        if (!o)
+        if (!t)
                 return;
+        OutboxTrimOp *o = &t->trim;
+        t->client = c;
         c->save.n_untrimmed = 0;
         outbox_trim_op_init(o);
         o->thorough = thorough;
