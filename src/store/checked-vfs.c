@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/time-util.h"
 #include "store/disk.h"
 #include "store/page-sums.h"
 
@@ -21,6 +22,8 @@ struct CheckedFile {
         CheckedFile *database; /* of a log; NULL: of another file */
         uint64_t committed;    /* of a log: where the last commit ends that was written; 0: none */
         uint64_t bad_page;
+        sqlite3 *limited; /* NULL: not */
+        uint64_t until;   /* its limit */
 };
 
 static CheckedFile *checked(sqlite3_file *f)
@@ -51,6 +54,9 @@ static int on_read(sqlite3_file *f, void *ret, int n, sqlite3_int64 at)
 {
         CheckedFile *c = checked(f);
         int rc = c->real->pMethods->xRead(c->real, ret, n, at);
+
+        if (c->limited && now_usec(CLOCK_MONOTONIC) >= c->until)
+                sqlite3_interrupt(c->limited);
 
         if (rc != SQLITE_OK || !is_page(c, n, at) ||
                         page_sums_agree(c->sums, (uint64_t) at / PAGE_SIZE, ret))
@@ -272,11 +278,28 @@ const char *checked_vfs(void)
         return VFS_NAME;
 }
 
-uint64_t checked_vfs_bad_page(sqlite3 *sql)
+static CheckedFile *file_of(sqlite3 *sql)
 {
         sqlite3_file *f = NULL;
 
-        if (!sql || sqlite3_file_control(sql, "main", SQLITE_FCNTL_FILE_POINTER, &f) != SQLITE_OK || !f)
-                return 0;
-        return checked(f)->bad_page;
+        if (!sql || sqlite3_file_control(sql, "main", SQLITE_FCNTL_FILE_POINTER, &f) != SQLITE_OK)
+                return NULL;
+        return f ? checked(f) : NULL;
+}
+
+void checked_vfs_set_limit(sqlite3 *sql, uint64_t until_usec)
+{
+        CheckedFile *c = file_of(sql);
+
+        if (!c)
+                return;
+        c->limited = until_usec > 0 ? sql : NULL;
+        c->until = until_usec;
+}
+
+uint64_t checked_vfs_bad_page(sqlite3 *sql)
+{
+        const CheckedFile *c = file_of(sql);
+
+        return c ? c->bad_page : 0;
 }

@@ -10,5 +10,9 @@
 
 const char *checked_vfs(void); /* its name; on top of disk_vfs() */
 
+/* A statement that reads a page after `until_usec` (CLOCK_MONOTONIC) is interrupted. 0: no limit. SQLite's
+ * own progress handler is not called while it checks a table. */
+void checked_vfs_set_limit(sqlite3 *sql, uint64_t until_usec);
+
 /* The number of a page that was damaged when it was read, from 1; 0: there was none. */
 uint64_t checked_vfs_bad_page(sqlite3 *sql);

@@ -15,7 +15,6 @@
 
 /* After a start that follows a crash the tables are read, but not for longer. */
 #define CHECK_USEC (2 * USEC_PER_SEC)
-#define CHECK_STEP 1000 /* of SQLite's machine, between two looks at the clock */
 
 int sql_error(sqlite3 *sql, int rc)
 {
@@ -270,19 +269,13 @@ static int check_log(const char *path, bool *ret_crashed, Damage *damage, Error 
         return 0;
 }
 
-static int is_late(void *until)
-{
-        return now_usec(CLOCK_MONOTONIC) >= *(uint64_t *) until;
-}
-
 /* Reads all pages, as far as the time suffices. */
 static int check_tables(sqlite3 *sql, const char *path, Error *error)
 {
-        uint64_t until = usec_add(now_usec(CLOCK_MONOTONIC), CHECK_USEC);
         sqlite3_stmt *s = NULL;
         int rc, r = 0;
 
-        sqlite3_progress_handler(sql, CHECK_STEP, is_late, &until);
+        checked_vfs_set_limit(sql, usec_add(now_usec(CLOCK_MONOTONIC), CHECK_USEC));
         rc = sqlite3_prepare_v2(sql, "PRAGMA quick_check(1)", -1, &s, NULL);
         if (rc == SQLITE_OK)
                 rc = sqlite3_step(s);
@@ -292,7 +285,7 @@ static int check_tables(sqlite3 *sql, const char *path, Error *error)
         else if (rc != SQLITE_INTERRUPT)
                 r = sql_error(sql, rc);
         (void) sqlite3_finalize(s);
-        sqlite3_progress_handler(sql, 0, NULL, NULL);
+        checked_vfs_set_limit(sql, 0);
         return r;
 }
 

@@ -235,6 +235,7 @@ static void test_failures_at_start(void **state)
 }
 
 static int seen;
+static bool opened;
 
 /* Opens the database, looks, and ends as if it was killed. */
 static int look(void *userdata)
@@ -246,6 +247,7 @@ static int look(void *userdata)
         int r;
 
         r = sql_open(w->path, migrations, NULL, &sql, &(Damage){}, &error);
+        opened = r >= 0;
         if (r >= 0) {
                 seen = number(sql, "SELECT count(*) FROM t");
                 thread_pause(USEC_PER_SEC);
@@ -281,6 +283,52 @@ static void test_what_was_seen_stays(void **state)
                 process_kill(w->process);
                 w->committed = seen;
         }
+}
+
+/* 12 MB in the tables, and a commit in the log. */
+static int write_much(void *userdata)
+{
+        static const char *const migrations[] = {"CREATE TABLE t (n INTEGER PRIMARY KEY, data BLOB)", NULL};
+        const Writer *w = userdata;
+        sqlite3 *sql = NULL;
+        Error error = {};
+        int r = sql_open(w->path, migrations, NULL, &sql, &(Damage){}, &error);
+
+        if (r >= 0)
+                r = sql_run_text(sql, "BEGIN");
+        for (int n = 1; n <= 3000 && r >= 0; n++)
+                r = sql_run_text(sql, "INSERT INTO t (data) VALUES (randomblob(4000))");
+        if (r >= 0)
+                r = sql_run_text(sql, "COMMIT");
+        if (r >= 0)
+                r = sql_run_text(sql, "PRAGMA wal_checkpoint(TRUNCATE)");
+        if (r >= 0)
+                r = insert(sql, 100000);
+        thread_pause(3600 * USEC_PER_SEC);
+        return r;
+}
+
+/* The service manager waits for a start for a minute. If it was killed then, the next start would have to
+ * check everything, too. */
+static void test_slow_check(void **state)
+{
+        Writer *w = &writers[0];
+
+        process_start(w->process, write_much, w);
+        run_for(600 * USEC_PER_SEC);
+        assert_true(process_is_up(w->process));
+        process_kill(w->process);
+        disk_set_read_speed(machine, 20 * USEC_PER_MSEC);
+        opened = false;
+        process_start(w->process, look, w);
+        seen = 0;
+        run_for(USEC_PER_SEC);
+        assert_true(process_is_up(w->process));
+        assert_int_equal(seen, 0);
+        for (unsigned i = 0; i < 100 && !opened; i++)
+                run_for(USEC_PER_SEC / 10);
+        assert_true(opened);
+        process_kill(w->process);
 }
 
 /* A copy lives its own life; the same file serves one process. */
@@ -319,6 +367,7 @@ int main(void)
                         TEST(failures),
                         TEST(failures_at_start),
                         TEST(what_was_seen_stays),
+                        TEST(slow_check),
                         TEST(copies),
         };
 

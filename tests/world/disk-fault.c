@@ -128,6 +128,16 @@ void disk_set_speed(Machine *m, uint64_t write_min_usec, uint64_t write_max_usec
         d->calls[DISK_SYNC].max_usec = sync_max_usec;
 }
 
+void disk_set_read_speed(Machine *m, uint64_t usec)
+{
+        disk_of_machine(m)->read_usec = usec;
+}
+
+uint64_t fake_disk_read_usec(const DiskFile *f)
+{
+        return f->disk->read_usec;
+}
+
 void disk_hang(Machine *m, bool hang)
 {
         disk_of_machine(m)->hangs = hang;

@@ -31,6 +31,7 @@ struct Disk {
                 unsigned n, fail_at;
                 bool fail_all;
         } calls[_DISK_CALL_MAX];
+        uint64_t read_usec;
         uint64_t n_inodes, free_inodes[INODES_KEPT];
         unsigned n_free_inodes;
 };

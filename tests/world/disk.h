@@ -53,6 +53,7 @@ typedef struct Process Process;
 /* Each write or sync takes so long, drawn anew each time. 0, 0: nothing. */
 void disk_set_speed(Machine *m, uint64_t write_min_usec, uint64_t write_max_usec, uint64_t sync_min_usec,
                 uint64_t sync_max_usec);
+void disk_set_read_speed(Machine *m, uint64_t usec); /* of each read of SQLite */
 void disk_hang(Machine *m, bool hang); /* writes and syncs do not return until it ends */
 /* Files grow up to the end of their last page only, then -ENOSPC; a new file is refused, or is empty. */
 void disk_set_full(Machine *m, bool full);

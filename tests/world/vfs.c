@@ -38,6 +38,9 @@ static int vfs_close(sqlite3_file *f)
 
 static int vfs_read(sqlite3_file *f, void *ret, int n, sqlite3_int64 at)
 {
+        if (fake_disk_read_usec(disk_file(f)) > 0)
+                thread_pause(fake_disk_read_usec(disk_file(f)));
+
         int r = fake_disk_read(disk_file(f), (uint64_t) at, ret, (size_t) n);
 
         return r < 0 ? SQLITE_IOERR_READ : r < n ? SQLITE_IOERR_SHORT_READ : SQLITE_OK;
