@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "base/log.h"
 #include "base/random-pool.h"
 #include "base/str-util.h"
 #include "daemon/listening.h"
@@ -65,19 +66,32 @@ static int open_store(Discovery *d, const char *path, Error *error)
         r = leases_load(&d->leases, d->db);
         if (r >= 0)
                 r = database_start(&d->database, d->loop, d->db, NULL, NULL);
-        d->database.damaged_status = EXIT_FAILURE; /* the next start finds it, too, and sets it aside */
+        d->database.damaged_status = EXIT_FAILURE; /* discovery_free() sets it aside */
         return r < 0 ? error_set(error, r, "cannot read %s: %s", path, strerror(-r)) : 0;
 }
 
 static int start_store(Discovery *d, Error *error)
 {
-        _cleanup_free_ char *path = NULL;
         int r;
 
-        r = paths_state_file(d->config->state_directory, "discovery", "registry.db", &path, error);
+        r = paths_state_file(d->config->state_directory, "discovery", "registry.db", &d->path, error);
         if (r >= 0)
-                r = open_store(d, path, error);
-        return r == -EUCLEAN ? set_aside(path, error) : r;
+                r = open_store(d, d->path, error);
+        return r == -EUCLEAN ? set_aside(d->path, error) : r;
+}
+
+/* A start reads less than all of it, so it would not find all damage. */
+static void stop_store(Discovery *d)
+{
+        const bool damaged = d->database.gave_up;
+        Error error = {};
+
+        d->db = database_close(&d->database, d->db);
+        if (damaged) {
+                (void) set_aside(d->path, &error);
+                log_error("%s", error.text);
+        }
+        free(d->path);
 }
 
 static int start_listening(Discovery *d, Error *error)
@@ -167,7 +181,7 @@ Discovery *discovery_free(Discovery *d)
         free(d->servers);
         listeners_clear(&d->listeners);
         save_all(&d->save);
-        d->db = database_close(&d->database, d->db);
+        stop_store(d);
         save_clear(&d->save);
         lists_clear(&d->lists);
         leases_clear(&d->leases);

@@ -20,6 +20,7 @@ typedef struct Discovery {
         DiscoveryConfig *config; /* lent */
         Loop *loop;
         Service service;
+        char *path; /* of the registry */
         Db *db;
         Database database;
         ListenerSet listeners;

@@ -9,12 +9,14 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include "base/str-util.h"
 #include "discovery/discovery.h"
+#include "world/disk.h"
 #include "world/world.h"
 
 #define SERVER "unix:/discovery.sock"
@@ -133,16 +135,71 @@ static void test_waits_for_a_change(void **state)
         assert_non_null(strstr(waiting->body, "\"name\":\"a\""));
 }
 
+static void restart(World *w)
+{
+        world_signal(w->discovery->loop, SIGTERM);
+        assert_true(world_has_exited(w->discovery->loop, NULL));
+        w->discovery = discovery_free(w->discovery);
+        start(w);
+}
+
 static void test_remembers_over_a_restart(void **state)
 {
         World *w = *state;
 
         assert_int_equal(register_one("a")->status, 201);
+        restart(w);
+        assert_non_null(strstr(ask("GET", "/v1/receivers", NULL, NULL)->body, "\"name\":\"a\""));
+}
+
+static void register_many(void)
+{
+        char name[16];
+
+        for (unsigned i = 0; i < 60; i++) {
+                (void) snprintf(name, sizeof name, "r%u", i);
+                assert_int_equal(register_one(name)->status, 201);
+        }
+        world_advance(2 * USEC_PER_SEC);
+}
+
+/* Of the registry; page 1 names the first one. No start reads it. */
+static void damage_unused_page(void)
+{
+        char path[256];
+        uint8_t *content;
+        size_t size;
+
+        (void) snprintf(path, sizeof path, "%s/registry.db", world_directory());
+        content = fake_disk_content(path, &size);
+        assert_non_null(content);
+        const size_t page = (size_t) content[34] << 8 | content[35];
+        assert_in_range(page, 2, size / 4096);
+        content[page * 4096 - 2] ^= 1;
+}
+
+/* A damaged page that is met when something is written: the next start must not meet it again. */
+static void test_damage_is_set_aside(void **state)
+{
+        World *w = *state;
+        int status = 0;
+
+        register_many();
+        world_advance(40 * USEC_PER_SEC);
         world_signal(w->discovery->loop, SIGTERM);
         assert_true(world_has_exited(w->discovery->loop, NULL));
         w->discovery = discovery_free(w->discovery);
+        damage_unused_page();
         start(w);
-        assert_non_null(strstr(ask("GET", "/v1/receivers", NULL, NULL)->body, "\"name\":\"a\""));
+        register_many();
+        assert_true(world_has_exited(w->discovery->loop, &status));
+        assert_int_equal(status, EXIT_FAILURE);
+        w->discovery = discovery_free(w->discovery);
+        start(w);
+        register_many();
+        assert_false(world_has_exited(w->discovery->loop, NULL));
+        restart(w);
+        assert_non_null(strstr(ask("GET", "/v1/receivers", NULL, NULL)->body, "\"name\":\"r59\""));
 }
 
 int main(void)
@@ -152,6 +209,7 @@ int main(void)
                                         test_registers_and_forgets_without_heartbeat, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_heartbeat_keeps_it, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_waits_for_a_change, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_damage_is_set_aside, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_remembers_over_a_restart, setup, teardown),
         };
 
