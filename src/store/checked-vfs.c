@@ -103,8 +103,8 @@ static int on_write(sqlite3_file *f, const void *data, int n, sqlite3_int64 at)
                 note_log_write(c, data, n, at);
         if (c->is_database && page_sums_note(c->sums)->state == WAL_NEEDED)
                 set_state(c->sums, WAL_MIXED);
-        if (is_page(c, n, at))
-                page_sums_set(c->sums, (uint64_t) at / PAGE_SIZE, data);
+        if (is_page(c, n, at) && page_sums_set(c->sums, (uint64_t) at / PAGE_SIZE, data) < 0)
+                return SQLITE_IOERR_WRITE;
         rc = c->real->pMethods->xWrite(c->real, data, n, at);
         if (rc != SQLITE_OK)
                 c->committed = 0;
@@ -113,7 +113,12 @@ static int on_write(sqlite3_file *f, const void *data, int n, sqlite3_int64 at)
 
 static int on_truncate(sqlite3_file *f, sqlite3_int64 size)
 {
-        return real(f)->pMethods->xTruncate(real(f), size);
+        const CheckedFile *c = checked(f);
+        int rc = c->real->pMethods->xTruncate(c->real, size);
+
+        if (rc == SQLITE_OK && c->is_database)
+                page_sums_cut(c->sums, ((uint64_t) size + PAGE_SIZE - 1) / PAGE_SIZE);
+        return rc;
 }
 
 static void note_log_sync(const CheckedFile *c)
@@ -209,8 +214,8 @@ static int on_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *f, int flag
                 return rc;
         c->base.pMethods = &methods;
         c->is_database = flags & SQLITE_OPEN_MAIN_DB;
-        if (rc == SQLITE_OK && c->is_database && path)
-                (void) page_sums_open(path, &c->sums);
+        if (rc == SQLITE_OK && c->is_database && path && page_sums_open(path, &c->sums) < 0)
+                return SQLITE_CANTOPEN;
         if (flags & SQLITE_OPEN_WAL)
                 c->database = checked(sqlite3_database_file_object(path));
         return rc;

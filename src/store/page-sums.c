@@ -34,6 +34,7 @@ struct PageSums {
         uint64_t size;
         WalNote note;
         char *path;
+        bool is_gone; /* there is no file, and none comes back with the power */
 };
 
 static int grow(PageSums *p, uint64_t size)
@@ -59,25 +60,38 @@ static void read_note(PageSums *p)
         }
 }
 
+/* -ENOENT: none can be made. */
+static int open_file(PageSums *p)
+{
+        const bool exists = disk_exists(p->path);
+        uint64_t size = 0;
+        int r = disk_open(p->path, &p->file);
+
+        if (r >= 0)
+                r = disk_size(p->file, &size);
+        p->size = size / GROWTH * GROWTH;
+        if (r >= 0 && p->size > 0)
+                return disk_map(p->file, (size_t) p->size, &p->map);
+        if (r >= 0)
+                r = grow(p, GROWTH);
+        /* What there is of it has no checksum yet. */
+        return r < 0 && (!exists || p->file) ? -ENOENT : r;
+}
+
 int page_sums_open(const char *database, PageSums **ret)
 {
         _cleanup_(page_sums_closep) PageSums *p = calloc(1, sizeof *p);
-        uint64_t size = 0;
         int r;
 
+        *ret = NULL;
         if (!p)
                 return -ENOMEM;
         p->path = str_format("%s.sums", database);
         if (!p->path)
                 return -ENOMEM;
-        r = disk_open(p->path, &p->file);
-        if (r >= 0)
-                r = disk_size(p->file, &size);
-        p->size = size / GROWTH * GROWTH;
-        if (r >= 0)
-                r = p->size == 0 ? grow(p, GROWTH) : disk_map(p->file, (size_t) p->size, &p->map);
+        r = open_file(p);
         if (r < 0)
-                return r;
+                return r == -ENOENT ? 0 : r;
         read_note(p);
         *ret = TAKE_PTR(p);
         return 0;
@@ -96,9 +110,21 @@ PageSums *page_sums_close(PageSums *p)
 /* Checksums that cannot be kept would be wrong later. */
 static void give_up(PageSums *p)
 {
-        disk_remove(p->path);
         p->file = disk_close(p->file);
         p->size = 0;
+}
+
+/* The file must not come back after a loss of power either. */
+static int remove_file(PageSums *p)
+{
+        int r;
+
+        if (p->is_gone)
+                return 0;
+        disk_remove(p->path);
+        r = disk_exists(p->path) ? -EIO : disk_sync_directory(p->path);
+        p->is_gone = r >= 0;
+        return r;
 }
 
 static void put(PageSums *p, uint64_t at, const void *data, size_t n)
@@ -119,16 +145,30 @@ static Entry entry_of(uint64_t page, const void *data)
         return (Entry){htobe32(sum), htobe32(~sum)};
 }
 
-void page_sums_set(PageSums *p, uint64_t page, const void *data)
+int page_sums_set(PageSums *p, uint64_t page, const void *data)
 {
         const Entry e = entry_of(page, data);
         const uint64_t end = place(page + 1);
 
-        if (!p || !p->file)
-                return;
-        if (end > p->size && grow(p, (end + GROWTH - 1) / GROWTH * GROWTH) < 0)
-                return; /* nothing is known of the page */
+        if (!p)
+                return 0;
+        if (p->file && end > p->size && grow(p, (end + GROWTH - 1) / GROWTH * GROWTH) < 0)
+                return 0; /* nothing is known of the page */
         put(p, place(page), &e, sizeof e);
+        return p->file ? 0 : remove_file(p);
+}
+
+/* A file that grows again has pages that were never written. */
+void page_sums_cut(PageSums *p, uint64_t n_pages)
+{
+        static const uint8_t zeroes[FIRST];
+        size_t n;
+
+        for (uint64_t at = place(n_pages); p && p->file && at < p->size; at += n) {
+                n = (size_t) MIN(p->size - at, sizeof zeroes);
+                if (memcmp(p->map + at, zeroes, n) != 0)
+                        put(p, at, zeroes, n);
+        }
 }
 
 bool page_sums_agree(PageSums *p, uint64_t page, const void *data)
@@ -144,7 +184,7 @@ bool page_sums_agree(PageSums *p, uint64_t page, const void *data)
                 return true;
         if (e.sum != found.sum && e.inverted != found.inverted && (e.sum != 0 || e.inverted != 0))
                 return false;
-        page_sums_set(p, page, data);
+        (void) page_sums_set(p, page, data);
         return true;
 }
 

@@ -5,6 +5,9 @@
  * also notes how far SQLite's own log was synced, so that damage of its end is told from what a loss of
  * power tore off. If the file is missing, pages are entered when they are first read.
  *
+ * A page must not have an old checksum, whatever happens, unless SQLite's log has the page too: otherwise it
+ * would look damaged.
+ *
  * For one thread. Without a file (NULL) nothing is known and nothing is done. */
 
 #include "base/error.h"
@@ -28,12 +31,15 @@ typedef struct WalNote {
         uint32_t unused;
 } WalNote;
 
-int page_sums_open(const char *database, PageSums **ret); /* 0 or negative errno */
+/* 0 or negative errno. NULL if there is no file and none can be made (a full disk). */
+int page_sums_open(const char *database, PageSums **ret);
 PageSums *page_sums_close(PageSums *p);
 DEFINE_CLEANUP(PageSums *, page_sums_close)
 
 bool page_sums_agree(PageSums *p, uint64_t page, const void *data); /* false: the page is damaged */
-void page_sums_set(PageSums *p, uint64_t page, const void *data);   /* the page is being written */
+/* Before the page is written. Negative errno: it must not be written, since its old checksum may stay. */
+int page_sums_set(PageSums *p, uint64_t page, const void *data);
+void page_sums_cut(PageSums *p, uint64_t n_pages); /* the database has no more pages than that */
 
 const WalNote *page_sums_note(const PageSums *p);
 void page_sums_set_note(PageSums *p, const WalNote *note);

@@ -247,7 +247,7 @@ static int check_log(const char *path, bool *ret_crashed, Damage *damage, Error 
         int r = log ? wal_look(path, log, &look) : -ENOMEM;
 
         if (r < 0)
-                return r == -ENOMEM ? r : 0; /* what cannot be read here, SQLite cannot read either */
+                return error_set(error, r, "cannot read %s-wal and %s.sums: %s", path, path, strerror(-r));
         *ret_crashed = look.exists;
         damage_look(damage, path);
         damage_look(damage, log);

@@ -78,6 +78,33 @@ void fake_disk_fail(unsigned n, int error, bool all)
         disks[0].fail_all = all;
 }
 
+static unsigned notes_left; /* plus one; 0: no limit */
+static const char *refused;
+
+void fake_disk_fail_notes(unsigned n)
+{
+        notes_left = n;
+}
+
+bool note_fails(void)
+{
+        if (notes_left > 1)
+                notes_left--;
+        else
+                return notes_left == 1;
+        return false;
+}
+
+void fake_disk_refuse(const char *path)
+{
+        refused = path;
+}
+
+bool is_refused(const char *path)
+{
+        return refused && path && strcmp(path, refused) == 0;
+}
+
 void fake_disk_fill_up(bool full)
 {
         disks[0].full = full;

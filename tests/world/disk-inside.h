@@ -115,4 +115,7 @@ void name_sync_directory(const char *path); /* of the directory that has `path` 
 void name_lose_power(Disk *d, FakeLoss loss, uint64_t *seed);
 bool name_is_below(const Name *n, const char *directory);
 
+bool note_fails(void);
+bool is_refused(const char *path);
+
 void disk_forget(void); /* all files and names */

@@ -171,8 +171,8 @@ int disk_open(const char *path, DiskFile **ret)
         Disk *d = path ? disk_of_path(path) : disk_of_machine(process_machine(process_current()));
 
         kill_point();
-        if (d->crashed)
-                return -EIO;
+        if (d->crashed || is_refused(path))
+                return d->crashed ? -EIO : -EMFILE;
         if (d->full && d->machine && path && !name_find(path) && world_random(2) == 0)
                 return -ENOSPC;
         *ret = open_handle(path, d);
@@ -348,7 +348,7 @@ int disk_note(DiskFile *f, uint64_t at, const void *data, size_t n)
 {
         HOST_SCOPE;
 
-        if (is_stale(f))
+        if (is_stale(f) || note_fails())
                 return -EIO;
         if (at + n > f->file->size)
                 return -EINVAL;

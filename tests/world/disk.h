@@ -20,6 +20,9 @@ unsigned fake_disk_operations(void); /* number since the reset or since fake_dis
 /* The n-th operation from now fails with -error. `all`: all later ones fail too. 0 as `n`: none fails. */
 void fake_disk_fail(unsigned n, int error, bool all);
 
+void fake_disk_fail_notes(unsigned n);   /* the n-th disk_note() from now and all later ones fail; 0: none */
+void fake_disk_refuse(const char *path); /* it cannot be opened; lent; NULL: all can */
+
 /* While the disk is full, no file can grow: a write beyond the end of a file fails with -ENOSPC. */
 void fake_disk_fill_up(bool full);
 
@@ -54,7 +57,7 @@ typedef struct Process Process;
 void disk_set_speed(Machine *m, uint64_t write_min_usec, uint64_t write_max_usec, uint64_t sync_min_usec,
                 uint64_t sync_max_usec);
 void disk_set_read_speed(Machine *m, uint64_t usec); /* of each read of SQLite */
-void disk_hang(Machine *m, bool hang); /* writes and syncs do not return until it ends */
+void disk_hang(Machine *m, bool hang);               /* writes and syncs do not return until it ends */
 /* Files grow up to the end of their last page only, then -ENOSPC; a new file is refused, or is empty. */
 void disk_set_full(Machine *m, bool full);
 
