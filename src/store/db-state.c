@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/crash-point.h"
 #include "base/str-util.h"
+#include "base/time-util.h"
 #include "store/disk.h"
 #include "store/sql.h"
 
@@ -17,6 +18,8 @@
 #else
 #define MEMTABLE_MAX 16384u
 #endif
+
+#define SHRINK_AGAIN_USEC (60 * USEC_PER_SEC)
 
 /* Runs one operation inside the batch's transaction. If it fails, what it wrote is undone. */
 static int run_one(DbState *s, DbOp *op)
@@ -109,9 +112,13 @@ static int run_in_tables(DbState *s, DbOp *first)
 
 void db_state_shrink(DbState *s)
 {
-        if (s->shrink_is_due)
-                sql_shrink(s->sql);
+        const uint64_t now = now_usec(CLOCK_BOOTTIME);
+
+        if (!s->shrink_is_due || now < s->shrink_from)
+                return;
         s->shrink_is_due = false;
+        if (sql_shrink(s->sql) < 0)
+                s->shrink_from = usec_add(now, SHRINK_AGAIN_USEC);
 }
 
 static bool can_be_redone(const DbState *s, const DbOp *first)

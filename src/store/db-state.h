@@ -12,13 +12,14 @@
 typedef struct DbState {
         sqlite3 *sql;
         Memtable memtable;
-        Redo *redo;         /* NULL: everything goes to the tables */
-        uint64_t applied;   /* number of the last block that the tables have */
-        bool salvaged;      /* and the tables may have later ones, or lack earlier ones */
-        bool loss;          /* the next flush runs Memtable.on_loss */
-        bool redo_failed;   /* until the tables have everything */
-        bool apply_is_due;  /* the memtable lacks the last block */
-        bool shrink_is_due; /* perhaps: rows were written since it was looked at */
+        Redo *redo;           /* NULL: everything goes to the tables */
+        uint64_t applied;     /* number of the last block that the tables have */
+        bool salvaged;        /* and the tables may have later ones, or lack earlier ones */
+        bool loss;            /* the next flush runs Memtable.on_loss */
+        bool redo_failed;     /* until the tables have everything */
+        bool apply_is_due;    /* the memtable lacks the last block */
+        bool shrink_is_due;   /* perhaps: rows were written since it was looked at */
+        uint64_t shrink_from; /* CLOCK_BOOTTIME: not before, since it failed */
 } DbState;
 
 /* In the table redo: `applied` of tables that were salvaged, and the same back. */

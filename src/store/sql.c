@@ -139,15 +139,16 @@ static int64_t read_number(sqlite3 *sql, const char *text)
         return n;
 }
 
-void sql_shrink(sqlite3 *sql)
+int sql_shrink(sqlite3 *sql)
 {
         const int64_t all = read_number(sql, "PRAGMA page_count"),
                       unused = read_number(sql, "PRAGMA freelist_count");
 
         if (all < SHRINK_FROM || unused < all / 4 * 3 || all - unused > SHRINK_REST)
-                return;
-        (void) execute(sql, "VACUUM");
+                return 0;
+        int r = execute(sql, "VACUUM");
         (void) sqlite3_wal_checkpoint_v2(sql, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+        return r;
 }
 
 /* The smallest thing that SQLite writes although it changes nothing. */

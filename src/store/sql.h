@@ -23,8 +23,8 @@ int sql_run(sqlite3_stmt *s); /* steps to the end; NULL gives -EIO; 0 or negativ
 int sql_run_text(sqlite3 *sql, const char *text); /* a statement without parameters */
 
 /* Gives the space of removed rows back to the file system, if the file is mostly empty and the rest is
- * small. Outside of a transaction. Failure changes nothing. */
-void sql_shrink(sqlite3 *sql);
+ * small. Outside of a transaction. 0 or negative errno; failure changes nothing. */
+int sql_shrink(sqlite3 *sql);
 
 /* A commit that failed may be whole in SQLite's log all the same, and the next start would find it. This
  * writes something harmless in its place; if it fails too, nothing more can be done. */

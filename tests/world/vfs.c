@@ -36,8 +36,16 @@ static int vfs_close(sqlite3_file *f)
         return SQLITE_OK;
 }
 
+static unsigned n_reads;
+
+unsigned fake_vfs_reads(void)
+{
+        return n_reads;
+}
+
 static int vfs_read(sqlite3_file *f, void *ret, int n, sqlite3_int64 at)
 {
+        n_reads++;
         if (fake_disk_read_usec(disk_file(f)) > 0)
                 thread_pause(fake_disk_read_usec(disk_file(f)));
 

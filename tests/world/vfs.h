@@ -8,7 +8,8 @@
 /* Returns the name of the VFS; the first call registers it, also as SQLite's default: SQLite's own random
  * numbers come from the default VFS. */
 const char *fake_vfs(void);
-void fake_vfs_reset(void); /* its random numbers begin anew */
+unsigned fake_vfs_reads(void); /* number since the start of the program */
+void fake_vfs_reset(void);     /* its random numbers begin anew */
 
 /* In disk.c. fake_disk_read() reads up to `n` bytes and fills the rest with zeros. Returns the number of
  * bytes read, or -EIO. */
