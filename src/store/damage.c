@@ -11,7 +11,8 @@
 #include "store/disk.h"
 
 #define KEPT_MAX 4u
-#define CHUNK    ((uint64_t) 64 << 10)
+#define CHUNK    65536u
+#define SECTOR   512u
 
 void damage_add(Damage *d, const char *format, ...)
 {
@@ -40,22 +41,31 @@ static char *kept_name(const char *path, unsigned i)
         return str_format("%s.damaged-%u", path, i);
 }
 
+static void read_sectors(const DiskFile *f, uint64_t at, uint8_t *ret, size_t n)
+{
+        for (size_t i = 0; i < n; i += SECTOR)
+                if (disk_read(f, at + i, ret + i, MIN(n - i, SECTOR)) < 0)
+                        memset(ret + i, 0, MIN(n - i, SECTOR));
+}
+
 int damage_copy(const char *from, const char *to)
 {
         _cleanup_(disk_closep) DiskFile *in = NULL, *out = NULL;
-        const uint8_t *map;
-        uint64_t size;
+        uint8_t block[CHUNK];
+        uint64_t size = 0;
         int r;
 
         r = disk_open(from, &in);
         if (r >= 0)
                 r = disk_size(in, &size);
-        if (r >= 0 && size > 0)
-                r = disk_map(in, (size_t) size, &map);
         if (r >= 0)
                 r = disk_open(to, &out);
-        for (uint64_t at = 0; r >= 0 && at < size; at += CHUNK)
-                r = disk_write(out, at, map + at, (size_t) MIN(size - at, CHUNK));
+        for (uint64_t at = 0; r >= 0 && at < size; at += CHUNK) {
+                const size_t n = (size_t) MIN(size - at, CHUNK);
+                if (disk_read(in, at, block, n) < 0)
+                        read_sectors(in, at, block, n);
+                r = disk_write(out, at, block, n);
+        }
         if (r >= 0)
                 r = disk_sync(out);
         return r < 0 ? r : disk_sync_directory(to);

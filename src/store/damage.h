@@ -23,7 +23,7 @@ void damage_minor(Damage *d, const char *path);
 /* Copies the file. When four copies are there, the fourth is replaced. 0 or negative errno; what could be
  * copied is kept. */
 int damage_keep(Damage *d, const char *path);
-int damage_copy(const char *from, const char *to); /* one file; synced */
+int damage_copy(const char *from, const char *to); /* synced; zeroes for what cannot be read */
 
 /* Puts `fresh`, which is complete, in the place of the database `path`, so that a start after an end at any
  * point goes on with the one or the other. 0 or negative errno. */

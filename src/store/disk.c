@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -105,6 +106,29 @@ int disk_truncate(DiskFile *f, uint64_t size)
         return ftruncate(f->fd, (off_t) size) < 0 ? -errno : 0;
 }
 
+/* What the disk cannot read now, it cannot read later. */
+static int read_error(void)
+{
+        return errno == EIO ? -EUCLEAN : -errno;
+}
+
+int disk_read(const DiskFile *f, uint64_t at, void *ret, size_t n)
+{
+        for (size_t done = 0; done < n;) {
+                ssize_t k = pread(f->fd, (uint8_t *) ret + done, n - done, (off_t) (at + done));
+                if (k < 0 && errno == EINTR)
+                        continue;
+                if (k < 0)
+                        return read_error();
+                if (k == 0) {
+                        memset((uint8_t *) ret + done, 0, n - done);
+                        break;
+                }
+                done += (size_t) k;
+        }
+        return 0;
+}
+
 int disk_write(DiskFile *f, uint64_t at, const void *data, size_t n)
 {
         for (size_t done = 0; done < n;) {
@@ -134,7 +158,7 @@ int disk_rewrite(DiskFile *f, uint64_t size)
                 if (n < 0 && errno == EINTR)
                         n = 0;
                 else if (n <= 0)
-                        return n < 0 ? -errno : disk_sync(f);
+                        return n < 0 ? read_error() : disk_sync(f);
                 else
                         r = disk_write(f, at, block, (size_t) n);
         }
@@ -148,6 +172,14 @@ int disk_note(DiskFile *f, uint64_t at, const void *data, size_t n)
 
 int disk_map(DiskFile *f, size_t size, const uint8_t **ret)
 {
+        uint8_t block[65536];
+
+        for (size_t at = 0; at < size; at += sizeof block) {
+                int r = disk_read(f, at, block, MIN(size - at, sizeof block));
+                if (r < 0)
+                        return r;
+        }
+
         void *map = mmap(NULL, size, PROT_READ, MAP_SHARED, f->fd, 0);
 
         if (map == MAP_FAILED)

@@ -27,12 +27,14 @@ int disk_identity(const DiskFile *f, uint64_t *ret_device, uint64_t *ret_inode);
 int disk_size(const DiskFile *f, uint64_t *ret);
 int disk_fill(DiskFile *f, uint64_t from, uint64_t to); /* writes zeroes and syncs them with the size */
 int disk_truncate(DiskFile *f, uint64_t size);
+/* Zeroes behind the end. -EUCLEAN: the disk cannot read it. */
+int disk_read(const DiskFile *f, uint64_t at, void *ret, size_t n);
 int disk_write(DiskFile *f, uint64_t at, const void *data, size_t n); /* all of it */
 int disk_sync(DiskFile *f);                                           /* the data; the size only if needed */
 
 /* Writes the first `size` bytes, as far as there are so many, once more, and syncs them. After a sync that
  * failed, or a kill before a sync, the kernel may show what the disk does not have, take it for written, and
- * forget it at any time. */
+ * forget it at any time. -EUCLEAN: the disk cannot read them. */
 int disk_rewrite(DiskFile *f, uint64_t size);
 
 /* As disk_write(), into a part of the file that has been filled. Nothing syncs it, so it goes to the memory
@@ -40,7 +42,8 @@ int disk_rewrite(DiskFile *f, uint64_t size);
 int disk_note(DiskFile *f, uint64_t at, const void *data, size_t n);
 
 /* Maps the first `size` bytes for reading; the mapping shows later writes too. Replaces the previous
- * mapping, which stays valid when this fails. */
+ * mapping, which stays valid when this fails. Reads everything once: -EUCLEAN if the disk cannot, which
+ * would be a signal later. */
 int disk_map(DiskFile *f, size_t size, const uint8_t **ret);
 void disk_release_pages(DiskFile *f); /* frees the memory of the mapping; it is read again where needed */
 

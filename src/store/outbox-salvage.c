@@ -217,15 +217,45 @@ static int salvage(const char *path, const char *fresh, OutboxSalvage *ret, Erro
         return r;
 }
 
+/* What the disk cannot read of a log becomes zeroes. Both logs have checksums. */
+static int make_readable(const char *log, Damage *damage)
+{
+        _cleanup_free_ char *fresh = str_format("%s.salvaging", log);
+        _cleanup_(disk_closep) DiskFile *file = NULL;
+        const uint8_t *map;
+        uint64_t size = 0;
+        int r;
+
+        if (!fresh)
+                return -ENOMEM;
+        if (!disk_exists(log))
+                return 0;
+        r = disk_open(log, &file);
+        if (r >= 0)
+                r = disk_size(file, &size);
+        if (r >= 0 && size > 0)
+                r = disk_map(file, (size_t) size, &map);
+        if (r != -EUCLEAN)
+                return r;
+        disk_remove(fresh);
+        r = damage_keep(damage, log);
+        if (r >= 0)
+                r = damage_copy(log, fresh);
+        if (r >= 0)
+                r = disk_rename(fresh, log);
+        return r < 0 ? r : disk_sync_directory(log);
+}
+
 int outbox_salvage(const char *path, OutboxSalvage *ret, Error *error)
 {
         _cleanup_free_ char *fresh = str_format("%s.salvaging", path),
-                            *lock_path = str_format("%s.lock", path), *log = str_format("%s-wal", path);
+                            *lock_path = str_format("%s.lock", path), *log = str_format("%s-wal", path),
+                            *redo = str_format("%s.redo", path);
         _cleanup_(disk_closep) DiskFile *lock = NULL;
         int r;
 
         *ret = (OutboxSalvage){};
-        if (!fresh || !lock_path || !log)
+        if (!fresh || !lock_path || !log || !redo)
                 return -ENOMEM;
         if (!disk_exists(path))
                 return error_set(error, -ENOENT, "there is no %s", path);
@@ -236,6 +266,10 @@ int outbox_salvage(const char *path, OutboxSalvage *ret, Error *error)
                 return error_set(
                                 error, r, "cannot lock %s (is the client running?): %s", path, strerror(-r));
         r = damage_finish_salvage(path); /* of an earlier one */
+        if (r >= 0)
+                r = make_readable(log, &ret->damage);
+        if (r >= 0)
+                r = make_readable(redo, &ret->damage);
         if (r >= 0)
                 r = salvage(path, fresh, ret, error);
         if (r >= 0 && disk_exists(log))

@@ -12,6 +12,6 @@ typedef struct OutboxSalvage {
 } OutboxSalvage;
 
 /* Replaces the outbox by what can be read of it; everything open in it is a possible duplicate. The redo log
- * stays. No client may use it. 0 or negative errno with the reason; until a fresh outbox is complete,
- * nothing is replaced. */
+ * stays, and zeroes replace what the disk cannot read of it. No client may use it. 0 or negative errno with
+ * the reason; until a fresh outbox is complete, nothing is replaced. */
 int outbox_salvage(const char *path, OutboxSalvage *ret, Error *error);

@@ -60,53 +60,6 @@ static void read_note(PageSums *p)
         }
 }
 
-/* -ENOENT: none can be made. */
-static int open_file(PageSums *p)
-{
-        const bool exists = disk_exists(p->path);
-        uint64_t size = 0;
-        int r = disk_open(p->path, &p->file);
-
-        if (r >= 0)
-                r = disk_size(p->file, &size);
-        p->size = size / GROWTH * GROWTH;
-        if (r >= 0 && p->size > 0)
-                return disk_map(p->file, (size_t) p->size, &p->map);
-        if (r >= 0)
-                r = grow(p, GROWTH);
-        /* What there is of it has no checksum yet. */
-        return r < 0 && (!exists || p->file) ? -ENOENT : r;
-}
-
-int page_sums_open(const char *database, PageSums **ret)
-{
-        _cleanup_(page_sums_closep) PageSums *p = calloc(1, sizeof *p);
-        int r;
-
-        *ret = NULL;
-        if (!p)
-                return -ENOMEM;
-        p->path = str_format("%s.sums", database);
-        if (!p->path)
-                return -ENOMEM;
-        r = open_file(p);
-        if (r < 0)
-                return r == -ENOENT ? 0 : r;
-        read_note(p);
-        *ret = TAKE_PTR(p);
-        return 0;
-}
-
-PageSums *page_sums_close(PageSums *p)
-{
-        if (!p)
-                return NULL;
-        disk_close(p->file);
-        free(p->path);
-        free(p);
-        return NULL;
-}
-
 /* Checksums that cannot be kept would be wrong later. */
 static void give_up(PageSums *p)
 {
@@ -125,6 +78,61 @@ static int remove_file(PageSums *p)
         r = disk_exists(p->path) ? -EIO : disk_sync_directory(p->path);
         p->is_gone = r >= 0;
         return r;
+}
+
+/* -ENOENT: none can be made. */
+static int open_file(PageSums *p)
+{
+        const bool exists = disk_exists(p->path);
+        uint64_t size = 0;
+        int r = disk_open(p->path, &p->file);
+
+        if (r >= 0)
+                r = disk_size(p->file, &size);
+        p->size = size / GROWTH * GROWTH;
+        if (r >= 0 && p->size > 0)
+                return disk_map(p->file, (size_t) p->size, &p->map);
+        if (r >= 0)
+                r = grow(p, GROWTH);
+        /* What there is of it has no checksum yet. */
+        return r < 0 && (!exists || p->file) ? -ENOENT : r;
+}
+
+/* Without the checksums everything is still there, so a file that the disk cannot read is made anew. */
+int page_sums_open(const char *database, PageSums **ret)
+{
+        _cleanup_(page_sums_closep) PageSums *p = calloc(1, sizeof *p);
+        int r;
+
+        *ret = NULL;
+        if (!p)
+                return -ENOMEM;
+        p->path = str_format("%s.sums", database);
+        if (!p->path)
+                return -ENOMEM;
+        r = open_file(p);
+        if (r == -EUCLEAN) {
+                give_up(p);
+                r = remove_file(p);
+                p->is_gone = false;
+                if (r >= 0)
+                        r = open_file(p);
+        }
+        if (r < 0)
+                return r == -ENOENT ? 0 : r;
+        read_note(p);
+        *ret = TAKE_PTR(p);
+        return 0;
+}
+
+PageSums *page_sums_close(PageSums *p)
+{
+        if (!p)
+                return NULL;
+        disk_close(p->file);
+        free(p->path);
+        free(p);
+        return NULL;
 }
 
 static void put(PageSums *p, uint64_t at, const void *data, size_t n)

@@ -37,7 +37,7 @@ int sql_error(sqlite3 *sql, int rc)
 
         if (rc == SQLITE_OK || rc == SQLITE_DONE || rc == SQLITE_ROW)
                 return 0;
-        if (rc == SQLITE_IOERR_DATA)
+        if (rc == SQLITE_IOERR_DATA || rc == SQLITE_IOERR_READ)
                 return -EUCLEAN;
         for (size_t i = 0; i < ELEMENTSOF(table); i++)
                 if (table[i].code == (rc & 0xFF))

@@ -239,11 +239,51 @@ static void test_salvage_on_a_bad_disk(void **state)
         }
 }
 
+/* What the disk cannot read is damaged, and not a reason to try again every second. Returns how many
+ * messages are left. */
+static unsigned left_without(const char *path, size_t at, int expected)
+{
+        OutboxSalvage found;
+        Error error = {};
+
+        fake_disk_spoil(path, at);
+        assert_int_equal(open_outbox(), expected);
+        db = db_close(db);
+        if (expected < 0) {
+                assert_int_equal(outbox_salvage("/db", &found, &error), 0);
+                assert_int_equal(open_outbox(), 0);
+                assert_true(db_damage(db)->found);
+                assert_int_equal(n_duplicates, n_open);
+                db = db_close(db);
+        }
+        return n_open;
+}
+
+static void test_cannot_be_read(void **state)
+{
+        fill();
+        power_fails(FAKE_KEEP, 0);
+        assert_int_equal(left_without("/db.redo", 3 * BLOCK, -EUCLEAN), N - 1);
+        fill();
+        db = db_close(db);
+        forget_log();
+        assert_int_equal(left_without("/db", page_of("receiver") * 4096 - 2, -EUCLEAN), N);
+        fill();
+        power_fails(FAKE_KEEP, 0);
+        size_t size;
+        (void) fake_disk_content("/db-wal", &size);
+        assert_int_equal(left_without("/db-wal", size - 1, -EUCLEAN), N);
+        fill();
+        db = db_close(db);
+        assert_int_equal(left_without("/db.sums", 0, 0), N);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                         cmocka_unit_test(test_flags_of_a_start_that_found_damage),
                         cmocka_unit_test(test_salvage),
+                        cmocka_unit_test(test_cannot_be_read),
                         cmocka_unit_test(test_salvage_on_a_bad_disk),
         };
 

@@ -153,6 +153,12 @@ static void test_failures(void **state)
         assert_int_equal(disk_size(f, &a), -EBADF);
         assert_int_equal(disk_identity(f, &a, &b), -EBADF);
         disk_close(f);
+        /* A file that cannot be read. */
+        assert_int_equal(disk_open("/proc/self/mem", &f), 0);
+        assert_int_equal(disk_read(f, 0, below, 1), -EUCLEAN);
+        assert_int_equal(disk_map(f, 4096, &map), -EUCLEAN);
+        assert_int_equal(disk_rewrite(f, 4096), -EUCLEAN);
+        disk_close(f);
         assert_null(disk_vfs());
 }
 #endif

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,6 +77,35 @@ void fake_disk_fail(unsigned n, int error, bool all)
         disks[0].fail_at = n > 0 ? disks[0].n + n : 0;
         disks[0].error = error;
         disks[0].fail_all = all;
+}
+
+void fake_disk_spoil(const char *path, size_t at)
+{
+        name_find(path)->bad = at + 1;
+}
+
+bool file_is_bad(const File *f, uint64_t at, uint64_t n)
+{
+        return f->bad > 0 && at < (f->bad - 1) / FAKE_SECTOR * FAKE_SECTOR + FAKE_SECTOR &&
+               (n > f->size || at + n > (f->bad - 1) / FAKE_SECTOR * FAKE_SECTOR);
+}
+
+int fake_disk_read(const DiskFile *f, uint64_t at, void *ret, size_t n)
+{
+        if (f->disk->crashed || f->generation != f->disk->generation || file_is_bad(f->file, at, n))
+                return -EIO;
+        size_t there = at < f->file->size ? MIN(n, f->file->size - at) : 0;
+        if (there > 0)
+                memcpy(ret, f->file->data + at, there);
+        memset((uint8_t *) ret + there, 0, n - there);
+        return (int) there;
+}
+
+int disk_read(const DiskFile *f, uint64_t at, void *ret, size_t n)
+{
+        int r = fake_disk_read(f, at, ret, n);
+
+        return r < 0 ? -EUCLEAN : 0;
 }
 
 static unsigned notes_left; /* plus one; 0: no limit */

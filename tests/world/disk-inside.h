@@ -68,6 +68,7 @@ struct File {
         size_t synced_size;
         size_t cut; /* the smallest size to which it was truncated since the last sync */
 
+        size_t bad; /* the sector with this byte cannot be read; plus one; 0: none */
         unsigned n_handles, n_names;
         DiskFile *locked_by;
         unsigned n_lock_shares; /* processes that inherited the lock */
@@ -115,6 +116,7 @@ void name_sync_directory(const char *path); /* of the directory that has `path` 
 void name_lose_power(Disk *d, FakeLoss loss, uint64_t *seed);
 bool name_is_below(const Name *n, const char *directory);
 
+bool file_is_bad(const File *f, uint64_t at, uint64_t n); /* it cannot be read */
 bool note_fails(void);
 bool is_refused(const char *path);
 

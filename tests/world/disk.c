@@ -336,7 +336,9 @@ int disk_rewrite(DiskFile *f, uint64_t size)
 
         if (begin(f, DISK_WRITE, &r) == DONE) {
                 HOST_SCOPE;
-                if (fails(f->disk, DISK_WRITE))
+                if (file_is_bad(f->file, 0, size))
+                        r = -EUCLEAN;
+                else if (fails(f->disk, DISK_WRITE))
                         r = -EIO;
                 else
                         file_rewrite(f->file, size);
@@ -358,8 +360,8 @@ int disk_note(DiskFile *f, uint64_t at, const void *data, size_t n)
 
 int disk_map(DiskFile *f, size_t size, const uint8_t **ret)
 {
-        if (is_stale(f))
-                return -EIO;
+        if (is_stale(f) || file_is_bad(f->file, 0, size))
+                return is_stale(f) ? -EIO : -EUCLEAN;
         *ret = f->file->data;
         return 0;
 }
@@ -439,17 +441,6 @@ bool fake_disk_has_bytes(const char *path)
         const File *f = name_find(path);
 
         return f && f->size > 0;
-}
-
-int fake_disk_read(DiskFile *f, uint64_t at, void *ret, size_t n)
-{
-        if (is_stale(f))
-                return -EIO;
-        size_t there = at < f->file->size ? MIN(n, f->file->size - at) : 0;
-        if (there > 0)
-                memcpy(ret, f->file->data + at, there);
-        memset((uint8_t *) ret + there, 0, n - there);
-        return (int) there;
 }
 
 static int raise_level(DiskFile *f, int level)

@@ -23,6 +23,8 @@ void fake_disk_fail(unsigned n, int error, bool all);
 void fake_disk_fail_notes(unsigned n);   /* the n-th disk_note() from now and all later ones fail; 0: none */
 void fake_disk_refuse(const char *path); /* it cannot be opened; lent; NULL: all can */
 
+void fake_disk_spoil(const char *path, size_t at); /* the sector of this byte cannot be read any more */
+
 /* While the disk is full, no file can grow: a write beyond the end of a file fails with -ENOSPC. */
 void fake_disk_fill_up(bool full);
 
