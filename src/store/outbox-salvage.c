@@ -16,10 +16,11 @@
 #include "store/outbox.h"
 #include "store/sql.h"
 
-#define LOCK_USEC (5 * USEC_PER_SEC)
-#define IN_VAIN   100000u /* keys that are tried behind the last one that could be read */
-#define COLUMNS   32
-#define TEXT_MAX  1024
+#define LOCK_USEC  (5 * USEC_PER_SEC)
+#define IN_VAIN    100000u /* keys that are tried behind the last one that could be read */
+#define N_NUMBERED 3       /* tables whose first column is the number of the message */
+#define COLUMNS    32
+#define TEXT_MAX   1024
 
 static void put_insert(char ret[static TEXT_MAX], const char *table, sqlite3_stmt *row)
 {
@@ -64,7 +65,7 @@ static int copy_rows(sqlite3 *from, sqlite3 *to, const char *table, const char *
         return r < 0 ? r : rc == SQLITE_DONE;
 }
 
-/* Tables whose first column is the number of the message. */
+/* Goes on behind rows that cannot be read. 1: the end was reached. */
 static int copy_numbered(sqlite3 *from, sqlite3 *to, const char *table, const char *select)
 {
         int64_t key = 0;
@@ -84,31 +85,33 @@ static int copy_numbered(sqlite3 *from, sqlite3 *to, const char *table, const ch
 static int copy_tables(sqlite3 *from, sqlite3 *to)
 {
         static const struct {
-                const char *table, *select;
-        } numbered[] =
-                        {
-                                        {"message", "SELECT * FROM message WHERE number >= ? ORDER BY "
-                                                    "number"},
-                                        {"delivery", "SELECT * FROM delivery WHERE message >= ? ORDER BY "
-                                                     "message, member"},
-                                        {"attempt", "SELECT * FROM attempt WHERE message >= ? ORDER BY "
-                                                    "message, member, n"},
-                        },
-          others[] = {
-                          {"client", "SELECT * FROM client"},
-                          {"stream", "SELECT * FROM stream ORDER BY stream, receiver"},
-                          {"stream", "SELECT * FROM stream ORDER BY stream DESC, receiver DESC"},
-                          {"receiver", "SELECT * FROM receiver ORDER BY id"},
-                          {"receiver", "SELECT * FROM receiver ORDER BY id DESC"},
-                          {"redo", "SELECT * FROM redo"},
-          };
+                const char *table, *forward, *backward;
+        } tables[] = {
+                        {"message", "SELECT * FROM message WHERE number >= ? ORDER BY number",
+                                        "SELECT * FROM message ORDER BY number DESC"},
+                        {"delivery", "SELECT * FROM delivery WHERE message >= ? ORDER BY message, member",
+                                        "SELECT * FROM delivery ORDER BY message DESC, member DESC"},
+                        {"attempt", "SELECT * FROM attempt WHERE message >= ? ORDER BY message, member, n",
+                                        "SELECT * FROM attempt ORDER BY message DESC, member DESC, n DESC"},
+                        {"stream", "SELECT * FROM stream ORDER BY stream, receiver",
+                                        "SELECT * FROM stream ORDER BY stream DESC, receiver DESC"},
+                        {"receiver", "SELECT * FROM receiver ORDER BY id",
+                                        "SELECT * FROM receiver ORDER BY id DESC"},
+                        {"client", "SELECT * FROM client", NULL},
+                        {"redo", "SELECT * FROM redo", NULL},
+        };
         int64_t unused = 0;
         int r = sql_run_text(to, "DELETE FROM redo");
 
-        for (size_t i = 0; i < ELEMENTSOF(numbered) && r >= 0; i++)
-                r = copy_numbered(from, to, numbered[i].table, numbered[i].select);
-        for (size_t i = 0; i < ELEMENTSOF(others) && r >= 0; i++)
-                r = copy_rows(from, to, others[i].table, others[i].select, &unused);
+        for (size_t i = 0; i < ELEMENTSOF(tables) && r >= 0; i++) {
+                const char *table = tables[i].table;
+
+                r = i < N_NUMBERED ? copy_numbered(from, to, table, tables[i].forward)
+                                   : copy_rows(from, to, table, tables[i].forward, &unused);
+                /* Not all of it: what is behind the damage may be reached from the end. */
+                if (r == 0 && tables[i].backward)
+                        r = copy_rows(from, to, table, tables[i].backward, &unused);
+        }
         return r < 0 ? r : 0;
 }
 

@@ -101,11 +101,56 @@ static void test_the_log_is_older_than_the_tables(void **state)
         assert_false(db_damage(f->db)->found);
 }
 
+static void insert_large(Fixture *f, uint64_t number)
+{
+        static char large[3000];
+        OutboxInsertOp o;
+
+        outbox_insert_op_init(&o);
+        o.record = record_of(number, "any//");
+        memcpy(o.record.id.bytes + 8, &number, sizeof number);
+        o.record.size = sizeof large;
+        memset(large, (int) ('a' + number % 26), sizeof large);
+        o.payload = large;
+        assert_int_equal(run(f, &o.op), 0);
+}
+
+/* Two old messages and a new one are on a page that is damaged; all between them has ended long ago. */
+static void test_a_gap_in_the_numbers(void **state)
+{
+        static char content[1 << 20];
+        Fixture *f = *state;
+        OutboxSalvage found;
+        OutboxRecord record;
+        Error error = {};
+
+        insert_large(f, 1);
+        record = record_of(2, "any//");
+        insert(f, &record);
+        record = record_of(300001, "any//");
+        record.id.bytes[3] = 1;
+        insert(f, &record);
+        insert_large(f, 300002);
+        insert_large(f, 300003);
+        f->db = db_close(f->db);
+        FILE *file = fopen(f->path, "r");
+        assert_non_null(file);
+        const size_t n = fread(content, 1, sizeof content, file);
+        (void) fclose(file);
+        const char *at = memmem(content, n, "bbbbbbbb", 8); /* of message 1 */
+        assert_non_null(at);
+        damage_page(f, (int) ((at - content) / PAGE) + 1);
+        assert_int_equal(outbox_salvage(f->path, &found, &error), 0);
+        assert_int_equal(found.n_messages, 2);
+        assert_int_equal(found.n_lost, 3);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                         cmocka_unit_test_setup_teardown(
                                         test_the_log_is_older_than_the_tables, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_a_gap_in_the_numbers, setup, teardown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
