@@ -25,7 +25,7 @@ struct Db {
         Damage damage;  /* as opening found it */
         char *path;
         bool unreadable;
-        uint64_t bad_page; /* from 1; 0: not known */
+        _Atomic uint64_t bad_page; /* from 1; 0: not known. The worker writes it */
         Worker *worker;
         bool started;
         bool closing; /* the worker has stopped: db_close() runs what is staged */

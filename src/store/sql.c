@@ -262,8 +262,10 @@ static int check_log(const char *path, bool *ret_crashed, Damage *damage, Error 
                 damage_add(damage, "the last %" PRIu64 " bytes of %s are lost", look.lost, log);
                 break;
         case WAL_REDUNDANT:
+                /* If it came back, its intact part would be copied over newer tables. */
                 disk_remove(log);
-                break;
+                r = disk_sync_directory(log);
+                return r < 0 ? error_set(error, r, "cannot remove %s: %s", log, strerror(-r)) : 0;
         case WAL_HOPELESS:
                 return error_set(error, -EUCLEAN, "%s is damaged, and %s has a part of it only", log, path);
         }
