@@ -266,13 +266,14 @@ static int open_store(Receiver *r, Error *error)
         return x < 0 ? error_set(error, x, "cannot read %s: %s", path, strerror(-x)) : 0;
 }
 
-/* Without the warden, handlers could outlive us unseen. */
+/* Without the warden, handlers could outlive us unseen. One of them may have killed it. */
 static void on_warden(uint32_t events, void *userdata)
 {
         Receiver *r = userdata;
 
         log_error("The warden of the handlers has died: ending");
         watch_pause(&r->warden_watch, true);
+        runs_died(r->runs);
         loop_exit(r->loop, EXIT_FAILURE);
 }
 

@@ -33,6 +33,7 @@ struct Runs {
         size_t n_used;      /* those behind were never used */
         size_t n_kept;      /* during which the receiver died */
         size_t next;        /* where the search for room begins */
+        bool died;          /* what runs stays in the file */
 };
 
 static uint32_t sum_of(const Run *run)
@@ -151,7 +152,7 @@ Runs *runs_close(Runs *r)
         if (!r)
                 return NULL;
         for (size_t i = 0; i < r->n_used && r->file; i++)
-                if (r->runs[i].state == RUN_RUNNING)
+                if (r->runs[i].state == RUN_RUNNING && !r->died)
                         set(r, r->runs + i, RUN_NONE);
         r->file = disk_close(r->file);
         free(r);
@@ -201,6 +202,12 @@ bool runs_is_suspect(const Runs *r, sd_id128_t stream, uint64_t sequence)
         const Run *run = r ? find(r, stream, sequence) : NULL;
 
         return run && run->state == RUN_SUSPECT;
+}
+
+void runs_died(Runs *r)
+{
+        if (r)
+                r->died = true;
 }
 
 void runs_clear(Runs *r)

@@ -32,7 +32,7 @@ typedef struct Run {
 /* Reads the file, and makes it if it is missing. 0 or negative errno; without the file (NULL), all other
  * functions do nothing. */
 int runs_open(const char *path, const RunsHome *home, Runs **ret);
-/* What still runs is stopped by this process, not lost with it. */
+/* What still runs is stopped by this process, not lost with it, unless runs_died() was called. */
 Runs *runs_close(Runs *r);
 DEFINE_CLEANUP(Runs *, runs_close)
 
@@ -48,4 +48,6 @@ void runs_end(Runs *r, Run *run); /* the handler has ended, whatever its outcome
 
 /* The receiver died while this message and others ran, and it has not run since. */
 bool runs_is_suspect(const Runs *r, sd_id128_t stream, uint64_t sequence);
+/* What runs now may be why this process has to end: for the next one that is a death of the receiver. */
+void runs_died(Runs *r);
 void runs_clear(Runs *r); /* the receiver has become another one: nothing of the old one counts */

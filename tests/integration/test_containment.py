@@ -165,3 +165,17 @@ def test_fork_while_it_is_killed(discovery, contained, tmp_path):
     assert all(is_dead(p) for p in pids)
     assert s.ask(1, message=message).outcome == frames.CANCELLED
     assert len(lines(tmp_path / "pids")) == len(pids)
+
+
+def test_a_handler_that_kills_its_parent(discovery, contained, tmp_path):
+    """The parent of a handler is the warden, and the receiver ends with it. That is charged as a death of the receiver."""
+    r = contained(discovery(), command=script(tmp_path, "echo run >>$D/runs; kill -9 $PPID; exec sleep 1000"))
+    s = r.sender()
+    message = s.send(1)
+    assert r.process.wait(60) == 1
+    r.process = None
+    r.start()
+    s = r.sender(stream=s.stream)
+    death = s.ask(1, message=message)
+    assert (death.outcome, death.data) == (frames.FAILED, b"the receiver died while running this (1 time)")
+    assert lines(tmp_path / "runs") == ["run"]
