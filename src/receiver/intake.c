@@ -94,7 +94,7 @@ static void on_give_back(void *userdata)
         const uint64_t now = now_usec(CLOCK_BOOTTIME);
         uint64_t next = USEC_INFINITY;
 
-        /* While not all handlers are busy, something else is in the way. */
+        /* Else something other than a handler is in the way. */
         for (size_t i = 0; jobs_are_busy(in->jobs) && i < ELEMENTSOF(in->jobs->queued); i++) {
                 const uint64_t due = give_back(in, in->jobs->queued[i], now);
                 next = MIN(next, due);
@@ -262,6 +262,13 @@ static void take_new(
         intake_run_next(in);
 }
 
+static bool has_room(const Intake *in, const Sender *sender, const MessageFrame *m)
+{
+        if (runs_is_suspect(in->jobs->runs, m->stream, m->sequence))
+                return jobs_may_take_suspect(in->jobs);
+        return conn_may_begin(in->conns, sender->conn, jobs_free(in->jobs));
+}
+
 int intake_message(Intake *in, const Sender *sender, const MessageFrame *m, Error *error)
 {
         DedupRecord record;
@@ -274,8 +281,7 @@ int intake_message(Intake *in, const Sender *sender, const MessageFrame *m, Erro
         if (verdict == DEDUP_OUT_OF_WINDOW)
                 return out_of_window(m->sequence, error);
         note_use(in, m->stream, sender);
-        const bool room =
-                        verdict == DEDUP_RUN && conn_may_begin(in->conns, sender->conn, jobs_free(in->jobs));
+        const bool room = verdict == DEDUP_RUN && has_room(in, sender, m);
         if (verdict != DEDUP_RUN || room)
                 log_arrival(in, sender, m, verdict);
         switch (verdict) {

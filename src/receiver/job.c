@@ -174,16 +174,31 @@ size_t jobs_taken(const Jobs *j)
         return j->n - j->n_answered_early;
 }
 
+/* A job that runs alone, or the next one, which waits to be alone. */
+static bool one_is_in_the_way(const Jobs *j)
+{
+        const Job *next = jobs_first_queued(j);
+
+        return j->one_is_alone || (next && next->alone && j->n_running > 0);
+}
+
 size_t jobs_free(const Jobs *j)
 {
         const size_t capacity = depth_capacity(&j->depth, j->config), taken = jobs_taken(j);
 
-        return condition_permits(j->condition, MAY_BEGIN) && taken < capacity ? capacity - taken : 0;
+        if (!condition_permits(j->condition, MAY_BEGIN) || one_is_in_the_way(j))
+                return 0;
+        return taken < capacity ? capacity - taken : 0;
+}
+
+bool jobs_may_take_suspect(const Jobs *j)
+{
+        return condition_permits(j->condition, MAY_BEGIN) && jobs_taken(j) < config_capacity(j->config);
 }
 
 bool jobs_are_busy(const Jobs *j)
 {
-        return j->n_running >= j->config->concurrency;
+        return j->n_running >= j->config->concurrency || one_is_in_the_way(j);
 }
 
 Job *jobs_first_queued(const Jobs *j)
@@ -199,8 +214,6 @@ Job *jobs_start_next(Jobs *j)
         Job *job = jobs_first_queued(j);
 
         if (!job || jobs_are_busy(j) || !condition_permits(j->condition, MAY_RUN))
-                return NULL;
-        if (j->one_is_alone || (job->alone && j->n_running > 0))
                 return NULL;
         leave_queue(job);
         job->state = JOB_RUNNING;

@@ -125,9 +125,12 @@ void job_set_outcome(Job *job, Outcome outcome, uint8_t *data, size_t size);
 void job_free(Job *job);
 void job_abandon(Job *job); /* frees it as if it had not begun; tells a sender of plain text */
 
-size_t jobs_taken(const Jobs *j);      /* places in use */
-size_t jobs_free(const Jobs *j);       /* places for new messages */
-bool jobs_are_busy(const Jobs *j);     /* as many handlers run as may */
+size_t jobs_taken(const Jobs *j); /* places in use */
+size_t jobs_free(const Jobs *j);  /* places for new messages */
+/* A message that has to run alone is taken even if others would have to wait for it: another receiver would
+ * run it beside others. */
+bool jobs_may_take_suspect(const Jobs *j);
+bool jobs_are_busy(const Jobs *j);     /* no other handler may begin before one has ended */
 Job *jobs_first_queued(const Jobs *j); /* the most urgent one; NULL: none */
 Job *jobs_start_next(Jobs *j);         /* that one, now JOB_RUNNING; NULL: none may run now */
 void jobs_kill(Jobs *j);               /* kills what runs, and abandons it: nothing is recorded of it */

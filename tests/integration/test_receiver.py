@@ -129,6 +129,26 @@ def test_killed_while_two_handlers_run(discovery, receiver, tmp_path):
     assert lines(tmp_path / "runs") == ["begin 1", "end 1", "begin 2", "end 2"]
 
 
+def test_nobody_waits_behind_a_suspect(discovery, receiver, tmp_path):
+    """What has to wait until a message that runs alone has ended goes back to its sender, and nothing new is taken."""
+    r = receiver(discovery(), "r1", "--concurrency", "2", "--queue", "8", command=script(
+        tmp_path, 'echo "begin $ACKGROUP_SEQUENCE" >>$D/runs\nwhile ! test -e $D/go; do sleep 0.02; done'))
+    s = r.sender()
+    messages = [s.send(1), s.send(2)]
+    wait_until(lambda: len(lines(tmp_path / "runs")) == 2, "both handlers run")
+    r.end(kill=True)
+    r.start()
+    s, other = r.sender(stream=s.stream), r.sender()
+    s.send(1, message=messages[0])
+    wait_until(lambda: len(lines(tmp_path / "runs")) == 3, "the first suspect runs")
+    assert other.ask(1).outcome == frames.BUSY
+    s.send(2, message=messages[1])
+    assert other.ask(2).outcome == frames.BUSY
+    (tmp_path / "go").touch()
+    assert [s.answer()[1:6:4], s.answer()[1:6:4]] == [(1, frames.ACKED), (2, frames.ACKED)]
+    assert other.ask(1).outcome == frames.ACKED
+
+
 def test_connection_lost_before_the_answer(discovery, receiver, tmp_path):
     """The answer goes to the connection that asked last."""
     r = receiver(discovery(), command=script(
