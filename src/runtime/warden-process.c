@@ -41,7 +41,14 @@ typedef struct OneWard {
         int group_fd, watch_fd; /* of its control group; -1: none */
         unsigned group_number;
         bool is_group_killed;
+        uint64_t begun_after, ended_after; /* the last round (of looking for orphans) before that */
 } OneWard;
+
+/* A child that is no leader. */
+typedef struct Orphan {
+        pid_t pid;
+        uint64_t round; /* in which it was seen first */
+} Orphan;
 
 typedef struct Process {
         OneWard wards[WARDS_MAX];
@@ -49,6 +56,9 @@ typedef struct Process {
         volatile int *errors; /* by number; shared with leaders that have not begun their program */
         Offspring children;
         size_t n_leaders; /* that live */
+        Orphan *orphans;  /* in the order in which they came */
+        size_t n_orphans, orphans_allocated;
+        uint64_t round;   /* of looking for orphans */
         int own_group_fd; /* -1: no control groups */
         unsigned n_groups;
         int signals_fd;
@@ -118,27 +128,50 @@ static bool is_leader(const Process *p, pid_t pid)
         return false;
 }
 
-/* Returns how many there still are, dead or alive. When they end, their children come here. */
-static size_t kill_orphans(Process *p)
+/* The kernel appends new children to its list, so those that are known come first. False: out of memory. */
+static bool note_orphans(Process *p)
 {
-        size_t n = 0;
+        const size_t n_known = p->n_orphans;
 
-        if (offspring_read(&p->children) < 0)
-                return 1; /* perhaps; it is tried again */
-        if (p->children.n == p->n_leaders)
-                return 0;
-        for (size_t i = 0; i < p->children.n; i++)
-                if (!is_leader(p, p->children.pids[i])) {
-                        (void) kill(p->children.pids[i], SIGKILL);
-                        n++;
-                }
-        return n;
+        if (p->orphans_allocated < p->children.n) {
+                Orphan *grown = reallocarray(p->orphans, p->children.n, sizeof *grown);
+
+                if (!grown)
+                        return false;
+                p->orphans = grown;
+                p->orphans_allocated = p->children.n;
+        }
+        p->n_orphans = 0;
+        p->round++;
+        for (size_t i = 0, known = 0; i < p->children.n && p->children.n > p->n_leaders; i++) {
+                Orphan o = {.pid = p->children.pids[i], .round = p->round};
+
+                if (is_leader(p, o.pid))
+                        continue;
+                while (known < n_known && p->orphans[known].pid != o.pid)
+                        known++;
+                if (known < n_known)
+                        o.round = p->orphans[known++].round;
+                p->orphans[p->n_orphans++] = o;
+        }
+        return true;
+}
+
+/* When they end, their children come here. False: this has to be tried again. */
+static bool kill_orphans(Process *p)
+{
+        if (offspring_read(&p->children) < 0 || !note_orphans(p))
+                return false;
+        for (size_t i = 0; i < p->n_orphans; i++)
+                (void) kill(p->orphans[i].pid, SIGKILL);
+        return true;
 }
 
 static void on_leader_end(Process *p, OneWard *w, int status)
 {
         w->leader = 0;
         w->status = status;
+        w->ended_after = p->round;
         p->n_leaders--;
         kill_ward(w);
 }
@@ -158,22 +191,26 @@ static bool reap(Process *p)
         return pid == 0 || errno != ECHILD;
 }
 
-static bool is_dead(const OneWard *w)
+/* An orphan may be of any ward whose leader has ended, unless it came before that ward, or while the leader
+ * was there. So one that hangs in the kernel, or that may not be killed, does not hold up the others. */
+static bool is_dead(const Process *p, const OneWard *w)
 {
-        return w->leader == 0 && (w->watch_fd < 0 || !control_group_is_populated(w->watch_fd));
+        const uint64_t newest = p->n_orphans > 0 ? p->orphans[p->n_orphans - 1].round : 0;
+
+        return w->leader == 0 && (w->watch_fd < 0 || !control_group_is_populated(w->watch_fd)) &&
+               (newest <= w->begun_after || newest < w->ended_after);
 }
 
-/* An orphan may be of any ward that is ending. */
 static void settle(Process *p)
 {
         size_t n_ending = 0;
 
         for (size_t i = 0; i < p->n_wards; i++)
                 n_ending += p->wards[i].state == WARD_ENDING && p->wards[i].leader == 0;
-        if (n_ending == 0 || kill_orphans(p) > 0)
+        if (n_ending == 0 || !kill_orphans(p))
                 return;
         for (size_t i = 0; i < p->n_wards; i++)
-                if (p->wards[i].state == WARD_ENDING && is_dead(p->wards + i)) {
+                if (p->wards[i].state == WARD_ENDING && is_dead(p, p->wards + i)) {
                         p->wards[i].state = WARD_OVER;
                         if (p->wards[i].is_group_killed)
                                 close_group(p, p->wards + i);
@@ -228,6 +265,7 @@ static int start_leader(Process *p, OneWard *w, const WardSpec *spec)
                 return -errno;
         w->state = WARD_RUNNING;
         w->leader = pid;
+        w->begun_after = p->round;
         p->n_leaders++;
         return 0;
 }

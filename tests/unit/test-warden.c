@@ -8,6 +8,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -56,8 +58,7 @@ static int teardown(void **state)
         return 0;
 }
 
-/* The script must say "x" when everything runs. */
-static void start(Case *c, const char *script)
+static void run(Case *c, const char *script, Ward *ward)
 {
         char *arguments[] = {(char *) "sh", (char *) "-c", (char *) script, NULL};
         char *environment[] = {(char *) "PATH=/usr/bin:/bin", NULL};
@@ -67,9 +68,16 @@ static void start(Case *c, const char *script)
                         .environment = environment,
                         .fds = {-1, c->said[1], -1, -1},
         };
+
+        assert_int_equal(warden_run(&c->warden, c->loop, &spec, ward), 0);
+}
+
+/* The script must say "x" when everything runs. */
+static void start(Case *c, const char *script)
+{
         char byte;
 
-        assert_int_equal(warden_run(&c->warden, c->loop, &spec, &c->ward), 0);
+        run(c, script, &c->ward);
         assert_int_equal(read(c->said[0], &byte, 1), 1);
 }
 
@@ -153,6 +161,48 @@ static void test_others(void **state)
         assert_int_equal(waitpid(other, &status, 0), other);
 }
 
+typedef struct Other {
+        Ward ward;
+        bool has_ended;
+} Other;
+
+static void on_other_end(Ward *ward, const WardEnd *end)
+{
+        CONTAINER_OF(ward, Other, ward)->has_ended = true;
+}
+
+/* A process that does not die, such as one that hangs in the kernel. Only its own ward waits for it. */
+static void test_one_does_not_die(void **state)
+{
+        Case *c = *state;
+        Other before = {.ward.ended = on_other_end}, after = {.ward.ended = on_other_end};
+        char text[32] = {};
+
+        run(c, "exec sleep 1000", &before.ward);
+        run(c, "setsid sleep 1000 & echo $!; wait", &c->ward);
+        assert_true(read(c->said[0], text, sizeof text - 1) > 0);
+        const pid_t stuck = atoi(text);
+        /* It stays a zombie until its tracer has waited for it. */
+        assert_int_equal(ptrace(PTRACE_SEIZE, stuck, NULL, NULL), 0);
+        warden_kill(&c->warden, &c->ward);
+        for (int i = 0; i < 5; i++)
+                assert_true(loop_iterate(c->loop, 20 * USEC_PER_MSEC) >= 0);
+        assert_false(c->has_ended);
+        run(c, "exec true", &after.ward);
+        for (int i = 0; i < 200 && !after.has_ended; i++)
+                assert_true(loop_iterate(c->loop, 20 * USEC_PER_MSEC) >= 0);
+        assert_true(after.has_ended);
+        warden_kill(&c->warden, &before.ward);
+        for (int i = 0; i < 200 && !before.has_ended; i++)
+                assert_true(loop_iterate(c->loop, 20 * USEC_PER_MSEC) >= 0);
+        assert_true(before.has_ended);
+        assert_false(c->has_ended);
+        assert_int_equal(waitpid(stuck, NULL, __WALL), stuck);
+        while (!c->has_ended)
+                assert_true(loop_iterate(c->loop, USEC_PER_SEC) >= 0);
+        assert_nobody_lives(c);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -161,6 +211,7 @@ int main(void)
                         TEST(test_stop),
                         TEST(test_it_is_killed),
                         TEST(test_others),
+                        TEST(test_one_does_not_die),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
