@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "runtime/control-group.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -18,6 +19,8 @@
 #include "base/cleanup.h"
 #include "base/fd-util.h"
 #include "base/str-util.h"
+
+#define DEPTH_MAX 32u /* of groups that a handler has made below its own */
 
 /* The second one is beside the groups of version 1. */
 static const char *const mounts[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
@@ -91,9 +94,32 @@ int control_group_make(int own_fd, const char *name)
         return fd;
 }
 
+bool control_group_is_divided(int fd)
+{
+        struct stat st;
+
+        return fstat(fd, &st) == 0 && st.st_nlink > 2;
+}
+
+static void remove_tree(int parent_fd, const char *name, unsigned depth)
+{
+        int fd = depth > 0 ? openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW) : -1;
+        DIR *directory = fd >= 0 ? fdopendir(fd) : NULL;
+
+        if (fd >= 0 && !directory)
+                (void) close(fd);
+        for (const struct dirent *e; directory && (e = readdir(directory));)
+                if (e->d_type == DT_DIR && e->d_name[0] != '.')
+                        remove_tree(fd, e->d_name, depth - 1);
+        if (directory)
+                (void) closedir(directory);
+        (void) unlinkat(parent_fd, name, AT_REMOVEDIR);
+}
+
 void control_group_remove(int own_fd, const char *name)
 {
-        (void) unlinkat(own_fd, name, AT_REMOVEDIR);
+        if (unlinkat(own_fd, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+                remove_tree(own_fd, name, DEPTH_MAX);
 }
 
 static int write_word(int fd, const char *file, const char *word)
@@ -116,8 +142,8 @@ pid_t control_group_fork(int fd)
                 return pid;
         /* RestrictNamespaces= forbids clone3(). Moving there takes the kernel some milliseconds. */
         pid = fork();
-        if (pid == 0 && write_word(fd, "cgroup.procs", "0") < 0)
-                _exit(EXIT_FAILURE);
+        if (pid == 0)
+                (void) write_word(fd, "cgroup.procs", "0");
         return pid;
 }
 

@@ -18,10 +18,13 @@ const char *control_group_name(unsigned number, char ret[static CONTROL_GROUP_NA
 
 /* Makes the group, or takes it as it is. Returns the descriptor of its directory, or negative errno. */
 int control_group_make(int own_fd, const char *name);
+/* With the groups below it, if no process is in them. */
 void control_group_remove(int own_fd, const char *name);
+/* True: its processes have made groups below it. */
+bool control_group_is_divided(int fd);
 
-/* As fork(), but the child is in the group from its beginning. Only for a process with one thread. -1: none
- * (errno). */
+/* As fork(), but the child is in the group from its beginning, if it can be. Only for a process with one
+ * thread. -1: none (errno; other than EAGAIN and ENOMEM if the group is in the way). */
 pid_t control_group_fork(int fd);
 
 void control_group_kill(int fd);

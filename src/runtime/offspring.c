@@ -81,13 +81,14 @@ bool offspring_has(const Offspring *o, pid_t pid)
         return false;
 }
 
-/* Returns how many there were. The children of those that it buries are in the list after that. */
+/* Returns how many there were, at least 1 if that is not known. The children of those that it buries are in
+ * the list after that. */
 static size_t kill_round(Offspring *o, const Offspring *spared)
 {
         size_t n = 0;
 
         if (offspring_read(o) < 0)
-                return 0;
+                return 1;
         for (size_t i = 0; i < o->n; i++) {
                 if (offspring_has(spared, o->pids[i]))
                         continue;

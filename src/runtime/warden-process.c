@@ -63,8 +63,7 @@ typedef struct Process {
         unsigned n_groups;
         int signals_fd;
         bool is_orphaned; /* the receiver is gone */
-        char *strings;    /* of a request */
-        size_t allocated;
+        WardenInbox inbox;
 } Process;
 
 /* The control group of a ward. It is kept for the next ward with this number, unless it was killed: Linux
@@ -212,12 +211,12 @@ static void settle(Process *p)
         for (size_t i = 0; i < p->n_wards; i++)
                 if (p->wards[i].state == WARD_ENDING && is_dead(p, p->wards + i)) {
                         p->wards[i].state = WARD_OVER;
-                        if (p->wards[i].is_group_killed)
+                        if (p->wards[i].is_group_killed || control_group_is_divided(p->wards[i].group_fd))
                                 close_group(p, p->wards + i);
                 }
 }
 
-/* Returns true when the receiver has to read some first. */
+/* Returns true when some could not be told: the receiver has to read others first, or there is no memory. */
 static bool tell_ends(Process *p)
 {
         for (uint32_t i = 0; i < p->n_wards; i++) {
@@ -226,7 +225,7 @@ static bool tell_ends(Process *p)
 
                 if (w->state != WARD_OVER)
                         continue;
-                if (send(ENDS_FD, &end, sizeof end, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno == EAGAIN)
+                if (send(ENDS_FD, &end, sizeof end, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno != EPIPE)
                         return true;
                 w->state = WARD_NONE;
         }
@@ -235,20 +234,15 @@ static bool tell_ends(Process *p)
 
 /* Requests. */
 
-/* Splits strings, each with a NUL, and writes their addresses, with a NULL behind them. Returns what is
- * behind the strings; NULL: there are not as many. */
-static char *split(char *at, const char *end, char **ret, uint32_t n)
+/* Somebody may have removed the group, for instance. Then the ward runs without. */
+static pid_t fork_leader(Process *p, OneWard *w)
 {
-        for (uint32_t i = 0; i < n; i++) {
-                char *nul = memchr(at, '\0', (size_t) (end - at));
+        pid_t pid = w->group_fd >= 0 ? control_group_fork(w->group_fd) : fork();
 
-                if (!nul)
-                        return NULL;
-                ret[i] = at;
-                at = nul + 1;
-        }
-        ret[n] = NULL;
-        return at;
+        if (pid >= 0 || w->group_fd < 0 || errno == EAGAIN || errno == ENOMEM)
+                return pid;
+        close_group(p, w);
+        return fork();
 }
 
 static int start_leader(Process *p, OneWard *w, const WardSpec *spec)
@@ -258,7 +252,7 @@ static int start_leader(Process *p, OneWard *w, const WardSpec *spec)
         if (r < 0)
                 return r;
         p->errors[w - p->wards] = 0;
-        pid_t pid = w->group_fd >= 0 ? control_group_fork(w->group_fd) : fork();
+        pid_t pid = fork_leader(p, w);
         if (pid == 0)
                 ward_program(spec, p->errors + (w - p->wards));
         if (pid < 0)
@@ -270,109 +264,31 @@ static int start_leader(Process *p, OneWard *w, const WardSpec *spec)
         return 0;
 }
 
-static int run_ward(Process *p, const WardenRequest *q, const int fds[static WARD_FDS])
+static int run_ward(Process *p, uint32_t number, const WardSpec *spec)
 {
-        const char *end = p->strings + q->size;
-        _cleanup_free_ char **arguments = calloc((size_t) q->n_arguments + 1, sizeof *arguments);
-        _cleanup_free_ char **environment = calloc((size_t) q->n_environment + 1, sizeof *environment);
-        char *path[2] = {}, *at = p->strings;
-        WardSpec spec;
-
-        if (!arguments || !environment)
-                return -ENOMEM;
-        at = split(at, end, path, 1);
-        at = at ? split(at, end, arguments, q->n_arguments) : NULL;
-        at = at ? split(at, end, environment, q->n_environment) : NULL;
-        if (at != end || q->ward >= WARDS_MAX)
-                return -EINVAL;
-        spec = (WardSpec){.path = path[0], .arguments = arguments, .environment = environment};
-        memcpy(spec.fds, fds, sizeof spec.fds);
-        for (; p->n_wards <= q->ward; p->n_wards++)
+        for (; p->n_wards <= number; p->n_wards++)
                 p->wards[p->n_wards] = (OneWard){.group_fd = -1, .watch_fd = -1};
-        return start_leader(p, p->wards + q->ward, &spec);
+        return start_leader(p, p->wards + number, spec);
 }
 
-static bool read_exactly(void *data, size_t size)
+static bool answer(int r)
 {
-        for (size_t n = 0; n < size;) {
-                ssize_t got = read(REQUESTS_FD, (char *) data + n, size - n);
-
-                if (got == 0 || (got < 0 && errno != EINTR))
-                        return false;
-                n += (size_t) MAX(got, 0);
-        }
-        return true;
-}
-
-static bool read_strings(Process *p, size_t size)
-{
-        if (size > p->allocated) {
-                free(p->strings);
-                p->strings = malloc(size);
-                p->allocated = p->strings ? size : 0;
-        }
-        return p->strings && read_exactly(p->strings, size);
-}
-
-/* Returns how many descriptors came with it, or negative errno; -EPIPE when the receiver is gone. */
-static int read_request(WardenRequest *q, int fds[static WARD_FDS])
-{
-        union {
-                struct cmsghdr header;
-                char space[CMSG_SPACE(sizeof(int) * WARD_FDS)];
-        } control;
-        struct iovec data = {q, sizeof *q};
-        struct msghdr m = {
-                        .msg_iov = &data,
-                        .msg_iovlen = 1,
-                        .msg_control = &control,
-                        .msg_controllen = sizeof control,
-        };
-        const struct cmsghdr *c;
-        size_t n_fds = 0;
-        ssize_t n = recvmsg(REQUESTS_FD, &m, MSG_CMSG_CLOEXEC);
-
-        if (n <= 0 || !read_exactly((char *) q + n, sizeof *q - (size_t) n))
-                return -EPIPE;
-        c = CMSG_FIRSTHDR(&m);
-        if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
-                n_fds = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-                memcpy(fds, CMSG_DATA(c), n_fds * sizeof(int));
-        }
-        return (int) n_fds;
-}
-
-static void close_all(const int *fds, int n)
-{
-        for (int i = 0; i < n; i++)
-                (void) close(fds[i]);
+        return send(REQUESTS_FD, &r, sizeof r, MSG_NOSIGNAL) == sizeof r;
 }
 
 /* Returns false when the receiver is gone. */
 static bool take_request(Process *p)
 {
-        int came[WARD_FDS], placed[WARD_FDS], r = -EMFILE, n = 0;
-        WardenRequest q;
-        const int n_came = read_request(&q, came);
+        WardenInbox *in = &p->inbox;
+        int r = warden_request_read(REQUESTS_FD, in);
 
-        if (n_came < 0 || !read_strings(p, q.size)) {
-                close_all(came, n_came);
-                return false;
-        }
-        if (q.verb == WARDEN_KILL) {
-                if (q.ward < p->n_wards)
-                        kill_ward(p->wards + q.ward);
-                return true;
-        }
-        for (size_t i = 0; i < WARD_FDS; i++) {
-                placed[i] = -1;
-                if ((q.fds & 1u << i) && n++ < n_came)
-                        placed[i] = came[n - 1];
-        }
-        if (n == n_came) /* else this process had no room for them */
-                r = run_ward(p, &q, placed);
-        close_all(came, n_came);
-        return send(REQUESTS_FD, &r, sizeof r, MSG_NOSIGNAL) == sizeof r;
+        if (r >= 0 && in->request.verb == WARDEN_RUN)
+                r = run_ward(p, in->request.ward, &in->spec);
+        else if (r >= 0 && in->request.ward < p->n_wards)
+                kill_ward(p->wards + in->request.ward);
+        for (size_t i = 0; i < WARD_FDS; i++)
+                (void) close_clear(in->spec.fds + i);
+        return r != -EPIPE && (in->request.verb != WARDEN_RUN || answer(r));
 }
 
 /* The process. */

@@ -179,3 +179,33 @@ def test_a_handler_that_kills_its_parent(discovery, contained, tmp_path):
     death = s.ask(1, message=message)
     assert (death.outcome, death.data) == (frames.FAILED, b"the receiver died while running this (1 time)")
     assert lines(tmp_path / "runs") == ["run"]
+
+
+def handler_groups(r):
+    return [d for d in r.group.iterdir() if d.is_dir()]
+
+
+def test_groups_inside_a_group(discovery, contained, tmp_path):
+    """A handler may make control groups below its own, and leave a process there. Nothing is left behind."""
+    r = contained(discovery(), command=script(tmp_path, """
+        G=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts)$(sed -n 's/^0:://p' /proc/self/cgroup)
+        mkdir -p $G/a/b
+        sleep 1000 & echo $! >$G/a/b/cgroup.procs; echo $! >>$D/pids"""))
+    if r.group is None:
+        pytest.skip("without control groups")
+    s = r.sender()
+    for sequence in range(1, 4):
+        assert s.ask(sequence).outcome == frames.ACKED
+    assert len(lines(tmp_path / "pids")) == 3 and all(map(is_dead, lines(tmp_path / "pids")))
+    assert len(handler_groups(r)) <= 1
+
+
+def test_somebody_removes_the_group(discovery, contained, tmp_path):
+    r = contained(discovery(), command=script(tmp_path, "echo fine"))
+    if r.group is None:
+        pytest.skip("without control groups")
+    s = r.sender()
+    for sequence in range(1, 4):
+        assert s.ask(sequence).outcome == frames.ACKED
+        for group in handler_groups(r):
+            group.rmdir()
