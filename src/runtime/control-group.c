@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -20,7 +21,8 @@
 #include "base/fd-util.h"
 #include "base/str-util.h"
 
-#define DEPTH_MAX 32u /* of groups that a handler has made below its own */
+#define PROBE_NAME "probe"
+#define DEPTH_MAX  32u /* of groups that a handler has made below its own */
 
 /* The second one is beside the groups of version 1. */
 static const char *const mounts[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
@@ -129,19 +131,38 @@ static int write_word(int fd, const char *file, const char *word)
         return file_fd < 0 ? -errno : write_all(file_fd, word, strlen(word));
 }
 
-pid_t control_group_fork(int fd)
+static pid_t clone_into(int fd)
 {
         struct clone_args args = {
                         .flags = CLONE_INTO_CGROUP,
                         .exit_signal = SIGCHLD,
                         .cgroup = (uint64_t) fd,
         };
-        pid_t pid = (pid_t) syscall(SYS_clone3, &args, sizeof args);
 
-        if (pid >= 0 || (errno != ENOSYS && errno != EPERM))
-                return pid;
-        /* RestrictNamespaces= forbids clone3(). Moving there takes the kernel some milliseconds. */
-        pid = fork();
+        return (pid_t) syscall(SYS_clone3, &args, sizeof args);
+}
+
+bool control_group_can_clone(int own_fd)
+{
+        int status = -1, fd = control_group_make(own_fd, PROBE_NAME);
+        pid_t pid = fd < 0 ? -1 : clone_into(fd);
+
+        if (pid == 0)
+                _exit(EXIT_SUCCESS);
+        if (pid > 0)
+                (void) waitpid(pid, &status, 0);
+        if (fd >= 0) {
+                (void) close(fd);
+                control_group_remove(own_fd, PROBE_NAME);
+        }
+        return status == 0;
+}
+
+pid_t control_group_fork(int fd, bool can_clone)
+{
+        if (can_clone)
+                return clone_into(fd);
+        pid_t pid = fork();
         if (pid == 0)
                 (void) write_word(fd, "cgroup.procs", "0");
         return pid;

@@ -23,9 +23,14 @@ void control_group_remove(int own_fd, const char *name);
 /* True: its processes have made groups below it. */
 bool control_group_is_divided(int fd);
 
-/* As fork(), but the child is in the group from its beginning, if it can be. Only for a process with one
+/* Whether clone3() can start processes in a group. RestrictNamespaces= forbids it, and Linux 6.14 kills such
+ * a process at once if all of the own group was ever killed, and then used again. Waits for a child. */
+bool control_group_can_clone(int own_fd);
+
+/* As fork(), but the child is in the group from its beginning. Without clone3() that takes the kernel some
+ * milliseconds, and the child is not in the group if that has been removed. Only for a process with one
  * thread. -1: none (errno; other than EAGAIN and ENOMEM if the group is in the way). */
-pid_t control_group_fork(int fd);
+pid_t control_group_fork(int fd, bool can_clone);
 
 void control_group_kill(int fd);
 /* A descriptor that poll(2) reports with POLLPRI when the group gets its first process or loses its last

@@ -60,6 +60,7 @@ typedef struct Process {
         size_t n_orphans, orphans_allocated;
         uint64_t round;   /* of looking for orphans */
         int own_group_fd; /* -1: no control groups */
+        bool can_clone;   /* into them */
         unsigned n_groups;
         int signals_fd;
         bool is_orphaned; /* the receiver is gone */
@@ -237,7 +238,7 @@ static bool tell_ends(Process *p)
 /* Somebody may have removed the group, for instance. Then the ward runs without. */
 static pid_t fork_leader(Process *p, OneWard *w)
 {
-        pid_t pid = w->group_fd >= 0 ? control_group_fork(w->group_fd) : fork();
+        pid_t pid = w->group_fd >= 0 ? control_group_fork(w->group_fd, p->can_clone) : fork();
 
         if (pid >= 0 || w->group_fd < 0 || errno == EAGAIN || errno == ENOMEM)
                 return pid;
@@ -400,6 +401,7 @@ void warden_process(const WardenFds *fds)
                         MAP_SHARED | MAP_ANONYMOUS, -1, 0);
         p->signals_fd = prepare_signals();
         p->own_group_fd = control_group_open_own();
+        p->can_clone = p->own_group_fd >= 0 && control_group_can_clone(p->own_group_fd);
         if (p->errors == MAP_FAILED || p->signals_fd < 0 || offspring_open(&p->children) < 0)
                 _exit(EXIT_FAILURE);
         watch(p);

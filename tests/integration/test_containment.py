@@ -40,7 +40,7 @@ def contained(request, receiver):
     """Makes a receiver: contained(discovery, "--option", command=…)."""
     groups, made = [], []
 
-    def make(discovery, *options, **more):
+    def make(discovery, *options, prepare=lambda group: None, **more):
         r = receiver(discovery, "r1", *options, start=False, **more)
         if request.param == "control group":
             if unified() is None:
@@ -49,6 +49,7 @@ def contained(request, receiver):
             group.mkdir()
             groups.append(group)
             os.setxattr(group, "user.delegate", b"1")
+            prepare(group)
             r.prefix = ["sh", "-c", f"echo 0 >{group}/cgroup.procs; exec \"$@\"", "sh"]
         r.group = groups[-1] if groups else None
         made.append(r)
@@ -198,6 +199,23 @@ def test_groups_inside_a_group(discovery, contained, tmp_path):
         assert s.ask(sequence).outcome == frames.ACKED
     assert len(lines(tmp_path / "pids")) == 3 and all(map(is_dead, lines(tmp_path / "pids")))
     assert len(handler_groups(r)) <= 1
+
+
+def test_in_a_group_that_was_killed(discovery, contained, tmp_path):
+    """A service manager may kill all of a group, and use it again, since a process in it hangs in the kernel. From Linux
+    6.14 on, what is cloned from such a group into another one is killed at once."""
+    if unified() is None:
+        pytest.skip("no control group can be made here")
+    r = contained(discovery(), prepare=lambda group: (group / "cgroup.kill").write_text("1"),
+                  command=script(tmp_path, "cat /proc/self/cgroup"))
+    s = r.sender()
+    answer = s.ask(1)
+    assert answer.outcome == frames.ACKED
+    if r.group:
+        assert b"/handler-0\n" in answer.data
+        for group in handler_groups(r):
+            group.rmdir()
+        assert s.ask(2).outcome == frames.ACKED
 
 
 def test_somebody_removes_the_group(discovery, contained, tmp_path):
