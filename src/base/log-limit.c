@@ -82,7 +82,7 @@ static const char *format_count(uint64_t n, char text[static 32])
         return text;
 }
 
-bool log_limit_tell(void (*tell)(int level, const char *text))
+bool log_limit_tell(void (*tell)(int level, const char *text), bool all)
 {
         const uint64_t now = now_usec(CLOCK_BOOTTIME);
         char line[SAMPLE_MAX + 64], count[32];
@@ -93,7 +93,7 @@ bool log_limit_tell(void (*tell)(int level, const char *text))
 
                 if (k->missing == 0)
                         continue;
-                if (now - k->since < LOG_LIMIT_USEC) {
+                if (!all && now - k->since < LOG_LIMIT_USEC) {
                         rest = true;
                         continue;
                 }

@@ -21,6 +21,6 @@ typedef struct LogKind LogKind;
 LogKind *log_limit_take(int level, const char *format, unsigned max);
 void log_limit_written(LogKind *k, const char *text);
 
-/* Calls `tell` for each kind of which lines were left out and whose time is over. Returns whether lines of
- * any other kind were left out. */
-bool log_limit_tell(void (*tell)(int level, const char *text));
+/* Calls `tell` for each kind of which lines were left out and whose time is over, or for `all` kinds.
+ * Returns whether lines of any other kind were left out. */
+bool log_limit_tell(void (*tell)(int level, const char *text), bool all);

@@ -106,7 +106,7 @@ static void wake(void)
 
 uint64_t log_tick(void)
 {
-        bool left_out = log_limit_tell(log_to_stderr);
+        bool left_out = log_limit_tell(log_to_stderr, false);
         bool written = log_outlet_flush();
 
         if (written)
@@ -124,6 +124,7 @@ void log_on_wake(void (*fn)(void *userdata), void *userdata)
 
 void log_finish(void)
 {
+        (void) log_limit_tell(log_to_stderr, true);
         log_outlet_finish(FINISH_USEC);
         tell_dropped();
         (void) log_outlet_flush();

@@ -202,6 +202,17 @@ static void test_without_a_loop(void **state)
         assert_string_equal(read_now(), "Without a loop\n");
 }
 
+/* The end of the program does not hide how many were left out. */
+static void test_left_out_at_the_end(void **state)
+{
+        redirect_pipe();
+        now += LOG_LIMIT_USEC;
+        for (unsigned i = 0; i < 30; i++)
+                log_warning("Near the end");
+        log_finish();
+        assert_non_null(strstr(read_now(), "And 10 more like \"Near the end\"\n"));
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -210,6 +221,7 @@ int main(void)
                         cmocka_unit_test_teardown(test_no_reader, restore),
                         cmocka_unit_test_teardown(test_too_many_of_a_kind, restore),
                         cmocka_unit_test_teardown(test_without_a_loop, restore),
+                        cmocka_unit_test_teardown(test_left_out_at_the_end, restore),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
