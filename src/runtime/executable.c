@@ -3,8 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -46,10 +49,21 @@ int executable_check(const char *path)
         return interpreter[0] && access(interpreter, X_OK) < 0 ? -errno : 0;
 }
 
-static bool is_in_a_home(const char *path)
+/* ProtectHome=yes puts a directory there that nobody may enter, ProtectHome=tmpfs an empty one. */
+static bool is_in_a_hidden_home(const char *path)
 {
-        return str_after_prefix(path, "/home/") || str_after_prefix(path, "/root/") ||
-               str_after_prefix(path, "/run/user/");
+        static const char *const homes[] = {"/home", "/root", "/run/user"};
+        struct statfs st;
+
+        for (size_t i = 0; i < ELEMENTSOF(homes); i++) {
+                const char *rest = str_after_prefix(path, homes[i]);
+
+                if (rest && rest[0] == '/')
+                        return (access(homes[i], X_OK) < 0 && errno == EACCES) ||
+                               (statfs(homes[i], &st) == 0 && st.f_type == TMPFS_MAGIC &&
+                                               (st.f_flags & ST_RDONLY));
+        }
+        return false;
 }
 
 static char *find_hint(const char *path, int error)
@@ -57,10 +71,12 @@ static char *find_hint(const char *path, int error)
         char interpreter[FIRST_LINE_MAX];
         struct stat st;
 
-        if (is_in_a_home(path) && (error == ENOENT || error == EACCES))
+        if ((error == ENOENT || error == EACCES) && is_in_a_hidden_home(path))
                 return strdup("ProtectHome= of the unit hides home directories");
         if (error == E2BIG)
                 return strdup("the environment is too large");
+        if (stat(path, &st) < 0 && errno == EACCES)
+                return strdup("a directory of the path is closed");
         if (stat(path, &st) < 0)
                 return strdup(strchr(path, '/') ? "the file is not there" : "it is in no directory of PATH");
         if (!S_ISREG(st.st_mode))

@@ -57,6 +57,22 @@ def test_cannot_be_run(discovery, receiver, tmp_path, content, mode, hint):
     assert s.ask(2, message=answer.message, attempt=2).outcome == frames.ACKED
 
 
+HIDE = "mount --make-rprivate / && mount -t tmpfs -o ro none /home"  # as ProtectHome=tmpfs does
+
+
+def test_a_hidden_home(discovery, receiver):
+    """With a mount of its own, as under ProtectHome=."""
+    if subprocess.run(["unshare", "-m", "sh", "-c", HIDE], capture_output=True).returncode != 0:
+        pytest.skip("nothing can be mounted here")
+    r = receiver(discovery(), "r1", start=False, command=["/home/somebody/handler"])
+    r.prefix = ["unshare", "-m", "sh", "-c", f'{HIDE} && exec "$@"', "sh"]
+    r.start(wait=False)
+    assert r.process.wait(60) == 78
+    r.process = None
+    assert ("cannot run the handler /home/somebody/handler: No such file or directory "
+            "(ProtectHome= of the unit hides home directories)") in r.read_log()
+
+
 def test_no_program_at_all(discovery, receiver, tmp_path):
     """That can be seen only when it is run."""
     path = tmp_path / "handler"

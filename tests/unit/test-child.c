@@ -19,6 +19,7 @@
 #include "base/time-util.h"
 #include "runtime/child-input.h"
 #include "runtime/child.h"
+#include "runtime/executable.h"
 
 /* No test waits longer than this. */
 #define PATIENCE_USEC (20 * USEC_PER_SEC)
@@ -384,6 +385,40 @@ static void test_find_program(void **state)
         assert_int_equal(child_find_program("/etc/passwd", &none), -EACCES);
 }
 
+static void assert_explains(const char *path, int error, const char *hint)
+{
+        _cleanup_free_ char *why = executable_explain(path, error);
+
+        assert_non_null(why);
+        assert_non_null(strstr(why, hint));
+}
+
+/* Root may enter every directory, so somebody else looks. */
+static void test_explain_what_is_closed(void **state)
+{
+        char directory[] = "/tmp/test-child-XXXXXX";
+        int status;
+
+        assert_non_null(mkdtemp(directory));
+        _cleanup_free_ char *path = str_format("%s/handler", directory);
+        assert_int_equal(chmod(directory, 0), 0);
+        pid_t pid = fork();
+        if (pid == 0) {
+                if (geteuid() == 0 && setuid(65534) < 0)
+                        _exit(EXIT_FAILURE);
+                assert_explains(path, EACCES, "Permission denied (a directory of the path is closed)");
+                _exit(EXIT_SUCCESS);
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(status, 0);
+        assert_int_equal(rmdir(directory), 0);
+        assert_explains("/run/user/no-such-user/handler", ENOENT, "(the file is not there)");
+        assert_explains("/no/such/handler", ENOENT, "(the file is not there)");
+        assert_explains("no-such-handler", ENOENT, "(it is in no directory of PATH)");
+        assert_explains("/dev/null", EACCES, "(that is not a file)");
+        assert_explains("/etc/passwd", EACCES, "(it is not executable: chmod +x)");
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -401,6 +436,7 @@ int main(void)
                         cmocka_unit_test_setup_teardown(test_cannot_run, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_many, setup, teardown),
                         cmocka_unit_test(test_find_program),
+                        cmocka_unit_test(test_explain_what_is_closed),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
