@@ -187,25 +187,28 @@ static void serve(Registration *g)
         later(g, g->lease_usec / 3, heartbeat);
 }
 
-static void not_written(Registration *g, int error)
+/* The identity is written, and the registration goes on with it. */
+static bool is_stored(Registration *g, int result)
 {
-        _cleanup_free_ char *why = str_format("the identity cannot be written: %s", strerror(-error));
+        if (condition_is_stopping(g->condition))
+                return false;
+        if (result >= 0) {
+                g->identity = g->store.identity;
+                return true;
+        }
+        _cleanup_free_ char *why = str_format("the identity cannot be written: %s", strerror(-result));
 
         try_later(g, registration_begin, why ?: "out of memory");
+        return false;
 }
 
 static void on_stored(DbOp *op, int result)
 {
         Registration *g = CONTAINER_OF(op, Registration, store.op);
 
-        if (condition_is_stopping(g->condition))
+        if (!is_stored(g, result))
                 return;
-        if (result < 0) {
-                not_written(g, result);
-                return;
-        }
         crash_point("identity-before-serving");
-        g->identity = g->store.identity;
         g->info->id = g->identity.id;
         serve(g);
 }
@@ -370,14 +373,8 @@ static void on_chosen(DbOp *op, int result)
 {
         Registration *g = CONTAINER_OF(op, Registration, store.op);
 
-        if (condition_is_stopping(g->condition))
-                return;
-        if (result < 0) {
-                not_written(g, result);
-                return;
-        }
-        g->identity = g->store.identity;
-        register_now(g);
+        if (is_stored(g, result))
+                register_now(g);
 }
 
 /* Discovery lists the id as soon as it has the request. If it chose the id, and the answer was lost,
