@@ -23,6 +23,12 @@ void offspring_close(Offspring *o);
 int offspring_read(Offspring *o);
 bool offspring_has(const Offspring *o, pid_t pid);
 
+/* After so many rounds of killing in which others appear, the processes are stopped first. */
+#define OFFSPRING_PATIENCE 3u
+/* Stops these children and all of their descendants, each of them before its children are looked up. So they
+ * cannot start others faster than they are killed. */
+void offspring_stop_all(const pid_t *pids, size_t n);
+
 /* Kills all children, and their descendants as they become children, until none is left or the time is over.
  * Spares those in `spared`. Blocks. */
 void offspring_kill_all(const Offspring *spared, uint64_t timeout_usec);

@@ -58,9 +58,10 @@ typedef struct Process {
         size_t n_leaders; /* that live */
         Orphan *orphans;  /* in the order in which they came */
         size_t n_orphans, orphans_allocated;
-        uint64_t round;   /* of looking for orphans */
-        int own_group_fd; /* -1: no control groups */
-        bool can_clone;   /* into them */
+        uint64_t round;     /* of looking for orphans */
+        unsigned n_fertile; /* rounds with new orphans, since there were none */
+        int own_group_fd;   /* -1: no control groups */
+        bool can_clone;     /* into them */
         unsigned n_groups;
         int signals_fd;
         bool is_orphaned; /* the receiver is gone */
@@ -157,11 +158,25 @@ static bool note_orphans(Process *p)
         return true;
 }
 
+static void stop_orphans(const Process *p)
+{
+        _cleanup_free_ pid_t *pids = calloc(p->n_orphans, sizeof *pids);
+
+        for (size_t i = 0; pids && i < p->n_orphans; i++)
+                pids[i] = p->orphans[i].pid;
+        if (pids)
+                offspring_stop_all(pids, p->n_orphans);
+}
+
 /* When they end, their children come here. False: this has to be tried again. */
 static bool kill_orphans(Process *p)
 {
         if (offspring_read(&p->children) < 0 || !note_orphans(p))
                 return false;
+        const bool is_fertile = p->n_orphans > 0 && p->orphans[p->n_orphans - 1].round == p->round;
+        p->n_fertile = p->n_orphans > 0 ? p->n_fertile + is_fertile : 0;
+        if (p->n_fertile > OFFSPRING_PATIENCE)
+                stop_orphans(p);
         for (size_t i = 0; i < p->n_orphans; i++)
                 (void) kill(p->orphans[i].pid, SIGKILL);
         return true;

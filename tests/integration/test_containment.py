@@ -5,6 +5,8 @@ ended. So a successor never meets it, and nothing outlives a cancellation, a tim
 import os
 import pathlib
 import signal
+import subprocess
+import time
 
 import pytest
 
@@ -227,3 +229,31 @@ def test_somebody_removes_the_group(discovery, contained, tmp_path):
         assert s.ask(sequence).outcome == frames.ACKED
         for group in handler_groups(r):
             group.rmdir()
+
+
+BOMB = """import os, signal, time
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+end = time.monotonic() + 20
+while time.monotonic() < end:
+    try:
+        os.fork() or os.setsid()
+    except OSError:
+        pass
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can run it as somebody who has no other processes")
+def test_fork_bomb(discovery, contained, tmp_path):
+    """Each of 250 processes starts others as fast as it can, in sessions of their own. It would end by itself after 20 s."""
+    uid = 61000 + os.getpid() % 1000
+    r = contained(discovery(), command=script(tmp_path, f"""echo $$ >$D/pids
+        exec setpriv --reuid {uid} --clear-groups prlimit --nproc=250 python3 -c '{BOMB}'"""))
+    s = r.sender()
+    message = s.send(1)
+    started(tmp_path)
+    time.sleep(1.5)
+    begin = time.monotonic()
+    s.cancel(1, message)
+    assert s.answer().outcome == frames.CANCELLED
+    assert time.monotonic() - begin < 15
+    assert subprocess.run(["pgrep", "-u", str(uid)], capture_output=True).stdout == b""
