@@ -195,6 +195,11 @@ static int open_damaged(const char *path, sqlite3 **ret, Error *error)
                 rc = sqlite3_exec(*ret, "PRAGMA locking_mode=EXCLUSIVE; SELECT 1 FROM sqlite_schema", NULL,
                                 NULL, NULL);
         (void) sqlite3_db_config(*ret, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+        if (rc == SQLITE_IOERR_DATA)
+                return error_set(error, -EUCLEAN,
+                                "nothing of %s agrees with its checksums: if another program has opened it, "
+                                "remove %s.sums, and start the client",
+                                path, path);
         return rc == SQLITE_OK ? 0
                                : error_set(error, -EUCLEAN, "nothing of %s can be read: %s", path,
                                                  sqlite3_errmsg(*ret));

@@ -145,12 +145,46 @@ static void test_a_gap_in_the_numbers(void **state)
         assert_int_equal(found.n_lost, 3);
 }
 
+/* As the program sqlite3 does it when it opens what a killed client has left. */
+static void write_log_to_tables(Fixture *f)
+{
+        sqlite3 *sql = NULL;
+
+        assert_int_equal(sqlite3_open(f->path, &sql), SQLITE_OK);
+        assert_int_equal(sqlite3_exec(sql, "SELECT count(*) FROM message", NULL, NULL, NULL), SQLITE_OK);
+        assert_int_equal(sqlite3_close(sql), SQLITE_OK);
+}
+
+/* Nothing is lost, and the text says how to go on. */
+static void test_another_program_has_written(void **state)
+{
+        Fixture *f = *state;
+        OutboxRecord record = record_of(1, "any//");
+        OutboxSalvage found;
+        Error error = {};
+        char sums[128];
+        size_t n;
+
+        insert(f, &record);
+        f->db = crash(f->directory, f->db);
+        write_log_to_tables(f);
+        assert_int_equal(outbox_open(f->path, &f->db, &error), -EUCLEAN);
+        assert_int_equal(outbox_salvage(f->path, &found, &error), -EUCLEAN);
+        (void) snprintf(sums, sizeof sums, "%s.sums", f->path);
+        assert_non_null(strstr(error.text, sums));
+        assert_int_equal(unlink(sums), 0);
+        start(f);
+        outbox_records_free(find_all(f, &n), 1);
+        assert_int_equal(n, 1);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                         cmocka_unit_test_setup_teardown(
                                         test_the_log_is_older_than_the_tables, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_a_gap_in_the_numbers, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_another_program_has_written, setup, teardown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
