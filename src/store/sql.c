@@ -240,6 +240,19 @@ static void close_as_after_crash(sqlite3 *sql)
         sql_close(sql);
 }
 
+/* SQLite's log was not closed in order, and is gone. Most probably another program (sqlite3) has opened the
+ * database, which copies the log to the tables: then the checksums of the tables are wrong. */
+static int go_on_without_log(const char *path, const char *log, Damage *damage)
+{
+        _cleanup_free_ char *sums = str_format("%s.sums", path);
+
+        if (!sums)
+                return -ENOMEM;
+        damage_add(damage, "%s is gone (if another program has opened the database, it has all of it)", log);
+        disk_remove(sums);
+        return disk_sync_directory(sums);
+}
+
 /* Before SQLite reads its own log. */
 static int check_log(const char *path, bool *ret_crashed, Damage *damage, Error *error)
 {
@@ -258,6 +271,10 @@ static int check_log(const char *path, bool *ret_crashed, Damage *damage, Error 
         case WAL_WHOLE:
                 break;
         case WAL_CUT:
+                if (!look.exists) {
+                        *ret_crashed = true;
+                        return go_on_without_log(path, log, damage);
+                }
                 (void) damage_keep(damage, log);
                 damage_add(damage, "the last %" PRIu64 " bytes of %s are lost", look.lost, log);
                 break;
