@@ -61,7 +61,7 @@ static int load_bound(OutboxRecord *record, void *userdata)
                 r = message_new(c, record, &m);
         if (r >= 0)
                 r = bind_load(m, p, w);
-        if (r >= 0)
+        if (r >= 0 && !m->record.quiet)
                 message_announce(m);
         return r;
 }

@@ -24,6 +24,7 @@ typedef struct OutboxRecord {
         uint64_t sequence;
         uint32_t attempts;  /* that ended without an ack */
         bool duplicate;     /* a receiver may have started it already */
+        bool quiet;         /* part of a bulk: what goes well is not told */
         char *error;        /* of the last attempt; NULL or "" */
         uint64_t sent_usec; /* since the epoch: when it was last written to a receiver */
         uint64_t settled_usec;
@@ -32,6 +33,21 @@ typedef struct OutboxRecord {
         void *reply;
         size_t reply_size;
 } OutboxRecord;
+
+/* The two flags as one number, which is what the disk has. */
+#define OUTBOX_DUPLICATE 1u
+#define OUTBOX_QUIET     2u
+
+static inline unsigned outbox_record_flags(const OutboxRecord *r)
+{
+        return (r->duplicate ? OUTBOX_DUPLICATE : 0) | (r->quiet ? OUTBOX_QUIET : 0);
+}
+
+static inline void outbox_record_set_flags(OutboxRecord *r, unsigned flags)
+{
+        r->duplicate = flags & OUTBOX_DUPLICATE;
+        r->quiet = flags & OUTBOX_QUIET;
+}
 
 void outbox_record_clear(OutboxRecord *record); /* frees what it holds and zeroes it */
 void outbox_records_free(OutboxRecord *records, size_t n);

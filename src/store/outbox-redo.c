@@ -49,7 +49,7 @@ static int put_progress(Buffer *out, OutboxRedoType type, const OutboxRecord *r,
         put_id(out, r->receiver);
         put_u64(out, r->sequence);
         put_u32(out, r->attempts);
-        put_u8(out, r->duplicate);
+        put_u8(out, (uint8_t) outbox_record_flags(r));
         put_u64(out, r->sent_usec);
         put_u64(out, r->settled_usec);
         put_u64(out, r->wake_usec);
@@ -70,7 +70,7 @@ static int take_progress(Reader *in, OutboxRecord *r)
         r->receiver = take_id(in);
         r->sequence = take_u64(in);
         r->attempts = take_u32(in);
-        r->duplicate = take_u8(in);
+        outbox_record_set_flags(r, take_u8(in));
         r->sent_usec = take_u64(in);
         r->settled_usec = take_u64(in);
         r->wake_usec = take_u64(in);

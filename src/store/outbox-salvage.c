@@ -134,7 +134,7 @@ static int complete(sqlite3 *sql, OutboxSalvage *ret)
                         "AND d.member = 0)",
                         "DELETE FROM delivery WHERE message NOT IN (SELECT number FROM message)",
                         "DELETE FROM attempt WHERE message NOT IN (SELECT number FROM message)",
-                        "UPDATE delivery SET duplicate = 1 WHERE state NOT IN (" SQL_FINAL ")",
+                        "UPDATE delivery SET duplicate = duplicate | 1 WHERE state NOT IN (" SQL_FINAL ")",
                         "INSERT INTO redo SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM redo)",
                         /* The tables may have more of the redo log than they say: DB_STATE_SALVAGED(). */
                         "UPDATE redo SET applied = -1 - applied WHERE applied >= 0",

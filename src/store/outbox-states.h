@@ -35,7 +35,7 @@
 #define SQL_ENDING      SQL_CANCELLING ", " SQL_GIVING_UP
 
 /* Everything open is a possible duplicate. */
-#define OUTBOX_SUSPECT "UPDATE delivery SET duplicate = 1 WHERE state NOT IN (" SQL_FINAL ")"
+#define OUTBOX_SUSPECT "UPDATE delivery SET duplicate = duplicate | 1 WHERE state NOT IN (" SQL_FINAL ")"
 
 static_assert(STATE_QUEUED == (int) DELIVERY_QUEUED, "");
 static_assert(STATE_BOUND == (int) DELIVERY_BOUND, "");

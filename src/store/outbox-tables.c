@@ -42,7 +42,7 @@ static void bind_progress(sqlite3_stmt *s, const OutboxRecord *record)
         bind_id_or_null(s, 4, record->stream);
         bind_u64(s, 5, record->sequence);
         bind_u64(s, 6, record->attempts);
-        (void) sqlite3_bind_int(s, 7, record->duplicate);
+        (void) sqlite3_bind_int(s, 7, (int) outbox_record_flags(record));
         bind_text(s, 8, record->error);
         bind_u64(s, 9, record->settled_usec);
         bind_bytes(s, 10, record->reply, record->reply_size);
@@ -203,7 +203,6 @@ int outbox_tables_read(sqlite3_stmt *s, OutboxRecord *ret)
                         .state = (DeliveryState) sqlite3_column_int(s, 6),
                         .sequence = column_u64(s, 10),
                         .attempts = (uint32_t) column_u64(s, 11),
-                        .duplicate = sqlite3_column_int(s, 12),
                         .settled_usec = column_u64(s, 14),
                         .member = (uint32_t) column_u64(s, 16),
                         .sent_usec = column_u64(s, 17),
@@ -240,6 +239,7 @@ int outbox_tables_read(sqlite3_stmt *s, OutboxRecord *ret)
                 outbox_record_clear(&o);
                 return r;
         }
+        outbox_record_set_flags(&o, (unsigned) column_u64(s, 12));
         strcpy(o.receiver_name, name);
         *ret = o;
         return 0;

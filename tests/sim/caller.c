@@ -104,7 +104,7 @@ static void on_ended(Message *m, bool durable)
 {
         const Callers *s = callers_of(m->client);
 
-        if (durable && m->quiet && m->record.state == DELIVERY_ACKED && !message_is_member(m))
+        if (durable && m->record.quiet && m->record.state == DELIVERY_ACKED && !message_is_member(m))
                 observe((Observation){.kind = OBS_END,
                                 .process = s->actor->process,
                                 .id = m->record.id,

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "client-fixture.h"
+#include "client/intake/lookup.h"
 
 static Connection *program; /* our end is the fake's */
 static size_t read_bytes;
@@ -314,6 +315,67 @@ static void test_answers_that_nobody_reads(void **state)
         assert_true(c->messages.n_open < 600);
 }
 
+static void on_found(Message *m, int r, void *userdata)
+{
+        assert_int_equal(r, 0);
+        message_pin(m);
+}
+
+/* What is on disk only, or was open at a restart, is still part of a bulk: nobody wants to read of each ack.
+ * When somebody tries a dead letter again, he wants to. */
+static void test_it_stays_a_bulk(void **state)
+{
+        Frame f;
+
+        list("");
+        assert_int_equal(open_stream(any()), 0);
+        expect(&f, FRAME_CREDIT);
+        put_message("1");
+        expect(&f, FRAME_ACCEPTED);
+        client_crash(); /* the message comes from the redo log, then from the tables */
+        client_crash();
+        list("a");
+        welcome('a', 4);
+        MessageFrame m = expect_message('a', "1");
+        assert_int_equal(m.flags, MESSAGE_BULK);
+        client_crash();
+        list("a");
+        welcome('a', 4);
+        m = expect_message('a', "1");
+        assert_int_equal(m.flags, MESSAGE_BULK | MESSAGE_POSSIBLE_DUPLICATE);
+        answer('a', &m, OUTCOME_REJECTED, "no");
+        assert_events("rejected");
+        Message *dead = message_find(c, m.message);
+        if (!dead) {
+                char id[SD_ID128_UUID_STRING_MAX];
+                message_look_up(c, sd_id128_to_uuid_string(m.message, id), on_found, NULL);
+                run();
+                dead = message_find(c, m.message);
+        }
+        assert_int_equal(message_revive(dead), 0);
+        m = expect_message('a', "1");
+        assert_int_equal(m.flags, MESSAGE_POSSIBLE_DUPLICATE);
+}
+
+/* Its members, too. */
+static void test_a_bulk_to_all(void **state)
+{
+        BulkOptions options = {.submission.mode = SELECTOR_ALL, .settlements = true};
+        Frame f;
+
+        list("a");
+        assert_int_equal(open_stream(options), 0);
+        expect(&f, FRAME_CREDIT);
+        put_message("1");
+        expect(&f, FRAME_ACCEPTED);
+        welcome('a', 4);
+        MessageFrame m = expect_message('a', "1");
+        assert_int_equal(m.flags, MESSAGE_BULK);
+        answer('a', &m, OUTCOME_ACKED, "");
+        expect(&f, FRAME_SETTLEMENT);
+        assert_events("");
+}
+
 static void test_wrong_options(void **state)
 {
         BulkOptions options = any();
@@ -340,6 +402,8 @@ int main(void)
                         TEST(test_too_many_programs),
                         TEST(test_answers_that_nobody_reads),
                         TEST(test_wrong_options),
+                        TEST(test_it_stays_a_bulk),
+                        TEST(test_a_bulk_to_all),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -94,7 +94,7 @@ static void report(Message *m, DeliveryEvent event, uint32_t attempt, const char
         int told;
 
         /* deliver_settled() reports an end, when it is on disk. */
-        if (delivery_state_is_final(m->record.state) || (m->quiet && routine[event]))
+        if (delivery_state_is_final(m->record.state) || (m->record.quiet && routine[event]))
                 return;
         told = event_of_step(m, event);
         if (told >= 0)
@@ -208,7 +208,7 @@ void deliver_settled(Message *m)
 
         crash_point("settled-before-telling");
         bind_settle(m);
-        if (!m->quiet || !acked || m->record.attempts > 1)
+        if (!m->record.quiet || !acked || m->record.attempts > 1)
                 c->observer.message_event(m, event_of_end(m), m->record.attempts,
                                 acked ? "" : m->record.error ?: "", c->observer.userdata);
         message_changed(m);
@@ -362,6 +362,7 @@ int deliver_revive(Message *m)
         /* It gets all attempts again, and no deadline. */
         m->record.duplicate |= m->record.attempts > 0;
         m->record.attempts = 0;
+        m->record.quiet = false; /* somebody looks at it */
         m->record.wake_usec = m->record.settled_usec = 0;
         m->record.receiver = m->record.stream = SD_ID128_NULL;
         m->record.sequence = 0;

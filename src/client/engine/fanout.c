@@ -134,7 +134,8 @@ void fanout_load(Message *m, unsigned n_acked, unsigned n_failed, unsigned n_mem
         f->n_failed = n_failed;
         f->n_members = n_members;
         hold(f, true);
-        message_announce(m);
+        if (!m->record.quiet)
+                message_announce(m);
 }
 
 /* Requests about a message. */

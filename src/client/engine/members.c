@@ -176,6 +176,7 @@ int member_make(const Message *m, const ReceiverInfo *info, size_t number, Outbo
                         .accepted_usec = m->record.accepted_usec,
                         .state = m->record.state == DELIVERY_DELAYED ? DELIVERY_DELAYED : DELIVERY_QUEUED,
                         .policy = m->record.policy,
+                        .quiet = m->record.quiet,
                         .queue = selector_format(&to),
         };
         (void) snprintf(ret->receiver_name, sizeof ret->receiver_name, "%s", info->name);

@@ -196,7 +196,8 @@ static void submit(Message *m, Save *s)
 
         /* The program that sent it in bulk already knows of the ack. If this write is lost, the client only
          * asks the receiver again. */
-        bool lazily = m->quiet && m->bind.window && s->save.record.state == DELIVERY_ACKED;
+        bool lazily = m->record.quiet && !message_is_member(m) && m->bind.window &&
+                      s->save.record.state == DELIVERY_ACKED;
 
         m->save.running = true;
         m->save.again = false;

@@ -77,7 +77,8 @@ static void take_row(Client *c, OutboxRecord *record)
         if (r < 0)
                 return;
         message_pin(m);
-        message_announce(m);
+        if (!m->record.quiet)
+                message_announce(m);
         look_at(m);
         message_unpin(m);
 }

@@ -106,7 +106,7 @@ static void on_inserted(DbOp *op, int r)
                 return;
         }
         message_pin(m);
-        if (!m->quiet) {
+        if (!m->record.quiet) {
                 message_announce(m);
                 c->observer.message_event(m, EVENT_ACCEPTED, 1, "", c->observer.userdata);
         }
@@ -245,6 +245,7 @@ static int make_message(Client *c, const Submission *s, char *queue, const Polic
                                                                     : DELIVERY_QUEUED,
                         .wake_usec = policy->start_usec > 0 ? policy->start_usec : policy->deadline_usec,
                         .policy = *policy,
+                        .quiet = s->quiet,
                         .queue = queue,
         };
         int r = str_replace(&record.target, s->target);
@@ -262,7 +263,6 @@ static int make_message(Client *c, const Submission *s, char *queue, const Polic
                 message_release(*ret);
                 return r;
         }
-        (*ret)->quiet = s->quiet;
         if (s->transient)
                 transient_enter(*ret);
         c->messages.last_number++;

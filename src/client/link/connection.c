@@ -444,7 +444,8 @@ int peer_write(Peer *p, Message *m)
                         .message = m->record.id,
                         .attempt = m->record.attempts + 1,
                         .flags = (message_never_started(m) ? 0 : MESSAGE_POSSIBLE_DUPLICATE) |
-                                 (m->transient ? MESSAGE_TRANSIENT : 0) | (m->quiet ? MESSAGE_BULK : 0),
+                                 (m->transient ? MESSAGE_TRANSIENT : 0) |
+                                 (m->record.quiet ? MESSAGE_BULK : 0),
                         .attributes = find_attributes(m, attributes),
                         .payload = {m->payload, m->record.size},
         };

@@ -59,7 +59,6 @@ struct Message {
         Message *recent_prev, *recent_next;
 
         bool transient; /* state/transient: not on disk, unless it becomes a dead letter */
-        bool quiet;     /* intake/submit: not announced; the observer gets only its failures */
         bool fetching;  /* engine/pump: its payload is being read */
         bool purging;   /* intake/purge: its removal is being written */
 
