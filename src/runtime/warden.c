@@ -20,6 +20,9 @@
 /* A killed process ends at once, unless it hangs in the kernel. */
 #define DEATH_PATIENCE_MSEC 5000
 
+/* A warden that does not take a request for so long has been stopped. WatchdogSec= of the unit is longer. */
+#define REQUEST_PATIENCE_SEC 20
+
 /* Start. */
 
 static int make_numbers(Warden *w)
@@ -47,10 +50,15 @@ static int find_others(Warden *w)
 
 static int start_process(Warden *w, int lock_fd)
 {
+        const struct timeval patience = {.tv_sec = REQUEST_PATIENCE_SEC};
         int requests[2] = {-1, -1}, ends[2] = {-1, -1}, r = 0;
 
         if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, requests) < 0 ||
                         socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+                r = -errno;
+        if (r >= 0 && (setsockopt(requests[0], SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) < 0 ||
+                                      setsockopt(requests[0], SOL_SOCKET, SO_SNDTIMEO, &patience,
+                                                      sizeof patience) < 0))
                 r = -errno;
         w->pid = r < 0 ? 0 : fork();
         if (r >= 0 && w->pid == 0) {
@@ -141,13 +149,18 @@ static int make_request(const WardSpec *spec, WardenRequest *q, Buffer *strings)
         return r;
 }
 
+static int error_of_socket(void)
+{
+        return errno == EAGAIN ? -ETIMEDOUT : -errno;
+}
+
 static int send_all(int fd, const void *data, size_t size)
 {
         for (size_t n = 0; n < size;) {
                 ssize_t sent = send(fd, (const char *) data + n, size - n, MSG_NOSIGNAL);
 
                 if (sent < 0 && errno != EINTR)
-                        return -errno;
+                        return error_of_socket();
                 n += (size_t) MAX(sent, 0);
         }
         return 0;
@@ -175,7 +188,7 @@ static int send_request(int fd, WardenRequest *q, const int fds[static WARD_FDS]
         memcpy(CMSG_DATA(&control.header), sent, n * sizeof(int));
         m.msg_controllen = CMSG_SPACE(n * sizeof(int));
         ssize_t size = sendmsg(fd, &m, MSG_NOSIGNAL);
-        return size < 0 ? -errno : send_all(fd, (char *) q + size, sizeof *q - (size_t) size);
+        return size < 0 ? error_of_socket() : send_all(fd, (char *) q + size, sizeof *q - (size_t) size);
 }
 
 static int read_answer(int fd)
@@ -186,7 +199,23 @@ static int read_answer(int fd)
         do
                 n = recv(fd, &answer, sizeof answer, MSG_WAITALL);
         while (n < 0 && errno == EINTR);
+        if (n < 0)
+                return error_of_socket();
         return n == sizeof answer ? answer : -EPIPE;
+}
+
+static int exchange(Warden *w, WardenRequest *q, const int fds[static WARD_FDS], const Buffer *strings)
+{
+        int r = send_request(w->fd, q, fds);
+
+        if (r >= 0)
+                r = send_all(w->fd, buffer_peek(strings), buffer_size(strings));
+        if (r >= 0)
+                r = read_answer(w->fd);
+        /* Where the next answer begins is not known any more. Its end makes us end. */
+        if (r == -ETIMEDOUT && w->pid > 0)
+                (void) kill(w->pid, SIGKILL);
+        return r;
 }
 
 int warden_run(Warden *w, Loop *loop, const WardSpec *spec, Ward *ward)
@@ -204,11 +233,7 @@ int warden_run(Warden *w, Loop *loop, const WardSpec *spec, Ward *ward)
         if (r >= 0)
                 r = make_request(spec, &q, &strings);
         if (r >= 0)
-                r = send_request(w->fd, &q, spec->fds);
-        if (r >= 0)
-                r = send_all(w->fd, buffer_peek(&strings), buffer_size(&strings));
-        if (r >= 0)
-                r = read_answer(w->fd);
+                r = exchange(w, &q, spec->fds, &strings);
         buffer_clear(&strings);
         if (r < 0)
                 return r;

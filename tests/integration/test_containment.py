@@ -258,3 +258,14 @@ def test_fork_bomb(discovery, contained, tmp_path):
     assert s.answer().outcome == frames.CANCELLED
     assert time.monotonic() - begin < 15
     assert subprocess.run(["pgrep", "-u", str(uid)], capture_output=True).stdout == b""
+
+
+def test_a_stopped_warden(discovery, receiver, tmp_path):
+    """The receiver does not wait for it for ever: it kills the warden, and ends."""
+    r = receiver(discovery(), "r1", "--concurrency", "2", command=script(tmp_path, "kill -STOP $PPID; echo x >$D/stopped; sleep 1000"))
+    s = r.sender()
+    s.send(1)
+    wait_until(lambda: (tmp_path / "stopped").exists(), "it is stopped")
+    s.send(2)
+    assert r.process.wait(60) == 1
+    r.process = None
