@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -304,6 +305,43 @@ static void test_the_window_as_the_receiver_knows_it(void **state)
         }
 }
 
+static clock_t submit_many(unsigned n, unsigned priority)
+{
+        Submission s = submission(SELECTOR_ANY, "", "");
+        const clock_t before = clock();
+
+        s.transient = true;
+        s.policy.priority = priority;
+        for (unsigned i = 0; i < n; i++)
+                assert_int_equal(submit(s), 0);
+        return clock() - before;
+}
+
+/* Many messages are in memory only. Neither an urgent one nor one that comes back searches them all. */
+static void test_a_long_queue_in_memory(void **state)
+{
+        enum { n = 4000, n_given_back = 800 };
+        static MessageFrame f[n_given_back];
+
+        config.outbox_limit = 1000000;
+        list("");
+        const clock_t usual = submit_many(n, 1);
+        (void) submit_many(20 * n, 1);
+        const clock_t urgent = submit_many(n, PRIORITY_MAX);
+        assert_true(urgent < 5 * usual + CLOCKS_PER_SEC / 10);
+        list("a");
+        welcome('a', n_given_back);
+        for (unsigned i = 0; i < n_given_back; i++)
+                f[i] = expect_message('a', "");
+        const clock_t before = clock();
+        for (unsigned i = n_given_back; i > 0; i--)
+                answer('a', f + i - 1, OUTCOME_BUSY, "");
+        assert_true(clock() - before < 5 * usual + CLOCKS_PER_SEC / 10);
+        const Message *m = c->queues.any->queued;
+        for (unsigned i = 0; i < n_given_back; i++, m = m->queued.next)
+                assert_true(sd_id128_equal(m->record.id, f[i].message));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, client_setup, client_teardown)
 
 int main(void)
@@ -323,6 +361,7 @@ int main(void)
                         TEST(test_who_is_meant),
                         TEST(test_the_window_is_full),
                         TEST(test_the_window_as_the_receiver_knows_it),
+                        TEST(test_a_long_queue_in_memory),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

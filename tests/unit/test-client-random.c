@@ -166,6 +166,22 @@ static void check_peer(const Peer *p)
         assert_int_equal(n_ready, 0);
 }
 
+static const Message *find_last(const Queue *q, unsigned priority)
+{
+        const Message *m, *found = NULL, *before = NULL;
+
+        DL_FOREACH2(q->queued, m, queued.next)
+        {
+                const OutboxRecord *a = before ? &before->record : NULL, *b = &m->record;
+                if (a)
+                        assert_true(a->policy.priority > b->policy.priority ||
+                                        (a->policy.priority == b->policy.priority && a->number < b->number));
+                found = b->policy.priority == priority ? m : found;
+                before = m;
+        }
+        return found;
+}
+
 static void check_client(void)
 {
         size_t n_unassigned = 0, n_bytes = 0, n_recent = 0;
@@ -183,6 +199,8 @@ static void check_client(void)
                         n++;
                 }
                 assert_int_equal(q->n_queued, n);
+                for (unsigned u = 0; u <= PRIORITY_MAX; u++)
+                        assert_ptr_equal(q->last[u], find_last(q, u));
                 n_unassigned += n;
         }
         assert_int_equal(c->queues.n_unassigned, n_unassigned);

@@ -25,25 +25,60 @@ static bool is_before(Position a, Position b)
         return a.priority != b.priority ? a.priority > b.priority : a.number < b.number;
 }
 
-/* Inserts the message by priority, then by age. Searches from the end, because most messages go there. */
+/* The last message that is at least so urgent; NULL: none. */
+static Message *last_of(const Queue *q, unsigned priority)
+{
+        while (priority < PRIORITY_MAX && !q->last[priority])
+                priority++;
+        return q->last[priority];
+}
+
+static Message *previous_of(const Queue *q, const Message *m)
+{
+        return m == q->queued ? NULL : m->queued.prev;
+}
+
+/* The message behind which this one goes, by priority, then by age; NULL: it is the first. A new message is
+ * the last of its priority, and one that comes back is near the first: searches from both ends. */
+static Message *find_place(const Queue *q, const OutboxRecord *record)
+{
+        const Position own = position_of(record);
+        Message *back = last_of(q, own.priority), *ahead, *front;
+
+        if (!back || !is_before(own, position_of(&back->record)))
+                return back;
+        ahead = own.priority < PRIORITY_MAX ? last_of(q, own.priority + 1) : NULL;
+        front = ahead ? ahead->queued.next : q->queued;
+        while (!is_before(own, position_of(&front->record)) && is_before(own, position_of(&back->record))) {
+                front = front->queued.next;
+                back = previous_of(q, back);
+        }
+        return is_before(own, position_of(&front->record)) ? previous_of(q, front) : back;
+}
+
 static void enter(Queue *q, Message *m)
 {
-        Position own = position_of(&m->record);
-        Message *last = q->queued ? q->queued->queued.prev : NULL;
+        const unsigned priority = m->record.policy.priority;
+        Message *before = find_place(q, &m->record);
 
-        while (last && is_before(own, position_of(&last->record)))
-                last = last == q->queued ? NULL : last->queued.prev;
         m->queued.on = true;
-        if (last)
-                DL_APPEND_ELEM2(q->queued, last, m, queued.prev, queued.next);
+        if (before)
+                DL_APPEND_ELEM2(q->queued, before, m, queued.prev, queued.next);
         else
                 DL_PREPEND2(q->queued, m, queued.prev, queued.next);
+        if (!q->last[priority] || before == q->last[priority])
+                q->last[priority] = m;
         q->n_queued++;
         q->client->queues.n_unassigned++;
 }
 
 static void leave(Queue *q, Message *m)
 {
+        const unsigned priority = m->record.policy.priority;
+        Message *before = previous_of(q, m);
+
+        if (q->last[priority] == m)
+                q->last[priority] = before && before->record.policy.priority == priority ? before : NULL;
         m->queued.on = false;
         DL_DELETE2(q->queued, m, queued.prev, queued.next);
         q->n_queued--;

@@ -152,7 +152,8 @@ struct Queue {
         size_t n_arriving; /* intake/submit: on their way to the disk, without a receiver */
 
         /* engine/backlog */
-        Message *queued; /* the front, oldest first */
+        Message *queued;                 /* the front, by priority, then the oldest first */
+        Message *last[PRIORITY_MAX + 1]; /* of each priority in the front; or NULL */
         size_t n_queued;
         uint64_t n_stored; /* on disk behind the front */
         Position read_to;  /* state/queue too: memory holds everything up to here */
