@@ -78,6 +78,9 @@ static const Cell table[_DELIVERY_STATE_MAX][_DELIVERY_EVENT_MAX] = {
                 ON(BOUND, ANSWER_CONFLICT, DEAD, DELIVERY_CHARGE | DELIVERY_SETTLE),
                 ON(BOUND, WRITE, SENT, DELIVERY_ARM_ACK),
                 ON(BOUND, UNBIND, QUEUED, DELIVERY_DROP_BINDING),
+                /* Perhaps it was the message that killed it: without the charge it would go on to the next.
+                 */
+                ON(BOUND, GONE, QUEUED, DELIVERY_CHARGE | DELIVERY_DROP_BINDING),
                 ON(BOUND, ANSWER_FAILED, BACKOFF, DELIVERY_CHARGE | DELIVERY_ARM_RETRY),
                 ON(BOUND, EXHAUSTED, DEAD, DELIVERY_CHARGE | DELIVERY_SETTLE),
                 ON(BOUND, CANCEL_UNSENT, CANCELLED, DELIVERY_SETTLE),

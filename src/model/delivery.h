@@ -40,8 +40,8 @@ typedef enum DeliveryEvent {
         DELIVERY_DUE,           /* the time of the next attempt has come */
         DELIVERY_CANCEL,        /* wanted; it may have started */
         DELIVERY_CANCEL_UNSENT, /* wanted; it was never on the wire, so it has not started */
-        DELIVERY_GONE, /* the receiver is gone for good, as far as is known; a message to several: no member
-                          is left */
+        DELIVERY_GONE, /* the receiver is gone for good, as far as is known, and may have started the present
+                          attempt; a message to several: no member is left */
         DELIVERY_EXHAUSTED,      /* the last allowed attempt failed */
         DELIVERY_GIVE_UP,        /* out of time, or no ack for the last attempt; it may have started */
         DELIVERY_GIVE_UP_UNSENT, /* out of time; it was never on the wire */

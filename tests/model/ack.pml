@@ -6,7 +6,7 @@
  * The verifier is linked with src/model/delivery.c, so the sender takes the code's own steps; delivery.pml has the
  * numbers. Every event of the code must be used here or listed as left out, else the check fails.
  *
- * left out: EV_CANCEL EV_CANCEL_UNSENT EV_ANSWER_CANCELLED EV_GONE EV_ANSWER_REJECTED EV_ANSWER_CONFLICT
+ * left out: EV_CANCEL EV_CANCEL_UNSENT EV_ANSWER_CANCELLED EV_ANSWER_REJECTED EV_ANSWER_CONFLICT
  * left out: EV_EXHAUSTED EV_GIVE_UP EV_GIVE_UP_UNSENT EV_REVIVE EV_GATHER EV_GATHERED
  *
  * Broken on purpose: -DACK_BEFORE_COMMIT, -DPRUNE_TOO_EARLY. */

@@ -85,7 +85,7 @@ inline is_under_way(r, m)
         :: receiver[m] == r && (event != EV_ANSWER_FAILED && event != EV_ANSWER_BUSY || a == attempts[m]) -> \
                 take(m, event);                                                                         \
                 if                                                                                      \
-                :: event == EV_ANSWER_BUSY && state[m] == ST_WAITING && receiver[m] < R - 1 && !duplicate[m] && calls[m] <= 1 -> \
+                :: event == EV_ANSWER_BUSY && state[m] == ST_BOUND && receiver[m] < R - 1 && !duplicate[m] && calls[m] <= 1 -> \
                         sent_once[m] = false; take(m, EV_UNBIND)                                        \
                 :: else                                                                                 \
                 fi                                                                                      \
@@ -112,7 +112,11 @@ end:
         }
         /* Nobody is left who could answer. */
         :: d_step {
-                gone[receiver[m]] && (state[m] == ST_BOUND || state[m] == ST_WAITING) -> take(m, EV_UNBIND)
+                gone[receiver[m]] && (state[m] == ST_BOUND || state[m] == ST_WAITING) ->
+                if
+                :: state[m] == ST_BOUND && sent_once[m] -> take(m, EV_GONE)
+                :: else -> take(m, EV_UNBIND)
+                fi
         }
         od
 }

@@ -255,8 +255,11 @@ static void event(Judge *j, const Observation *o, JMessage *m, MessageEvent even
         else if (event == EVENT_ACCEPTED)
                 m->reported = m->reported > 0 ? m->reported : o->index;
         else if (event == EVENT_QUEUED) {
-                if (!strstr(j->o->text ? j->o->text : "", "busy"))
+                const char *why = o->text ?: "";
+                if (!strstr(why, "busy"))
                         message_unbound(j, m);
+                if (strstr(why, "is gone")) /* its attempt there is charged */
+                        m->over = MAX(m->over, o->attempt);
                 unbound(m);
                 m->unrevived = 0;
         } else if (event >= EVENT_MEMBER_ACKED && event <= EVENT_MEMBER_DEAD)

@@ -166,6 +166,33 @@ static void test_a_refused_one_takes_the_unsent_along(void **state)
         assert_state(m, DELIVERY_QUEUED);
 }
 
+/* A message that kills its receivers for good comes to its end. */
+static void test_receivers_that_are_gone_are_counted(void **state)
+{
+        Submission s = submission(SELECTOR_ANY, "", "x");
+
+        s.policy.max_attempts = 2;
+        list("abc");
+        assert_int_equal(submit(s), 0);
+        Message *m = find();
+        message_pin(m);
+        welcome('a', 4);
+        welcome('b', 4);
+        welcome('c', 1);
+        for (const char *name = "ab"; *name; name++) {
+                MessageFrame f = expect_message(*name, "x");
+                assert_int_equal(f.attempt, *name == 'a' ? 1 : 2);
+                hang_up(*name, -ECONNRESET);
+                list(*name == 'a' ? "bc" : "c");
+                fake_connection_fail(ECONNREFUSED, true);
+                pass(5 * USEC_PER_SEC);
+        }
+        assert_state(m, DELIVERY_DEAD);
+        assert_int_equal(m->record.attempts, 2);
+        assert_string_equal(m->record.error, "the receiver is gone, and may have run it");
+        message_unpin(m);
+}
+
 /* A submission that turns out to be one of before had taken the room. */
 static void test_room_of_what_was_not_accepted(void **state)
 {
@@ -219,6 +246,7 @@ int main(void)
                         TEST(test_no_descriptors_say_nothing_about_a_receiver),
                         TEST(test_less_room_than_when_it_was_chosen),
                         TEST(test_a_refused_one_takes_the_unsent_along),
+                        TEST(test_receivers_that_are_gone_are_counted),
                         TEST(test_room_of_what_was_not_accepted),
                         TEST(test_plain_text_beside_a_draining_receiver),
         };

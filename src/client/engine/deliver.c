@@ -84,6 +84,7 @@ static void drop_binding(Message *m)
 static void note_failure(Message *m, const char *detail)
 {
         m->record.attempts++;
+        peer_attempt_ended(m);
         m->client->messages.n_attempts++;
         (void) str_replace(&m->record.error, detail);
 }
@@ -143,9 +144,9 @@ static DeliveryEvent count_out(const Message *m, DeliveryEvent event)
 
         if (max == 0 || m->record.attempts + UINT64_C(1) < max)
                 return event;
-        return event == DELIVERY_ANSWER_FAILED ? DELIVERY_EXHAUSTED
-               : event == DELIVERY_TIMEOUT     ? DELIVERY_GIVE_UP
-                                               : event;
+        return event == DELIVERY_ANSWER_FAILED || event == DELIVERY_GONE ? DELIVERY_EXHAUSTED
+               : event == DELIVERY_TIMEOUT                               ? DELIVERY_GIVE_UP
+                                                                         : event;
 }
 
 /* The wish to end a message does not answer it: it takes credit until its receiver answers, or its attempt

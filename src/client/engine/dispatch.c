@@ -33,11 +33,11 @@ void dispatch_loaded(Peer *p)
                 dispatch_move_on(p);
 }
 
-static void move(Message *m, const char *why)
+static void move(Message *m, DeliveryEvent event, const char *why)
 {
         Queue *q = m->queue;
 
-        deliver_event(m, DELIVERY_UNBIND, why);
+        deliver_event(m, event, why);
         if (!q->reading)
                 bind_queue(q);
 }
@@ -51,8 +51,10 @@ void dispatch_move_on(Peer *p)
         {
                 if (delivery_state_is_ending(m->record.state) && peer_is_gone(p))
                         deliver_event(m, DELIVERY_GONE, "the receiver is gone");
+                else if (deliver_may_move(m) && m->link.attempted)
+                        move(m, DELIVERY_GONE, "the receiver is gone, and may have run it");
                 else if (deliver_may_move(m))
-                        move(m, "the receiver is not available");
+                        move(m, DELIVERY_UNBIND, "the receiver is not available");
         }
 }
 
@@ -93,7 +95,7 @@ void dispatch_renamed(Peer *p)
         DL_FOREACH_SAFE2(p->bound, m, next, link.next)
         {
                 if (m->queue && m->queue->selector.name && deliver_may_move(m))
-                        move(m, "the receiver has another name");
+                        move(m, DELIVERY_UNBIND, "the receiver has another name");
         }
 }
 
@@ -106,7 +108,7 @@ void dispatch_bound(Message *m)
         /* Meanwhile it may have begun to drain or to refuse, the connection may have ended, or another
          * receiver may have got the name. */
         if (deliver_may_move(m) && (m->queue->selector.name || !peer_takes_now(p, m)))
-                move(m, "the receiver is not available");
+                move(m, DELIVERY_UNBIND, "the receiver is not available");
         else
                 pump(p);
 }

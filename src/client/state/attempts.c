@@ -35,7 +35,7 @@ static void add(Message *m, MessageEvent outcome, uint32_t attempt, const char *
 void attempts_note(
                 Message *m, DeliveryState before, DeliveryEvent event, uint32_t attempt, const char *detail)
 {
-        if (event == DELIVERY_UNBIND)
+        if (event == DELIVERY_UNBIND || (event == DELIVERY_GONE && before == DELIVERY_BOUND))
                 add(m, EVENT_MOVED, attempt, detail);
         else if (event == DELIVERY_WRITE)
                 m->record.sent_usec = loop_now(m->client->loop, CLOCK_REALTIME);

@@ -25,6 +25,7 @@ int event_of_step(const Message *m, DeliveryEvent step)
         case DELIVERY_DISCONNECT:
                 return EVENT_DISCONNECTED;
         case DELIVERY_UNBIND:
+        case DELIVERY_GONE:
         case DELIVERY_REVIVE:
                 return EVENT_QUEUED;
         default:

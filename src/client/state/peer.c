@@ -237,6 +237,7 @@ void peer_unbind(Message *m)
                 index_remove(&p->members, &m->link.by_member);
         m->link.peer = NULL;
         m->link.sends = 0;
+        m->link.attempted = false;
 }
 
 Message *peer_find_message(const Peer *p, sd_id128_t id)
@@ -293,6 +294,7 @@ void peer_reorder(Peer *p)
 void peer_sent(Message *m)
 {
         m->link.sends++;
+        m->link.attempted = true;
         stop_pressing(m);
         /* Plain text uses no credit: one message goes at a time. */
         if (m->link.peer->info.plain)
@@ -313,7 +315,13 @@ void peer_answered(Message *m)
                 m->link.peer->pause.probe = NULL;
 }
 
+void peer_attempt_ended(Message *m)
+{
+        m->link.attempted = false;
+}
+
 void peer_not_started(Message *m)
 {
         m->link.sends = 0;
+        m->link.attempted = false;
 }

@@ -48,6 +48,7 @@ void peer_ready(Message *m);   /* it can be written: adds it to the list, unless
 void peer_unready(Message *m); /* removes it from the list, if it is there */
 void peer_reorder(
                 Peer *p); /* the connection ended: lists all messages to write again, in order of binding */
-void peer_sent(Message *m);        /* it was written to the connection */
-void peer_answered(Message *m);    /* it uses no credit any more */
-void peer_not_started(Message *m); /* the receiver says so, and there was only one send */
+void peer_sent(Message *m);          /* it was written to the connection */
+void peer_answered(Message *m);      /* it uses no credit any more */
+void peer_attempt_ended(Message *m); /* the present attempt is counted */
+void peer_not_started(Message *m);   /* the receiver says so, and there was only one send */

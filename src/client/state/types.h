@@ -92,6 +92,7 @@ struct Message {
                 Message *ready_prev, *ready_next;
                 bool in_flight; /* counts against the receiver's credit */
                 unsigned sends; /* sends under this binding that this process knows of */
+                bool attempted; /* the receiver may have begun the attempt that has not ended */
         } link;
 
         /* engine/save */
