@@ -53,21 +53,24 @@ void run(void)
 
 bool receivers_are_frozen;
 
-/* Answers PING as a receiver does, if the last frame that the client wrote on this connection is one. */
+/* Answers PING as a receiver does, if one is among the frames that the test has not read. */
 static void answer_ping(Connection *s)
 {
         Buffer *b = fake_connection_received(s), pong = {};
         Error error = {};
+        bool asked = false;
         size_t at = 0;
         Frame f;
         ssize_t n;
 
         while (at < buffer_size(b) && (n = frame_decode(buffer_peek(b) + at, buffer_size(b) - at,
-                                                       FRAME_BODY_MAX, &f, NULL, &error)) > 0)
+                                                       FRAME_BODY_MAX, &f, NULL, &error)) > 0) {
+                asked = asked || f.type == FRAME_PING;
                 at += (size_t) n;
-        if (at == 0 || f.type != FRAME_PING)
+        }
+        if (!asked)
                 return;
-        assert_int_equal(frame_encode(&pong, &(Frame){.type = FRAME_PONG, .token = f.token}), 0);
+        assert_int_equal(frame_encode(&pong, &(Frame){.type = FRAME_PONG}), 0);
         fake_connection_send(s, buffer_peek(&pong), buffer_size(&pong));
         buffer_clear(&pong);
         fake_loop_run(0);
