@@ -175,11 +175,14 @@ void answer_written(Judge *j, const Observation *o, JConnection *c)
 
 /* Read. */
 
-/* `busy` to the only send: it was never started there. */
+/* `busy` to the only send: it was never started there. So the client gives the binding up; of a member it
+ * does not tell which. */
 static void told_busy(JDelivery *d)
 {
-        if (d->n_sends == 1)
-                d->n_sends = 0;
+        if (d->n_sends != 1)
+                return;
+        d->n_sends = 0;
+        d->given_up = d->message->fanout || !d->message->planned;
 }
 
 void answer_read(Judge *j, const Observation *o, JConnection *c)

@@ -150,6 +150,9 @@ static void overtake(Judge *j, const JWaiting *w, const JMessage *by, const JCon
 
         if (!m || m == by || m->accepted >= by->accepted || message_is_excepted(m))
                 return;
+        /* A receiver that it is bound to may be silent as long as this. */
+        if (j->o->at - MAX(m->accepted_at, m->client->started_at) < client_ack_timeout(j, m->client))
+                return;
         if (++m->n_overtaken > OVERTAKEN_MAX)
                 breach(j, RULE_NOBODY_STARVES, m, m->client,
                                 "%s has sent %u messages that are not more urgent than %s and were accepted "

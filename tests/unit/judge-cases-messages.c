@@ -442,6 +442,7 @@ static void nobody_starves(bool bad)
         accept_message(ANY);
         if (!bad)
                 send_message(0, ANY, 1, 1, false);
+        wait_usec(USEC_PER_SEC); /* a receiver may be silent as long as this */
         for (unsigned i = 0; i < 300; i++) {
                 accept_message(MANY + i);
                 use_stream(1 + i / 15);

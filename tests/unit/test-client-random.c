@@ -141,7 +141,7 @@ static void change_one(void)
 
 static void check_peer(const Peer *p)
 {
-        size_t n_bound = 0, n_backoff = 0, n_in_flight = 0, n_ready = 0;
+        size_t n_bound = 0, n_backoff = 0, n_in_flight = 0, n_ready = 0, n_pressing = 0;
         const Message *m;
 
         DL_FOREACH2(p->bound, m, link.next)
@@ -151,10 +151,12 @@ static void check_peer(const Peer *p)
                 n_backoff += m->record.state == DELIVERY_BACKOFF;
                 n_in_flight += m->link.in_flight;
                 n_ready += m->link.ready;
+                n_pressing += m->bind.pressing;
+                assert_true(!m->bind.pressing || m->bind.pending);
         }
         assert_int_equal(p->n_bound, n_bound);
         assert_int_equal(p->n_backoff, n_backoff);
-        assert_true(!p->pressing || (p->pressing->link.peer == p && p->pressing->link.sends == 0));
+        assert_int_equal(p->n_pressing, n_pressing);
         assert_true(!p->pause.probe || p->pause.probe->link.in_flight);
         assert_int_equal(p->link.n_in_flight, n_in_flight);
         DL_FOREACH2(p->ready, m, link.ready_next)

@@ -63,13 +63,22 @@ int bind_load(Message *m, Peer *p, SendWindow *w)
         return 0;
 }
 
+static void stop_pressing(Message *m)
+{
+        if (m->bind.pressing)
+                m->link.peer->n_pressing--;
+        m->bind.pressing = false;
+}
+
 void bind_done(Message *m)
 {
+        stop_pressing(m);
         m->bind.pending = false;
 }
 
 static void unbind(Message *m)
 {
+        stop_pressing(m);
         plain_release(m);
         peer_unbind(m);
 }
@@ -253,15 +262,21 @@ static bool fill(Peer *p)
         return some;
 }
 
-/* Messages that are bound and not sent yet must not hold up a more urgent one: it is bound beyond the
- * credit, and goes first. One at a time, so that not all urgent messages are bound at once. */
+/* The receiver can be sent a message now, but the first one that is bound to it is less urgent than one that
+ * waits: this one is bound beyond the credit, and has the place. */
 static void press(Peer *p)
 {
-        Queue *q = peer_may_be_pressed(p) ? choose_queue(p) : NULL;
-        Message *m = q ? q->queued : NULL;
+        const Queue *q;
 
-        if (m && m->record.policy.priority > p->ready->record.policy.priority && bind_first(q, p) >= 0)
-                p->pressing = m;
+        while (peer_may_be_pressed(p) && (q = choose_queue(p))) {
+                Message *m = q->queued;
+
+                if (m->record.policy.priority <= p->ready->record.policy.priority ||
+                                bind_first(m->queue, p) < 0)
+                        return;
+                m->bind.pressing = true;
+                p->n_pressing++;
+        }
 }
 
 static void press_for(Queue *q)

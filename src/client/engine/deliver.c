@@ -275,6 +275,11 @@ bool deliver_may_move(const Message *m)
         return message_never_started(m) || peer_is_gone(p);
 }
 
+bool deliver_may_be_given_back(const Message *m)
+{
+        return m->queue && !m->bind.pending && message_never_started(m);
+}
+
 void deliver_answer(Message *m, const AnswerFrame *a)
 {
         static const DeliveryEvent events[_OUTCOME_MAX] = {

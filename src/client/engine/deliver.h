@@ -21,6 +21,7 @@ void deliver_ending_saved(Message *m); /* the wish to end it is on disk now */
 /* True if the message may go to another receiver: the present one has not started it, or is gone. One to a
  * name: it was not sent, and that receiver cannot take it now, or has lost the name. */
 bool deliver_may_move(const Message *m);
+bool deliver_may_be_given_back(const Message *m); /* to its queue, to wait there with the others */
 
 /* Requests about one delivery, from people or from the clock. */
 void deliver_cancel(Message *m);                   /* does nothing if it is final */

@@ -68,14 +68,20 @@ static void give_back(Peer *p)
 
         for (; m && peer_is_overfull(p); m = previous) {
                 previous = m == p->ready ? NULL : m->link.ready_prev;
-                if (m->queue->selector.mode != SELECTOR_ANY || !deliver_may_move(m))
+                if (!deliver_may_be_given_back(m))
                         continue;
+                q = m->queue;
                 deliver_event(m, DELIVERY_UNBIND, "busy there");
+                if (q->selector.mode == SELECTOR_KEY && !q->reading)
+                        bind_queue(q);
                 some = true;
         }
-        for (q = some ? p->client->queues.any : NULL; q; q = q->next)
+        if (!some)
+                return;
+        for (q = p->client->queues.any; q; q = q->next)
                 if (q->queued && !q->reading)
                         bind_queue(q);
+        bind_for_peer(p);
 }
 
 static void on_answer(Message *m, const AnswerFrame *a)
@@ -107,7 +113,7 @@ void dispatch_bound(Message *m)
         deliver_event(m, DELIVERY_BIND, NULL);
         /* Meanwhile it may have begun to drain or to refuse, the connection may have ended, or another
          * receiver may have got the name. */
-        if (deliver_may_move(m) && (m->queue->selector.name || !peer_takes_now(p, m)))
+        if (deliver_may_move(m) && (m->queue->selector.name || !peer_takes_now(p)))
                 move(m, DELIVERY_UNBIND, "the receiver is not available");
         else
                 pump(p);

@@ -406,10 +406,7 @@ void peer_check(Peer *p)
 
 bool peer_has_room(const Peer *p)
 {
-        if (peer_is_pausing(p))
-                return false;
-        return p->link.n_in_flight < MAX(p->link.credit, 1u) &&
-               connection_output_size(p->link.connection) < CONNECTION_OUTPUT_MAX;
+        return peer_may_be_sent(p) && connection_output_size(p->link.connection) < CONNECTION_OUTPUT_MAX;
 }
 
 /* What differs from what a receiver expects. It sends "working" every WORKING_INTERVAL_USEC; a client with a

@@ -147,6 +147,16 @@ uint32_t peer_free_credit(const Peer *p)
         return p->link.credit > n ? p->link.credit - (uint32_t) n : 0;
 }
 
+bool peer_may_be_sent(const Peer *p)
+{
+        return !peer_is_pausing(p) && p->link.n_in_flight + p->n_pressing < MAX(p->link.credit, 1u);
+}
+
+bool peer_may_be_pressed(const Peer *p)
+{
+        return p->ready && !p->full && !p->info.plain && peer_is_connected(p) && peer_may_be_sent(p);
+}
+
 static bool refuses(const Peer *p)
 {
         return p->info.draining || (!p->info.plain && (!peer_is_connected(p) || peer_is_pausing(p)));
@@ -154,27 +164,14 @@ static bool refuses(const Peer *p)
 
 bool peer_is_overfull(const Peer *p)
 {
-        const size_t n = p->n_bound - p->n_backoff - !!p->pressing;
+        const size_t n = p->n_bound - p->n_backoff - p->n_pressing;
 
         return refuses(p) || (!p->info.plain && n > MAX(p->link.credit, 1u));
 }
 
-bool peer_takes_now(const Peer *p, const Message *m)
+bool peer_takes_now(const Peer *p)
 {
-        return !refuses(p) &&
-               (p->info.plain || m == p->pressing || p->link.n_in_flight < MAX(p->link.credit, 1u));
-}
-
-bool peer_may_be_pressed(const Peer *p)
-{
-        return peer_is_connected(p) && !p->full && !peer_is_pausing(p) && !p->info.plain && !p->pressing &&
-               p->ready;
-}
-
-static void stop_pressing(const Message *m)
-{
-        if (m->link.peer->pressing == m)
-                m->link.peer->pressing = NULL;
+        return !refuses(p) && (p->info.plain || peer_may_be_sent(p));
 }
 
 void peer_note_state(const Message *m, DeliveryState before)
@@ -228,7 +225,6 @@ void peer_unbind(Message *m)
 
         peer_answered(m);
         peer_unready(m);
-        stop_pressing(m);
         DL_DELETE2(p->bound, m, link.prev, link.next);
         p->n_bound--;
         if (m->queue)
@@ -295,7 +291,6 @@ void peer_sent(Message *m)
 {
         m->link.sends++;
         m->link.attempted = true;
-        stop_pressing(m);
         /* Plain text uses no credit: one message goes at a time. */
         if (m->link.peer->info.plain)
                 return;

@@ -29,9 +29,10 @@ bool peer_is_connected(const Peer *p); /* and the greeting is done, so it can be
 bool peer_is_pausing(const Peer *p);   /* it answered busy, and nothing shows yet that it has room again */
 /* How many more messages may be bound to it now, if they may also go to others. */
 uint32_t peer_free_credit(const Peer *p);
+bool peer_may_be_sent(const Peer *p); /* its credit permits one more message */
 /* It takes less than when its messages were bound: those that were not written yet may go elsewhere. */
 bool peer_is_overfull(const Peer *p);
-bool peer_takes_now(const Peer *p, const Message *m); /* one that is bound to it and was not written yet */
+bool peer_takes_now(const Peer *p);      /* one that is bound to it and was not written yet */
 bool peer_may_be_pressed(const Peer *p); /* a message that is more urgent than `ready` may be bound beyond
                                             the credit */
 void peer_note_state(const Message *m, DeliveryState before); /* the state of the delivery has changed */

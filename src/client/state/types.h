@@ -81,6 +81,7 @@ struct Message {
                 SendWindow *window; /* has its sequence until its end is on disk; NULL for plain text */
                 bool earlier;       /* an earlier start of this client bound it, and may have sent it */
                 bool pending;       /* the binding is being written */
+                bool pressing;      /* so it is, beyond the credit, and a place is kept free for it */
         } bind;
 
         /* state/peer: place at its receiver */
@@ -207,8 +208,7 @@ struct Peer {
         uint64_t generation; /* intake/resolve: of the last list that contained it */
 
         /* engine/bind */
-        Message *pressing; /* state/peer too: bound beyond the credit, since it is more urgent, and not sent;
-                              or NULL */
+        size_t n_pressing; /* of `bound`, those that are pressing */
         uint64_t turn;     /* peers.turn when it was last chosen for a message of mode any */
         bool sought; /* link/peers too: queues of mode key without a receiver may wait for it: it is new */
 
