@@ -197,11 +197,12 @@ void runs_end(Runs *r, Run *run)
         r->next = (size_t) (run - r->runs);
 }
 
+/* Also after a death that was counted: the next one would else cost its neighbours a run. */
 bool runs_is_suspect(const Runs *r, sd_id128_t stream, uint64_t sequence)
 {
         const Run *run = r ? find(r, stream, sequence) : NULL;
 
-        return run && run->state == RUN_SUSPECT;
+        return run != NULL;
 }
 
 void runs_died(Runs *r)

@@ -46,7 +46,7 @@ void runs_counted(Runs *r, Run *run); /* it is on disk that this attempt has fai
 Run *runs_begin(Runs *r, const Run *run);
 void runs_end(Runs *r, Run *run); /* the handler has ended, whatever its outcome; NULL is fine */
 
-/* The receiver died while this message and others ran, and it has not run since. */
+/* The receiver died while this message ran, and it has not run to its end since: it runs alone. */
 bool runs_is_suspect(const Runs *r, sd_id128_t stream, uint64_t sequence);
 /* What runs now may be why this process has to end: for the next one that is a death of the receiver. */
 void runs_died(Runs *r);

@@ -86,7 +86,7 @@ static void test_alone(void **state)
                 assert_int_equal(run->attempt, 3);
                 assert_int_equal(run->deaths, deaths);
                 assert_null(runs_next_charged(r, run));
-                assert_false(runs_is_suspect(r, run->stream, 9));
+                assert_true(runs_is_suspect(r, run->stream, 9));
                 runs_close(r);
                 r = start(); /* the failure is not on disk yet */
                 run = runs_next_charged(r, NULL);
@@ -95,8 +95,14 @@ static void test_alone(void **state)
                 runs_close(r);
                 r = start();
                 assert_null(runs_next_charged(r, NULL));
+                assert_true(runs_is_suspect(r, run_of(9).stream, 9)); /* alone again, at the next attempt */
                 runs_close(r);
         }
+        Runs *r = start();
+        const Run run = run_of(9);
+        runs_end(r, runs_begin(r, &run));
+        assert_false(runs_is_suspect(r, run.stream, 9));
+        runs_close(r);
 }
 
 static void test_several(void **state)
