@@ -11,8 +11,6 @@ import subprocess
 PAGE = 4096  # of SQLite
 FRAME = PAGE + 24  # of its log
 BLOCK = 512
-ROWS = 120  # of messages in one page, at most
-
 # What a daemon said: from then on it may have forgotten. `budget`: so many messages that a client had accepted may be lost.
 Loss = collections.namedtuple("Loss", "time budget text")
 # `block`: what is around the bit since it has flipped.
@@ -23,11 +21,12 @@ ENDED = re.compile(r"is damaged|damaged: |could be read|malformed|is kept as|not
 
 
 def budget_of(text):
-    """A batch has at most one new message, since each client has one submitter, which waits for the acceptance. A salvage
-    counts the messages of which it found a part; each has rows in two tables."""
+    """A batch has at most one new message, since each client has one submitter, which waits for the acceptance. So has a
+    transaction in the log of the tables that does not only repeat batches; it has two pages or more. A salvage counts the
+    messages of which it found a part; each has rows in two tables."""
     batches = sum(int(n) for found in re.findall(r"(\d+) batches of|of (\d+) more only parts", text) for n in found if n)
     log = sum(int(n) for n in re.findall(r"the last (\d+) bytes of", text))
-    return batches + (log + FRAME - 1) // FRAME * ROWS
+    return batches + log // FRAME // 2
 
 
 def block_around(path, at):

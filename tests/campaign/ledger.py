@@ -15,7 +15,7 @@ Sent = collections.namedtuple("Sent", "sender number mode key message limited ti
 
 QUORUM = 2  # of each message to one
 LIMIT = 3  # attempts of a deadly message
-GAP = 20  # seconds. The record of an outcome follows its effect within this time, also when the disk was full for a while.
+GAP = 30  # seconds. The record of an outcome follows its effect within this time, also when the disk was full for a while.
 GONE = 2  # seconds. A message may leave a receiver that cannot be reached for so long, and even come back to it.
 DIED = "receiver died while running this"
 

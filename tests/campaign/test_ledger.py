@@ -3,7 +3,7 @@
 
 import pytest
 
-from .damage import ROWS, budget_of
+from .damage import budget_of
 from .ledger import DIED, GAP, LIMIT, Death, Evidence, Run, Sent, judge
 
 
@@ -116,7 +116,7 @@ def test_a_run_after_a_reported_loss(told, evidence, problem):
 @pytest.mark.parametrize("text, budget", [
     ("1 batches of /x/outbox.db.redo are lost", 1),
     ("3 batches of /x/outbox.db.redo are lost; 2 batches of /x/y are lost", 5),
-    ("the last 4121 bytes of /x/outbox.db-wal are lost", 2 * ROWS),
+    ("the last 12360 bytes of /x/outbox.db-wal are lost; 2 batches of /x/outbox.db.redo are lost", 3),
     ("517 messages are there again, 4 of them have not ended; of 75 more only parts could be read.", 75),
     ("page 3 of /x is damaged", 0),
 ])

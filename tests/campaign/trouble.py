@@ -11,9 +11,9 @@ import time
 from .daemons import uptime
 from .damage import flip_somewhere
 from .ledger import LIMIT, read_deaths
-from .world import LEASE
+from .world import LEASE, PATIENCE
 
-NOTICED = 20  # seconds until an address that has changed is advertised
+NOTICED = 60  # seconds, of a machine that others use too, until an address that has changed is advertised
 
 
 class Trouble:
@@ -155,13 +155,14 @@ class Trouble:
         shutil.copytree(client.state, clone.state)
         clone.flips += [flip._replace(path=clone.state / flip.path.name) for flip in client.flips]
         client.start()
+        self.world.clones.append(clone)
         clone.start()
-        end = time.monotonic() + 20
+        end = time.monotonic() + PATIENCE
         while not (name := clone.identity()) and time.monotonic() < end:
             time.sleep(0.1)
-        if name in self.world.identities or name in self.world.clones or not name:
+        if name in self.world.identities or name in self.world.clone_ids or not name:
             self.world.problem("clone", f"{clone.name} has the id {name}")
-        self.world.clones[name] = clone
+        self.world.clone_ids.add(name)
         return True
 
     def is_advertised(self, receiver, address):

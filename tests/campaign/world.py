@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The daemons of a campaign, what stands between them, and who starts them again."""
 
+import os
 import pathlib
 import random
 import signal
@@ -13,6 +14,7 @@ from .damage import ENDED, mend, salvage
 from .ledger import HANDLER, Evidence, read_deaths
 
 LEASE = 4  # seconds
+PATIENCE = int(os.environ.get("PATIENCE", 240))  # seconds for everything to come to its end when nothing goes wrong any more
 
 
 class World:
@@ -37,7 +39,7 @@ class World:
         self.receivers = self.make_receivers()
         self.clients = self.make_clients()
         self.everybody = [self.discovery, *self.receivers, *self.clients]
-        self.clones = {}  # by client id
+        self.clones, self.clone_ids = [], set()
         self.n_flips = {r.name: 0 for r in self.receivers}
         self.problems = []  # (kind, text)
         self.random = random.Random(seed + 1)
@@ -96,7 +98,7 @@ class World:
     def evidence(self, errors, charges):
         return Evidence(
             absences=self.absences(), losses={n: [(x.time, x.budget) for x in c.losses] for n, c in enumerate(self.clients)},
-            forgetful={r.name: [x.time for x in r.losses] for r in self.receivers}, clones=frozenset(self.clones),
+            forgetful={r.name: [x.time for x in r.losses] for r in self.receivers}, clones=frozenset(self.clone_ids),
             deaths=tuple(read_deaths(self.ledger / "handlers.deaths")), errors=errors, charges=charges, flips=self.n_flips)
 
     def problem(self, kind, text):
@@ -139,7 +141,7 @@ class Supervisor(threading.Thread):
 
     def run(self):
         while not self.stopping.wait(0.1):
-            for daemon in [*self.world.everybody, *self.world.clones.values()]:
+            for daemon in [*self.world.everybody, *self.world.clones]:
                 if daemon.lock.acquire(blocking=False):
                     try:
                         self.look_at(daemon)
