@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The sender: one process for each activity. */
 
-inline delivery(from, event)
+/* The step of by_event in from_state. */
+inline delivery()
 {
-        from_state = from; by_event = event;
         c_code {
                 DeliveryStep step;
                 now.known = delivery_step(now.from_state, now.by_event, &step);
@@ -13,21 +13,40 @@ inline delivery(from, event)
         from_state = 0; by_event = 0
 }
 
+#ifdef DEADLY
+#define IS_LAST_ATTEMPT(m) (m == 0 && attempts[m] + 1 >= MAX_ATTEMPTS)
+#define IS_OVER(m) (state[m] == ST_ACKED || state[m] == ST_DEAD)
+#else
+#define IS_LAST_ATTEMPT(m) false
 #define IS_OVER(m) (state[m] == ST_ACKED)
+#endif
 
 /* One event of message m: does what the table says. */
 inline take(m, event)
 {
-        delivery(state[m], event);
+        from_state = state[m]; by_event = event;
+        if
+        /* There is no further attempt. */
+        :: IS_LAST_ATTEMPT(m) && from_state != ST_GIVING_UP && by_event == EV_ANSWER_FAILED -> by_event = EV_EXHAUSTED
+        :: IS_LAST_ATTEMPT(m) && from_state != ST_GIVING_UP && by_event == EV_TIMEOUT -> by_event = EV_GIVE_UP
+        :: else
+        fi;
+        delivery();
         if
         :: known ->
                 state[m] = next_state;
                 if
-                :: (actions & ACT_CHARGE) && attempts[m] < 3 -> attempts[m]++
+                /* The last failure and the end are one write, which is not synced yet. */
+                :: (actions & ACT_CHARGE) && !(actions & ACT_SETTLE) && attempts[m] < 3 -> attempts[m]++
                 :: else
                 fi;
                 if
                 :: actions & ACT_SETTLE -> unsynced[m] = true
+                :: else
+                fi;
+                if
+                /* Durable first: the wish is on disk before it is announced. */
+                :: actions & ACT_ASK_CANCEL -> disk_state[m] = state[m]
                 :: else
                 fi;
                 if
@@ -76,7 +95,8 @@ inline is_under_way(r, m)
         under_way = job[AT(r, m)] != 0 || to_receiver[r]??[MESSAGE, eval(m), _, _] ||
                 to_sender[r]??[ACKED, eval(m), _] || to_sender[r]??[ALREADY, eval(m), _] ||
                 to_sender[r]??[FAILED, eval(m), _] || to_sender[r]??[BUSY, eval(m), _] ||
-                to_sender[r]??[WORKING, eval(m), _]
+                to_sender[r]??[WORKING, eval(m), _] || to_receiver[r]??[CANCEL, eval(m), _, _] ||
+                to_sender[r]??[CANCELLED, eval(m), _]
 }
 
 /* Every step ends with its local variables at 0, so that they do not multiply the states. */
@@ -151,6 +171,7 @@ end:
                 :: what == FAILED -> ANSWER_OF(m, a, EV_ANSWER_FAILED)
                 :: what == BUSY -> ANSWER_OF(m, a, EV_ANSWER_BUSY)
                 :: what == WORKING -> ANSWER_OF(m, a, EV_ANSWER_WORKING)
+                :: what == CANCELLED -> ANSWER_OF(m, a, EV_ANSWER_CANCELLED)
                 :: what == ALREADY ->
                         /* A pruned record is never needed again: only a sender that knows the end gets this answer. */
                         assert(IS_OVER(m) || receiver[m] != r);
@@ -177,6 +198,18 @@ end:
                 under_way = false
         }
         :: d_step { state[m] == ST_WAITING -> take(m, EV_DUE) }
+#ifdef DEADLY
+        /* Given up after a last attempt without an answer: its receiver is asked until it answers. */
+        :: d_step {
+                state[m] == ST_GIVING_UP && len(to_receiver[receiver[m]]) < CAPACITY ->
+                is_under_way(receiver[m], m);
+                if
+                :: !under_way -> take(m, EV_TIMEOUT); to_receiver[receiver[m]]!CANCEL, m, 0, false
+                :: else
+                fi;
+                under_way = false
+        }
+#endif
         od
 }
 
@@ -185,9 +218,9 @@ proctype sender_settles(byte m)
 {
 end:
         do
-        :: d_step { unsynced[m] -> disk_state[m] = ST_ACKED; unsynced[m] = false }
+        :: d_step { unsynced[m] -> disk_state[m] = state[m]; unsynced[m] = false }
         :: d_step {
-                disk_state[m] == ST_ACKED && !announced[m] && !gone[receiver[m]] &&
+                (disk_state[m] == ST_ACKED || disk_state[m] == ST_DEAD) && !announced[m] && !gone[receiver[m]] &&
                                 len(to_receiver[receiver[m]]) < CAPACITY ->
                 to_receiver[receiver[m]]!SETTLED, m, 0, false; announced[m] = true
         }

@@ -37,9 +37,12 @@
 #define REFUSALS 1
 #endif
 
+/* With -DDEADLY the handler of message 0 kills its receiver, each time that it runs; that message is tried twice. */
+#define MAX_ATTEMPTS 2
+
 #define CAPACITY 3
 
-mtype = { MESSAGE, SETTLED, ACKED, FAILED, BUSY, WORKING, ALREADY };
+mtype = { MESSAGE, SETTLED, ACKED, FAILED, BUSY, WORKING, ALREADY, CANCEL, CANCELLED };
 
 /* type, message, attempt, possible duplicate */
 chan to_receiver[R] = [CAPACITY] of { mtype, byte, byte, bool };
@@ -63,8 +66,15 @@ bool announced[N];
 #define AT(r, m) ((r) * N + (m))
 byte recorded[R * N]; /* 0: nothing; 1: acked; 2 + a: attempt a failed */
 bool settled[R * N];
-/* The receivers, in memory. 0: nothing; 1: running; 2: the effect is there; 3: it failed. */
+bool cancelled[R * N];
+/* The file of runs, which a crash leaves as it is. 0: nothing; 1: runs; 2: the receiver died, and others ran, too; 3: it ran
+ * alone, so this attempt has failed; 4: and that is recorded. */
+byte ran[R * N];
+byte ran_attempt[R * N];
+/* The receivers, in memory. 0: nothing; 1: running, or it waits for that; 2: the effect is there; 3: it failed; 4: with
+ * -DDEADLY, running. */
 byte job[R * N];
+bool job_alone[R * N];
 byte job_attempt[R * N];
 bool job_flagged[R * N];
 
@@ -74,6 +84,7 @@ bool gone[R]; /* for good: not listed, not connected */
 byte effects[R * N];
 byte gaps[R * N]; /* crashes after the effect and before its record: the gap that PROTOCOL.md names */
 bool ack_left[R * N];
+byte deaths[R * N]; /* so often this message has killed its receiver */
 
 byte losses, doubles, turns, resets, receiver_crashes, sender_crashes, failures, early_timeouts, refusals;
 bool known;
