@@ -150,6 +150,8 @@ static int start_store(Client *c, Error *error)
                 r = windows_loaded(p);
         if (r >= 0)
                 r = database_start(&c->database, c->loop, c->db, before_kick, c);
+        if (r == -EUCLEAN)
+                return error_set(error, r, "%s is damaged", path);
         if (r < 0)
                 return error_set(error, r, "cannot read %s: %s", path, strerror(-r));
         return 0;

@@ -263,6 +263,8 @@ static int open_store(Receiver *r, Error *error)
                 x = dedup_index_new(RECEIVER_STREAMS_MAX, now_usec(CLOCK_MONOTONIC), &r->index);
         if (x >= 0)
                 x = dedup_index_load(r->index, r->db);
+        if (x == -EUCLEAN)
+                return error_set(error, x, "%s is damaged", path);
         return x < 0 ? error_set(error, x, "cannot read %s: %s", path, strerror(-x)) : 0;
 }
 

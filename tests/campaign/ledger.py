@@ -170,13 +170,14 @@ def check_charges(v, kinds, e):
 
 
 def check_losses(v, missing, e):
-    """Messages that are not there any more: at most so many as their client reported, and only such as it had then."""
+    """Messages that are not there any more, or whose end is another one than it was: at most so many as their client
+    reported, and only such as it had then."""
     for sender in {s.sender for s in missing}:
         taken = 0
         for s in sorted((s for s in missing if s.sender == sender), key=lambda s: -s.time):
             taken += 1
             if taken > sum(budget for time, budget in e.losses.get(sender, []) if time >= s.time - 2):
-                v.problem("lost", f"{s} is not there, and no loss was reported")
+                v.problem("lost", f"{s} is lost, or its end, and no such loss was reported")
             else:
                 v.counts["lost, reported"] += 1
 
@@ -219,14 +220,16 @@ def judge(sent, ends, members, runs, evidence):
         v.counts["accepted"] += 1
         end, mine = ends.get(s.message), [run for run in by_message[s.message] if run.sender not in evidence.clones]
         v.counts[end or "missing"] += 1
-        if end is None:
+        # Its end was lost, and its receiver says only that it is settled.
+        forgotten = end == "acked" and (s.kind == "deadly" or not mine) and s.mode not in ("all", "quorum") and s.sender in evidence.losses
+        if end is None or forgotten:
             missing.append(s)
         elif end not in ("acked", "dead") or end == "dead" and not s.limited or end == "acked" and s.kind == "deadly":
             v.problem("lost", f"{s} is {end}")
         if end and s.mode in ("all", "quorum"):
             judge_several(v, s, end, members.get(s.message, {}), mine, evidence)
         else:
-            if end == "acked" and not mine:
+            if end == "acked" and not mine and not forgotten:
                 v.problem("lost", f"{s} acked, and nobody ran it")
             if s.mode == "to" and len({run.receiver for run in mine}) > 1:
                 v.problem("astray", f"{s}, for one receiver, ran at several")

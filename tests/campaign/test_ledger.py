@@ -99,6 +99,17 @@ def test_messages_that_are_missing(losses, times, n_lost):
     assert (v.counts["lost"], v.counts["lost, reported"]) == (n_lost, len(times) - n_lost)
 
 
+@pytest.mark.parametrize("kind, losses, n_lost", [
+    ("deadly", {0: [(5.0, 1)]}, 0),  # it was dead, and is taken for acked since its receiver says that it is settled
+    ("", {0: [(5.0, 1)]}, 0),
+    ("", {0: [(5.0, 0)]}, 1),
+    ("", {0: [(-5.0, 1)]}, 1),
+    ("", {1: [(5.0, 1)]}, 1),
+])
+def test_ends_that_are_lost(kind, losses, n_lost):
+    assert judge_one("to", "acked", [], kind=kind, time=1.0, losses=losses).counts["lost"] == n_lost
+
+
 @pytest.mark.parametrize("told, evidence, problem", [
     (True, {"forgetful": {"a": [2.0]}}, None),
     (True, {"losses": {0: [(2.0, 1)]}}, None),

@@ -64,7 +64,7 @@ class World:
         return Daemon(name, directory, [
             self.build / "src/receiver/ackgroup-receiver", "--config", "/dev/null", "--instance", name, "--name", name,
             "--state-dir", state or directory / "state", "--discovery", discovery or f"unix:{self.directory}/discovery.sock",
-            "--concurrency", "4", "--handler-timeout", "20", *options, "--", self.handler], environment, **more)
+            "--concurrency", "4", "--handler-timeout", "120", *options, "--", self.handler], environment, **more)
 
     def make_receivers(self):
         def unix(name):
