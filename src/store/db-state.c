@@ -261,7 +261,10 @@ int db_state_open_redo(DbState *s, const char *path, Damage *damage, Error *erro
         damage_look(damage, redo_path);
         r = read_applied(s);
         if (r < 0)
-                return error_set(error, r, "%s does not say how much of its redo log it has", path);
+                return error_set(error, r,
+                                r == -EUCLEAN ? "%s is damaged"
+                                              : "%s does not say how much of its redo log it has",
+                                path);
         r = redo_open(redo_path, &s->redo);
         /* The daemon can run without a log when no new one can be made. But a log that exists may hold
          * records that the tables lack. */

@@ -17,7 +17,7 @@ Loss = collections.namedtuple("Loss", "time budget text")
 Flip = collections.namedtuple("Flip", "path at bit block")
 
 REPORT = re.compile(r"The state is damaged, and records are lost: (.*)")
-ENDED = re.compile(r"is damaged|damaged: |could be read|malformed|is kept as|not a database|Structure needs cleaning")
+ENDED = re.compile(r"is damaged|damaged: |could be read|malformed|is kept as|not a database")
 
 
 def budget_of(text):

@@ -137,6 +137,7 @@ class Supervisor(threading.Thread):
         super().__init__(daemon=True)
         self.world = world
         self.counts = {"by message": 0, "on a full disk": 0, "on damage": 0, "salvages": 0}
+        self.unexplained = set()  # names; each is reported once
         self.stopping = threading.Event()
 
     def run(self):
@@ -157,7 +158,8 @@ class Supervisor(threading.Thread):
         why = self.explain(daemon, status)
         if why:
             self.counts[why] += 1
-        else:
+        elif daemon.name not in self.unexplained:
+            self.unexplained.add(daemon.name)
             last = daemon.news.strip().splitlines()[-1:] or [""]
             self.world.problem("ended by itself", f"{daemon.name} with status {status}: {last[0]}")
         daemon.start()
@@ -166,8 +168,9 @@ class Supervisor(threading.Thread):
         if status == -signal.SIGKILL and any(d.receiver == daemon.name and d.time >= daemon.since
                                              for d in read_deaths(self.world.ledger / "handlers.deaths")):
             return "by message"
-        if daemon.flips and status in (1, 78) and ENDED.search(daemon.news):
-            return self.repair(daemon)
+        if daemon.flips and (status == 78 or status == 1 and daemon is self.world.discovery):
+            why = self.repair(daemon)
+            return why if ENDED.search(daemon.news) else None
         if daemon.small and status > 0 and self.world.full[daemon.small][1] >= daemon.since:
             return "on a full disk"
         return None
