@@ -95,7 +95,7 @@ static void write_bulk_body(Buffer *out, const Frame *f)
         case FRAME_SETTLEMENT:
                 put_u64(out, f->settlement.number);
                 put_u32(out, f->settlement.attempts);
-                put_u8(out, (uint8_t) f->settlement.end);
+                put_u8(out, f->settlement.cut ? SETTLEMENT_ACKED_CUT : (uint8_t) f->settlement.end);
                 put_bytes(out, f->settlement.data.data, f->settlement.data.size);
                 break;
         default: /* body_length() refuses it */
@@ -139,7 +139,7 @@ static void write_body(Buffer *out, const Frame *f, size_t length)
                 put_u64(out, f->answer.sequence);
                 put_id(out, f->answer.message);
                 put_u32(out, f->answer.attempt);
-                put_u32(out, f->answer.delay_ms);
+                put_u32(out, f->answer.outcome == OUTCOME_ACKED ? f->answer.flags : f->answer.delay_ms);
                 put_u8(out, (uint8_t) f->answer.outcome);
                 put_bytes(out, f->answer.data.data, f->answer.data.size);
                 break;

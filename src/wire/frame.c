@@ -88,6 +88,10 @@ static void read_answer(Reader *in, Frame *f)
         f->answer.delay_ms = take_u32(in);
         f->answer.outcome = (Outcome) take_u8(in);
         f->answer.data = take_rest(in);
+        if (f->answer.outcome == OUTCOME_ACKED) {
+                f->answer.flags = f->answer.delay_ms;
+                f->answer.delay_ms = 0;
+        }
         if (f->answer.sequence == 0 || f->answer.outcome < OUTCOME_ACKED ||
                         f->answer.outcome >= _OUTCOME_MAX || f->answer.data.size > REPLY_MAX)
                 in->bad = true;
@@ -144,7 +148,9 @@ static void read_settlement(Reader *in, Frame *f)
 {
         f->settlement.number = take_u64(in);
         f->settlement.attempts = take_u32(in);
-        f->settlement.end = (SettlementEnd) take_u8(in);
+        uint8_t end = take_u8(in);
+        f->settlement.cut = end == SETTLEMENT_ACKED_CUT;
+        f->settlement.end = f->settlement.cut ? SETTLEMENT_ACKED : (SettlementEnd) end;
         f->settlement.data = take_rest(in);
         if (f->settlement.end < SETTLEMENT_ACKED || f->settlement.end >= _SETTLEMENT_MAX ||
                         f->settlement.data.size > REPLY_MAX)

@@ -96,6 +96,8 @@ typedef struct CancelFrame {
         sd_id128_t message;
 } CancelFrame;
 
+#define ANSWER_CUT (1u << 0) /* the handler wrote a longer reply */
+
 typedef struct AnswerFrame {
         sd_id128_t stream;
         uint64_t sequence;
@@ -104,6 +106,7 @@ typedef struct AnswerFrame {
         Outcome outcome;
         uint32_t delay_ms; /* failed, busy: do not retry earlier */
         Bytes data;        /* reply, or the reason */
+        uint32_t flags;    /* acked: ANSWER_… */
 } AnswerFrame;
 
 /* The client answers with GOODBYE; after that it sends no MESSAGE on this connection. */
@@ -142,11 +145,15 @@ typedef enum SettlementEnd {
         _SETTLEMENT_MAX,
 } SettlementEnd;
 
+/* On the wire, instead of SETTLEMENT_ACKED. */
+#define SETTLEMENT_ACKED_CUT 5u
+
 typedef struct SettlementFrame {
         uint64_t number;
         uint32_t attempts;
         SettlementEnd end;
         Bytes data; /* acked: the reply; otherwise the reason */
+        bool cut;   /* acked, and the handler wrote a longer reply; for programs that ask for it */
 } SettlementFrame;
 
 typedef struct Frame {

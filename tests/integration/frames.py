@@ -12,7 +12,7 @@ HELLO, MESSAGE, SETTLED, CANCEL, PING, SUBMIT = 1, 2, 3, 4, 5, 6
 WELCOME, ANSWER, CREDIT, PRUNED, PONG, GOODBYE, ERROR, ACCEPTED, REFUSED, SETTLEMENT = range(0x81, 0x8b)
 ACKED, REJECTED, FAILED, BUSY, WORKING, SETTLED_ALREADY, CONFLICT, CANCELLED = range(1, 9)
 
-Answer = collections.namedtuple("Answer", "stream sequence message attempt delay outcome data")
+Answer = collections.namedtuple("Answer", "stream sequence message attempt delay outcome data cut")
 Settlement = collections.namedtuple("Settlement", "number attempts end data")
 Refused = collections.namedtuple("Refused", "number reason text")
 Welcome = collections.namedtuple("Welcome", "receiver instance credit window max_payload name")
@@ -89,11 +89,12 @@ class Sender(Connection):
             self.welcome = Welcome(body[:16], body[16:32], credit, window, payload, body[45:].decode())
             self.credit = credit
 
-    def send(self, sequence, payload=b"", message=None, attempt=1, duplicate=False, bulk=False, ack_timeout_ms=None):
+    def send(self, sequence, payload=b"", message=None, attempt=1, duplicate=False, bulk=False, memory=False,
+             ack_timeout_ms=None):
         message = message or uuid.uuid4().bytes
         attributes = struct.pack(">BHI", 3, 4, ack_timeout_ms) if ack_timeout_ms else b""
         self.write(MESSAGE, self.stream + struct.pack(">Q", sequence) + message +
-                   struct.pack(">IIH", attempt, int(duplicate) | (4 if bulk else 0), len(attributes)) +
+                   struct.pack(">IIH", attempt, int(duplicate) | 2 * memory | 4 * bulk, len(attributes)) +
                    attributes + payload)
         return message
 
@@ -110,7 +111,9 @@ class Sender(Connection):
             body = self.read_kind(ANSWER)
             sequence, = struct.unpack(">Q", body[16:24])
             attempt, delay, outcome = struct.unpack(">IIB", body[40:49])
-            a = Answer(body[:16], sequence, body[24:40], attempt, delay, outcome, body[49:])
+            cut = outcome == ACKED and bool(delay & 1)
+            a = Answer(body[:16], sequence, body[24:40], attempt, 0 if outcome == ACKED else delay, outcome, body[49:],
+                       cut)
             if a.outcome != WORKING or working:
                 return a
 

@@ -98,6 +98,7 @@ static void add_peer_frame(Form *f, const Frame *x)
                 add_number(f, x->answer.attempt);
                 add_number(f, x->answer.outcome);
                 add_number(f, x->answer.delay_ms);
+                add_number(f, x->answer.flags);
                 add_part(f, x->answer.data);
                 break;
         case FRAME_SETTLED:

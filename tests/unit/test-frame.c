@@ -77,7 +77,45 @@ static void test_answer(void **state)
         assert_int_equal(out.answer.outcome, OUTCOME_FAILED);
         assert_int_equal(out.answer.delay_ms, 1500);
         assert_bytes(out.answer.data, "exit status 3");
+        assert_int_equal(out.answer.flags, 0);
         buffer_clear(&b);
+}
+
+/* The bit of a cut reply stands where the delay of a failure stands. Other bits mean nothing yet. */
+static void test_cut_reply(void **state)
+{
+        Buffer b = {}, c = {};
+        Frame f = {.type = FRAME_ANSWER,
+                        .answer = {.stream = stream,
+                                        .sequence = 7,
+                                        .message = message,
+                                        .attempt = 2,
+                                        .outcome = OUTCOME_ACKED,
+                                        .flags = ANSWER_CUT,
+                                        .data = text("begin")}};
+        Frame out = round_trip(&f, &b);
+
+        assert_int_equal(out.answer.flags, ANSWER_CUT);
+        assert_int_equal(out.answer.delay_ms, 0);
+        assert_bytes(out.answer.data, "begin");
+        uint8_t *delay = b.data + b.start + FRAME_HEADER_SIZE + 44;
+        assert_memory_equal(delay, "\0\0\0\1", 4);
+        memcpy(delay, "\xff\0\0\2", 4);
+        assert_true(frame_decode(buffer_peek(&b), buffer_size(&b), FRAME_BODY_MAX, &out, NULL, NULL) > 0);
+        assert_true(out.answer.flags == 0xff000002);
+        assert_int_equal(out.answer.delay_ms, 0);
+        f = (Frame){.type = FRAME_SETTLEMENT,
+                        .settlement = {.number = 9,
+                                        .attempts = 1,
+                                        .end = SETTLEMENT_ACKED,
+                                        .cut = true,
+                                        .data = text("begin")}};
+        out = round_trip(&f, &c);
+        assert_int_equal(out.settlement.end, SETTLEMENT_ACKED);
+        assert_true(out.settlement.cut);
+        assert_int_equal(c.data[c.start + FRAME_HEADER_SIZE + 12], SETTLEMENT_ACKED_CUT);
+        buffer_clear(&b);
+        buffer_clear(&c);
 }
 
 static void test_small_frames(void **state)
@@ -147,7 +185,7 @@ static void test_bulk(void **state)
 
         /* An end that is none. */
         Buffer *b = buffers + 3;
-        b->data[b->start + FRAME_HEADER_SIZE + 12] = _SETTLEMENT_MAX;
+        b->data[b->start + FRAME_HEADER_SIZE + 12] = SETTLEMENT_ACKED_CUT + 1;
         assert_int_equal(frame_decode(buffer_peek(b), buffer_size(b), FRAME_BODY_MAX, out, NULL, NULL),
                         -EBADMSG);
         for (size_t i = 0; i < ELEMENTSOF(frames); i++)
@@ -313,7 +351,7 @@ static void test_bad_bodies(void **state)
         assert_bad_body(FRAME_REFUSED, body, 9 + ERROR_TEXT_MAX + 1);
         assert_bad_body(FRAME_ERROR, body, ERROR_TEXT_MAX + 1);
         assert_bad_body(FRAME_SETTLEMENT, body, 13); /* end 0 */
-        body[12] = _SETTLEMENT_MAX;
+        body[12] = SETTLEMENT_ACKED_CUT + 1;
         assert_bad_body(FRAME_SETTLEMENT, body, 13);
         body[12] = SETTLEMENT_ACKED;
         assert_bad_body(FRAME_SETTLEMENT, body, 13 + REPLY_MAX + 1);
@@ -355,6 +393,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                         cmocka_unit_test(test_message),
                         cmocka_unit_test(test_answer),
+                        cmocka_unit_test(test_cut_reply),
                         cmocka_unit_test(test_small_frames),
                         cmocka_unit_test(test_bulk),
                         cmocka_unit_test(test_attributes),
