@@ -84,6 +84,16 @@ static int set_words(const ConfItem *item, const char *value, void *field)
         return 0;
 }
 
+static int set_choice(const ConfItem *item, const char *value, void *field)
+{
+        const bool second = str_equal(value, item->choice[1]);
+
+        if (!second && !str_equal(value, item->choice[0]))
+                return -EINVAL;
+        *(bool *) field = second;
+        return 0;
+}
+
 static const struct {
         int (*set)(const ConfItem *item, const char *value, void *field);
         const char *form;
@@ -96,6 +106,7 @@ static const struct {
                 [CONF_STRING] = {set_string, "text"},
                 [CONF_STRINGS] = {set_strings, "text"},
                 [CONF_WORDS] = {set_words, "a command line with its quotes closed"},
+                [CONF_CHOICE] = {set_choice, NULL},
 };
 
 static int set_item(const ConfItem *item, const char *value, const char *where, void *object, Error *error)
@@ -107,6 +118,9 @@ static int set_item(const ConfItem *item, const char *value, const char *where, 
                                 item->min, item->max, item->type == CONF_DURATION ? " microseconds" : "");
         if (r == -ERANGE)
                 return error_set(error, r, "%s: %s is out of range", where, value);
+        if (r == -EINVAL && item->type == CONF_CHOICE)
+                return error_set(error, r, "%s: \"%s\" is neither %s nor %s", where, value, item->choice[0],
+                                item->choice[1]);
         if (r == -EINVAL)
                 return error_set(error, r, "%s: \"%s\" is not %s", where, value, types[item->type].form);
         return r;

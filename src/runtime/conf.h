@@ -15,6 +15,7 @@ typedef enum ConfType {
         CONF_STRING,      /* char *, replaced */
         CONF_STRINGS,     /* char **, appended; an empty value clears it */
         CONF_WORDS,       /* char **, a command line split into words, replaced */
+        CONF_CHOICE,      /* bool: whether it is the second of two words, `choice` */
 } ConfType;
 
 typedef struct ConfItem {
@@ -23,6 +24,7 @@ typedef struct ConfItem {
         ConfType type;
         size_t offset;     /* of the field in the object */
         uint64_t min, max; /* max 0: no limit */
+        const char *choice[2];
 } ConfItem;
 
 /* A table ends with an item without a key. Sections in `foreign` (NULL-terminated) belong to other programs

@@ -57,7 +57,7 @@ static void run_until(Loop *loop, const bool *done)
 /* Configuration */
 
 typedef struct Settings {
-        bool flag;
+        bool flag, second;
         unsigned number;
         uint64_t time;
         double probability;
@@ -74,6 +74,7 @@ static const ConfItem items[] = {
                 {"Test", "Listen", CONF_STRINGS, offsetof(Settings, list), 0, 0},
                 {"Test", "Exec", CONF_WORDS, offsetof(Settings, words), 0, 0},
                 {"Test", "Name", CONF_STRING, offsetof(Settings, name), 0, 0},
+                {"Test", "Way", CONF_CHOICE, offsetof(Settings, second), 0, 0, {"cut", "reject"}},
                 {},
 };
 static const char *const foreign[] = {"Other", NULL};
@@ -112,10 +113,10 @@ static void test_conf(void **state)
                                          "comment\n[Other]\nwhatever=1\n[Test]\nFlag=yes\nNumber=3\nTimeSec="
                                          "1min\n"
                                          "Probability=50%\nListen=a\nListen=b\nExec=/bin/sh -c 'x "
-                                         "y'\nName=n\n",
+                                         "y'\nName=n\nWay=reject\n",
                                          &s, &error),
                         0);
-        assert_true(s.flag);
+        assert_true(s.flag && s.second);
         assert_int_equal(s.number, 7); /* the drop-in has the last word */
         assert_int_equal(s.time, 60 * USEC_PER_SEC);
         assert_int_equal(strv_length(s.list), 1);
@@ -135,6 +136,7 @@ static void test_conf_errors(void **state)
                         {"[Test]\nNumber=11\n", "test.conf:2: Number=: 11 is outside of 1"},
                         {"[Test]\nNumber=x\n", "\"x\" is not a number"},
                         {"[Test]\nExec='a\n", "quotes closed"},
+                        {"[Test]\nWay=cuts\n", "Way=: \"cuts\" is neither cut nor reject"},
                         {"[Test]\njust words\n", "neither [Section] nor Key=value"},
                         {"[Test]\nTimeSec=2min\n", "outside"},
         };
