@@ -15,7 +15,7 @@ int dedup_redo_put_outcome(Buffer *out, const DedupRecord *record, const void *r
 {
         if (!buffer_reserve(out, 64 + reply_size))
                 return -ENOMEM;
-        put_u8(out, DEDUP_REDO_OUTCOME);
+        put_u8(out, record->cut ? DEDUP_REDO_OUTCOME_CUT : DEDUP_REDO_OUTCOME);
         put_bytes(out, record->stream.bytes, sizeof record->stream);
         put_u64(out, record->sequence);
         put_bytes(out, record->message.bytes, sizeof record->message);
@@ -56,6 +56,10 @@ int dedup_redo_take(const uint8_t *data, size_t size, DedupRedoRecord *ret)
         DedupRedoRecord record = {.type = (DedupRedoType) take_u8(&in)};
         int r = 0;
 
+        if (record.type == DEDUP_REDO_OUTCOME_CUT) {
+                record.type = DEDUP_REDO_OUTCOME;
+                record.outcome.cut = true;
+        }
         sequence_set_init(&record.settled);
         record.outcome.stream = take_id(&in);
         if (record.type == DEDUP_REDO_PRUNE)

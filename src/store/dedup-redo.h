@@ -12,7 +12,11 @@ int dedup_redo_put_outcome(Buffer *out, const DedupRecord *record, const void *r
 int dedup_redo_put_prune(Buffer *out, sd_id128_t stream, const SequenceSet *set);
 
 /* A record is an outcome or a prune. `reply` points into the record; `settled` is the caller's to clear. */
-typedef enum DedupRedoType { DEDUP_REDO_OUTCOME = 1, DEDUP_REDO_PRUNE } DedupRedoType;
+typedef enum DedupRedoType {
+        DEDUP_REDO_OUTCOME = 1,
+        DEDUP_REDO_PRUNE,
+        DEDUP_REDO_OUTCOME_CUT, /* as DEDUP_REDO_OUTCOME, which it is for the reader: its reply is cut */
+} DedupRedoType;
 typedef struct DedupRedoRecord {
         DedupRedoType type;
         DedupRecord outcome; /* of a prune only the stream is set */

@@ -41,10 +41,12 @@ int dedup_tables_record(sqlite3 *sql, const DedupRecord *record, const void *rep
 {
         /* The condition is about the row that is there already: a later attempt replaces a failed one. */
         sqlite3_stmt *s = sql_statement(sql,
-                        "INSERT INTO outcome (stream, sequence, message, attempt, outcome, reply) VALUES "
-                        "(?, ?, ?, ?, ?, ?)"
+                        "INSERT INTO outcome (stream, sequence, message, attempt, outcome, reply, cut) "
+                        "VALUES "
+                        "(?, ?, ?, ?, ?, ?, ?)"
                         " ON CONFLICT (stream, sequence) DO UPDATE SET"
-                        " attempt = excluded.attempt, outcome = excluded.outcome, reply = excluded.reply"
+                        " attempt = excluded.attempt, outcome = excluded.outcome, reply = excluded.reply,"
+                        " cut = excluded.cut"
                         " WHERE outcome.outcome = ? AND outcome.message = excluded.message"
                         " AND outcome.attempt < excluded.attempt");
         if (!s)
@@ -55,7 +57,8 @@ int dedup_tables_record(sqlite3 *sql, const DedupRecord *record, const void *rep
         bind_u64(s, 4, record->attempt);
         (void) sqlite3_bind_int(s, 5, (int) record->outcome);
         bind_bytes(s, 6, reply, reply_size);
-        (void) sqlite3_bind_int(s, 7, OUTCOME_FAILED);
+        (void) sqlite3_bind_int(s, 7, record->cut);
+        (void) sqlite3_bind_int(s, 8, OUTCOME_FAILED);
         return sql_run(s);
 }
 

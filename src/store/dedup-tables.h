@@ -15,6 +15,7 @@ typedef struct DedupRecord {
         sd_id128_t message;
         uint32_t attempt;
         Outcome outcome;
+        bool cut; /* the handler wrote a longer reply */
 } DedupRecord;
 
 /* See DedupRecordOp and DedupPruneOp. */

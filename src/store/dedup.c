@@ -30,6 +30,8 @@ static const char *const migrations[] = {
 
                 /* From here on pages have checksums, which older programs do not keep. */
                 "SELECT 0",
+
+                "ALTER TABLE outcome ADD COLUMN cut INTEGER NOT NULL DEFAULT 0",
                 NULL,
 };
 
@@ -221,10 +223,17 @@ void dedup_forget_op_init(DedupForgetOp *o)
         *o = (DedupForgetOp){.op.run = forget_run};
 }
 
+static int read_reply(sqlite3_stmt *s, DedupReplyOp *o)
+{
+        o->cut = sqlite3_column_int(s, 1);
+        return column_bytes(s, 0, &o->reply, &o->reply_size);
+}
+
 static int reply_run(DbOp *op, sqlite3 *sql)
 {
         DedupReplyOp *o = CONTAINER_OF(op, DedupReplyOp, op);
-        sqlite3_stmt *s = sql_statement(sql, "SELECT reply FROM outcome WHERE stream = ? AND sequence = ?");
+        sqlite3_stmt *s = sql_statement(
+                        sql, "SELECT reply, cut FROM outcome WHERE stream = ? AND sequence = ?");
         int r = 0;
 
         if (!s)
@@ -233,7 +242,7 @@ static int reply_run(DbOp *op, sqlite3 *sql)
         bind_u64(s, 2, o->sequence);
         int rc = sqlite3_step(s);
         if (rc == SQLITE_ROW)
-                r = column_bytes(s, 0, &o->reply, &o->reply_size);
+                r = read_reply(s, o);
         else
                 r = rc == SQLITE_DONE ? -ENOENT : sql_error(sql, rc);
         (void) sqlite3_reset(s);

@@ -76,6 +76,7 @@ typedef struct DedupReplyOp {
         uint64_t sequence;
         void *reply; /* result, malloc'ed; the caller frees it in `done` */
         size_t reply_size;
+        bool cut; /* result */
 } DedupReplyOp;
 void dedup_reply_op_init(DedupReplyOp *o);
 

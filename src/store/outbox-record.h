@@ -32,21 +32,25 @@ typedef struct OutboxRecord {
         Policy policy;
         void *reply;
         size_t reply_size;
+        bool reply_cut; /* it was longer */
 } OutboxRecord;
 
-/* The two flags as one number, which is what the disk has. */
+/* The flags as one number, which is what the disk has. */
 #define OUTBOX_DUPLICATE 1u
 #define OUTBOX_QUIET     2u
+#define OUTBOX_REPLY_CUT 4u
 
 static inline unsigned outbox_record_flags(const OutboxRecord *r)
 {
-        return (r->duplicate ? OUTBOX_DUPLICATE : 0) | (r->quiet ? OUTBOX_QUIET : 0);
+        return (r->duplicate ? OUTBOX_DUPLICATE : 0) | (r->quiet ? OUTBOX_QUIET : 0) |
+               (r->reply_cut ? OUTBOX_REPLY_CUT : 0);
 }
 
 static inline void outbox_record_set_flags(OutboxRecord *r, unsigned flags)
 {
         r->duplicate = flags & OUTBOX_DUPLICATE;
         r->quiet = flags & OUTBOX_QUIET;
+        r->reply_cut = flags & OUTBOX_REPLY_CUT;
 }
 
 void outbox_record_clear(OutboxRecord *record); /* frees what it holds and zeroes it */

@@ -2,10 +2,12 @@
 #include <errno.h>
 #include <poll.h>
 #include <setjmp.h>
+#include <sqlite3.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -90,6 +92,18 @@ static int record(sd_id128_t stream, uint64_t sequence, sd_id128_t id, uint32_t 
         return run(&o.op);
 }
 
+static void assert_cut(sd_id128_t stream, uint64_t sequence, bool expected)
+{
+        DedupReplyOp o;
+
+        dedup_reply_op_init(&o);
+        o.stream = stream;
+        o.sequence = sequence;
+        assert_int_equal(run(&o.op), 0);
+        assert_int_equal(o.cut, expected);
+        free(o.reply);
+}
+
 static void assert_reply(sd_id128_t stream, uint64_t sequence, const char *expected)
 {
         DedupReplyOp o;
@@ -168,6 +182,72 @@ static void test_outcomes(void **state)
         assert_int_equal(l.n_records, 2);
         assert_true(sd_id128_equal(l.last.stream, b) && sd_id128_equal(l.last.message, other));
         assert_int_equal(l.last.outcome, OUTCOME_ACKED);
+}
+
+static void record_cut(sd_id128_t stream, uint64_t sequence, uint32_t attempt)
+{
+        DedupRecordOp o;
+
+        dedup_record_op_init(&o);
+        o.record = (DedupRecord){stream, sequence, message, attempt, OUTCOME_ACKED, .cut = true};
+        assert_int_equal(run(&o.op), 0);
+}
+
+/* In the log, and in the tables. */
+static void test_cut_reply(void **state)
+{
+        Fixture *f = *state;
+
+        assert_int_equal(db_start(f->db), 0);
+        assert_int_equal(record(a, 1, message, 1, OUTCOME_FAILED, "exit 1"), 0);
+        assert_cut(a, 1, false); /* a look into the tables empties the log into them */
+        record_cut(a, 1, 2);
+        record_cut(a, 2, 1);
+        assert_int_equal(record(a, 3, message, 1, OUTCOME_ACKED, "whole"), 0);
+        for (int i = 0; i < 2; i++) {
+                open_again(f);
+                assert_int_equal(load().n_records, 3);
+                assert_int_equal(db_start(f->db), 0);
+                assert_cut(a, 1, true);
+                assert_cut(a, 2, true);
+                assert_cut(a, 3, false);
+        }
+}
+
+/* What the first version wrote. */
+static const char first_version[] =
+                "CREATE TABLE identity (one INTEGER PRIMARY KEY CHECK (one = 1), id BLOB NOT NULL, instance "
+                "BLOB NOT NULL, boot BLOB NOT NULL, lock_device INTEGER NOT NULL, lock_inode INTEGER NOT "
+                "NULL, "
+                "token TEXT NOT NULL) WITHOUT ROWID;"
+                "CREATE TABLE stream (stream BLOB PRIMARY KEY, low INTEGER NOT NULL, ranges BLOB NOT NULL)"
+                " WITHOUT ROWID;"
+                "CREATE TABLE outcome (stream BLOB NOT NULL, sequence INTEGER NOT NULL, message BLOB NOT "
+                "NULL,"
+                " attempt INTEGER NOT NULL, outcome INTEGER NOT NULL, reply BLOB NOT NULL,"
+                " PRIMARY KEY (stream, sequence)) WITHOUT ROWID;"
+                "INSERT INTO outcome VALUES (x'0a000000000000000000000000000000', 1,"
+                " x'01000000000000000000000000000000', 1, 1, 'done');"
+                "PRAGMA user_version = 1";
+
+static void test_first_version_is_taken_over(void **state)
+{
+        Fixture *f = *state;
+        Error error = {};
+        sqlite3 *sql;
+        char sums[128];
+
+        f->db = db_close(f->db);
+        (void) unlink(f->path);
+        (void) snprintf(sums, sizeof sums, "%s.sums", f->path);
+        (void) unlink(sums);
+        assert_int_equal(sqlite3_open(f->path, &sql), SQLITE_OK);
+        assert_int_equal(sqlite3_exec(sql, first_version, NULL, NULL, NULL), SQLITE_OK);
+        assert_int_equal(sqlite3_close(sql), SQLITE_OK);
+        assert_int_equal(dedup_open(f->path, 0, &f->db, &error), 0);
+        assert_int_equal(db_start(f->db), 0);
+        assert_reply((sd_id128_t){.bytes = {0x0a}}, 1, "done");
+        assert_cut((sd_id128_t){.bytes = {0x0a}}, 1, false);
 }
 
 static void test_prune(void **state)
@@ -258,6 +338,8 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                         cmocka_unit_test_setup_teardown(test_outcomes, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_cut_reply, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_first_version_is_taken_over, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_prune, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_identity, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_reset, setup, teardown),

@@ -132,6 +132,45 @@ static void test_whole(void **state)
         assert_int_equal(payload(f, 1), -ENOENT);
 }
 
+static bool is_cut(Fixture *f, uint64_t number)
+{
+        OutboxFindOp o;
+        bool cut, duplicate;
+
+        outbox_find_op_init(&o, OUTBOX_NEWEST, 1);
+        o.states = 1u << DELIVERY_ACKED;
+        o.number = (int64_t) number + 1;
+        assert_int_equal(run(f, &o.op), 0);
+        assert_int_equal(o.n_records, 1);
+        assert_int_equal(o.records[0].number, number);
+        cut = o.records[0].reply_cut;
+        duplicate = o.records[0].duplicate;
+        outbox_records_free(o.records, o.n_records);
+        assert_int_equal(duplicate, number == 2);
+        return cut;
+}
+
+/* In the log, and in the tables; and nothing else changes by it. */
+static void test_cut_reply(void **state)
+{
+        Fixture *f = *state;
+
+        for (uint64_t i = 1; i <= 3; i++) {
+                OutboxRecord record = bind(record_of(i, "any//"), i);
+                insert(f, &record);
+                record.state = DELIVERY_ACKED;
+                record.reply_cut = i > 1;
+                record.duplicate = i == 2;
+                assert_int_equal(save(f, &record), 0);
+        }
+        for (int i = 0; i < 2; i++) {
+                start(f);
+                assert_false(is_cut(f, 1));
+                assert_true(is_cut(f, 2));
+                assert_true(is_cut(f, 3));
+        }
+}
+
 static void test_too_many_members(void **state)
 {
         Fixture *f = *state;
@@ -308,6 +347,7 @@ static void test_first_version_is_taken_over(void **state)
         assert_int_equal(run(f, &o.op), 0);
         assert_int_equal(o.n_records, 1);
         assert_true(o.records[0].policy.ack_timeout_usec == POLICY_OPEN);
+        assert_false(o.records[0].reply_cut);
         assert_int_equal(o.records[0].policy.priority, PRIORITY_DEFAULT);
         outbox_records_free(o.records, o.n_records);
         assert_int_equal(payload(f, 7), 0);
@@ -320,6 +360,7 @@ int main(void)
                         cmocka_unit_test_setup_teardown(test_queued_bound_settled, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_find, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_whole, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_cut_reply, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_too_many_members, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_whole_is_counted_at_a_start, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_key_of_the_sender, setup, teardown),
