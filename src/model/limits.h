@@ -13,7 +13,7 @@
 
 #define PAYLOAD_MAX         (16u << 20) /* bytes of one message, whatever is configured */
 #define PAYLOAD_DEFAULT_MAX (1u << 20)
-#define REPLY_MAX           (64u << 10) /* bytes of one reply; longer output of a handler is cut */
+#define REPLY_MAX           (64u << 10) /* bytes of one reply, whatever is configured */
 #define ATTRIBUTES_MAX      (8u << 10)  /* bytes of attributes in one MESSAGE frame */
 /* What a handler may ask for; 32 bits of milliseconds end soon after that. */
 #define RETRY_DELAY_MAX_USEC (49 * 24 * 3600 * (uint64_t) 1000000)

@@ -15,7 +15,8 @@ typedef struct ReceiverConfig {
         unsigned concurrency, queue;
         double failure_probability;
         bool plain_text, allow_insecure;
-        uint64_t handler_timeout_usec, stop_timeout_usec, max_payload;
+        bool reject_long_reply; /* otherwise it is cut */
+        uint64_t handler_timeout_usec, stop_timeout_usec, max_payload, max_reply;
 } ReceiverConfig;
 
 /* Messages that may be queued and running at once, over all connections. */

@@ -247,7 +247,7 @@ static HandlerEnd judge(const Job *job, const ChildResult *result)
 }
 
 /* The handler has succeeded, so the message is acked, even without memory for the reply. */
-static uint8_t *copy_reply(const Job *job, const ChildResult *result, size_t *ret_size)
+static uint8_t *copy_reply(Job *job, const ChildResult *result, size_t *ret_size)
 {
         char id[SD_ID128_UUID_STRING_MAX];
         uint8_t *data = result->output_size > 0 ? malloc(result->output_size) : NULL;
@@ -255,13 +255,26 @@ static uint8_t *copy_reply(const Job *job, const ChildResult *result, size_t *re
         *ret_size = data ? result->output_size : 0;
         if (data)
                 memcpy(data, result->output, *ret_size);
-        if (*ret_size == result->output_size && !result->cut)
+        job->cut = *ret_size < result->output_size || result->cut;
+        if (!job->cut)
                 return data;
         (void) sd_id128_to_uuid_string(job->message, id);
-        journal_line(LOG_WARNING, &(JournalFields){.message = id, .attempt = job->attempt},
+        journal_line(LOG_WARNING,
+                        &(JournalFields){.message = id,
+                                        .receiver = job->handler->info->name,
+                                        .attempt = job->attempt},
                         "The reply to message %s is cut to %zu bytes%s", id, *ret_size,
-                        *ret_size < REPLY_MAX ? ": out of memory" : ", the most that a reply may have");
+                        result->too_long ? " (MaxReply=)" : ": out of memory");
         return data;
+}
+
+/* The handler would write as much again, so no retry helps. */
+static uint8_t *refuse_reply(size_t max, size_t *ret_size)
+{
+        char *why = str_format("the reply is longer than %zu bytes (MaxReply=)", max);
+
+        *ret_size = why ? strlen(why) : 0;
+        return (uint8_t *) why;
 }
 
 static void on_done(const ChildResult *result, void *userdata)
@@ -276,7 +289,10 @@ static void on_done(const ChildResult *result, void *userdata)
         runs_end(job->jobs->runs, job->run);
         job->run = NULL;
         tell_odd(job);
-        if (end == HANDLER_ACKED)
+        if (end == HANDLER_ACKED && result->too_long && h->config->reject_long_reply) {
+                end = HANDLER_REJECTED;
+                data = refuse_reply(result->output_size, &size);
+        } else if (end == HANDLER_ACKED)
                 data = copy_reply(job, result, &size);
         else if (end == HANDLER_REJECTED || end == HANDLER_FAILED) {
                 data = (uint8_t *) describe(job, result);
@@ -325,7 +341,7 @@ int handler_run(Handler *h, Job *job)
                         .environment = environment,
                         .input = job->payload,
                         .input_size = job->payload_size,
-                        .output_max = REPLY_MAX,
+                        .output_max = h->config->max_reply,
                         .timeout_usec = h->config->handler_timeout_usec,
                         .report = on_report,
                         .error_line = on_error_line,

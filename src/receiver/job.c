@@ -133,6 +133,8 @@ void job_answer(const Job *job, Outcome outcome)
                 a.data = (Bytes){job->data, job->data_size};
         else if (outcome == OUTCOME_WORKING && job->progress)
                 a.data = (Bytes){(const uint8_t *) job->progress, strlen(job->progress)};
+        if (outcome == OUTCOME_ACKED && job->cut)
+                a.flags = ANSWER_CUT;
         if (outcome == OUTCOME_FAILED)
                 a.delay_ms = (uint32_t) MIN(job->retry_usec / USEC_PER_MSEC, (uint64_t) UINT32_MAX);
         if (outcome == OUTCOME_BUSY)

@@ -71,6 +71,7 @@ struct Job {
         Outcome outcome;
         uint8_t *data; /* reply, or why not */
         size_t data_size;
+        bool cut; /* the handler wrote a longer reply; written by handler */
 
         /* Written by record. */
         struct Recorder *recorder;

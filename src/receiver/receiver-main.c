@@ -27,6 +27,9 @@ static const ConfItem items[] = {
                 ITEM("HandlerTimeoutSec", CONF_DURATION, handler_timeout_usec),
                 ITEM("StopTimeoutSec", CONF_DURATION, stop_timeout_usec),
                 BOUNDED("MaxPayload", CONF_SIZE, max_payload, 1, PAYLOAD_MAX),
+                BOUNDED("MaxReply", CONF_SIZE, max_reply, 1, REPLY_MAX),
+                {"Receiver", "ReplyTooLong", CONF_CHOICE, offsetof(ReceiverConfig, reject_long_reply), 0, 0,
+                                {"cut", "reject"}},
                 ITEM("AllowInsecure", CONF_BOOL, allow_insecure),
                 ITEM("Exec", CONF_WORDS, command),
                 ITEM("StateDirectory", CONF_STRING, state_directory),
@@ -51,6 +54,8 @@ static const Option rows[] = {
                 {"handler-timeout", "HandlerTimeoutSec", OPTION_VALUE},
                 {"stop-timeout", "StopTimeoutSec", OPTION_VALUE},
                 {"max-payload", "MaxPayload", OPTION_VALUE},
+                {"max-reply", "MaxReply", OPTION_VALUE},
+                {"reply-too-long", "ReplyTooLong", OPTION_VALUE},
                 {"allow-insecure", "AllowInsecure", OPTION_FLAG},
                 {},
 };
@@ -76,6 +81,8 @@ static const char help[] =
                 "  --handler-timeout SEC       a handler is killed after this time (1h)\n"
                 "  --stop-timeout SEC          time for running handlers to finish at a stop (25s)\n"
                 "  --max-payload BYTES         largest message (1M)\n"
+                "  --max-reply BYTES           largest reply (64K)\n"
+                "  --reply-too-long WHAT       cut it, or reject the message (cut)\n"
                 "  --allow-insecure            listen beyond loopback without TLS\n"
                 "\n"
                 "COMMAND reads the message from its standard input; variables ACKGROUP_… describe it. "
@@ -107,6 +114,7 @@ static const ReceiverConfig defaults = {
                 .handler_timeout_usec = 3600 * USEC_PER_SEC,
                 .stop_timeout_usec = 25 * USEC_PER_SEC,
                 .max_payload = PAYLOAD_DEFAULT_MAX,
+                .max_reply = REPLY_MAX,
 };
 
 static int start(void *config, void **ret_root, Loop **ret_loop, Error *error)

@@ -391,6 +391,8 @@ int receiver_reload(Receiver *r, ReceiverConfig *fresh, Error *error)
         c->handler_timeout_usec = fresh->handler_timeout_usec;
         c->stop_timeout_usec = fresh->stop_timeout_usec;
         c->max_payload = fresh->max_payload;
+        c->max_reply = fresh->max_reply;
+        c->reject_long_reply = fresh->reject_long_reply;
         conns_share(&r->conns);
         intake_run_next(&r->intake);
         registration_refresh(&r->registration);

@@ -89,8 +89,8 @@ void record_outcome(Recorder *r, Job *job)
         job->recording = true;
         dedup_record_op_init(&job->record);
         job->record.op.done = on_recorded;
-        job->record.record = (DedupRecord){
-                        job->key.stream, job->key.sequence, job->message, job->attempt, job->outcome};
+        job->record.record = (DedupRecord){job->key.stream, job->key.sequence, job->message, job->attempt,
+                        job->outcome, job->cut && job->outcome == OUTCOME_ACKED};
         job->record.reply = job->data;
         job->record.reply_size = job->data_size;
         /* A crash of the sender would lose this message anyway, so waiting for the disk gains nothing. */

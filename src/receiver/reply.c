@@ -23,8 +23,10 @@ static void on_fetched(DbOp *op, int result)
         r->n--;
         if (result == -ENOENT) /* its sender has settled it meanwhile */
                 f->answer.outcome = OUTCOME_SETTLED;
-        else
+        else {
                 f->answer.data = (Bytes){f->reply.reply, f->reply.reply_size};
+                f->answer.flags = f->reply.cut ? ANSWER_CUT : 0;
+        }
         if (result >= 0 || result == -ENOENT)
                 conn_answer(r->conns, f->conn, &f->answer);
         else

@@ -167,6 +167,7 @@ static void on_end(Ward *ward, const WardEnd *end)
                         .timed_out = c->timed_out && WIFSIGNALED(end->status) &&
                                      WTERMSIG(end->status) == SIGKILL,
                         .cut = c->cut,
+                        .too_long = c->cut && buffer_size(&c->output) == c->output_max,
                         .output = buffer_peek(&c->output),
                         .output_size = buffer_size(&c->output),
         };

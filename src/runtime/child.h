@@ -39,6 +39,7 @@ typedef struct ChildResult {
         int error;      /* an errno: it could not be executed; 0: it was */
         bool timed_out; /* it was killed because its time was over */
         bool cut;       /* there was more output than output_max, or than memory: its end is missing */
+        bool too_long;  /* more than output_max */
         const uint8_t *output;
         size_t output_size;
 } ChildResult;

@@ -3,6 +3,7 @@
 
 import os
 import subprocess
+import uuid
 
 import pytest
 
@@ -136,3 +137,58 @@ def test_many_odd_reports(discovery, receiver, tmp_path):
     assert (answer.outcome, answer.data) == (frames.ACKED, b"done\n")
     wait_until(lambda: "and 299997 more lines of its handler that are no reports" in r.read_log(), "the log counts them")
     assert r.read_log().count("nonsense") == 3
+
+
+@pytest.mark.parametrize("options, limit", [((), 65536), (("--max-reply", "1K"), 1024)])
+def test_long_reply_is_cut(discovery, receiver, tmp_path, options, limit):
+    """The answer says so, also when it is repeated, and after a crash; the log names the message."""
+    r = receiver(discovery(), "r1", *options, command=script(tmp_path, "head -c $(cat) /dev/zero | tr '\\0' x"))
+    s = r.sender()
+    whole, long = s.ask(1, str(limit).encode()), s.ask(2, str(limit + 1).encode())
+    assert (whole.outcome, len(whole.data), whole.cut) == (frames.ACKED, limit, False)
+    assert (long.outcome, long.data, long.cut) == (frames.ACKED, limit * b"x", True)
+    assert s.ask(2, message=long.message, attempt=2).cut
+    assert not s.ask(1, message=whole.message, attempt=2).cut
+    r.end(kill=True)
+    r.start()
+    again = r.sender(stream=s.stream)
+    assert again.ask(2, message=long.message, attempt=3)[5:] == long[5:]
+    assert not again.ask(1, message=whole.message, attempt=3).cut
+    log = r.read_log()
+    assert f"The reply to message {uuid.UUID(bytes=long.message)} is cut to {limit} bytes (MaxReply=)" in log
+    assert str(uuid.UUID(bytes=whole.message)) + " is cut" not in log
+
+
+def test_long_reply_in_memory_mode(discovery, receiver, tmp_path):
+    """It is answered before it is recorded."""
+    r = receiver(discovery(), "r1", "--max-reply", "3", command=script(tmp_path, "echo -n four"))
+    s = r.sender()
+    first = s.ask(1, memory=True)
+    assert (first.data, first.cut) == (b"fou", True)
+    assert s.ask(1, message=first.message, attempt=2, memory=True)[5:] == first[5:]
+
+
+def test_long_reply_is_rejected(discovery, receiver, tmp_path):
+    """If that is configured. A handler that fails by itself fails as ever."""
+    r = receiver(discovery(), "r1", "--max-reply", "3", "--reply-too-long", "reject",
+                 command=script(tmp_path, "read answer status; printf %s $answer; exit $status"))
+    s = r.sender()
+    answer = s.ask(1, b"four 0\n")
+    why = b"the reply is longer than 3 bytes (MaxReply=)"
+    assert (answer.outcome, answer.data, answer.cut) == (frames.REJECTED, why, False)
+    assert s.ask(1, message=answer.message, attempt=2)[5:] == answer[5:]
+    assert s.ask(2, b"all 0\n")[5:] == (frames.ACKED, b"all", False)
+    failed = s.ask(3, b"four 1\n")
+    assert (failed.outcome, failed.data) == (frames.FAILED, b"handler exited with status 1")
+
+
+@pytest.mark.parametrize("options, text", [
+    (("--max-reply", "65537"), "--max-reply: 65537 is outside of 1 to 65536"),
+    (("--max-reply", "0"), "--max-reply: 0 is outside of 1 to 65536"),
+    (("--reply-too-long", "fail"), '--reply-too-long: "fail" is neither cut nor reject')])
+def test_limit_of_replies_is_checked(discovery, receiver, options, text):
+    r = receiver(discovery(), "r1", *options, start=False)
+    r.start(wait=False)
+    assert r.process.wait(60) == 78
+    r.process = None
+    assert text in r.read_log()

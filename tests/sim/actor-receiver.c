@@ -9,6 +9,7 @@
 #include "base/str-util.h"
 #include "receiver/receiver.h"
 #include "sim/actor.h"
+#include "sim/handler.h"
 
 typedef struct Root {
         const Actor *actor;
@@ -28,6 +29,7 @@ static void configure_numbers(const Actor *a, ReceiverConfig *ret)
                         .handler_timeout_usec = p->handler_timeout_usec,
                         .stop_timeout_usec = p->stop_timeout_usec / (2 - actor_vary(a, 2, 2)),
                         .max_payload = PAYLOAD_DEFAULT_MAX,
+                        .max_reply = REPLY_KEPT,
         };
 }
 

@@ -15,8 +15,9 @@ void payload_fill(uint64_t number, uint8_t *ret, size_t size);
 /* False: it is not what payload_fill() wrote. */
 bool payload_read(const void *data, size_t size, uint64_t *ret_number);
 
-/* A handler that acks replies with the number of its message and of its run, with nothing, or, rarely, with
- * more than the receiver keeps (REPLY_MAX). False: it is no such reply. An empty one has the numbers 0. */
+/* A handler that acks replies with the number of its message and of its run, with nothing, or with more than
+ * the receiver keeps. False: it is no such reply. An empty one has the numbers 0. */
+#define REPLY_KEPT 240u /* bytes */
 bool reply_read(const void *data, size_t size, uint64_t *ret_message, uint64_t *ret_run);
 
 /* Returns the message with this number; NULL: there is none. */

@@ -85,7 +85,7 @@ static void answered_final(Judge *j, const Observation *o, const JConnection *c,
         if (!receiver_is_excepted(d->receiver, d->written)) {
                 check_final(j, c, d, e, a->outcome);
                 if (a->outcome == OUTCOME_ACKED)
-                        reply_written(j, c, d, a->data);
+                        reply_written(j, c, d, a);
         }
         e->answered = (uint8_t) a->outcome;
         e->answered_start = c->to->starts;

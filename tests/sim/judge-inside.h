@@ -410,7 +410,7 @@ void answer_written(Judge *j, const Observation *o, JConnection *c);
 void answer_read(Judge *j, const Observation *o, JConnection *c);
 
 /* judge-replies.c: the reply in an ack that is written */
-void reply_written(Judge *j, const JConnection *c, const JDelivery *d, Bytes reply);
+void reply_written(Judge *j, const JConnection *c, const JDelivery *d, const AnswerFrame *a);
 
 /* judge-streams.c: sequences; SETTLED and PRUNED */
 void streams_sent(Judge *j, const Observation *o, JConnection *c, JMessage *m, sd_id128_t stream,

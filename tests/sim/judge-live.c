@@ -263,7 +263,8 @@ static void count_line(Judge *j, const Observation *o, JProcess *p)
 
         if (o->number <= LOG_WARNING)
                 p->reported = true;
-        if (o->number <= LOG_WARNING && strstr(o->text, "The reply to message"))
+        if (o->number <= LOG_WARNING && strstr(o->text, "The reply to message") &&
+                        strstr(o->text, "out of memory"))
                 p->cut_replies = true;
         if (p->minute != minute)
                 p->minute = minute, p->n_lines = p->n_events = 0;

@@ -13,8 +13,10 @@ static const JRun *find_run(const JDelivery *d, size_t size)
         return r;
 }
 
-void reply_written(Judge *j, const JConnection *c, const JDelivery *d, Bytes reply)
+void reply_written(Judge *j, const JConnection *c, const JDelivery *d, const AnswerFrame *a)
 {
+        const Bytes reply = a->data;
+        const bool cut = a->flags & ANSWER_CUT;
         uint64_t message, number;
 
         if (c->to->cut_replies)
@@ -26,7 +28,7 @@ void reply_written(Judge *j, const JConnection *c, const JDelivery *d, Bytes rep
                 return;
         }
         if (reply.size == 0) {
-                if (!find_run(d, 0))
+                if (cut || !find_run(d, 0))
                         breach(j, RULE_REPLY_IS_INTACT, d->message, c->to,
                                         "%s acks %s without the reply of its handler", text_process(c->to),
                                         text_message(d->message));
@@ -38,7 +40,13 @@ void reply_written(Judge *j, const JConnection *c, const JDelivery *d, Bytes rep
                                 "%s acks %s with the reply of run %llu, which is not a run of it that was "
                                 "done there",
                                 text_process(c->to), text_message(d->message), (unsigned long long) number);
-        else if (reply.size != MIN(r->reply_size, (size_t) REPLY_MAX))
+        else if (cut != (r->reply_size > REPLY_KEPT))
+                breach(j, RULE_REPLY_IS_INTACT, d->message, c->to,
+                                "%s acks %s and says that the reply is %s, but run %llu has written %zu "
+                                "bytes",
+                                text_process(c->to), text_message(d->message), cut ? "cut" : "whole",
+                                (unsigned long long) number, r->reply_size);
+        else if (reply.size != MIN(r->reply_size, (size_t) REPLY_KEPT))
                 breach(j, RULE_REPLY_IS_INTACT, d->message, c->to,
                                 "%s acks %s with %zu bytes of the reply of run %llu, which has written %zu",
                                 text_process(c->to), text_message(d->message), reply.size,

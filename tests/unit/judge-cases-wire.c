@@ -17,10 +17,10 @@ static void payload_is_intact(bool bad)
         begin_run(R0, 1, TO_R0, 1, 1, false);
 }
 
-static void ack_with(const char *reply)
+static void ack_with(const char *reply, bool cut)
 {
         wait_usec(1000);
-        write_reply(0, TO_R0, 1, 1, reply);
+        write_reply(0, TO_R0, 1, 1, reply, cut);
 }
 
 static void reply_is_of_its_run(bool bad)
@@ -32,25 +32,33 @@ static void reply_is_of_its_run(bool bad)
         send_message(0, TO_R0_AGAIN, 2, 1, false);
         do_run_with_reply(R0, 1, TO_R0, 1, 22);
         do_run_with_reply(R0, 2, TO_R0_AGAIN, 2, 22);
-        ack_with(bad ? "message 1 run 2......." : "message 0 run 1.......");
+        ack_with(bad ? "message 1 run 2......." : "message 0 run 1.......", false);
+}
+
+static void run_with_reply(size_t size)
+{
+        open_connection(0, 5);
+        accept_message(TO_R0);
+        send_message(0, TO_R0, 1, 1, false);
+        do_run_with_reply(R0, 1, TO_R0, 1, size);
 }
 
 static void reply_is_whole(bool bad)
 {
-        open_connection(0, 5);
-        accept_message(TO_R0);
-        send_message(0, TO_R0, 1, 1, false);
-        do_run_with_reply(R0, 1, TO_R0, 1, 22);
-        ack_with(bad ? "message 0 run 1......" : "message 0 run 1.......");
+        run_with_reply(22);
+        ack_with(bad ? "message 0 run 1......" : "message 0 run 1.......", false);
 }
 
 static void reply_is_there(bool bad)
 {
-        open_connection(0, 5);
-        accept_message(TO_R0);
-        send_message(0, TO_R0, 1, 1, false);
-        do_run_with_reply(R0, 1, TO_R0, 1, bad ? 22 : 0);
-        ack_with("");
+        run_with_reply(bad ? 22 : 0);
+        ack_with("", false);
+}
+
+static void reply_is_said_to_be_cut(bool bad)
+{
+        run_with_reply(22);
+        ack_with("message 0 run 1.......", bad);
 }
 
 static void ended_is_not_sent(bool bad)
@@ -452,6 +460,7 @@ const JudgeCase judge_cases_wire[] = {
                 {"reply-is-intact", reply_is_of_its_run},
                 {"reply-is-intact", reply_is_whole},
                 {"reply-is-intact", reply_is_there},
+                {"reply-is-intact", reply_is_said_to_be_cut},
                 {"ended-is-not-sent", ended_is_not_sent},
                 {"sender-flags", sender_flags},
                 {"failover-only-when-gone", failover_only_when_gone},

@@ -376,10 +376,11 @@ void answer(unsigned connection, unsigned message, uint64_t sequence, uint32_t a
 }
 
 void write_reply(unsigned connection, unsigned message, uint64_t sequence, uint32_t attempt,
-                const char *reply)
+                const char *reply, bool cut)
 {
         Frame f = answer_frame(message, sequence, attempt, OUTCOME_ACKED);
 
+        f.answer.flags = cut ? ANSWER_CUT : 0;
         f.answer.data = (Bytes){(const uint8_t *) reply, strlen(reply)};
         write_frame(connection, false, &f);
 }

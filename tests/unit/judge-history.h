@@ -83,7 +83,7 @@ void write_answer(
 void read_answer(
                 unsigned connection, unsigned message, uint64_t sequence, uint32_t attempt, Outcome outcome);
 void write_reply(unsigned connection, unsigned message, uint64_t sequence, uint32_t attempt,
-                const char *reply); /* of an ack */
+                const char *reply, bool cut); /* of an ack */
 void settled(unsigned connection, uint64_t low, bool closed);
 void credit(unsigned connection, uint32_t credit);
 

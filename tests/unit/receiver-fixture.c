@@ -59,6 +59,7 @@ int fixture_setup(void **state)
                         .handler_timeout_usec = 3600 * USEC_PER_SEC,
                         .stop_timeout_usec = 25 * USEC_PER_SEC,
                         .max_payload = PAYLOAD_DEFAULT_MAX,
+                        .max_reply = REPLY_MAX,
         };
         assert_int_equal(strv_append(&f->config.listen, RECEIVER_ADDRESS), 0);
         *state = f;

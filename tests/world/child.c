@@ -228,6 +228,7 @@ static void on_end(Child *c)
         if (c->line_size > 0)
                 end_report(c);
         c->result.output = c->output ?: (const uint8_t *) "";
+        c->result.too_long = c->result.cut && c->result.output_size == c->output_max;
         c->result.timed_out = c->was_timed_out && WIFSIGNALED(c->result.status);
         if (process_current())
                 child_warden_remove(c->warden, number);
