@@ -63,7 +63,7 @@ def unsubscribe(bus):
     sd.sd_bus_flush_close_unref(bus)
 
 
-TYPES = {"mode": "s", "target": "s", "settlements": "b", "signals": "b", "durability": "s"}
+TYPES = {"mode": "s", "target": "s", "settlements": "b", "signals": "b", "reply_cut": "b", "durability": "s"}
 
 
 def open_stream(client, **options):

@@ -175,6 +175,7 @@ static void test_message_properties(void **state)
                         {"Start", "0"},
                         {"Priority", "4"},
                         {"PossibleDuplicate", "0"},
+                        {"ReplyCut", "0"},
         };
         const void *reply;
         size_t size;

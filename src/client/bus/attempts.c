@@ -53,15 +53,17 @@ static int query_read(Query *q, DbOp *op)
 /* Prefers deliveries in memory: they are newer than those on disk. */
 static void reply_deliveries(ClientBus *b, sd_bus_message *call, const OutboxRecord *records, size_t n)
 {
+        const bool named = sd_bus_message_is_method_call(call, NULL, "DescribeDeliveries") > 0;
         sd_bus_message *reply = NULL;
         int r;
 
         r = sd_bus_message_new_method_return(call, &reply);
         if (r >= 0)
-                r = sd_bus_message_open_container(reply, 'a', "(sssutttsay)");
+                r = sd_bus_message_open_container(reply, 'a', named ? "a{sv}" : "(sssutttsay)");
         for (size_t i = 0; i < n && r >= 0; i++) {
                 const Message *m = message_find_member(b->client, records[i].id, records[i].member);
-                r = view_append_delivery(reply, m ? &m->record : records + i, m);
+                r = (named ? view_describe_delivery : view_append_delivery)(
+                                reply, m ? &m->record : records + i, m);
         }
         if (r >= 0)
                 r = sd_bus_message_close_container(reply);

@@ -70,10 +70,13 @@ int object_get_priority(sd_bus *bus, const char *path, const char *interface, co
         return sd_bus_message_append(reply, "u", ((Message *) userdata)->record.policy.priority);
 }
 
-int object_get_duplicate(sd_bus *bus, const char *path, const char *interface, const char *property,
+int object_get_bool(sd_bus *bus, const char *path, const char *interface, const char *property,
                 sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
-        return sd_bus_message_append(reply, "b", (int) ((Message *) userdata)->record.duplicate);
+        const Message *m = userdata;
+
+        return sd_bus_message_append(reply, "b",
+                        str_equal(property, "ReplyCut") ? m->record.reply_cut : m->record.duplicate);
 }
 
 int object_get_reply(sd_bus *bus, const char *path, const char *interface, const char *property,

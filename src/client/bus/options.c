@@ -52,6 +52,7 @@ static const SendOption stream_options[] = {
                 {"target", "s", FIELD(target), 0, 0},
                 {"settlements", "b", OPTION(settlements), 0, 0},
                 {"signals", "b", OPTION(signals), 0, 0},
+                {"reply_cut", "b", OPTION(reply_cut), 0, 0},
 };
 
 static const SendOption *find_option(const char *name, bool stream)

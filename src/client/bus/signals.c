@@ -71,7 +71,7 @@ static void on_flush(void *userdata)
                 forget_dirty(b, m);
                 (void) sd_bus_emit_properties_changed(b->bus, message_path(m, path), MESSAGE_INTERFACE,
                                 "State", "Attempts", "Receiver", "ReceiverName", "LastError", "Progress",
-                                "NextRetry", "Settled", "Reply", "PossibleDuplicate", NULL);
+                                "NextRetry", "Settled", "Reply", "ReplyCut", "PossibleDuplicate", NULL);
         }
 }
 

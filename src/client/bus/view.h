@@ -16,3 +16,7 @@ const char *message_problem(const Message *m);         /* why it is not done yet
 int view_append_message(sd_bus_message *reply, const OutboxRecord *record, const Message *m);
 /* Appends an entry of ListDeliveries, "(sssutttsay)". NULL as `m`: the message is on disk only. */
 int view_append_delivery(sd_bus_message *reply, const OutboxRecord *record, const Message *m);
+/* The same as "a{sv}", an entry of DescribeDeliveries. */
+int view_describe_delivery(sd_bus_message *reply, const OutboxRecord *record, const Message *m);
+/* Appends the end of a message, the "a{sv}" of WaitForEnd. */
+int view_append_end(sd_bus_message *reply, const OutboxRecord *record);

@@ -6,6 +6,7 @@
 
 #include "base/str-util.h"
 #include "client/bus/reply.h"
+#include "client/bus/view.h"
 #include "client/engine/fanout.h"
 #include "client/intake/lookup.h"
 #include "client/state/message.h"
@@ -21,6 +22,7 @@ struct Waiter {
         sd_bus_track *caller;
         Message *message; /* pinned; NULL during the look-up */
         bool saved;       /* waits for the disk, not for the end of the message */
+        bool named;       /* gets the end as a dictionary */
         HeapItem deadline;
         uint64_t timeout_usec;
         Waiter *prev, *next; /* of the message */
@@ -129,6 +131,11 @@ static void answer_end(Waiter *w)
         int r;
 
         r = sd_bus_message_new_method_return(w->call, &reply);
+        if (r >= 0 && w->named) {
+                r = view_append_end(reply, &m->record);
+                bus_send_reply(w->call, reply, r);
+                return;
+        }
         if (r >= 0)
                 r = sd_bus_message_append(reply, "sus", delivery_state_to_string(m->record.state),
                                 m->record.attempts, m->record.receiver_name);
@@ -187,6 +194,7 @@ int bus_method_wait(sd_bus_message *call, void *userdata, sd_bus_error *error)
         r = waiter_new(b, call, timeout, false, &w);
         if (r < 0)
                 return r;
+        w->named = sd_bus_message_is_method_call(call, NULL, "WaitForEnd") > 0;
         message_look_up(b->client, id, on_wait_found, w);
         return 1;
 }

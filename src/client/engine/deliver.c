@@ -2,6 +2,7 @@
 #include "client/engine/deliver.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "base/crash-point.h"
 #include "base/random-pool.h"
@@ -18,6 +19,7 @@
 #include "client/state/peer.h"
 
 #define READ_AGAIN_USEC USEC_PER_SEC /* pause after a failed read of a payload */
+#define CUT_TEXT_MAX    64u
 
 /* Quiet messages do not report these steps to the observer. */
 static const bool routine[_DELIVERY_EVENT_MAX] = {
@@ -206,12 +208,15 @@ void deliver_settled(Message *m)
         Client *c = m->client;
         Peer *p = peer_find(c, m->record.receiver);
         bool acked = m->record.state == DELIVERY_ACKED;
+        char cut[CUT_TEXT_MAX] = "";
 
+        if (m->record.reply_cut)
+                (void) snprintf(cut, sizeof cut, "the reply is cut to %zu bytes", m->record.reply_size);
         crash_point("settled-before-telling");
         bind_settle(m);
-        if (!m->record.quiet || !acked || m->record.attempts > 1)
+        if (!m->record.quiet || !acked || m->record.attempts > 1 || m->record.reply_cut)
                 c->observer.message_event(m, event_of_end(m), m->record.attempts,
-                                acked ? "" : m->record.error ?: "", c->observer.userdata);
+                                acked ? cut : m->record.error ?: "", c->observer.userdata);
         message_changed(m);
         c->ended(m, true);
         if (p)
@@ -236,16 +241,17 @@ void deliver_unreadable(Message *m, int r)
                 due_arm(m, READ_AGAIN_USEC);
 }
 
+/* The message is acked, even without memory for its reply. */
 static void keep_reply(Message *m, const AnswerFrame *a)
 {
-        if (a->data.size == 0)
-                return;
+        void *reply = a->data.size > 0 ? malloc(a->data.size) : NULL;
+
         free(m->record.reply);
-        m->record.reply = malloc(a->data.size);
-        if (!m->record.reply)
-                return;
-        memcpy(m->record.reply, a->data.data, a->data.size);
-        m->record.reply_size = a->data.size;
+        m->record.reply = reply;
+        m->record.reply_size = reply ? a->data.size : 0;
+        m->record.reply_cut = (a->flags & ANSWER_CUT) || m->record.reply_size < a->data.size;
+        if (reply)
+                memcpy(reply, a->data.data, a->data.size);
 }
 
 /* A message to a name waits for it until it is sent. Then it belongs to that receiver for ever. */

@@ -136,6 +136,7 @@ static void tell_settled(Bulk *s, uint64_t number, const OutboxRecord *record)
         const char *error = record->error ?: "";
         SettlementFrame f = {.number = number, .attempts = record->attempts, .end = ends[record->state]};
 
+        f.cut = record->state == DELIVERY_ACKED && record->reply_cut && s->options.reply_cut;
         if (record->state == DELIVERY_ACKED)
                 f.data = (Bytes){record->reply, record->reply_size};
         else

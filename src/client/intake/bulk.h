@@ -28,6 +28,7 @@ typedef struct BulkOptions {
         const char *durability;
         bool settlements; /* the program gets a SETTLEMENT for each message */
         bool signals;     /* the messages appear on the bus, like those of Send */
+        bool reply_cut;   /* SETTLEMENT says whether the reply is cut */
 } BulkOptions;
 
 /* Takes over `fd`, one end of a socket pair, on success. Copies the options. Returns 0, -EMFILE (too many
