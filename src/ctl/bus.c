@@ -237,6 +237,20 @@ int bus_call_word(Ctl *c, const char *method, const char *word, sd_bus_message *
         return bus_call(c, r, call, ret);
 }
 
+int bus_call_newest(Ctl *c, const char *method, const char *older, const char *word, sd_bus_message **ret,
+                bool *ret_older)
+{
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        int r = sd_bus_call_method(
+                        c->bus, BUS_NAME, BUS_PATH, MANAGER_INTERFACE, method, &error, ret, "s", word);
+
+        *ret_older = sd_bus_error_has_name(&error, SD_BUS_ERROR_UNKNOWN_METHOD);
+        if (r >= 0)
+                return 0;
+        /* Any other error comes again, and is explained. */
+        return bus_call_word(c, *ret_older ? older : method, word, ret);
+}
+
 int bus_get_properties(Ctl *c, const char *path, const char *interface, sd_bus_message **ret)
 {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL;

@@ -30,6 +30,10 @@ int bus_call(Ctl *c, int made, sd_bus_message *call, sd_bus_message **ret);
 int bus_call_word(Ctl *c, const char *method, const char *word, sd_bus_message **ret);
 int bus_get_properties(Ctl *c, const char *path, const char *interface, sd_bus_message **ret);
 
+/* Like bus_call_word(). If the client is older than `method`, calls `older` and sets *ret_older. */
+int bus_call_newest(Ctl *c, const char *method, const char *older, const char *word, sd_bus_message **ret,
+                bool *ret_older);
+
 /* Subscribes to signals, and subscribes again whenever another client takes the name. The first reply goes
  * to `on_answer`. It may be NULL if a later call reports errors. Returns 0 or negative errno. */
 int bus_subscribe(Ctl *c, sd_bus_message_handler_t on_answer);

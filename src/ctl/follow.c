@@ -31,7 +31,8 @@ struct Follow {
         Steps steps;
         sd_bus_slot *answer, *explanation; /* calls in progress */
         sd_event_source *timeout, *again, *interrupt, *quiet;
-        bool away; /* the client does not answer */
+        bool away;  /* the client does not answer */
+        bool older; /* it does not know WaitForEnd */
         bool done;
         int code;
 };
@@ -134,73 +135,81 @@ static int on_interrupt(sd_event_source *source, const struct signalfd_siginfo *
         return 0;
 }
 
-/* The reply of Wait. The strings point into the reply. */
-typedef struct End {
-        const char *state, *receiver, *problem;
-        uint32_t attempts;
-        bool acked;
-        const void *reply;
-        size_t reply_size;
-} End;
-
-static int read_end(sd_bus_message *answer, End *ret)
+/* The answer of WaitForEnd, or of Wait, which says the same in order. */
+static cJSON *read_end(const Follow *f, sd_bus_message *answer)
 {
-        int r;
+        static const char *const fields[] = {"state", "attempts", "receiver", "reply", "error"};
+        cJSON *end = f->older ? cJSON_CreateObject() : value_read(answer);
 
-        r = sd_bus_message_read(answer, "sus", &ret->state, &ret->attempts, &ret->receiver);
-        if (r >= 0)
-                r = sd_bus_message_read_array(answer, 'y', &ret->reply, &ret->reply_size);
-        if (r >= 0)
-                r = sd_bus_message_read(answer, "s", &ret->problem);
-        if (r >= 0)
-                ret->acked = delivery_state_from_string(ret->state) == DELIVERY_ACKED;
-        return r;
+        for (size_t i = 0; f->older && i < ELEMENTSOF(fields); i++)
+                cJSON_AddItemToObject(end, fields[i], value_read(answer));
+        return end;
 }
 
-/* `replies`: from query_replies(); NULL for a message to one receiver. */
-static void print_json(const Follow *f, const End *end, cJSON *replies)
+static bool is_acked(const cJSON *end)
 {
+        return delivery_state_from_string(value_string(end, "state")) == DELIVERY_ACKED;
+}
+
+/* `end`: from read_end(). `replies`: from query_replies(); NULL for a message to one receiver. */
+static void print_json(const Follow *f, const cJSON *end, cJSON *replies)
+{
+        static const char *const fields[] = {"state", "attempts", "receiver", "reply", "reply_cut"};
         _cleanup_(cjsonp) cJSON *object = cJSON_CreateObject();
 
         cJSON_AddStringToObject(object, "id", f->id);
-        cJSON_AddStringToObject(object, "state", end->state);
-        cJSON_AddNumberToObject(object, "attempts", end->attempts);
-        cJSON_AddStringToObject(object, "receiver", end->receiver);
-        cJSON_AddItemToObject(object, "reply", value_of_bytes(end->reply, end->reply_size));
+        for (size_t i = 0; i < ELEMENTSOF(fields); i++)
+                cJSON_AddItemToObject(object, fields[i],
+                                cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(end, fields[i]), true));
         /* An acked message may still have the error of an earlier attempt. Do not print it. */
-        cJSON_AddStringToObject(object, "error", end->acked ? "" : end->problem);
+        cJSON_AddStringToObject(object, "error", is_acked(end) ? "" : value_string(end, "error"));
         if (replies)
                 cJSON_AddItemReferenceToObject(object, "replies", replies);
         value_print(f->c, object);
 }
 
-/* Prints the bytes unchanged. `whole_line`: adds a newline if the reply does not end with one. */
-static void print_reply(const char *reply, size_t n, bool whole_line)
+/* Prints the bytes unchanged. `whole_line`: adds a newline if the reply does not end with one. Returns the
+ * number of bytes. */
+static size_t print_reply(const cJSON *from, bool whole_line)
 {
+        size_t n;
+        _cleanup_free_ char *reply = value_bytes(cJSON_GetObjectItemCaseSensitive(from, "reply"), &n);
+
         (void) !fwrite(reply, 1, n, stdout);
         if (whole_line && n > 0 && reply[n - 1] != '\n')
                 putchar('\n');
+        return n;
 }
 
-static void print_end(Follow *f, const End *end, const cJSON *replies)
+static void print_replies(Follow *f, const cJSON *end, const cJSON *replies)
 {
-        _cleanup_free_ char *problem = str_printable(end->problem, strlen(end->problem), ERROR_SHOWN_MAX);
+        size_t n = print_reply(end, f->c->out_is_terminal);
         const cJSON *r;
 
-        if (end->acked)
-                steps_say(&f->steps, end->state, "by %s, %" PRIu32 " attempt%s", end->receiver,
-                                end->attempts, end->attempts == 1 ? "" : "s");
-        else
-                steps_say(&f->steps, end->state, "%s", str_empty(problem) ? f->id : problem);
-        print_reply(end->reply, end->reply_size, f->c->out_is_terminal);
+        if (value_flag(end, "reply_cut"))
+                steps_say(&f->steps, "cut", "the reply is cut to %zu bytes; the rest is lost", n);
         cJSON_ArrayForEach(r, replies) {
-                size_t n;
-                _cleanup_free_ char *reply = value_bytes(cJSON_GetObjectItemCaseSensitive(r, "reply"), &n);
-
                 printf("%s: ", value_string(r, "receiver"));
-                print_reply(reply, n, true);
+                n = print_reply(r, true);
+                if (value_flag(r, "reply_cut"))
+                        steps_say(&f->steps, "cut", "the reply of %s is cut to %zu bytes; the rest is lost",
+                                        value_string(r, "receiver"), n);
         }
         (void) fflush(stdout);
+}
+
+static void print_end(Follow *f, const cJSON *end, const cJSON *replies)
+{
+        const char *state = value_string(end, "state"), *error = value_string(end, "error");
+        _cleanup_free_ char *problem = str_printable(error, strlen(error), ERROR_SHOWN_MAX);
+        const uint32_t attempts = (uint32_t) value_number(end, "attempts");
+
+        if (is_acked(end))
+                steps_say(&f->steps, state, "by %s, %" PRIu32 " attempt%s", value_string(end, "receiver"),
+                                attempts, attempts == 1 ? "" : "s");
+        else
+                steps_say(&f->steps, state, "%s", str_empty(problem) ? f->id : problem);
+        print_replies(f, end, replies);
 }
 
 static int on_again(sd_event_source *source, uint64_t usec, void *userdata);
@@ -208,9 +217,8 @@ static int on_again(sd_event_source *source, uint64_t usec, void *userdata);
 static int on_answer(sd_bus_message *answer, void *userdata, sd_bus_error *ignored)
 {
         const sd_bus_error *error = sd_bus_message_get_error(answer);
-        _cleanup_(cjsonp) cJSON *replies = NULL;
+        _cleanup_(cjsonp) cJSON *replies = NULL, *end = NULL;
         Follow *f = userdata;
-        End end = {};
 
         f->answer = sd_bus_slot_unref(f->answer);
         steps_end_bar(&f->steps);
@@ -223,27 +231,33 @@ static int on_answer(sd_bus_message *answer, void *userdata, sd_bus_error *ignor
                                 f->c->event, &f->again, CLOCK_BOOTTIME, ASK_AGAIN_USEC, 0, on_again, f);
                 return 0;
         }
-        if (error || read_end(answer, &end) < 0) {
+        if (error && !f->older && sd_bus_error_has_name(error, SD_BUS_ERROR_UNKNOWN_METHOD)) {
+                f->older = true;
+                return on_again(NULL, 0, f);
+        }
+        if (!error)
+                end = read_end(f, answer);
+        if (!cJSON_GetObjectItemCaseSensitive(end, "state")) {
                 finish(f, error ? bus_explain(error) : bus_bad_answer());
                 return 0;
         }
         if (f->several)
                 (void) query_replies(f->c, f->id, &replies);
         if (f->c->json != JSON_OFF)
-                print_json(f, &end, replies);
+                print_json(f, end, replies);
         else
-                print_end(f, &end, replies);
-        finish(f, end.acked ? EXIT_OK : EXIT_NOT_ACKED);
+                print_end(f, end, replies);
+        finish(f, is_acked(end) ? EXIT_OK : EXIT_NOT_ACKED);
         return 0;
 }
 
-/* Calls Wait. The reply comes when the message is final. Returns 0 or negative errno. */
+/* Calls WaitForEnd. The reply comes when the message is final. Returns 0 or negative errno. */
 static int ask(Follow *f)
 {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL;
         int r;
 
-        r = bus_new_call(f->c, &call, "Wait");
+        r = bus_new_call(f->c, &call, f->older ? "Wait" : "WaitForEnd");
         if (r >= 0)
                 r = sd_bus_message_append(call, "st", f->id, (uint64_t) 0);
         if (r >= 0)

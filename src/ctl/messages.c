@@ -68,6 +68,7 @@ static const Column message_lines[] = {
                 {"Priority", "Priority", COLUMN_NUMBER},
                 {"Guarantee", "Guarantee", COLUMN_TEXT},
                 {"Reply", "Reply", COLUMN_TEXT},
+                {"Reply cut", "ReplyCut", COLUMN_FLAG},
                 {},
 };
 

@@ -328,8 +328,8 @@ int options_append(const Ctl *c, sd_bus_message *call, const char *stream_mode, 
 
         r = sd_bus_message_open_container(call, 'a', "{sv}");
         if (r >= 0 && stream_mode)
-                r = sd_bus_message_append(call, "{sv}{sv}{sv}", "mode", "s", stream_mode, "target", "s",
-                                target, "settlements", "b", !c->no_wait);
+                r = sd_bus_message_append(call, "{sv}{sv}{sv}{sv}", "mode", "s", stream_mode, "target", "s",
+                                target, "settlements", "b", !c->no_wait, "reply_cut", "b", 1);
         r = MIN(r, 0);
         for (OptionId id = 0; id < _OPTION_MAX && r == 0; id++)
                 r = append_option(c, call, options_table + id);

@@ -45,7 +45,7 @@ static const Style event_styles[_MESSAGE_EVENT_MAX] = {
                 [EVENT_DISCONNECTED] = STYLE_WARN,
 };
 
-/* States of receivers and of discovery. */
+/* States of receivers and of discovery, and of a reply. */
 static const struct {
         const char *state;
         Style style;
@@ -54,6 +54,7 @@ static const struct {
                 {"reachable", STYLE_GOOD},
                 {"unreachable", STYLE_BAD},
                 {"draining", STYLE_WARN},
+                {"cut", STYLE_WARN},
                 {"idle", STYLE_DIM},
 };
 

@@ -83,8 +83,14 @@ int query_deliveries(Ctl *c, const char *id, cJSON **ret)
 {
         static const char *const fields[] = {"receiver_id", "receiver", "state", "attempts", "sent",
                         "settled", "next_retry", "error", "reply", NULL};
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *answer = NULL;
+        bool older;
+        int r = bus_call_newest(c, "DescribeDeliveries", "ListDeliveries", id, &answer, &older);
 
-        return get_records(c, "ListDeliveries", id, fields, ret);
+        if (r != 0)
+                return r;
+        *ret = older ? value_read_records(answer, fields) : value_read(answer);
+        return *ret ? 0 : bus_bad_answer();
 }
 
 int query_attempts(Ctl *c, const char *id, cJSON **ret)
@@ -107,11 +113,14 @@ int query_replies(Ctl *c, const char *id, cJSON **ret)
         cJSON_ArrayForEach(d, deliveries) {
                 cJSON *replied;
 
-                if (str_equal(cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(d, "reply")), ""))
+                if (!value_flag(d, "reply_cut") &&
+                                str_equal(cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(d, "reply")),
+                                                ""))
                         continue;
                 replied = cJSON_CreateObject();
                 cJSON_AddStringToObject(replied, "receiver", value_string(d, "receiver"));
                 cJSON_AddItemToObject(replied, "reply", cJSON_DetachItemFromObjectCaseSensitive(d, "reply"));
+                cJSON_AddBoolToObject(replied, "reply_cut", value_flag(d, "reply_cut"));
                 cJSON_AddItemToArray(*ret, replied);
         }
         return 0;

@@ -13,7 +13,8 @@ int query_message(Ctl *c, const char *id,
 int query_deliveries(Ctl *c, const char *id, cJSON **ret); /* of one message: an entry for each receiver */
 int query_attempts(Ctl *c, const char *id, cJSON **ret);   /* of one message: the recorded attempts */
 
-/* The replies to a message to several receivers: an array of {receiver, reply}, without empty replies. */
+/* The replies to a message to several receivers: an array of {receiver, reply, reply_cut}, without empty
+ * replies. */
 int query_replies(Ctl *c, const char *id, cJSON **ret);
 
 /* The newest messages in the states that --state names, at most `wanted`. *ret_more: there are older ones.

@@ -23,6 +23,6 @@ void steps_end_bar(Steps *s);
 void steps_say(Steps *s, const char *word, const char *format, ...) _printf_(3, 4);
 
 /* Prints an event of the signal MessageEvent; "accepted" shows the id. It does not print the end of a
- * message, because the reply of Wait says more. */
+ * message, because the reply of WaitForEnd says more. */
 void steps_event(Steps *s, const char *id, const char *event, uint32_t attempt, const char *receiver,
                 const char *detail);

@@ -65,6 +65,8 @@ char *cell_format(const Ctl *c, const cJSON *value, ColumnKind kind)
                 return c->out_is_terminal ? format_size(number) : str_format("%.0f", number);
         case COLUMN_TIME:
                 return format_time(number);
+        case COLUMN_FLAG:
+                return strdup(cJSON_IsTrue(value) ? "yes" : "-");
         case COLUMN_LIST:
                 return format_list(value);
         default:

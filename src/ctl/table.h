@@ -12,6 +12,7 @@ typedef enum ColumnKind {
         COLUMN_NUMBER, /* aligned to the right */
         COLUMN_SIZE,
         COLUMN_TIME, /* µs since 1970; "-" for 0 */
+        COLUMN_FLAG, /* "yes", or "-" */
         COLUMN_LIST, /* an array, or an object as key=value; joined by commas */
 } ColumnKind;
 

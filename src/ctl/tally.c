@@ -141,11 +141,11 @@ static void print_id(Tally *t, sd_id128_t id)
 }
 
 /* NULL as `id`: not known. 0 as `attempts`: omitted. */
-static void print_json(Tally *t, uint64_t line, const sd_id128_t *id, const char *end, uint32_t attempts,
+static cJSON *describe(uint64_t line, const sd_id128_t *id, const char *end, uint32_t attempts,
                 const char *data_name, Bytes data)
 {
         char text[SD_ID128_UUID_STRING_MAX];
-        _cleanup_(cjsonp) cJSON *object = cJSON_CreateObject();
+        cJSON *object = cJSON_CreateObject();
 
         cJSON_AddNumberToObject(object, "line", (double) line);
         if (id)
@@ -155,6 +155,13 @@ static void print_json(Tally *t, uint64_t line, const sd_id128_t *id, const char
                 cJSON_AddNumberToObject(object, "attempts", attempts);
         if (data.size > 0)
                 cJSON_AddItemToObject(object, data_name, value_of_bytes(data.data, data.size));
+        return object;
+}
+
+static void print_json(Tally *t, uint64_t line, const sd_id128_t *id, const char *end, Bytes error)
+{
+        _cleanup_(cjsonp) cJSON *object = describe(line, id, end, 0, "error", error);
+
         print_object(t, object);
 }
 
@@ -166,27 +173,35 @@ void tally_accepted(Tally *t, uint64_t line, sd_id128_t id)
         if (t->c->json == JSON_OFF)
                 print_id(t, id);
         else
-                print_json(t, line, &id, message_event_to_string(EVENT_ACCEPTED), 0, "", (Bytes){});
+                print_json(t, line, &id, message_event_to_string(EVENT_ACCEPTED), (Bytes){});
 }
 
 void tally_refused(Tally *t, uint64_t line, Bytes why)
 {
         t->refused++;
         if (t->c->json != JSON_OFF)
-                print_json(t, line, NULL, "refused", 0, "error", why);
+                print_json(t, line, NULL, "refused", why);
         tell_failure(t, line, "refused", why);
+}
+
+static void print_settlement(Tally *t, const SettlementFrame *f, const sd_id128_t *id)
+{
+        _cleanup_(cjsonp) cJSON *object = describe(f->number, id, end_word(f->end), f->attempts,
+                        f->end == SETTLEMENT_ACKED ? "reply" : "error", f->data);
+
+        if (f->cut)
+                cJSON_AddBoolToObject(object, "reply_cut", true);
+        print_object(t, object);
 }
 
 void tally_settlement(Tally *t, const SettlementFrame *f, const sd_id128_t *id)
 {
-        bool acked = f->end == SETTLEMENT_ACKED;
-
         t->ends[f->end]++;
+        t->cut += f->cut;
         t->retried += f->attempts > 1 ? f->attempts - 1 : 0;
         if (t->c->json != JSON_OFF)
-                print_json(t, f->number, id, end_word(f->end), f->attempts, acked ? "reply" : "error",
-                                f->data);
-        else if (!acked)
+                print_settlement(t, f, id);
+        else if (f->end != SETTLEMENT_ACKED)
                 tell_failure(t, f->number, end_word(f->end), f->data);
 }
 
@@ -198,6 +213,7 @@ static void print_totals_json(Tally *t, double seconds)
         cJSON_AddNumberToObject(object, "accepted", (double) t->accepted);
         for (SettlementEnd end = SETTLEMENT_ACKED; end < _SETTLEMENT_MAX; end++)
                 cJSON_AddNumberToObject(object, end_word(end), (double) t->ends[end]);
+        cJSON_AddNumberToObject(object, "replies_cut", (double) t->cut);
         cJSON_AddNumberToObject(object, "refused", (double) t->refused);
         cJSON_AddNumberToObject(object, "waiting", (double) tally_waiting(t));
         if (!t->several)
@@ -216,6 +232,8 @@ static void print_totals(const Tally *t, double seconds)
                 fprintf(stderr, "%" PRIu64 " accepted", t->accepted);
         else
                 fprintf(stderr, "%" PRIu64 " acked", t->ends[SETTLEMENT_ACKED]);
+        if (t->cut > 0)
+                fprintf(stderr, " (%" PRIu64 " with a cut reply)", t->cut);
         for (SettlementEnd end = SETTLEMENT_REJECTED; end < _SETTLEMENT_MAX && !t->c->no_wait; end++)
                 if (t->ends[end] > 0)
                         fprintf(stderr, ", %" PRIu64 " %s", t->ends[end], end_word(end));

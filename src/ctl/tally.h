@@ -17,6 +17,7 @@ typedef struct Tally {
         uint64_t started_usec;           /* CLOCK_BOOTTIME */
 
         uint64_t submitted, accepted, refused, retried;
+        uint64_t cut; /* replies */
         uint64_t ends[_SETTLEMENT_MAX];
 
         uint64_t failures_told, shown_usec;

@@ -28,7 +28,7 @@ static void add_last(cJSON *attempts, const cJSON *delivery, unsigned member)
         cJSON_AddNumberToObject(row, "sent", sent);
         cJSON_AddNumberToObject(row, "ended", settled);
         cJSON_AddStringToObject(row, "outcome", word);
-        cJSON_AddStringToObject(row, "detail", "");
+        cJSON_AddStringToObject(row, "detail", value_flag(delivery, "reply_cut") ? "the reply is cut" : "");
         cJSON_AddItemToArray(attempts, row);
 }
 

@@ -142,6 +142,11 @@ double value_number(const cJSON *object, const char *field)
         return cJSON_IsNumber(item) ? item->valuedouble : 0;
 }
 
+bool value_flag(const cJSON *object, const char *field)
+{
+        return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(object, field));
+}
+
 /* cJSON writes some numbers of 16 digits with an exponent. Times are such numbers. This makes cJSON write
  * all digits. */
 static void write_out_integers(cJSON *value)

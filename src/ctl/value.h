@@ -22,6 +22,7 @@ cJSON *value_read_records(sd_bus_message *m, const char *const *fields);
 
 const char *value_string(const cJSON *object, const char *field); /* "" if there is none */
 double value_number(const cJSON *object, const char *field);      /* 0 if there is none */
+bool value_flag(const cJSON *object, const char *field);          /* false if there is none */
 
 void value_print(const Ctl *c, const cJSON *value); /* in the form that --json selects, with a newline */
 

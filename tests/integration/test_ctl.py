@@ -119,7 +119,8 @@ def test_replies_of_several(discovery, receiver, client, bus, tmp_path):
     m = ackctl("send", "--all", "--no-wait", "x").decode().strip()
     assert c.wait(m)["state"] == "acked"
     assert ackctl("wait", m) == wanted
-    replies = [{"receiver": "1", "reply": list(b"bytes \xff\0.")}, {"receiver": "2", "reply": "text\n"}]
+    replies = [{"receiver": "1", "reply": list(b"bytes \xff\0."), "reply_cut": False},
+               {"receiver": "2", "reply": "text\n", "reply_cut": False}]
     for words in (("send", "--all", "x"), ("wait", m)):
         assert json.loads(ackctl("--json=short", *words))["replies"] == replies
     assert "replies" not in json.loads(ackctl("--json=short", "send", "--to", "2", "x"))

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What a handler says, and why one cannot be run."""
 
+import json
 import os
 import subprocess
 import uuid
 
 import pytest
 
+import bulk
 import frames
 from conftest import BUILD, script, wait_until
 
@@ -139,6 +141,16 @@ def test_many_odd_reports(discovery, receiver, tmp_path):
     assert r.read_log().count("nonsense") == 3
 
 
+def ctl(client_, *words, **more):
+    return subprocess.run([BUILD / "src/ctl/ackctl", "--user", *words], env=client_.bus.environment, capture_output=True,
+                          text=True, timeout=60, **more)
+
+
+def end_of(client_, message):
+    """What WaitForEnd says, as a dictionary."""
+    return {key: value["data"] for key, value in client_.call("WaitForEnd", "st", message, 30_000_000)[0].items()}
+
+
 @pytest.mark.parametrize("options, limit", [((), 65536), (("--max-reply", "1K"), 1024)])
 def test_long_reply_is_cut(discovery, receiver, tmp_path, options, limit):
     """The answer says so, also when it is repeated, and after a crash; the log names the message."""
@@ -192,3 +204,86 @@ def test_limit_of_replies_is_checked(discovery, receiver, options, text):
     assert r.process.wait(60) == 78
     r.process = None
     assert text in r.read_log()
+
+
+@pytest.mark.parametrize("durability", ["durable", "memory"])
+def test_client_knows_that_a_reply_is_cut(discovery, receiver, client, tmp_path, durability):
+    """On the bus, at each place where the reply is; and after a crash, from its redo log and from its tables."""
+    d = discovery()
+    receiver(d, "1", "--max-reply", "3", command=script(tmp_path, "cat"))
+    c = client(d)
+    long, whole = (c.send("to", "1", text, durability=durability) for text in ("four", "all"))
+    assert (c.wait(long)["reply"], c.wait(whole)["reply"]) == (b"fou", b"all")
+
+    def check():
+        for message, reply, cut in (long, b"fou", True), (whole, b"all", False):
+            end, properties = end_of(c, message), c.properties(message)
+            assert (end["state"], end["attempts"], bytes(end["reply"]), end["reply_cut"]) == ("acked", 1, reply, cut)
+            assert (bytes(properties["Reply"]), properties["ReplyCut"]) == (reply, cut)
+            row, = c.call("DescribeDeliveries", "s", message)[0]
+            assert (row["receiver"]["data"], row["reply_cut"]["data"]) == (end["receiver"], cut)
+
+    check()
+    wait_until(lambda: f"{long}: acked, attempt 1 at 1: the reply is cut to 3 bytes"
+               in c.read_log(), "the log says it")
+    assert f"{whole}: acked, attempt 1 at 1\n" in c.read_log()
+    if durability == "memory":
+        return
+    c.end(kill=True)
+    c.start(wait_until)
+    check()
+    c.end()
+    c.start(wait_until)
+    check()
+
+
+def test_cut_replies_of_several(discovery, receiver, client, tmp_path):
+    d = discovery()
+    for name, limit in ("1", 3), ("2", 4):
+        receiver(d, name, "--max-reply", str(limit), command=script(tmp_path, "cat"))
+    c = client(d)
+    message = c.send("all", "", "four")
+    assert end_of(c, message)["state"] == "acked"
+    rows = {row["receiver"]["data"]: (bytes(row["reply"]["data"]), row["reply_cut"]["data"])
+            for row in c.call("DescribeDeliveries", "s", message)[0]}
+    assert rows == {"1": (b"fou", True), "2": (b"four", False)}
+    shown = ctl(c, "wait", message)
+    assert shown.stdout == "1: fou\n2: four\n"
+    assert shown.stderr.count("is cut to 3 bytes; the rest is lost") == 1
+    found = json.loads(ctl(c, "wait", "--json=short", message).stdout)
+    assert [(r["reply"], r["reply_cut"]) for r in found["replies"]] == [("fou", True), ("four", False)]
+
+
+def test_ackctl_shows_a_cut_reply(discovery, receiver, client, tmp_path):
+    d = discovery()
+    receiver(d, "1", "--max-reply", "3", command=script(tmp_path, "cat"))
+    c = client(d)
+    sent = ctl(c, "send", "--to", "1", "four")
+    assert sent.stdout == "fou" and sent.returncode == 0
+    assert "cut           the reply is cut to 3 bytes; the rest is lost\n" in sent.stderr
+    found = json.loads(ctl(c, "send", "--json=short", "--to", "1", "four").stdout)
+    assert (found["reply"], found["reply_cut"]) == ("fou", True)
+    assert "  Reply cut: yes\n" in ctl(c, "show", found["id"]).stdout
+    assert "the reply is cut" in ctl(c, "trace", found["id"]).stdout
+    traced = json.loads(ctl(c, "trace", "--json=short", found["id"]).stdout)
+    assert traced["deliveries"][0]["reply_cut"] and traced["attempts"][-1]["detail"] == "the reply is cut"
+    found = json.loads(ctl(c, "send", "--json=short", "--to", "1", "all").stdout)
+    assert (found["reply"], found["reply_cut"]) == ("all", False)
+    assert "Reply cut" not in ctl(c, "show", found["id"]).stdout
+
+
+def test_cut_replies_in_bulk(discovery, receiver, client, tmp_path):
+    """A program hears of it if it has asked for that; ackctl does."""
+    d = discovery()
+    receiver(d, "1", "--max-reply", "3", command=script(tmp_path, "cat"))
+    c = client(d)
+    for options, end in ({}, 1), ({"reply_cut": True}, 5):
+        s = bulk.open_stream(c, **options)
+        long, whole = s.submit(b"four"), s.submit(b"all")
+        assert s.end_of(long)[2:] == (end, b"fou") and s.end_of(whole)[2:] == (1, b"all")
+    out = ctl(c, "send", "--any", "--lines", input="four\nall\n")
+    assert "2 lines: 2 acked (1 with a cut reply)" in out.stderr
+    rows = [json.loads(line) for line in ctl(c, "send", "--any", "--lines", "--json=short", input="four\nall\n").stdout.splitlines()]
+    assert {row["line"]: row.get("reply_cut") for row in rows if "line" in row} == {1: True, 2: None}
+    assert rows[-1]["replies_cut"] == 1
+    wait_until(lambda: c.read_log().count("the reply is cut to 3 bytes") == 4, "the log names each of them")

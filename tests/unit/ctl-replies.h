@@ -75,15 +75,28 @@ static inline int reply_sent(Service *s, sd_bus_message *call)
         return sd_bus_reply_method_return(call, "so", ID, PATH);
 }
 
+static inline void append_bytes(sd_bus_message *answer, const char *bytes)
+{
+        assert_true(sd_bus_message_open_container(answer, 'e', "sv") >= 0);
+        assert_true(sd_bus_message_append(answer, "s", "reply") >= 0);
+        assert_true(sd_bus_message_open_container(answer, 'v', "ay") >= 0);
+        assert_true(sd_bus_message_append_array(answer, 'y', bytes, strlen(bytes)) >= 0);
+        assert_true(sd_bus_message_close_container(answer) >= 0);
+        assert_true(sd_bus_message_close_container(answer) >= 0);
+}
+
 static inline int reply_end(sd_bus_message *call, const char *state, uint32_t attempts, const char *reply,
                 const char *problem)
 {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *answer = NULL;
 
         assert_true(sd_bus_message_new_method_return(call, &answer) >= 0);
-        assert_true(sd_bus_message_append(answer, "sus", state, attempts, "1@host") >= 0);
-        assert_true(sd_bus_message_append_array(answer, 'y', reply, strlen(reply)) >= 0);
-        assert_true(sd_bus_message_append(answer, "s", problem) >= 0);
+        assert_true(sd_bus_message_open_container(answer, 'a', "{sv}") >= 0);
+        assert_true(sd_bus_message_append(answer, "{sv}{sv}{sv}{sv}{sv}", "state", "s", state, "attempts",
+                                    "u", attempts, "receiver", "s", "1@host", "reply_cut", "b", 0, "error",
+                                    "s", problem) >= 0);
+        append_bytes(answer, reply);
+        assert_true(sd_bus_message_close_container(answer) >= 0);
         return sd_bus_send(NULL, answer, NULL);
 }
 
@@ -104,11 +117,34 @@ static inline int wait_for_ever(Service *s, sd_bus_message *call)
 
 static inline int reply_deliveries(Service *s, sd_bus_message *call)
 {
-        return sd_bus_reply_method_return(call, "a(sssutttsay)", 3, ID, "1@host", "acked", 1,
-                        UINT64_C(1900000000000000), UINT64_C(1900000002500000), UINT64_C(0), "", 2, 'o', 'k',
-                        OTHER, "2@host", "waiting", 2, UINT64_C(1900000001000000), UINT64_C(0),
-                        UINT64_C(1900000060000000), "no ack", 0, OTHER, "3@host", "sent", 1,
-                        UINT64_C(1900000000000000), UINT64_C(0), UINT64_C(0), "", 1, 0xff);
+        static const struct {
+                const char *id, *name, *state, *error, *reply;
+                uint32_t attempts;
+                uint64_t sent, settled, next;
+                int cut;
+        } rows[] = {
+                        {ID, "1@host", "acked", "", "ok", 1, 1900000000000000, 1900000002500000, 0, 1},
+                        {OTHER, "2@host", "waiting", "no ack", "", 2, 1900000001000000, 0, 1900000060000000,
+                                        0},
+                        {OTHER, "3@host", "sent", "", "\xff", 1, 1900000000000000, 0, 0, 0},
+        };
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *answer = NULL;
+
+        assert_true(sd_bus_message_new_method_return(call, &answer) >= 0);
+        assert_true(sd_bus_message_open_container(answer, 'a', "a{sv}") >= 0);
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+                assert_true(sd_bus_message_open_container(answer, 'a', "{sv}") >= 0);
+                assert_true(sd_bus_message_append(answer, "{sv}{sv}{sv}{sv}{sv}{sv}{sv}{sv}{sv}",
+                                            "receiver_id", "s", rows[i].id, "receiver", "s", rows[i].name,
+                                            "state", "s", rows[i].state, "attempts", "u", rows[i].attempts,
+                                            "sent", "t", rows[i].sent, "settled", "t", rows[i].settled,
+                                            "next_retry", "t", rows[i].next, "error", "s", rows[i].error,
+                                            "reply_cut", "b", rows[i].cut) >= 0);
+                append_bytes(answer, rows[i].reply);
+                assert_true(sd_bus_message_close_container(answer) >= 0);
+        }
+        assert_true(sd_bus_message_close_container(answer) >= 0);
+        return sd_bus_send(NULL, answer, NULL);
 }
 
 static inline int reply_attempts(Service *s, sd_bus_message *call)

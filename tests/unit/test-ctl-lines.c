@@ -129,7 +129,8 @@ static void test_all_are_acked(void **state)
         Run r = {};
 
         assert_int_equal(SEND(&r, &s, "a\n\nretry\nlast", "--any", "--group=blue", "--priority=5"), EXIT_OK);
-        assert_string_equal(r.called, "OpenStream mode=any,target=blue,settlements=1,priority=5\n");
+        assert_string_equal(
+                        r.called, "OpenStream mode=any,target=blue,settlements=1,reply_cut=1,priority=5\n");
         assert_string_equal(r.capture.out, "");
         assert_contains(r.capture.err, "4 lines: 4 acked, 2 retried in 0.");
         run_clear(&r);
@@ -177,7 +178,7 @@ static void test_json(void **state)
                         "\"attempts\":1,\"error\":\"not\\nfor me\"}\n"
                         "{\"line\":3,\"end\":\"refused\",\"error\":\"no room\"}\n"
                         "{\"lines\":3,\"accepted\":2,\"acked\":1,\"rejected\":1,\"cancelled\":0,\"dead\":0,"
-                        "\"refused\":1,\"waiting\":0,\"retried\":0,\"seconds\":");
+                        "\"replies_cut\":0,\"refused\":1,\"waiting\":0,\"retried\":0,\"seconds\":");
         assert_string_equal(r.capture.err, "");
         run_clear(&r);
         assert_int_equal(SEND(&r, &s, "hang\n", "--any", "--json=short", "--timeout=10ms"), EXIT_TIMEOUT);
@@ -195,7 +196,7 @@ static void test_no_wait(void **state)
         Run r = {};
 
         assert_int_equal(SEND(&r, &s, "hang\nhang\n", "--any", "--no-wait"), EXIT_OK);
-        assert_string_equal(r.called, "OpenStream mode=any,target=,settlements=0\n");
+        assert_string_equal(r.called, "OpenStream mode=any,target=,settlements=0,reply_cut=1\n");
         assert_string_equal(r.capture.out,
                         "5f0c0000-0000-0000-0000-000000000001\n5f0c0000-0000-0000-0000-000000000002\n");
         assert_contains(r.capture.err, "2 lines: 2 accepted, 0 retried in");

@@ -30,12 +30,13 @@ static int wait_with_events(Service *s, sd_bus_message *call)
 
 static void test_send_shows_the_steps(void **state)
 {
-        static const ServiceMethods methods[] = {{"Send", send_with_events}, {"Wait", wait_with_events}, {}};
+        static const ServiceMethods methods[] = {
+                        {"Send", send_with_events}, {"WaitForEnd", wait_with_events}, {}};
         Run r = {};
 
         assert_int_equal(RUN(&r, methods, NULL, "send", "--any", "--group", "blue", "--priority=5", "hello"),
                         EXIT_OK);
-        assert_string_equal(r.called, "Send any|blue|hello|priority=5\nWait " ID "|0\n");
+        assert_string_equal(r.called, "Send any|blue|hello|priority=5\nWaitForEnd " ID "|0\n");
         assert_string_equal(r.capture.out, "the reply");
         assert_string_equal(r.capture.err, "accepted      " ID "\n"
                                            "bound         to 1@host\n"
@@ -61,7 +62,7 @@ static void test_send_shows_the_steps(void **state)
         assert_int_equal(RUN(&r, methods, NULL, "send", "--to", "1", "--json=short", "hello"), EXIT_OK);
         assert_string_equal(r.capture.out,
                         "{\"id\":\"" ID "\",\"state\":\"acked\",\"attempts\":1,\"receiver\":\"1@host\","
-                        "\"reply\":\"the reply\",\"error\":\"\"}\n");
+                        "\"reply\":\"the reply\",\"reply_cut\":false,\"error\":\"\"}\n");
         assert_string_equal(r.capture.err, "");
         run_clear(&r);
 }
@@ -143,12 +144,12 @@ static void test_send_mistakes(void **state)
 
 static void test_ends(void **state)
 {
-        static const ServiceMethods dead[] = {PROPERTIES, {"Wait", wait_dead}, {}};
-        static const ServiceMethods several[] = {
-                        PROPERTIES, {"Wait", wait_acked}, {"ListDeliveries", reply_deliveries}, {}};
+        static const ServiceMethods dead[] = {PROPERTIES, {"WaitForEnd", wait_dead}, {}};
+        static const ServiceMethods several[] = {PROPERTIES, {"WaitForEnd", wait_acked},
+                        {"DescribeDeliveries", reply_deliveries}, {}};
         static const ServiceMethods missing[] = {{"GetMessage", reply_no_message}, {}};
-        static const ServiceMethods refused[] = {PROPERTIES, {"Wait", reply_no_message}, {}};
-        static const ServiceMethods nonsense[] = {PROPERTIES, {"Wait", reply_nonsense}, {}};
+        static const ServiceMethods refused[] = {PROPERTIES, {"WaitForEnd", reply_no_message}, {}};
+        static const ServiceMethods nonsense[] = {PROPERTIES, {"WaitForEnd", reply_nonsense}, {}};
         static const ServiceMethods bad_path[] = {{"GetMessage", reply_nonsense}, {}};
         Run r = {};
 
@@ -160,11 +161,14 @@ static void test_ends(void **state)
         run_clear(&r);
         assert_int_equal(RUN(&r, several, (void *) "sent all", "wait", "5f0c1a"), EXIT_OK);
         assert_contains(r.capture.out, "1@host: ok\n3@host: \xff\n");
+        assert_contains(r.capture.err,
+                        "cut           the reply of 1@host is cut to 2 bytes; the rest is lost\n");
         run_clear(&r);
         assert_int_equal(
                         RUN(&r, several, (void *) "sent quorum", "wait", "--json=short", "5f0c1a"), EXIT_OK);
-        assert_contains(r.capture.out, "\"replies\":[{\"receiver\":\"1@host\",\"reply\":\"ok\"},"
-                                       "{\"receiver\":\"3@host\",\"reply\":[255]}]}");
+        assert_contains(r.capture.out,
+                        "\"replies\":[{\"receiver\":\"1@host\",\"reply\":\"ok\",\"reply_cut\":true},"
+                        "{\"receiver\":\"3@host\",\"reply\":[255],\"reply_cut\":false}]}");
         run_clear(&r);
         assert_int_equal(RUN(&r, missing, NULL, "wait", "111111", "222222"), EXIT_NOT_FOUND);
         assert_string_equal(r.called, "GetMessage 111111\nGetMessage 222222\n");
@@ -174,6 +178,34 @@ static void test_ends(void **state)
         assert_int_equal(RUN(&r, nonsense, NULL, "wait", "5f0c1a"), EXIT_FAILED);
         run_clear(&r);
         assert_int_equal(RUN(&r, bad_path, NULL, "wait", "5f0c1a"), EXIT_FAILED);
+        run_clear(&r);
+}
+
+static int wait_older(Service *s, sd_bus_message *call)
+{
+        return sd_bus_reply_method_return(call, "susays", "acked", 1, "1@host", 2, 'o', 'k', "");
+}
+
+static int list_older(Service *s, sd_bus_message *call)
+{
+        return sd_bus_reply_method_return(call, "a(sssutttsay)", 1, ID, "1@host", "acked", 1,
+                        UINT64_C(1900000000000000), UINT64_C(1900000002500000), UINT64_C(0), "", 2, 'o',
+                        'k');
+}
+
+/* A client on another host may be older than this program. */
+static void test_older_client(void **state)
+{
+        static const ServiceMethods methods[] = {
+                        PROPERTIES, {"Wait", wait_older}, {"ListDeliveries", list_older}, {}};
+        Run r = {};
+
+        assert_int_equal(RUN(&r, methods, (void *) "sent to", "wait", "5f0c1a"), EXIT_OK);
+        assert_string_equal(r.capture.out, "ok");
+        run_clear(&r);
+        assert_int_equal(RUN(&r, methods, (void *) "sent all", "wait", "--json=short", "5f0c1a"), EXIT_OK);
+        assert_contains(r.capture.out,
+                        "\"receiver\":\"1@host\",\"reply\":\"ok\",\"error\":\"\",\"replies\":[");
         run_clear(&r);
 }
 
@@ -187,7 +219,7 @@ static int wait_away_first(Service *s, sd_bus_message *call)
 
 static void test_client_is_restarted(void **state)
 {
-        static const ServiceMethods methods[] = {{"Send", reply_sent}, {"Wait", wait_away_first}, {}};
+        static const ServiceMethods methods[] = {{"Send", reply_sent}, {"WaitForEnd", wait_away_first}, {}};
         unsigned n = 0;
         Run r = {};
 
@@ -212,7 +244,7 @@ static int explain_then_interrupt(Service *s, sd_bus_message *call)
 
 static void test_quiet_and_interrupt(void **state)
 {
-        static const ServiceMethods methods[] = {{"Send", reply_sent}, {"Wait", wait_for_ever},
+        static const ServiceMethods methods[] = {{"Send", reply_sent}, {"WaitForEnd", wait_for_ever},
                         {"Explain", explain_then_interrupt}, {}};
         Run r = {};
 
@@ -226,7 +258,7 @@ static void test_quiet_and_interrupt(void **state)
 static void test_timeout(void **state)
 {
         static const ServiceMethods methods[] = {
-                        PROPERTIES, {"Send", reply_sent}, {"Wait", wait_for_ever}, {}};
+                        PROPERTIES, {"Send", reply_sent}, {"WaitForEnd", wait_for_ever}, {}};
         Run r = {};
 
         assert_int_equal(RUN(&r, methods, NULL, "send", "--any", "--timeout=20ms", "x"), EXIT_TIMEOUT);
@@ -281,8 +313,8 @@ static void test_monitor(void **state)
 
 static void test_dialogue(void **state)
 {
-        static const ServiceMethods methods[] = {
-                        {"ListReceivers", reply_receivers}, {"Send", reply_sent}, {"Wait", wait_acked}, {}};
+        static const ServiceMethods methods[] = {{"ListReceivers", reply_receivers}, {"Send", reply_sent},
+                        {"WaitForEnd", wait_acked}, {}};
         static const ServiceMethods none[] = {{}};
         static const char *const words[] = {"--system", NULL};
         int master, slave;
@@ -326,6 +358,7 @@ int main(void)
                         cmocka_unit_test(test_send_payloads),
                         cmocka_unit_test(test_send_mistakes),
                         cmocka_unit_test(test_ends),
+                        cmocka_unit_test(test_older_client),
                         cmocka_unit_test(test_client_is_restarted),
                         cmocka_unit_test(test_quiet_and_interrupt),
                         cmocka_unit_test(test_timeout),

@@ -98,14 +98,14 @@ static void test_show(void **state)
 
 static void test_trace(void **state)
 {
-        static const ServiceMethods methods[] = {PROPERTIES, {"ListDeliveries", reply_deliveries},
+        static const ServiceMethods methods[] = {PROPERTIES, {"DescribeDeliveries", reply_deliveries},
                         {"ListAttempts", reply_attempts}, {}};
         Run r = {};
 
         assert_int_equal(RUN(&r, methods, (void *) "gathering all", "trace", "5f0c1a"), EXIT_OK);
         assert_string_equal(r.capture.out,
                         "SENT                 RECEIVER  ATTEMPT  OUTCOME  TOOK      DETAIL\n"
-                        "2030-03-17 17:46:40  1@host          1  acked    2s 500ms  -\n"
+                        "2030-03-17 17:46:40  1@host          1  acked    2s 500ms  the reply is cut\n"
                         "2030-03-17 17:46:40  3@host          1  sent     -         -\n"
                         "2030-03-17 17:46:41  2@host          1  no-ack   250ms     in time\n"
                         "\n3 attempts.\n\n"
@@ -120,7 +120,7 @@ static void test_trace(void **state)
         assert_contains(r.capture.out, "{\"id\":\"" ID "\",\"deliveries\":[{\"receiver_id\":");
         assert_contains(r.capture.out,
                         "{\"member\":1,\"receiver\":\"1@host\",\"attempt\":1,\"sent\":1900000000000000,"
-                        "\"ended\":1900000002500000,\"outcome\":\"acked\",\"detail\":\"\"}");
+                        "\"ended\":1900000002500000,\"outcome\":\"acked\",\"detail\":\"the reply is cut\"}");
         assert_contains(r.capture.out, "{\"member\":3,");
         run_clear(&r);
 }
