@@ -13,11 +13,8 @@
 #include "store/sql.h"
 
 /* Rows in the memtable: more would make the next flush long, and need much memory. */
-#if ACKGROUP_CRASH_POINTS
-#define MEMTABLE_MAX 2u /* so that tests/crash visits the steps of a flush */
-#else
-#define MEMTABLE_MAX 16384u
-#endif
+#define MEMTABLE_MAX         16384u
+#define MEMTABLE_MAX_CRASHES 2u /* so that tests/crash visits the steps of a flush */
 
 #define SHRINK_AGAIN_USEC (60 * USEC_PER_SEC)
 
@@ -205,7 +202,9 @@ int db_state_flush(DbState *s)
 
 bool db_state_is_large(const DbState *s)
 {
-        return s->redo && s->memtable.count(s->memtable.table) > MEMTABLE_MAX;
+        const size_t max = crash_is_planned() ? MEMTABLE_MAX_CRASHES : MEMTABLE_MAX;
+
+        return s->redo && s->memtable.count(s->memtable.table) > max;
 }
 
 void db_state_checkpoint(DbState *s)

@@ -21,7 +21,7 @@ LEDGER = """text=$(cat); echo "$ACKGROUP_MESSAGE $text ${ACKGROUP_POSSIBLE_DUPLI
 
 
 def points(*folders):
-    found = {name for folder in folders for path in (SOURCE / folder).glob("*.c")
+    found = {name for folder in folders for path in (SOURCE / folder).rglob("*.c")
              for name in re.findall(r'crash_point\("([a-z-]+)"\)', path.read_text())}
     assert found
     return sorted(found)
