@@ -89,7 +89,7 @@ def test_a_cable_that_is_pulled(one, two, network):
 
     cable("down")
     try:
-        message = one.run("ackctl", "send", "--to", "2", "--no-wait", "over the cable").strip()
+        message = one.run("ackctl", "send", "--to", "2@two", "--no-wait", "over the cable").strip()
         # Which of the two ends first, the wait for the ack or the connection, depends on the load.
         wait_until(lambda: "no-ack" in one.run("ackctl", "trace", message)
                    or re.search("connect|cannot be reached", one.run("ackctl", "why", message)), "its sender knows")
