@@ -191,31 +191,31 @@ static int send_request(int fd, WardenRequest *q, const int fds[static WARD_FDS]
         return size < 0 ? error_of_socket() : send_all(fd, (char *) q + size, sizeof *q - (size_t) size);
 }
 
-static int read_answer(int fd)
+/* False: there is none. */
+static bool read_answer(int fd, int *ret)
 {
-        int answer;
         ssize_t n;
 
         do
-                n = recv(fd, &answer, sizeof answer, MSG_WAITALL);
+                n = recv(fd, ret, sizeof *ret, MSG_WAITALL);
         while (n < 0 && errno == EINTR);
-        if (n < 0)
-                return error_of_socket();
-        return n == sizeof answer ? answer : -EPIPE;
+        return n == sizeof *ret;
 }
 
+/* A ward may have begun, and may even have killed the warden, before the answer was sent. So without an
+ * answer it has begun. */
 static int exchange(Warden *w, WardenRequest *q, const int fds[static WARD_FDS], const Buffer *strings)
 {
-        int r = send_request(w->fd, q, fds);
+        int answer = 0, r = send_request(w->fd, q, fds);
 
         if (r >= 0)
                 r = send_all(w->fd, buffer_peek(strings), buffer_size(strings));
-        if (r >= 0)
-                r = read_answer(w->fd);
+        const bool is_sent = r >= 0, is_answered = is_sent && read_answer(w->fd, &answer);
+
         /* Where the next answer begins is not known any more. Its end makes us end. */
-        if (r == -ETIMEDOUT && w->pid > 0)
+        if (((is_sent && !is_answered) || r == -ETIMEDOUT) && w->pid > 0)
                 (void) kill(w->pid, SIGKILL);
-        return r;
+        return is_sent ? answer : r;
 }
 
 int warden_run(Warden *w, Loop *loop, const WardSpec *spec, Ward *ward)

@@ -60,7 +60,7 @@ typedef struct Warden {
 /* Forks; to be called while the process has one thread. 0 or negative errno. */
 int warden_start(int lock_fd, Warden *ret);
 
-/* 0, or negative errno: the ward has not begun. */
+/* 0, or negative errno: the ward has not begun. Also 0 if the warden died before it could say that. */
 int warden_run(Warden *w, Loop *loop, const WardSpec *spec, Ward *ward);
 void warden_kill(Warden *w, const Ward *ward);
 void warden_forget(Warden *w, const Ward *ward); /* `ended` is not called any more */

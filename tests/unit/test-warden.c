@@ -3,12 +3,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -203,6 +205,23 @@ static void test_one_does_not_die(void **state)
         assert_nobody_lives(c);
 }
 
+/* It can die between the begin of a ward and its answer. The ward counts as begun. */
+static void test_it_dies_before_its_answer(void **state)
+{
+        Case *c = *state;
+
+        assert_int_equal(kill(c->warden.pid, SIGSTOP), 0);
+        pid_t killer = fork();
+        if (killer == 0) {
+                for (int n = 0; n == 0;)
+                        (void) ioctl(c->warden.fd, SIOCOUTQ, &n);
+                _exit(kill(c->warden.pid, SIGKILL));
+        }
+        run(c, "exec true", &c->ward);
+        assert_int_equal(waitpid(killer, NULL, 0), killer);
+        assert_false(c->has_ended);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -212,6 +231,7 @@ int main(void)
                         TEST(test_it_is_killed),
                         TEST(test_others),
                         TEST(test_one_does_not_die),
+                        TEST(test_it_dies_before_its_answer),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
