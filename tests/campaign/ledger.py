@@ -182,14 +182,15 @@ def check_losses(v, missing, e):
                 v.counts["lost, reported"] += 1
 
 
-def check_key_order(v, sent, runs):
+def check_key_order(v, sent, runs, ends):
+    """A message that its sender has given up may run late, at a receiver that was cut off."""
     first_run = {}
     for place, run in enumerate(runs):
         first_run.setdefault((run.message, run.sender), place)
     for client in {run.sender for run in runs}:
         queues = collections.defaultdict(list)
         for s in sent:
-            if s.mode == "key" and (s.message, client) in first_run:
+            if s.mode == "key" and ends.get(s.message) != "dead" and (s.message, client) in first_run:
                 queues[s.sender, s.key].append(first_run[s.message, client])
         for name, places in queues.items():
             if places != sorted(places):
@@ -197,6 +198,7 @@ def check_key_order(v, sent, runs):
 
 
 def judge_several(v, s, end, members, runs, e):
+    """False: what its members acked is lost, as its sender has reported."""
     acks = 0
     for receiver, state in members.items():
         own = [run for run in runs if run.receiver == receiver]
@@ -204,8 +206,10 @@ def judge_several(v, s, end, members, runs, e):
         if state == "acked" and not own:
             v.problem("lost", f"{s} acked by {receiver}, which never ran it")
         check_doubles(v, s.message, own, e, s.sender)
-    if end == "acked" and acks < (QUORUM if s.mode == "quorum" else max(1, len(members))):
+    enough = end != "acked" or acks >= (QUORUM if s.mode == "quorum" else max(1, len(members)))
+    if not enough and s.sender not in e.losses:
         v.problem("lost", f"{s} acked, but only by {acks}")
+    return enough or s.sender not in e.losses
 
 
 def judge(sent, ends, members, runs, evidence):
@@ -227,7 +231,8 @@ def judge(sent, ends, members, runs, evidence):
         elif end not in ("acked", "dead") or end == "dead" and not s.limited or end == "acked" and s.kind == "deadly":
             v.problem("lost", f"{s} is {end}")
         if end and s.mode in ("all", "quorum"):
-            judge_several(v, s, end, members.get(s.message, {}), mine, evidence)
+            if not judge_several(v, s, end, members.get(s.message, {}), mine, evidence):
+                missing.append(s)
         else:
             if end == "acked" and not mine and not forgotten:
                 v.problem("lost", f"{s} acked, and nobody ran it")
@@ -240,7 +245,7 @@ def judge(sent, ends, members, runs, evidence):
             check_deaths(v, s, end, evidence)
     check_losses(v, missing, evidence)
     check_charges(v, {s.message: s.kind for s in sent}, evidence)
-    check_key_order(v, sent, runs)
+    check_key_order(v, sent, runs, ends)
     v.counts["runs"] = len(runs)
     v.counts["retries"] = sum(run.attempt > 1 for run in runs)
     return v

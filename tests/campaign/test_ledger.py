@@ -83,6 +83,19 @@ def test_the_order_of_a_key(order, problems):
     assert v.counts["out of order"] == problems and len(v.problems) == problems
 
 
+@pytest.mark.parametrize("ends, problems", [(("dead", "acked"), 0), (("acked", "dead"), 0), (("acked", "acked"), 1)])
+def test_the_order_of_what_was_given_up(ends, problems):
+    sent = [Sent(0, n, "key", "k", f"m{n}", limited=True) for n in (1, 2)]
+    its_runs = [Run(1.0, "m2", "a", 1, False, "text"), Run(2.0, "m1", "b", 1, False, "text")]
+    assert judge(sent, {"m1": ends[0], "m2": ends[1]}, {}, its_runs, Evidence()).counts["out of order"] == problems
+
+
+@pytest.mark.parametrize("losses, n_lost", [({}, 1), ({0: [(5.0, 1)]}, 0), ({0: [(5.0, 0)]}, 1), ({1: [(5.0, 1)]}, 1)])
+def test_members_that_are_lost(losses, n_lost):
+    its_runs, members = runs((1, "a", False), (1, "b", False)), {"a": "acked", "b": "queued"}
+    assert judge_one("quorum", "acked", its_runs, members, time=1.0, losses=losses).counts["lost"] == n_lost
+
+
 @pytest.mark.parametrize("losses, times, n_lost", [
     ({}, [1.0], 1),
     ({0: [(5.0, 1)]}, [1.0], 0),
