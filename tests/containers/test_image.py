@@ -67,9 +67,9 @@ def test_sigterm_ends_each_with_status_0(engine, group):
 
 
 def test_tini_is_pid_1_and_reaps(engine, group):
-    """A handler's grandchild in its own session outlives the handler. Its zombie is reaped by tini."""
-    script = ('setsid sh -c "touch /tmp/orphan-began; sleep 0.2; touch /tmp/orphan-ended" >/dev/null 2>&1 & '
-              "for i in $(seq 500); do [ -e /tmp/orphan-began ] && break; sleep 0.02; done; cat")
+    """A handler's grandchild in its own session ends with the handler. An orphan of another process is reaped by tini."""
+    script = ('setsid sh -c "touch /tmp/began; exec sleep 1000" >/dev/null 2>&1 & '
+              "until [ -e /tmp/began ]; do sleep 0.02; done; cat")
     engine.podman("network", "create", "reaping")
     start(engine, "discovery", "discovery", *OPEN, options=["--network=reaping"])
     start(engine, "receiver", "receiver", "--discovery=http://discovery:7480", "--listen=tcp:0.0.0.0:7481", "--allow-insecure",
@@ -77,7 +77,9 @@ def test_tini_is_pid_1_and_reaps(engine, group):
     start(engine, "client", "client", "--discovery=http://discovery:7480", options=["--network=reaping"])
     wait_until(lambda: "1@receiver" in engine.podman("exec", "client", "ackctl", "list", check=False), "the receiver is there")
     assert engine.podman("exec", "client", "ackctl", "send", "--any", "hello") == "hello"
+    assert not [p for p in processes(engine, "receiver").values() if p[0].startswith("sleep 1000")]
     assert processes(engine, "receiver")[1][0].startswith("/usr/bin/tini")
+    engine.podman("exec", "receiver", "sh", "-c", 'setsid sh -c "sleep 0.2; touch /tmp/orphan-ended" >/dev/null 2>&1 &')
     wait_until(lambda: engine.podman("exec", "receiver", "ls", "/tmp").find("orphan-ended") >= 0, "it has ended")
     wait_until(lambda: not [p for p in processes(engine, "receiver").values() if p[1] == "Z"], "and was reaped")
 
