@@ -68,6 +68,8 @@ void conns_offer(Conns *cs, size_t n_free)
 {
         Turn *t;
 
+        if (!cs->turns.waiting)
+                return;
         while ((t = turns_offer(&cs->turns, n_free, now_usec(CLOCK_BOOTTIME)))) {
                 Conn *c = CONTAINER_OF(t, Conn, turn);
 

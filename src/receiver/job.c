@@ -15,7 +15,7 @@ static void release_memory(Job *job)
 
 static uint64_t usec_since(const Jobs *j, const Job *job)
 {
-        const uint64_t now = now_usec(CLOCK_BOOTTIME);
+        const uint64_t now = loop_now(j->loop, CLOCK_BOOTTIME);
 
         return now > job->since ? now - job->since : 0;
 }
@@ -71,7 +71,7 @@ Job *job_new(Jobs *j, const Sender *sender, const MessageFrame *m)
         job->jobs = j;
         job->key = (JobKey){m->stream, m->sequence};
         job->message = m->message;
-        job->since = now_usec(CLOCK_BOOTTIME);
+        job->since = loop_now(j->loop, CLOCK_BOOTTIME);
         job->attempt = m->attempt;
         job->flags = m->flags;
         job->conn = sender->conn;
@@ -219,7 +219,7 @@ Job *jobs_start_next(Jobs *j)
                 return NULL;
         leave_queue(job);
         job->state = JOB_RUNNING;
-        job->since = now_usec(CLOCK_BOOTTIME);
+        job->since = loop_now(j->loop, CLOCK_BOOTTIME);
         j->one_is_alone = job->alone;
         j->n_running++;
         return job;
