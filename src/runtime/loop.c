@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <utlist.h>
 
 #include "runtime/loop-event.h"
@@ -30,6 +31,7 @@ struct Loop {
         LoopReload reload;
         void *reload_userdata;
         bool stopping;
+        uint64_t now[CLOCK_BOOTTIME + 1]; /* by clock, of this iteration; 0: nobody has asked */
 };
 
 static int on_terminate(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata)
@@ -110,6 +112,7 @@ static int before_callback(sd_event_source *s, void *userdata)
 {
         Loop *l = userdata;
 
+        memset(l->now, 0, sizeof l->now);
         if (++l->n_callbacks == CALLBACKS_MAX)
                 (void) sd_event_source_set_priority(s, SD_EVENT_PRIORITY_IMPORTANT);
         return 0;
@@ -201,10 +204,11 @@ sd_event *loop_event(Loop *l)
 
 uint64_t loop_now(Loop *l, clockid_t clock)
 {
-        uint64_t usec = 0;
+        uint64_t *now = &l->now[clock];
 
-        (void) sd_event_now(l->event, clock, &usec);
-        return usec;
+        if (*now == 0)
+                (void) sd_event_now(l->event, clock, now);
+        return *now;
 }
 
 void loop_set_post(Loop *l, void (*post)(void *userdata), void *userdata)
