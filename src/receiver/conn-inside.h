@@ -34,7 +34,7 @@ struct Conn {
         UT_hash_handle hh;
 };
 
-Conn *conns_find(const Conns *cs, uint64_t id); /* NULL: it has ended */
+Conn *conns_find(Conns *cs, uint64_t id); /* NULL: it has ended */
 unsigned conns_share_of(
                 const Conns *cs, size_t i); /* credit of the open connection number i; the oldest is 0 */
 void conn_send(Conn *c, const Frame *f);

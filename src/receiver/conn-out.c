@@ -29,7 +29,7 @@ static void on_share(void *userdata)
         }
 }
 
-bool conn_may_begin(const Conns *cs, uint64_t conn, size_t n_free)
+bool conn_may_begin(Conns *cs, uint64_t conn, size_t n_free)
 {
         static const Turn nobody;
         const Conn *c = conns_find(cs, conn);
@@ -131,7 +131,7 @@ void conn_text_done(Conns *cs, uint64_t conn, bool acked)
         conn_end(c);
 }
 
-bool conn_is_open(const Conns *cs, uint64_t conn)
+bool conn_is_open(Conns *cs, uint64_t conn)
 {
         const Conn *c = conns_find(cs, conn);
 

@@ -16,12 +16,11 @@
  * unread. Its connection ends; the outcomes are recorded, and it gets them when it asks again. */
 #define OUTPUT_MAX ((size_t) 128 << 20)
 
-Conn *conns_find(const Conns *cs, uint64_t id)
+Conn *conns_find(Conns *cs, uint64_t id)
 {
-        Conn *c;
-
-        HASH_FIND(hh, cs->by_id, &id, sizeof id, c);
-        return c;
+        if (!cs->recent || cs->recent->id != id)
+                HASH_FIND(hh, cs->by_id, &id, sizeof id, cs->recent);
+        return cs->recent;
 }
 
 static void leave_open(Conn *c)
@@ -40,6 +39,8 @@ Conn *conn_free(Conn *c)
                 return NULL;
         leave_open(c);
         HASH_DEL(c->conns->by_id, c);
+        if (c->conns->recent == c)
+                c->conns->recent = NULL;
         c->conns->n--;
         timer_clear(&c->timer);
         connection_free(c->connection);

@@ -47,7 +47,8 @@ typedef struct Conns {
         ConnEvents events;
         void *userdata; /* of the events */
 
-        Conn *by_id; /* the oldest first */
+        Conn *by_id;  /* the oldest first */
+        Conn *recent; /* the one that was found last: mostly the next event is of it; or NULL */
         uint64_t last_id;
         size_t n;
         size_t n_open;  /* of these, those that have sent HELLO */
@@ -66,14 +67,14 @@ void conn_pruned(Conns *c, uint64_t conn, sd_id128_t stream);
 void conn_text_done(Conns *c, uint64_t conn, bool acked); /* the one message of the connection has ended */
 
 /* `n_free`: places that are free. True: a message of this connection may take one. */
-bool conn_may_begin(const Conns *c, uint64_t conn, size_t n_free);
+bool conn_may_begin(Conns *c, uint64_t conn, size_t n_free);
 /* A message of this connection was taken. True: one was refused before, so its sender must hear of it at
  * once. */
 bool conn_began(Conns *c, uint64_t conn);
 void conn_refused(Conns *c, uint64_t conn); /* there was no place; CREDIT will say when there is one */
 void conns_offer(Conns *c, size_t n_free);  /* free places to those that wait */
 
-bool conn_is_open(const Conns *c, uint64_t conn);
+bool conn_is_open(Conns *c, uint64_t conn);
 
 /* Ends the connections of this sender that are older than `conn`, without reading what they still hold. */
 void conns_end_older(Conns *c, const Sender *sender);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "receiver/job.h"
 
+#include <limits.h>
 #include <utlist.h>
 
 #include "base/str-util.h"
@@ -32,12 +33,29 @@ static void stop_running(Job *job)
                 conns_share(j->conns);
 }
 
+static void enqueue(Job *job)
+{
+        Jobs *j = job->jobs;
+
+        DL_APPEND(j->queued[job->priority], job);
+        j->waiting |= 1u << job->priority;
+}
+
+static void dequeue(Job *job)
+{
+        Jobs *j = job->jobs;
+
+        DL_DELETE(j->queued[job->priority], job);
+        if (!j->queued[job->priority])
+                j->waiting &= ~(1u << job->priority);
+}
+
 void job_free(Job *job)
 {
         Jobs *j = job->jobs;
 
         if (job->state == JOB_QUEUED)
-                DL_DELETE(j->queued[job->priority], job);
+                dequeue(job);
         else
                 DL_DELETE(j->active, job);
         if (job->state == JOB_RUNNING)
@@ -87,7 +105,7 @@ Job *job_new(Jobs *j, const Sender *sender, const MessageFrame *m)
         job->sender_name = memcpy(job->payload + m->payload.size, sender->name, name_size);
         j->n++;
         job->priority = find_priority(m);
-        DL_APPEND(j->queued[job->priority], job);
+        enqueue(job);
         return job;
 }
 
@@ -144,7 +162,7 @@ void job_answer(const Job *job, Outcome outcome)
 
 static void leave_queue(Job *job)
 {
-        DL_DELETE(job->jobs->queued[job->priority], job);
+        dequeue(job);
         DL_APPEND(job->jobs->active, job);
 }
 
@@ -203,12 +221,16 @@ bool jobs_are_busy(const Jobs *j)
         return j->n_running >= j->config->concurrency || one_is_in_the_way(j);
 }
 
+static_assert(PRIORITY_MAX < sizeof(unsigned) * CHAR_BIT, "each priority has a bit");
+
+static unsigned most_urgent(unsigned priorities)
+{
+        return (unsigned) (sizeof priorities * CHAR_BIT) - 1 - (unsigned) __builtin_clz(priorities);
+}
+
 Job *jobs_first_queued(const Jobs *j)
 {
-        for (size_t i = ELEMENTSOF(j->queued); i > 0; i--)
-                if (j->queued[i - 1])
-                        return j->queued[i - 1];
-        return NULL;
+        return j->waiting ? j->queued[most_urgent(j->waiting)] : NULL;
 }
 
 Job *jobs_start_next(Jobs *j)

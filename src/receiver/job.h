@@ -34,12 +34,12 @@ typedef struct Job Job;
 struct Job {
         Jobs *jobs;
         JobState state;
+        unsigned priority;
         JobKey key;
         DedupEntry *entry; /* NULL: plain text */
         sd_id128_t message;
         uint32_t attempt; /* the highest that was asked for; written by intake too */
         uint32_t flags;
-        unsigned priority;
         uint64_t since; /* CLOCK_BOOTTIME: it is queued, or it runs */
         uint64_t conn;  /* asked last, so it gets the answer */
         sd_id128_t sender;
@@ -53,13 +53,14 @@ struct Job {
         Run *run;       /* in the file of runs while the handler runs; NULL: it is not there */
         char *progress; /* the last report, such as "40 copying"; NULL: none */
         unsigned n_odd; /* lines that are no reports */
+        bool cut;       /* the reply is longer than what is kept of it */
         char *reason;   /* why it will fail or be rejected, as the handler reports; NULL: not reported */
         char *said;     /* the last line on its standard error; NULL: none */
         uint64_t retry_usec; /* if it fails, the sender waits this long before a retry */
 
         Run *death; /* its failure is that the receiver died; NULL: it is not; written by intake */
-        bool alone; /* the receiver died while it ran: nothing else runs beside it */
-
+        Outcome outcome;
+        bool alone;     /* the receiver died while it ran: nothing else runs beside it */
         bool cancelled; /* killed because its sender cancelled it; written by intake */
         bool abandoned; /* killed because the receiver ends: as if it had not been started */
 
@@ -68,10 +69,8 @@ struct Job {
         uint64_t working_usec; /* the interval of "working" for this sender */
         uint64_t working_due;  /* when it is sent next */
 
-        Outcome outcome;
         uint8_t *data; /* reply, or why not */
         size_t data_size;
-        bool cut; /* the handler wrote a longer reply; written by handler */
 
         /* Written by record. */
         struct Recorder *recorder;
@@ -98,6 +97,7 @@ struct Jobs {
         Depth depth;
         Slab slab;                     /* of jobs and their payloads */
         Job *queued[PRIORITY_MAX + 1]; /* by priority; those of one priority in order of arrival */
+        unsigned waiting;              /* bit P is set if queued[P] is not empty */
         Job *active;
         size_t n;                /* all of them */
         size_t n_running;        /* handlers */
