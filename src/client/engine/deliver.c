@@ -206,7 +206,7 @@ void deliver_event(Message *m, DeliveryEvent event, const char *detail)
 void deliver_settled(Message *m)
 {
         Client *c = m->client;
-        Peer *p = peer_find(c, m->record.receiver);
+        Peer *p = m->bind.window ? m->bind.window->peer : peer_find(c, m->record.receiver);
         bool acked = m->record.state == DELIVERY_ACKED;
         char cut[CUT_TEXT_MAX] = "";
 
@@ -220,7 +220,7 @@ void deliver_settled(Message *m)
         message_changed(m);
         c->ended(m, true);
         if (p)
-                bind_for_peer(p); /* it has room now */
+                peer_note_room(p);
 }
 
 void deliver_too_large(Message *m, uint32_t limit)

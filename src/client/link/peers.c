@@ -156,6 +156,7 @@ static void peer_free(Peer *p)
         timer_clear(&p->timer);
         pause_clear(p);
         retry_cancel(&c->retries, &p->retry);
+        loop_cancel(c->loop, &p->room);
         receiver_info_clear(&p->info);
         free(p->link.problem);
         free(p);

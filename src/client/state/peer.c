@@ -203,6 +203,21 @@ void peer_try_again(Peer *p)
         retry_soon(&p->client->retries, &p->retry, again);
 }
 
+static void on_room(void *userdata)
+{
+        Peer *p = userdata;
+
+        p->client->link.room(p);
+}
+
+void peer_note_room(Peer *p)
+{
+        if (p->room.deferred)
+                return;
+        p->room = (LoopWork){on_room, p};
+        loop_defer(p->client->loop, &p->room);
+}
+
 int peer_bind(Peer *p, Message *m)
 {
         int r = message_is_member(m)

@@ -41,6 +41,10 @@ const char *peer_state_name(const Peer *p); /* offline, draining, connected, unr
 /* After one second everything goes on as if it had room: there was no memory to bind or to write. */
 void peer_try_again(Peer *p);
 
+/* A message there has ended. At the end of the iteration everything goes on that waits for room: once for
+ * all that end together. */
+void peer_note_room(Peer *p);
+
 int peer_bind(Peer *p, Message *m);                       /* 0 or -ENOMEM */
 void peer_unbind(Message *m);                             /* takes it out of every list of its peer */
 Message *peer_find_message(const Peer *p, sd_id128_t id); /* a message bound to it; NULL: none */

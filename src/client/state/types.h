@@ -221,6 +221,7 @@ struct Peer {
         Index members;    /* the members among them, by id */
         Message *ready;   /* the messages among them that can be written now, by priority */
         RetryItem retry;  /* there was no memory to bind or to write */
+        LoopWork room;    /* messages there have ended */
 
         /* link/window */
         sd_id128_t stream_id; /* of the newest stream; each start of the client makes a new one for each
