@@ -18,20 +18,22 @@
 
 #define SHRINK_AGAIN_USEC (60 * USEC_PER_SEC)
 
-/* Runs one operation inside the batch's transaction. If it fails, what it wrote is undone. */
+/* Runs one operation inside the batch's transaction. If it fails, what it wrote is undone. A negative errno
+ * is returned if that failed too, or if SQLite itself has rolled the transaction back (it does so on some
+ * errors, such as a full disk): then no operation of the batch may be committed. */
 static int run_one(DbState *s, DbOp *op)
 {
-        int r;
+        int r = 0;
 
-        r = sql_run(sql_statement(s->sql, "SAVEPOINT op"));
-        if (r < 0)
-                return r;
-
-        int result = op->run(op, s->sql);
-        if (result < 0)
-                (void) sql_run(sql_statement(s->sql, "ROLLBACK TO op"));
-        r = sql_run(sql_statement(s->sql, "RELEASE op"));
-        return result < 0 ? result : r;
+        op->result = sql_run(sql_statement(s->sql, "SAVEPOINT op"));
+        if (op->result < 0)
+                return 0;
+        op->result = op->run(op, s->sql);
+        if (sqlite3_get_autocommit(s->sql))
+                return op->result < 0 ? op->result : -EIO;
+        if (op->result < 0)
+                r = sql_run(sql_statement(s->sql, "ROLLBACK TO op"));
+        return r < 0 ? r : sql_run(sql_statement(s->sql, "RELEASE op"));
 }
 
 static int commit(DbState *s)
@@ -81,8 +83,6 @@ static void clear_memtable(DbState *s)
         redo_restart(s->redo);
 }
 
-/* On some errors (a full disk is one) SQLite itself rolls the transaction back. Then the whole batch is
- * gone. */
 static int run_in_tables(DbState *s, DbOp *first)
 {
         int r;
@@ -90,11 +90,8 @@ static int run_in_tables(DbState *s, DbOp *first)
         r = sql_run(sql_statement(s->sql, "BEGIN IMMEDIATE"));
         if (r >= 0)
                 r = flush_memtable(s);
-        for (DbOp *op = first; op && r >= 0; op = op->next) {
-                op->result = run_one(s, op);
-                if (sqlite3_get_autocommit(s->sql))
-                        r = op->result < 0 ? op->result : -EIO;
-        }
+        for (DbOp *op = first; op && r >= 0; op = op->next)
+                r = run_one(s, op);
         const bool complete = r >= 0;
         if (complete)
                 r = commit(s);
@@ -224,7 +221,7 @@ void db_state_clear(DbState *s)
 static int read_applied(DbState *s)
 {
         sqlite3_stmt *st = sql_statement(s->sql, "SELECT applied FROM redo");
-        int rc = st ? sqlite3_step(st) : SQLITE_ERROR;
+        int rc = st ? sqlite3_step(st) : sqlite3_errcode(s->sql);
 
         if (rc == SQLITE_ROW) {
                 const int64_t applied = sqlite3_column_int64(st, 0);
@@ -232,7 +229,7 @@ static int read_applied(DbState *s)
                 s->applied = (uint64_t) (applied < 0 ? DB_STATE_SALVAGED(applied) : applied);
         }
         (void) sqlite3_reset(st);
-        return rc == SQLITE_ROW ? 0 : -EUCLEAN;
+        return rc == SQLITE_ROW ? 0 : rc == SQLITE_DONE ? -EUCLEAN : sql_error(s->sql, rc);
 }
 
 /* Before anything is written over what is damaged. */

@@ -144,6 +144,53 @@ static void test_order_and_isolation(void **state)
         free(inserts);
 }
 
+typedef struct Deny {
+        Insert insert;
+        const char *what; /* SQLite refuses this from here on; NULL: nothing any more */
+} Deny;
+
+static int authorize(void *userdata, int action, const char *operation, const char *savepoint, const char *c,
+                const char *d)
+{
+        return action == SQLITE_SAVEPOINT && strcmp(operation, userdata) == 0 ? SQLITE_DENY : SQLITE_OK;
+}
+
+static int deny_run(DbOp *op, sqlite3 *sql)
+{
+        Deny *d = CONTAINER_OF(CONTAINER_OF(op, Insert, op), Deny, insert);
+
+        (void) sqlite3_set_authorizer(sql, d->what ? authorize : NULL, (void *) d->what);
+        return insert_run(op, sql);
+}
+
+static void submit_deny(Db *db, Deny *d, const char *what, int value)
+{
+        *d = (Deny){{.op = {.run = deny_run, .done = insert_done}, .value = value}, what};
+        db_submit(db, &d->insert.op);
+        db_kick(db);
+        settle(db);
+}
+
+/* What an operation wrote cannot be undone alone (for example, there is no memory for that): nothing of its
+ * batch is kept, and all of it is refused. */
+static void test_cannot_be_undone(void **state)
+{
+        static const char *const denied[] = {"ROLLBACK", "RELEASE"};
+
+        for (size_t i = 0; i < ELEMENTSOF(denied); i++) {
+                const bool fails = i == 0;
+                Db *db = open_db(*state, schema);
+                Deny bad, good;
+
+                submit_deny(db, &bad, denied[i], fails ? -1 : 1);
+                assert_true(bad.insert.result < 0);
+                submit_deny(db, &good, NULL, 2 + (int) i);
+                assert_int_equal(good.insert.result, 0);
+                db_close(db);
+                assert_int_equal(count(((Fixture *) *state)->path), i + 1);
+        }
+}
+
 static void test_constraint(void **state)
 {
         Insert a, b, c;
@@ -384,6 +431,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                         cmocka_unit_test_setup_teardown(test_order_and_isolation, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_cannot_be_undone, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_constraint, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_close_finishes, setup, teardown),
                         cmocka_unit_test_setup_teardown(
