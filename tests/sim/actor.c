@@ -122,6 +122,12 @@ static void start_in(Actor *a, uint64_t usec)
         world_call_at(world_now() + usec, on_start, a, &a->start);
 }
 
+void actor_start_soon(Actor *a)
+{
+        if (a->start)
+                start_in(a, RESTART_USEC);
+}
+
 void actor_hold(Actor *a)
 {
         a->held++;

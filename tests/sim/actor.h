@@ -58,6 +58,7 @@ Actor *actor_copy(Actor *a);
 /* While it is held it does not start. The last release starts it at once, if its machine is on. */
 void actor_hold(Actor *a);
 void actor_release(Actor *a);
+void actor_start_soon(Actor *a); /* does nothing if nothing is to start it */
 /* SIGTERM; it stays down for `usec` from its end. SIGKILL if it does not end in time. */
 void actor_terminate(Actor *a, uint64_t usec);
 void actors_power_on(Machine *m); /* the machine is on again: its actors start one after the other */

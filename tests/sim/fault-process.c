@@ -63,6 +63,7 @@ static bool begin_kill_at_sync(Fault *f)
 static void end_kill_at(Fault *f)
 {
         f->actor->pause_usec = 0;
+        actor_start_soon(f->actor);
         if (!lives(f))
                 return;
         process_kill_at(f->actor->process, 0);
