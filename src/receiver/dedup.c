@@ -26,6 +26,7 @@ struct StreamState {
         SequenceSet settled;
         SequenceIndex entries;
         size_t in_progress;
+        bool closed;
         uint64_t conn; /* the connection that used it last */
         uint64_t used; /* when; 0: not since the index was made */
         UT_hash_handle hh;
@@ -316,6 +317,19 @@ int dedup_index_settle(
                 return r;
         *ret_set = &s->settled;
         return 0;
+}
+
+void dedup_index_close(DedupIndex *d, sd_id128_t stream)
+{
+        StreamState *s = find_stream(d, stream);
+
+        if (s)
+                s->closed = true;
+}
+
+bool dedup_index_is_settled(const DedupEntry *e)
+{
+        return e->stream->closed || sequence_set_contains(&e->stream->settled, e->by_sequence.sequence);
 }
 
 int dedup_index_forget(DedupIndex *d, sd_id128_t stream)

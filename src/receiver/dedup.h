@@ -58,6 +58,12 @@ void dedup_index_abandon(DedupIndex *d, DedupEntry *e);
 int dedup_index_settle(
                 DedupIndex *d, const SequenceSet *settled, sd_id128_t stream, const SequenceSet **ret_set);
 
+/* Its sender has closed the stream: all of it is settled, whatever the sequence. */
+void dedup_index_close(DedupIndex *d, sd_id128_t stream);
+
+/* Of a message in progress: its sender has settled it meanwhile. */
+bool dedup_index_is_settled(const DedupEntry *e);
+
 /* -EBUSY while something of the stream is in progress; 0 also when nothing is known of it. */
 int dedup_index_forget(DedupIndex *d, sd_id128_t stream);
 

@@ -57,6 +57,11 @@ void intake_run_next(Intake *in)
         Job *job;
 
         while ((job = jobs_start_next(in->jobs))) {
+                /* Its sender has given this binding up, and may have sent the message elsewhere. */
+                if (job->entry && dedup_index_is_settled(job->entry)) {
+                        abandon(in, job);
+                        continue;
+                }
                 crash_point("before-handler");
                 int r = handler_run(in->handler, job);
                 if (r > 0)

@@ -247,8 +247,10 @@ int settle_announced(Settles *all, const Sender *sender, const SettledFrame *f, 
 
         /* Nothing will be remembered of the stream, so what an older connection still holds of it must not
            come after this. */
-        if (closed)
+        if (closed) {
+                dedup_index_close(all->index, f->stream);
                 conns_end_older(all->conns, sender);
+        }
 
         dedup_index_used(all->index, f->stream, sender->conn, loop_now(all->loop, CLOCK_MONOTONIC));
         if (r == -EPROTO)

@@ -35,6 +35,37 @@ static void test_settled_while_it_runs(void **state)
         assert_int_equal(next_frame(s).type, FRAME_PRUNED);
 }
 
+/* Its sender has given it up while it waited for a handler, and perhaps sent it elsewhere. */
+static void test_settled_while_it_waits(void **state)
+{
+        static const uint32_t flags[] = {0, SETTLED_CLOSED};
+        Fixture *f = *state;
+        TestSocket *s;
+
+        f->config.concurrency = 1;
+        f->config.queue = 4;
+        fixture_set_command(f, "work");
+        fixture_start(f);
+        s = sender_open();
+        for (unsigned i = 0; i < ELEMENTSOF(flags); i++) {
+                MessageFrame runs = message(1, "runs"), waits = message(2, "waits");
+
+                runs.stream = waits.stream = i == 0 ? stream_a : stream_b;
+                send_message(s, runs);
+                send_message(s, waits);
+                send_settled(s, runs.stream, 3, flags[i]);
+                world_settle();
+                world_child_end(world_child(0), 0, NULL);
+                world_settle();
+                expect_answer(s, 1, OUTCOME_ACKED, NULL);
+                world_advance(USEC_PER_SEC);
+                assert_int_equal(warden_count(), 0);
+                assert_int_equal(f->receiver->jobs.n, 0);
+                assert_int_equal(dedup_index_entries(f->receiver->index), 0);
+        }
+        assert_int_equal(next_frame(s).type, FRAME_PRUNED);
+}
+
 /* What an older connection of the sender holds of a closed stream does not come after it. */
 static void test_closed_by_a_newer_connection(void **state)
 {
@@ -236,6 +267,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
                         TEST(test_settled_while_it_runs),
+                        TEST(test_settled_while_it_waits),
                         TEST(test_closed_by_a_newer_connection),
                         TEST(test_settled_by_ranges),
                         TEST(test_recorded_after_it_was_settled),
