@@ -93,7 +93,9 @@ static void check_overlap(Judge *j, const JRun *r)
 
 /* The flag says that an earlier run may have been. So the second run at a receiver must have it; and of two
  * runs at different receivers that one whose message was first written later (the frame of the other one may
- * have been on its way for long). A receiver without a record runs a message with the flag that its frame
+ * have been on its way for long). The same holds at one receiver for a message that has moved away and has
+ * come back under another sequence: a receiver that was frozen reads both frames, and may begin the newer
+ * one first. A receiver without a record runs a message with the flag that its frame
  * has. Members of a message to several are separate. */
 static const JRun *earlier_run(const JRun *r)
 {
@@ -107,6 +109,12 @@ static const JRun *earlier_run(const JRun *r)
         return NULL;
 }
 
+static bool has_come_back(const JRun *newer, const JRun *r)
+{
+        return newer->process == r->process && newer->attempt > r->attempt &&
+               (newer->stream != r->stream || newer->sequence != r->sequence);
+}
+
 static void check_flag(Judge *j, const JRun *r)
 {
         const JMessage *m = r->delivery->message;
@@ -114,7 +122,7 @@ static void check_flag(Judge *j, const JRun *r)
 
         if (!before)
                 return;
-        if (r->flagged || message_is_excepted(m))
+        if (r->flagged || message_is_excepted(m) || (before->flagged && has_come_back(before, r)))
                 return;
         breach(j, RULE_FLAGGED, m, r->process,
                         "%s runs %s a second time without the possible-duplicate flag; the run before was "
