@@ -186,7 +186,9 @@ static void check_frozen(Judge *j, const JRun *r)
         if (!p || p->mode != SELECTOR_ANY || !only_freezes(j->plan) || p->delay_usec > 0)
                 return;
         for (const JDelivery *d = m->deliveries; d; d = d->next) {
-                const JProcess *at = d->receiver->process;
+                const JProcess *at = d->receiver->process; /* NULL: it has not said its id yet */
+                if (!at)
+                        continue;
                 const uint64_t from = MAX(d->first_written_at, at->frozen_at);
                 const uint64_t until = MIN(at->frozen_until, j->o->at);
 

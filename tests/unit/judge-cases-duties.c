@@ -366,7 +366,22 @@ static void lease_is_whole(bool bad)
         log_text(0, "Receiver r0 is gone: no heartbeat");
 }
 
+/* It has come back to a receiver that still holds the first frame, and begins the newer one first. */
+static void flagged_after_return(bool bad)
+{
+        open_connection(0, 5);
+        accept_message(ANY);
+        send_message(0, ANY, 1, 1, false);
+        no_ack(R0, ANY, 1);
+        close_connection(0);
+        open_connection(10, 5);
+        send_message(10, ANY, 2, 2, true);
+        begin_run(R0, 1, ANY, 2, 2, !bad);
+        begin_run(R0, 2, ANY, 1, 1, false);
+}
+
 const JudgeCase judge_cases_duties[] = {
+                {"flagged", flagged_after_return},
                 {"concurrency-is-kept", concurrency_is_kept},
                 {"credit-is-covered", credit_is_covered},
                 {"greeting-is-asked", greeting_is_asked},

@@ -297,19 +297,6 @@ static void flagged_after_move(bool bad)
         begin_run(R0, 1, ANY, 1, 1, false);
 }
 
-/* It has come back to a receiver that still holds the first frame, and begins the newer one first. */
-static void flagged_after_return(bool bad)
-{
-        open_connection(0, 5);
-        accept_message(ANY);
-        send_message(0, ANY, 1, 1, false);
-        close_connection(0);
-        open_connection(10, 5);
-        send_message(10, ANY, 2, 2, true);
-        begin_run(R0, 1, ANY, 2, 2, !bad);
-        begin_run(R0, 2, ANY, 1, 1, false);
-}
-
 static void run_was_asked(bool bad)
 {
         open_connection(0, 5);
@@ -487,7 +474,6 @@ const JudgeCase judge_cases_messages[] = {
                 {"processed-once", processed_once},
                 {"flagged", flagged},
                 {"flagged", flagged_after_move},
-                {"flagged", flagged_after_return},
                 {"run-was-asked", run_was_asked},
                 {"failed-is-recorded", failed_is_recorded},
                 {"no-overlap", no_overlap},
