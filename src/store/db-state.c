@@ -27,7 +27,7 @@ static int run_one(DbState *s, DbOp *op)
 
         op->result = sql_run(sql_statement(s->sql, "SAVEPOINT op"));
         if (op->result < 0)
-                return 0;
+                return sqlite3_get_autocommit(s->sql) ? op->result : 0;
         op->result = op->run(op, s->sql);
         if (sqlite3_get_autocommit(s->sql))
                 return op->result < 0 ? op->result : -EIO;
