@@ -175,13 +175,13 @@ void answer_written(Judge *j, const Observation *o, JConnection *c)
 
 /* Read. */
 
-/* `busy` to the only send: it was never started there. So the client gives the binding up; of a member it
- * does not tell which. */
+/* `busy` to the only send: it was never started there, or not since somebody retried it. So the client gives
+ * the binding up; of a member it does not tell which. */
 static void told_busy(JDelivery *d)
 {
-        if (d->n_sends != 1)
+        if (d->n_sends != d->n_sends_before + 1)
                 return;
-        d->n_sends = 0;
+        d->n_sends--;
         d->given_up = d->message->fanout || !d->message->planned;
 }
 

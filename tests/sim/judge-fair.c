@@ -84,7 +84,8 @@ static void check_urgent(Judge *j, const JRun *r)
 
 /* A run counts as an attempt that has failed if its receiver was killed and no other handler ran: then it is
  * to blame. Counted while its client lives, which may forget the newest attempts when it dies, and under one
- * binding: a receiver knows a message that has moved as another one. */
+ * binding: a receiver knows a message that has moved as another one. A receiver that gets an older state
+ * does not know what ran when it died. */
 
 void fair_died(Judge *j, JProcess *p, bool orderly)
 {
@@ -137,7 +138,8 @@ static void check_deaths(Judge *j, const JRun *r)
                 return;
         for (const JRun *before = r->previous; before; before = before->previous)
                 n += before->charged && before->stream == r->stream && before->sequence == r->sequence &&
-                     before->began > m->client->started;
+                     before->began > m->client->started &&
+                     !receiver_is_excepted(r->delivery->receiver, before->began);
         if (n >= p->max_attempts)
                 breach(j, RULE_DEATHS_ARE_CHARGED, m, r->process,
                                 "%s runs %s once more, although %s died during %u runs of it, and it may "

@@ -64,6 +64,7 @@ typedef struct JProcess {
         bool cut_replies;          /* it has logged that a reply is cut because it has no memory */
         bool reloaded;             /* its configuration may differ from the plan's */
         bool failed;               /* its last start ended by itself, with an error */
+        bool died;                 /* its last end was a kill or an error */
         uint64_t replaced;         /* a receiver lost its id: number of the observation; 0: never */
         JReceiver *identity;       /* of a receiver: its present id */
         uint64_t disturbed_until;  /* by steps; time */
@@ -158,6 +159,7 @@ struct JDelivery {
         uint32_t over;    /* see attempts_over() */
         uint32_t attempt, written_start; /* of the last one */
         uint32_t n_sends;                /* that may have started it */
+        uint32_t n_sends_before;         /* of these, those before somebody retried the message */
         JConnection *sent_on;
 
         /* ANSWER, as written: the final outcome under the newest binding */
@@ -229,6 +231,7 @@ struct JReceiver {
 
 typedef struct JEntry {
         JMessage *message;   /* NULL: not known */
+        uint64_t written;    /* number of the first observation of a frame about it */
         uint32_t read_start; /* of the receiver that read it when it was not settled */
         uint8_t flags;
         uint8_t answered; /* the final outcome, as written; 0: none */
@@ -350,7 +353,7 @@ JDelivery *judge_delivery(const JMessage *m, const JReceiver *r);
 JDelivery *judge_delivery_get(Judge *j, JMessage *m, JReceiver *r);
 JStream *judge_stream(Judge *j, sd_id128_t id);
 JStream *judge_stream_get(Judge *j, sd_id128_t id, JProcess *client, JReceiver *r);
-JEntry *judge_entry(JStream *s, uint64_t sequence); /* of a message that is known */
+JEntry *judge_entry(const JStream *s, uint64_t sequence); /* of a message that is known */
 JEntry *judge_entry_get(JStream *s, uint64_t sequence);
 JConnection *judge_connection(Judge *j, uint64_t number);
 JConnection *judge_connection_get(Judge *j, uint64_t number);
@@ -415,6 +418,7 @@ void reply_written(Judge *j, const JConnection *c, const JDelivery *d, const Ans
 /* judge-streams.c: sequences; SETTLED and PRUNED */
 void streams_sent(Judge *j, const Observation *o, JConnection *c, JMessage *m, sd_id128_t stream,
                 uint64_t sequence);
+void entry_written(JEntry *e, const Observation *o);
 void entry_read(Judge *j, sd_id128_t stream, uint64_t sequence);
 void streams_settled(Judge *j, const Observation *o, JConnection *c);
 void streams_settled_read(Judge *j, const Observation *o, JConnection *c);

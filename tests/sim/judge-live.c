@@ -325,12 +325,13 @@ static void check_rest(Judge *j, const Observation *o, const JProcess *p)
                                 text_process(p), o->sequence, count_streams(r));
 }
 
-/* All that was answered as final, and that no sender has announced as settled, is in the records. */
+/* All that was answered as final, and that no sender has announced as settled, is in the records. Those of a
+ * receiver that died may be in its redo log only, until its next start. */
 static void check_dedup(Judge *j, const Observation *o, const JProcess *p)
 {
         const JReceiver *r = p->identity;
 
-        if (!r || p->role != ROLE_RECEIVER || p->marked > 0 || r->told_by_copy)
+        if (!r || p->role != ROLE_RECEIVER || p->marked > 0 || p->died || r->told_by_copy)
                 return;
         if (o->number < r->n_recorded)
                 breach(j, RULE_ACKED_MEANS_RECORDED, NULL, p,

@@ -161,6 +161,7 @@ static void revive(Judge *j, JMessage *m)
                         d->told = 0;
                         d->given_up = true;
                         d->ending = false;
+                        d->n_sends_before = d->n_sends;
                 }
         message_held(j, m);
 }

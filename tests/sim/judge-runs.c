@@ -91,28 +91,36 @@ static void check_overlap(Judge *j, const JRun *r)
                                 text_time(j, before->began_at));
 }
 
-/* The flag says that an earlier run may have been. So the second run at a receiver must have it; and of two
- * runs at different receivers that one whose message was first written later (the frame of the other one may
- * have been on its way for long). The same holds at one receiver for a message that has moved away and has
- * come back under another sequence: a receiver that was frozen reads both frames, and may begin the newer
- * one first. A receiver without a record runs a message with the flag that its frame
- * has. Members of a message to several are separate. */
+static uint64_t written(const JRun *r)
+{
+        const JEntry *e = r->stream ? judge_entry(r->stream, r->sequence) : NULL;
+
+        return e ? e->written : 0;
+}
+
+/* The message has moved away and has come back, under another sequence. A receiver that was frozen reads
+ * both frames, and may begin the newer one first. */
+static bool has_come_back(const JRun *newer, const JRun *r)
+{
+        return newer->flagged && (newer->stream != r->stream || newer->sequence != r->sequence) &&
+               written(newer) > written(r);
+}
+
+/* The flag says that an earlier run may have been. So the second run under one sequence must have it; and of
+ * two runs under different ones, or at different receivers, that one whose message was first written later
+ * (the frame of the other one may have been on its way for long). A receiver without a record runs a message
+ * with the flag that its frame has. Members of a message to several are separate. */
 static const JRun *earlier_run(const JRun *r)
 {
         const JDelivery *d = r->delivery;
 
-        if (r->previous)
-                return r->previous;
+        for (const JRun *p = r->previous; p; p = p->previous)
+                if (!has_come_back(p, r))
+                        return p;
         for (const JDelivery *e = d->message->fanout ? NULL : d->message->deliveries; e; e = e->next)
                 if (e != d && e->run && e->first_written < d->first_written)
                         return e->run;
         return NULL;
-}
-
-static bool has_come_back(const JRun *newer, const JRun *r)
-{
-        return newer->process == r->process && newer->attempt > r->attempt &&
-               (newer->stream != r->stream || newer->sequence != r->sequence);
 }
 
 static void check_flag(Judge *j, const JRun *r)
@@ -122,7 +130,7 @@ static void check_flag(Judge *j, const JRun *r)
 
         if (!before)
                 return;
-        if (r->flagged || message_is_excepted(m) || (before->flagged && has_come_back(before, r)))
+        if (r->flagged || message_is_excepted(m))
                 return;
         breach(j, RULE_FLAGGED, m, r->process,
                         "%s runs %s a second time without the possible-duplicate flag; the run before was "

@@ -23,11 +23,11 @@ static void check_ended(Judge *j, const JMessage *m, const JDelivery *d, const J
                                 text_state(m->end));
 }
 
-/* The receiver that may have started it, or NULL. `busy` to the only send means that it has not. */
-static const JDelivery *find_starter(const JMessage *m, const JDelivery *d)
+/* Another receiver that may have started it, or NULL. `busy` to the only send means that it has not. */
+static const JDelivery *find_starter(const JMessage *m, const JDelivery *d, bool since_retry)
 {
         for (const JDelivery *e = m->deliveries; e; e = e->next)
-                if (e != d && e->n_sends > 0 && e->sent_on)
+                if (e != d && e->n_sends > (since_retry ? e->n_sends_before : 0) && e->sent_on)
                         return e;
         return NULL;
 }
@@ -38,7 +38,7 @@ static const JDelivery *find_starter(const JMessage *m, const JDelivery *d)
 static void check_move(Judge *j, const JMessage *m, const JDelivery *d, const JConnection *c)
 {
         const PlannedMessage *p = planned_message(m);
-        const JDelivery *e = find_starter(m, d);
+        const JDelivery *e = find_starter(m, d, true);
 
         if (m->fanout || !e || e->written < m->revived_number)
                 return;
@@ -60,7 +60,7 @@ static void check_move(Judge *j, const JMessage *m, const JDelivery *d, const JC
 /* The flag may be missing only on a send before which no other may have started the message. */
 static void check_flag(Judge *j, const Observation *o, const JMessage *m, const JDelivery *d)
 {
-        const JDelivery *e = d->n_sends > 0 ? d : m->fanout ? NULL : find_starter(m, d);
+        const JDelivery *e = d->n_sends > 0 ? d : m->fanout ? NULL : find_starter(m, d, false);
 
         if (e && !(o->frame->message.flags & MESSAGE_POSSIBLE_DUPLICATE))
                 breach(j, RULE_SENDER_FLAGS, m, m->client,
@@ -71,13 +71,15 @@ static void check_flag(Judge *j, const Observation *o, const JMessage *m, const 
                                 text_time(j, e->last_written_at));
 }
 
-/* The client gives up the binding of a message because its receiver is gone. */
+/* The client gives up the binding of a message because its receiver is gone. A dead letter that was tried
+ * again has a new binding: a message to a name goes to whoever has that, unless it was sent since then. */
 void message_unbound(Judge *j, JMessage *m)
 {
         const JDelivery *e = NULL;
 
         for (const JDelivery *d = m->deliveries; d; d = d->next)
-                if (d->n_sends > 0 && d->sent_on && !d->given_up && (!e || d->written > e->written))
+                if (d->n_sends > d->n_sends_before && d->sent_on && !d->given_up &&
+                                (!e || d->written > e->written))
                         e = d;
         if (e && !m->fanout && m->end == 0 && !message_is_excepted(m) && e->written > m->revived_number &&
                         is_listed(j, e->receiver))
@@ -173,6 +175,7 @@ static void copied(Judge *j, const Observation *o, JConnection *c)
 
         if (!m || !e)
                 return;
+        entry_written(e, o);
         e->message = m;
         e->flags |= ENTRY_WRITTEN;
         JDelivery *d = judge_delivery_get(j, m, c->receiver);

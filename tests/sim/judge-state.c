@@ -231,7 +231,7 @@ JStream *judge_stream_get(Judge *j, sd_id128_t id, JProcess *client, JReceiver *
         return s;
 }
 
-JEntry *judge_entry(JStream *s, uint64_t sequence)
+JEntry *judge_entry(const JStream *s, uint64_t sequence)
 {
         if (sequence == 0 || sequence > s->n_entries)
                 return NULL;

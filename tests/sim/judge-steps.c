@@ -101,8 +101,11 @@ static void lose_memory(Judge *j, JProcess *client)
 
 static void end_process(Judge *j, JProcess *p)
 {
-        duties_ended(j, p, j->o->kind == OBS_EXIT && j->o->number == 0);
+        const bool orderly = j->o->kind == OBS_EXIT && j->o->number == 0;
+
+        duties_ended(j, p, orderly);
         p->up = false;
+        p->died = !orderly;
         p->down_at = j->o->at;
         if (p->role == ROLE_CLIENT)
                 lose_memory(j, p);

@@ -38,6 +38,12 @@ static void check_window(
                                 c->window);
 }
 
+void entry_written(JEntry *e, const Observation *o)
+{
+        if (e->written == 0)
+                e->written = o->index;
+}
+
 void streams_sent(Judge *j, const Observation *o, JConnection *c, JMessage *m, sd_id128_t stream,
                 uint64_t sequence)
 {
@@ -47,6 +53,7 @@ void streams_sent(Judge *j, const Observation *o, JConnection *c, JMessage *m, s
         check_window(j, s, sequence, m, c);
         if (!e)
                 return;
+        entry_written(e, o);
         if (stream_is_excepted(s)) {
                 e->message = m;
                 return;

@@ -108,6 +108,26 @@ static void failover_waits_for_the_lease(bool bad)
         event(ANY, EVENT_QUEUED);
 }
 
+/* A dead letter that is tried again: what it was sent before does not hold it, a send since then does. */
+static void failover_of_retried(bool bad)
+{
+        log_text(0, "Receiver r0 of group g has registered");
+        open_connection(0, 5);
+        wait_usec(10 * USEC_PER_SEC);
+        accept_message(WITH_DEADLINE);
+        send_message(0, WITH_DEADLINE, 1, 1, false);
+        wait_usec(10 * USEC_PER_SEC);
+        cancel_frame(0, WITH_DEADLINE, 1);
+        answer(0, WITH_DEADLINE, 1, 1, OUTCOME_CANCELLED);
+        end_message(WITH_DEADLINE, DELIVERY_DEAD, true);
+        request(OBS_REVIVE, WITH_DEADLINE);
+        send_message(0, WITH_DEADLINE, 2, 1, true);
+        if (!bad)
+                answer(0, WITH_DEADLINE, 2, 1, OUTCOME_BUSY);
+        close_connection(0);
+        event(WITH_DEADLINE, EVENT_QUEUED);
+}
+
 static void not_before_start(bool bad)
 {
         open_connection(0, 5);
@@ -358,6 +378,35 @@ static void timeouts_are_bounded(bool bad)
         }
 }
 
+/* The tables have it after an orderly end. */
+static void acked_is_remembered_in_the_log(bool bad)
+{
+        open_connection(0, 5);
+        accept_message(TO_R0);
+        send_message(0, TO_R0, 1, 1, false);
+        do_run(R0, 1, TO_R0, 1, 1, false);
+        answer(0, TO_R0, 1, 1, OUTCOME_ACKED);
+        if (bad)
+                exit_process(R0, 0);
+        else
+                kill_process(R0);
+        observe_dedup(R0, 0, 1);
+}
+
+/* It has come back to a receiver that was frozen, and that reads the frame of its older sequence, too. */
+static void flagged_after_return_unread(bool bad)
+{
+        open_connection(0, 5);
+        accept_message(ANY);
+        write_message(0, ANY, 1, 1, false);
+        close_connection(0);
+        open_connection(10, 5);
+        send_message(10, ANY, 2, 1, true);
+        read_message(0, ANY, 1, 1, false);
+        begin_run(R0, 1, ANY, bad ? 1 : 2, 1, !bad);
+        begin_run(R0, 2, ANY, bad ? 2 : 1, 1, false);
+}
+
 static void lease_is_whole(bool bad)
 {
         kill_process(0);
@@ -391,6 +440,7 @@ const JudgeCase judge_cases_duties[] = {
                 {"drain-is-kept", drain_is_kept},
                 {"drain-is-kept", drain_lasts},
                 {"failover-only-when-gone", failover_waits_for_the_lease},
+                {"failover-only-when-gone", failover_of_retried},
                 {"not-before-start", not_before_start},
                 {"deadline-is-kept", deadline_is_kept},
                 {"working-is-told", working_is_told},
@@ -408,6 +458,8 @@ const JudgeCase judge_cases_duties[] = {
                 {"pauses-grow", pauses_grow},
                 {"id-is-unique", id_is_unique},
                 {"answer-is-true", old_answer_is_true},
+                {"flagged", flagged_after_return_unread},
+                {"acked-means-recorded", acked_is_remembered_in_the_log},
                 {"retries-are-bounded", timeouts_are_bounded},
                 {},
 };

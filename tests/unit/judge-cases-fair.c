@@ -38,6 +38,23 @@ static void deaths_are_charged(bool bad)
         }
 }
 
+/* With an older state a receiver does not know during which run it died. */
+static void deaths_are_charged_unless_forgotten(bool bad)
+{
+        accept_message(TWO_ATTEMPTS);
+        for (unsigned i = 0; i < 3; i++) {
+                open_connection(10 * i, 5);
+                send_message(10 * i, TWO_ATTEMPTS, 1, 1, i > 0);
+                begin_run(R0, 1 + i, TWO_ATTEMPTS, 1, 1, i > 0);
+                if (!bad && i == 1)
+                        step(STEP_RESTORE, R0);
+                kill_process(R0);
+                end_run(1 + i, RUN_KILLED);
+                close_connection(10 * i);
+                start(R0);
+        }
+}
+
 static void frozen_is_found(bool bad)
 {
         open_connection(0, 5);
@@ -53,6 +70,7 @@ static void frozen_is_found(bool bad)
 const JudgeCase judge_cases_fair[] = {
                 {"urgent-first", urgent_first},
                 {"deaths-are-charged", deaths_are_charged},
+                {"deaths-are-charged", deaths_are_charged_unless_forgotten},
                 {"frozen-is-found", frozen_is_found},
                 {},
 };
