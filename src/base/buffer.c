@@ -65,6 +65,7 @@ void buffer_consume(Buffer *b, size_t n)
 {
         assert(n <= buffer_size(b));
         b->start += n;
+        b->consumed += n;
         if (b->start == b->end)
                 b->start = b->end = 0;
 }

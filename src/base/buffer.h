@@ -11,6 +11,7 @@ typedef struct Buffer {
         size_t start;  /* first unread byte */
         size_t end;    /* behind the last byte */
         size_t allocated;
+        uint64_t consumed; /* bytes, ever */
 } Buffer;
 
 void buffer_clear(Buffer *b); /* frees the allocation too */

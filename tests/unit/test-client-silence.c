@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Receivers that refuse, and receivers that are silent. */
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -81,6 +82,53 @@ static void test_a_frozen_receiver(void **state)
         assert_non_null(strstr(events(), "disconnected"));
 }
 
+/* What has not left the client was not sent: another receiver gets it at once, without the flag. */
+static void test_what_has_not_left(void **state)
+{
+        MessageFrame f;
+        Message *m;
+
+        list("ab");
+        (void) send_to("a", "1");
+        welcome('a', 4);
+        (void) expect_message('a', "1");
+        fake_connection_block(wire('a'), true);
+        m = send_any("2");
+        assert_state(m, DELIVERY_SENT);
+        hang_up('a', -ECONNRESET);
+        welcome('b', 4);
+        f = expect_message('b', "2");
+        assert_int_equal(f.attempt, 1);
+        assert_false(f.flags & MESSAGE_POSSIBLE_DUPLICATE);
+        pass(USEC_PER_SEC);
+        welcome('a', 4);
+        f = expect_message('a', "1");
+        assert_true(f.flags & MESSAGE_POSSIBLE_DUPLICATE);
+}
+
+/* A frozen receiver costs one attempt: the next one does not leave the client any more. */
+static void test_a_frozen_receiver_costs_one_attempt(void **state)
+{
+        MessageFrame f;
+        Message *m;
+
+        list("ab");
+        m = send_any("1");
+        welcome('a', 4);
+        f = expect_message('a', "1");
+        welcome('b', 4);
+        fake_connection_block(wire('a'), true);
+        while (m->record.attempts == 0)
+                pass(config.policy.ack_timeout_usec / 8);
+        assert_non_null(strstr(events(), "sent no-ack sent disconnected"));
+        fake_connection_fail(ECONNREFUSED, true);
+        list("b");
+        pass(5 * USEC_PER_SEC);
+        f = expect_message('b', "1");
+        assert_int_equal(f.attempt, 2);
+        assert_true(f.flags & MESSAGE_POSSIBLE_DUPLICATE);
+}
+
 /* A receiver that says nothing about the message, but answers PING, keeps its connection. */
 static void test_a_silent_receiver(void **state)
 {
@@ -119,6 +167,8 @@ int main(void)
                         TEST(test_busy_is_about_the_receiver),
                         TEST(test_busy_for_ever),
                         TEST(test_a_frozen_receiver),
+                        TEST(test_what_has_not_left),
+                        TEST(test_a_frozen_receiver_costs_one_attempt),
                         TEST(test_a_silent_receiver),
                         TEST(test_an_idle_receiver),
         };

@@ -144,8 +144,10 @@ static void on_down(Peer *p)
         DL_FOREACH_SAFE2(p->bound, m, next, link.next)
         {
                 peer_answered(m);
-                if (m->record.state == DELIVERY_SENT)
-                        deliver_event(m, DELIVERY_DISCONNECT, "the connection ended");
+                if (m->record.state != DELIVERY_SENT)
+                        continue;
+                peer_unsent(m);
+                deliver_event(m, DELIVERY_DISCONNECT, "the connection ended");
         }
         /* Messages that were written go first again, in order of binding. */
         peer_reorder(p);

@@ -34,8 +34,10 @@ static void leave_connected(Peer *p)
 
 void peer_disconnect(Peer *p)
 {
-        if (p->link.connection)
+        if (p->link.connection) {
+                p->link.taken = connection_output(p->link.connection)->consumed;
                 p->client->peers.n_open--;
+        }
         p->link.connection = connection_free(p->link.connection);
         timer_disarm(&p->timer);
         loop_cancel(p->client->loop, &p->link.down);
@@ -447,9 +449,10 @@ int peer_write(Peer *p, Message *m)
                         .payload = {m->payload, m->record.size},
         };
         crash_point("bound-before-write");
-        if (frame_encode(connection_output(p->link.connection), &f) < 0)
+        Buffer *out = connection_output(p->link.connection);
+        if (frame_encode(out, &f) < 0)
                 return -EAGAIN;
-        peer_sent(m);
+        peer_sent(m, out->consumed + buffer_size(out));
         liveness_watch(p);
         return 0;
 }

@@ -37,7 +37,7 @@ static void on_connected(Connection *s, void *userdata)
                 return;
         }
         connection_flush(s);
-        peer_sent(m);
+        peer_sent(m, 0);
         peer_unready(m);
         p->client->link.written(p);
 }

@@ -302,10 +302,12 @@ void peer_reorder(Peer *p)
         }
 }
 
-void peer_sent(Message *m)
+void peer_sent(Message *m, uint64_t end)
 {
         m->link.sends++;
+        m->link.repeated = m->link.attempted;
         m->link.attempted = true;
+        m->link.end = end;
         /* Plain text uses no credit: one message goes at a time. */
         if (m->link.peer->info.plain)
                 return;
@@ -313,6 +315,14 @@ void peer_sent(Message *m)
         m->link.peer->link.n_in_flight++;
         if (m->link.peer->pause.probing)
                 m->link.peer->pause.probe = m;
+}
+
+void peer_unsent(Message *m)
+{
+        if (m->link.peer->info.plain || m->link.end <= m->link.peer->link.taken)
+                return;
+        m->link.sends--;
+        m->link.attempted = m->link.repeated;
 }
 
 void peer_answered(Message *m)

@@ -53,7 +53,10 @@ void peer_ready(Message *m);   /* it can be written: adds it to the list, unless
 void peer_unready(Message *m); /* removes it from the list, if it is there */
 void peer_reorder(
                 Peer *p); /* the connection ended: lists all messages to write again, in order of binding */
-void peer_sent(Message *m);          /* it was written to the connection */
+/* It was written to the connection. `end`: the place behind its frame, in all bytes of the connection. */
+void peer_sent(Message *m, uint64_t end);
+/* The connection has ended. If the frame has not left the output as a whole, this was no send. */
+void peer_unsent(Message *m);
 void peer_answered(Message *m);      /* it uses no credit any more */
 void peer_attempt_ended(Message *m); /* the present attempt is counted */
 void peer_not_started(Message *m);   /* the receiver says so, and there was only one send */

@@ -89,11 +89,13 @@ struct Message {
                 Peer *peer; /* its receiver; NULL: not bound, or final */
                 Message *prev, *next;
                 IndexItem by_member; /* of members, by id */
-                bool ready;          /* in the list of messages that can be written */
                 Message *ready_prev, *ready_next;
-                bool in_flight; /* counts against the receiver's credit */
+                uint64_t end;   /* of its last frame, in the bytes of the connection */
                 unsigned sends; /* sends under this binding that this process knows of */
+                bool ready;     /* in the list of messages that can be written */
+                bool in_flight; /* counts against the receiver's credit */
                 bool attempted; /* the receiver may have begun the attempt that has not ended */
+                bool repeated;  /* it was so before the last send */
         } link;
 
         /* engine/save */
@@ -245,6 +247,7 @@ struct Peer {
                 unsigned fruitless; /* connections in a row that ended soon, and ended no message */
                 bool fruitful;      /* this one has ended a message */
                 uint64_t since;     /* CLOCK_BOOTTIME: the greeting */
+                uint64_t taken;     /* bytes that the kernel took on the last one */
                 char *problem;      /* why the last connection failed; or NULL */
                 uint32_t credit, window, max_payload;
                 uint32_t n_in_flight; /* state/peer: written and unanswered on this connection */
