@@ -141,7 +141,7 @@ static void change_one(void)
 
 static void check_peer(const Peer *p)
 {
-        size_t n_bound = 0, n_backoff = 0, n_in_flight = 0, n_ready = 0, n_pressing = 0;
+        size_t n_bound = 0, n_backoff = 0, n_in_flight = 0, n_ready = 0, n_pressing = 0, n_fetching = 0;
         const Message *m;
 
         DL_FOREACH2(p->bound, m, link.next)
@@ -152,11 +152,14 @@ static void check_peer(const Peer *p)
                 n_in_flight += m->link.in_flight;
                 n_ready += m->link.ready;
                 n_pressing += m->bind.pressing;
+                n_fetching += m->link.fetching;
+                assert_true(!m->link.fetching || m->fetching);
                 assert_true(!m->bind.pressing || m->bind.pending);
         }
         assert_int_equal(p->n_bound, n_bound);
         assert_int_equal(p->n_backoff, n_backoff);
         assert_int_equal(p->n_pressing, n_pressing);
+        assert_int_equal(p->n_fetching, n_fetching);
         assert_true(!p->pause.probe || p->pause.probe->link.in_flight);
         assert_int_equal(p->link.n_in_flight, n_in_flight);
         DL_FOREACH2(p->ready, m, link.ready_next)

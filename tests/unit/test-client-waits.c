@@ -234,6 +234,92 @@ static void test_plain_text_beside_a_draining_receiver(void **state)
         }
 }
 
+static Message *send_urgent(const char *payload)
+{
+        Submission s = submission(SELECTOR_TO, "a", payload);
+
+        s.policy.priority = PRIORITY_MAX;
+        assert_int_equal(submit(s), 0);
+        return find();
+}
+
+static char large[5000 + 1]; /* does not stay in memory while it waits */
+
+/* An urgent message and another one were sent when the connection ended. */
+static Message *lose_connection(void)
+{
+        memset(large, 'x', sizeof large - 1);
+        list("a");
+        (void) send_to("a", "1");
+        Message *m = send_urgent(large);
+        welcome('a', 2);
+        (void) expect_message('a', "1");
+        (void) expect_message('a', large);
+        hang_up('a', -ECONNRESET);
+        pass(USEC_PER_SEC);
+        assert_null(m->payload);
+        return m;
+}
+
+/* Its place is kept while its payload is read from the disk. */
+static void test_an_urgent_one_keeps_its_place(void **state)
+{
+        (void) lose_connection();
+        welcome('a', 1);
+        MessageFrame f = expect_message('a', large);
+        expect_nothing('a');
+        answer('a', &f, OUTCOME_ACKED, "");
+        (void) expect_message('a', "1");
+}
+
+/* The others get the place when it does not need it any more. */
+static void test_the_place_of_one_that_is_cancelled_while_it_is_read(void **state)
+{
+        Message *m = lose_connection();
+
+        fake_worker_hang(true);
+        welcome('a', 1);
+        assert_true(m->fetching);
+        expect_nothing('a');
+        assert_int_equal(message_cancel(m), 0);
+        fake_worker_hang(false);
+        run();
+        (void) expect_message('a', "1");
+}
+
+/* Messages that their receiver may have begun are refused. When a more urgent one has come meanwhile, that
+ * is the probe, although it must be bound first. */
+static void test_the_most_urgent_one_is_the_probe(void **state)
+{
+        MessageFrame f[2];
+
+        list("a");
+        (void) send_to("a", "1");
+        (void) send_to("a", "2");
+        for (unsigned i = 0; i < 2; i++) {
+                welcome('a', 2);
+                f[0] = expect_message('a', "1");
+                f[1] = expect_message('a', "2");
+                if (i == 0)
+                        hang_up('a', -ECONNRESET);
+                pass(i == 0 ? USEC_PER_SEC : 0);
+        }
+        send_frame('a', &(Frame){.type = FRAME_CREDIT, .credit = 8});
+        answer('a', &f[0], OUTCOME_BUSY, "");
+        answer('a', &f[1], OUTCOME_BUSY, "");
+        (void) send_urgent("urgent");
+        fake_worker_hang(true);
+        pass(USEC_PER_SEC); /* the pause */
+        expect_nothing('a');
+        fake_worker_hang(false);
+        run();
+        f[0] = expect_message('a', "urgent");
+        expect_nothing('a');
+        answer('a', &f[0], OUTCOME_WORKING, "");
+        (void) expect_message('a', "1");
+        (void) expect_message('a', "2");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, client_setup, client_teardown)
 
 int main(void)
@@ -249,6 +335,9 @@ int main(void)
                         TEST(test_receivers_that_are_gone_are_counted),
                         TEST(test_room_of_what_was_not_accepted),
                         TEST(test_plain_text_beside_a_draining_receiver),
+                        TEST(test_an_urgent_one_keeps_its_place),
+                        TEST(test_the_place_of_one_that_is_cancelled_while_it_is_read),
+                        TEST(test_the_most_urgent_one_is_the_probe),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

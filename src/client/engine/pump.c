@@ -22,19 +22,23 @@ static void on_payload(DbOp *op, int r)
 {
         Fetch *f = CONTAINER_OF(CONTAINER_OF(op, OutboxPayloadOp, op), Fetch, fetch);
         Message *m = f->message;
+        Peer *p = m->link.peer;
 
         m->fetching = false;
+        if (p)
+                peer_fetched(m);
         if (r >= 0)
                 r = f->fetch.size == m->record.size ? message_keep_payload(m, f->fetch.payload) : -EUCLEAN;
         if (r < 0)
                 log_error_errno(r, "Cannot read message %" PRIu64 " from the outbox", m->record.number);
         free(f->fetch.payload);
         free(f);
-        if (m->link.peer && m->record.state == DELIVERY_BOUND && r >= 0) {
+        if (p && m->record.state == DELIVERY_BOUND && r >= 0)
                 peer_ready(m);
-                pump(m->link.peer);
-        } else if (r < 0)
+        else if (r < 0)
                 deliver_unreadable(m, r);
+        if (p)
+                pump(p);
         message_release(m);
 }
 
@@ -52,6 +56,7 @@ static void fetch(Message *m)
         f->fetch.number = m->record.number;
         f->fetch.op.done = on_payload;
         m->fetching = true;
+        peer_fetches(m);
         db_submit(m->client->db, &f->fetch.op);
 }
 

@@ -149,7 +149,12 @@ uint32_t peer_free_credit(const Peer *p)
 
 bool peer_may_be_sent(const Peer *p)
 {
-        return !peer_is_pausing(p) && p->link.n_in_flight + p->n_pressing < MAX(p->link.credit, 1u);
+        const size_t n_kept = p->n_pressing + p->n_fetching;
+
+        /* The probe is the most urgent one, although it may have to be bound or read first. */
+        if (peer_is_pausing(p) || (p->pause.probing && n_kept > 0))
+                return false;
+        return p->link.n_in_flight + n_kept < MAX(p->link.credit, 1u);
 }
 
 bool peer_may_be_pressed(const Peer *p)
@@ -240,6 +245,7 @@ void peer_unbind(Message *m)
 
         peer_answered(m);
         peer_unready(m);
+        peer_fetched(m);
         DL_DELETE2(p->bound, m, link.prev, link.next);
         p->n_bound--;
         if (m->queue)
@@ -333,6 +339,20 @@ void peer_answered(Message *m)
         m->link.peer->link.n_in_flight--;
         if (m->link.peer->pause.probe == m)
                 m->link.peer->pause.probe = NULL;
+}
+
+void peer_fetches(Message *m)
+{
+        m->link.fetching = true;
+        m->link.peer->n_fetching++;
+}
+
+void peer_fetched(Message *m)
+{
+        if (!m->link.fetching)
+                return;
+        m->link.fetching = false;
+        m->link.peer->n_fetching--;
 }
 
 void peer_attempt_ended(Message *m)

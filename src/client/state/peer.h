@@ -58,5 +58,7 @@ void peer_sent(Message *m, uint64_t end);
 /* The connection has ended. If the frame has not left the output as a whole, this was no send. */
 void peer_unsent(Message *m);
 void peer_answered(Message *m);      /* it uses no credit any more */
+void peer_fetches(Message *m);       /* its payload is being read: a place is kept free for it */
+void peer_fetched(Message *m);       /* it is not any more */
 void peer_attempt_ended(Message *m); /* the present attempt is counted */
 void peer_not_started(Message *m);   /* the receiver says so, and there was only one send */

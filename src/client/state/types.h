@@ -94,6 +94,7 @@ struct Message {
                 unsigned sends; /* sends under this binding that this process knows of */
                 bool ready;     /* in the list of messages that can be written */
                 bool in_flight; /* counts against the receiver's credit */
+                bool fetching;  /* engine/pump too: so does this, while its payload is read */
                 bool attempted; /* the receiver may have begun the attempt that has not ended */
                 bool repeated;  /* it was so before the last send */
         } link;
@@ -219,11 +220,12 @@ struct Peer {
         /* state/peer */
         Message *bound; /* in order of binding */
         size_t n_bound;
-        size_t n_backoff; /* of these, those that wait for their next attempt */
-        Index members;    /* the members among them, by id */
-        Message *ready;   /* the messages among them that can be written now, by priority */
-        RetryItem retry;  /* there was no memory to bind or to write */
-        LoopWork room;    /* messages there have ended */
+        size_t n_backoff;  /* of these, those that wait for their next attempt */
+        size_t n_fetching; /* of these, those whose payload is being read */
+        Index members;     /* the members among them, by id */
+        Message *ready;    /* the messages among them that can be written now, by priority */
+        RetryItem retry;   /* there was no memory to bind or to write */
+        LoopWork room;     /* messages there have ended */
 
         /* link/window */
         sd_id128_t stream_id; /* of the newest stream; each start of the client makes a new one for each
