@@ -86,7 +86,7 @@ void calm_step(Judge *j, const Step *s)
                 return;
         j->disturbed_until = MAX(j->disturbed_until, until);
         if (e->stalls)
-                j->stalled_until = MAX(j->stalled_until, until);
+                j->stalled_until = MAX(j->stalled_until, until), times_stalled(j);
         for (unsigned i = 0; i < plan_n_processes(j->plan); i++)
                 if (hits(j->plan, e->target, s->a, i))
                         disturb(j->processes + i, until);
@@ -98,6 +98,7 @@ void calm_faults_end(Judge *j)
 
         j->disturbed_until = MIN(j->disturbed_until, until);
         j->stalled_until = MIN(j->stalled_until, until);
+        times_stalled(j);
         for (unsigned i = 0; i < plan_n_processes(j->plan); i++)
                 j->processes[i].disturbed_until = MIN(j->processes[i].disturbed_until, until);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Who runs first, what a death counts, and who waits for a receiver that stands still. */
-#include "sim/judge-inside.h"
+#include "sim/judge-duties.h"
 
 #include <string.h>
 #include <utlist.h>
@@ -8,9 +8,9 @@
 /* More urgent first. The urgent messages that were accepted and have not begun to run; more of them than
  * fit are not watched. */
 
-#define URGENT_FROM    7u /* priority */
-#define URGENT_MARGIN  USEC_PER_SEC
-#define OVERTAKEN_FREE 4u
+#define URGENT_FROM   7u /* priority */
+#define URGENT_MARGIN USEC_PER_SEC
+#define OVERTAKEN_MAX 4u
 
 void fair_accepted(Judge *j, JMessage *m)
 {
@@ -35,23 +35,29 @@ static bool waits_for(const Judge *j, const JMessage *m, const JReceiver *r)
         return p->group == 0 || p->group == j->plan->group_of_receiver[r->process->number % RECEIVERS_MAX];
 }
 
-/* What was on its way to each of the receivers that may get it does not count. */
-static unsigned may_overtake(const Judge *j, const PlannedMessage *p)
+/* `d` was handed to the connection with its receiver although `m` waits for that, too. What was handed over
+ * before may run before `m`: while that connection is new, while the binding or the payload of `m` may be on
+ * its way to or from the disk, while the receiver drains, and of what any may get, before the client knows
+ * that discovery lists the receiver. */
+static bool is_behind(const Judge *j, const JMessage *m, const JDelivery *d)
 {
-        unsigned max = OVERTAKEN_FREE;
+        const uint64_t soon = URGENT_MARGIN + 20 * (j->plan->net_max_usec + j->plan->sync_max_usec);
+        const JProcess *client = m->client, *receiver = d->receiver->process;
+        const JConnection *c = client->last_connection[process_index(receiver->process) % J_PROCESSES_MAX];
+        uint64_t from = MAX(m->accepted_at, client->disturbed_until);
 
-        for (unsigned i = 0; i < j->plan->n_receivers; i++)
-                if (p->mode == SELECTOR_TO ? p->receiver == i
-                                           : p->group == 0 || p->group == j->plan->group_of_receiver[i])
-                        max += 2 * j->plan->concurrency[i];
-        return max;
+        if (!c || c->receiver != d->receiver || c->from_start != client->starts ||
+                        receiver->draining_since > 0)
+                return false;
+        if (planned_message(m)->mode == SELECTOR_ANY && !is_known(j, client, d->receiver, d->handed_at))
+                return false;
+        from = MAX(from, MAX(c->opened_at, receiver->to_drain_until));
+        return d->handed_at >= usec_add(from, soon);
 }
 
 static void overtake(Judge *j, JMessage *m, const JRun *by)
 {
-        const unsigned max = may_overtake(j, planned_message(m));
-
-        if (++m->n_less_urgent > max)
+        if (++m->n_less_urgent > OVERTAKEN_MAX)
                 breach(j, RULE_URGENT_FIRST, m, by->process,
                                 "%s has begun %u messages of lower priority since %s, which waits for it "
                                 "with priority %u, was accepted at %s; the last was %s",
@@ -75,8 +81,7 @@ static void check_urgent(Judge *j, const JRun *r)
                 }
                 if (p && p->priority < planned_message(m)->priority &&
                                 m->client == r->delivery->message->client &&
-                                j->o->at > m->accepted_at + URGENT_MARGIN &&
-                                waits_for(j, m, r->delivery->receiver))
+                                waits_for(j, m, r->delivery->receiver) && is_behind(j, m, r->delivery))
                         overtake(j, m, r);
                 i++;
         }

@@ -68,6 +68,7 @@ typedef struct JProcess {
         uint64_t replaced;         /* a receiver lost its id: number of the observation; 0: never */
         JReceiver *identity;       /* of a receiver: its present id */
         uint64_t disturbed_until;  /* by steps; time */
+        uint64_t news_until;       /* what is listed may be news to clients: time */
         JConnection *last_connection[J_PROCESSES_MAX]; /* of a client: to each receiver */
 
         /* Of a receiver */
@@ -155,8 +156,9 @@ struct JDelivery {
         /* MESSAGE */
         uint64_t first_written, written; /* numbers of observations */
         uint64_t first_written_at, last_written_at;
-        uint64_t sent_at; /* when the client began to wait for its answer, if it has told; 0: unknown */
-        uint32_t over;    /* see attempts_over() */
+        uint64_t handed_at; /* when the client handed the last one to its connection */
+        uint64_t sent_at;   /* when the client began to wait for its answer, if it has told; 0: unknown */
+        uint32_t over;      /* see attempts_over() */
         uint32_t attempt, written_start; /* of the last one */
         uint32_t n_sends;                /* that may have started it */
         uint32_t n_sends_before;         /* of these, those before somebody retried the message */

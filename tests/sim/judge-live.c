@@ -173,8 +173,12 @@ static void overtake_all(Judge *j, const JMessage *m, const JConnection *c)
 
         if (!p || m->accepted == 0)
                 return;
+        /* What any may get goes to receivers that discovery lists. */
+        const bool listed = c->receiver && is_known(j, c->from, c->receiver, j->o->since);
         for (unsigned i = MIN(p->priority, PRIORITIES - 1); i < PRIORITIES; i++) {
                 overtake(j, &m->client->waiting_to[receiver][i], m, c);
+                if (!listed)
+                        continue;
                 overtake(j, &m->client->waiting_any[0][i], m, c);
                 if (group > 0)
                         overtake(j, &m->client->waiting_any[group][i], m, c);

@@ -152,6 +152,7 @@ static void note_write(Judge *j, const Observation *o, JMessage *m, JDelivery *d
                 d->first_written = o->index, d->first_written_at = o->at;
         d->written = o->index;
         d->last_written_at = o->at;
+        d->handed_at = o->since;
         d->written_start = c->from->starts;
         d->attempt = f->attempt;
         d->failed_told = false;

@@ -121,6 +121,7 @@ void steps_see(Judge *j, const Observation *o)
                 p->starts++;
                 p->started = o->index;
                 p->started_at = o->at;
+                times_news(j, p);
                 p->up = true;
         } else if (p && p->up) {
                 end_process(j, p);

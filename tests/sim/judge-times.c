@@ -90,6 +90,38 @@ static void check_lease(Judge *j, const Observation *o, const JProcess *discover
                                 text_process(discovery), text_time(j, discovery->started_at), o->text);
 }
 
+/* Clients know it, too, if nothing kept the news from them. A client whose long poll gets no answer waits
+ * for so long. */
+#define POLL_USEC (80 * USEC_PER_SEC)
+
+static uint64_t news_usec(const Judge *j)
+{
+        return 2 * USEC_PER_SEC + 20 * (j->plan->net_max_usec + j->plan->sync_max_usec);
+}
+
+static uint64_t poll_usec(const Judge *j)
+{
+        return j->polls_may_hang ? POLL_USEC : 0;
+}
+
+/* What is listed when a receiver registers or a client starts is news to clients until then. */
+static uint64_t news_until(const Judge *j)
+{
+        return usec_add(MAX(j->o->at, usec_add(j->stalled_until, poll_usec(j))), news_usec(j));
+}
+
+void times_news(const Judge *j, JProcess *p)
+{
+        p->news_until = news_until(j);
+}
+
+void times_stalled(Judge *j)
+{
+        for (unsigned i = 0; i < plan_n_processes(j->plan); i++)
+                if (j->processes[i].news_until > j->o->at)
+                        times_news(j, j->processes + i);
+}
+
 void times_log(Judge *j, const Observation *o, const JProcess *p)
 {
         JProcess *receiver = p->role == ROLE_DISCOVERY && o->text ? find_receiver(j, o->text) : NULL;
@@ -97,7 +129,7 @@ void times_log(Judge *j, const Observation *o, const JProcess *p)
         if (!receiver)
                 return;
         if (strstr(o->text, "has registered"))
-                receiver->listed_at = o->at;
+                receiver->listed_at = o->at, times_news(j, receiver);
         else if (strstr(o->text, "is gone: no heartbeat")) {
                 check_lease(j, o, p);
                 receiver->listed_at = 0;
@@ -105,17 +137,20 @@ void times_log(Judge *j, const Observation *o, const JProcess *p)
                 receiver->listed_at = 0;
 }
 
-/* Clients know it, too, if nothing kept the news from them. A client whose long poll gets no answer waits
- * for so long. */
-#define POLL_USEC (80 * USEC_PER_SEC)
-
 bool is_listed(const Judge *j, const JReceiver *r)
 {
         const uint64_t since = r->process ? r->process->listed_at : 0;
-        const uint64_t waits = j->polls_may_hang ? POLL_USEC : 0;
-        const uint64_t news = 2 * USEC_PER_SEC + 20 * (j->plan->net_max_usec + j->plan->sync_max_usec);
 
         return since > 0 && r->process->identity == r && r->process->replaced == 0 &&
-               j->processes[0].started_at < since && usec_add(j->stalled_until, waits) < since &&
-               since + news < j->o->at;
+               j->processes[0].started_at < since && usec_add(j->stalled_until, poll_usec(j)) < since &&
+               since + news_usec(j) < j->o->at;
+}
+
+bool is_known(const Judge *j, const JProcess *client, const JReceiver *r, uint64_t at)
+{
+        const JProcess *p = r->process;
+
+        /* A discovery that starts again may have lost it. */
+        return p && p->listed_at > j->processes[0].started_at && p->identity == r && p->replaced == 0 &&
+               at >= p->news_until && at >= client->news_until;
 }

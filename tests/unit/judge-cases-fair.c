@@ -1,27 +1,101 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Histories for the rules of judge-fair.c. */
+/* Histories for the rules of judge-fair.c, and of nobody-starves. */
 
 #include "base/time-util.h"
 #include "judge-cases.h"
 #include "judge-history.h"
+
+static void send_many(unsigned i)
+{
+        accept_message(MANY + i);
+        use_stream(1 + i / 15);
+        send_message(0, MANY + i, 1 + i % 15, 1, false);
+}
+
+static void begin_many(unsigned i)
+{
+        use_stream(1 + i / 15);
+        begin_run(R0, 1 + i, MANY + i, 1 + i % 15, 1, false);
+        effect(1 + i);
+        end_run(1 + i, RUN_DONE);
+}
+
+static void run_many(unsigned from, unsigned n)
+{
+        for (unsigned i = from; i < from + n; i++) {
+                send_many(i);
+                begin_many(i);
+        }
+}
 
 static void urgent_first(bool bad)
 {
         open_connection(0, 4000);
         accept_message(URGENT);
         wait_usec(2 * USEC_PER_SEC);
-        for (unsigned i = 0; i < 14; i++) {
-                if (!bad && i == 3) {
-                        send_message(0, URGENT, 16, 1, false);
-                        begin_run(R0, 50, URGENT, 16, 1, false);
-                }
-                accept_message(MANY + i);
-                send_message(0, MANY + i, 1 + i, 1, false);
-                begin_run(R0, 1 + i, MANY + i, 1 + i, 1, false);
-                effect(1 + i);
-                end_run(1 + i, RUN_DONE);
+        run_many(0, 3);
+        if (!bad) {
+                send_message(0, URGENT, 16, 1, false);
+                begin_run(R0, 50, URGENT, 16, 1, false);
         }
+        run_many(3, 11);
+}
+
+/* Its client learns from discovery that it may go there. */
+static void urgent_first_where_it_may_go(bool bad)
+{
+        open_connection(0, 4000);
+        accept_message(URGENT_ANY);
+        wait_usec(2 * USEC_PER_SEC);
+        run_many(0, 10);
+        log_text(0, "Receiver r0 of group g has registered");
+        run_many(10, 3);
+        if (bad)
+                wait_usec(4 * USEC_PER_SEC);
+        run_many(13, 5);
+}
+
+/* What leaves at once on a new connection may run much later. */
+static void urgent_first_from_when_it_can_leave(bool bad)
+{
+        accept_message(URGENT);
+        wait_usec(2 * USEC_PER_SEC);
+        open_connection(0, 4000);
+        if (bad)
+                wait_usec(2 * USEC_PER_SEC);
+        for (unsigned i = 0; i < 10; i++)
+                send_many(i);
+        wait_usec(2 * USEC_PER_SEC);
+        for (unsigned i = 0; i < 10; i++)
+                begin_many(i);
+}
+
+static void starve(bool listed, bool sent)
+{
+        open_connection(0, 4000);
+        if (listed)
+                log_text(0, "Receiver r0 of group g has registered");
+        accept_message(ANY);
+        if (sent)
+                send_message(0, ANY, 1, 1, false);
+        wait_usec(4 * USEC_PER_SEC); /* a receiver may be silent for a second, and news takes its time */
+        for (unsigned i = 0; i < 300; i++) {
+                accept_message(MANY + i);
+                use_stream(1 + i / 15);
+                write_message(0, MANY + i, 1 + i % 15, 1, false);
+        }
+}
+
+static void nobody_starves(bool bad)
+{
+        starve(true, !bad);
+}
+
+/* Any receiver may get it, but discovery does not list this one. */
+static void nobody_starves_where_it_may_go(bool bad)
+{
+        starve(bad, false);
 }
 
 static void deaths_are_charged(bool bad)
@@ -69,6 +143,10 @@ static void frozen_is_found(bool bad)
 
 const JudgeCase judge_cases_fair[] = {
                 {"urgent-first", urgent_first},
+                {"urgent-first", urgent_first_where_it_may_go},
+                {"urgent-first", urgent_first_from_when_it_can_leave},
+                {"nobody-starves", nobody_starves},
+                {"nobody-starves", nobody_starves_where_it_may_go},
                 {"deaths-are-charged", deaths_are_charged},
                 {"deaths-are-charged", deaths_are_charged_unless_forgotten},
                 {"frozen-is-found", frozen_is_found},

@@ -436,20 +436,6 @@ static void everything_ends_or_nobody_is_left(bool bad)
         over();
 }
 
-static void nobody_starves(bool bad)
-{
-        open_connection(0, 4000);
-        accept_message(ANY);
-        if (!bad)
-                send_message(0, ANY, 1, 1, false);
-        wait_usec(USEC_PER_SEC); /* a receiver may be silent as long as this */
-        for (unsigned i = 0; i < 300; i++) {
-                accept_message(MANY + i);
-                use_stream(1 + i / 15);
-                write_message(0, MANY + i, 1 + i % 15, 1, false);
-        }
-}
-
 const JudgeCase judge_cases_messages[] = {
                 {"accepted-is-durable", accepted_is_durable},
                 {"accepted-is-durable", acked_may_be_gone},
@@ -484,6 +470,5 @@ const JudgeCase judge_cases_messages[] = {
                 {"everything-ends", everything_ends},
                 {"everything-ends", everything_ends_or_waits},
                 {"everything-ends", everything_ends_or_nobody_is_left},
-                {"nobody-starves", nobody_starves},
                 {},
 };

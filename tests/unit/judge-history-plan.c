@@ -27,6 +27,8 @@ Plan history_plan(void)
         plan_send(TWO_ATTEMPTS, (PlannedMessage){.mode = SELECTOR_TO, .max_attempts = 2});
         plan_send(URGENT, (PlannedMessage){.mode = SELECTOR_TO});
         steps[URGENT].message.priority = 9;
+        plan_send(URGENT_ANY, (PlannedMessage){.mode = SELECTOR_ANY});
+        steps[URGENT_ANY].message.priority = 9;
         plan_send(DELAYED, (PlannedMessage){.mode = SELECTOR_TO, .delay_usec = 10 * USEC_PER_SEC});
         plan_send(WITH_DEADLINE, (PlannedMessage){.mode = SELECTOR_TO, .deadline_usec = 10 * USEC_PER_SEC});
         plan_send(KEY_LOW, (PlannedMessage){.mode = SELECTOR_KEY, .key = 2});

@@ -23,6 +23,7 @@ enum {
         IDEMPOTENT_AGAIN,
         TWO_ATTEMPTS,
         URGENT,
+        URGENT_ANY,
         DELAYED,       /* by 10 s */
         WITH_DEADLINE, /* after 10 s */
         KEY_LOW,       /* with the lowest priority, which means nothing for a key */
