@@ -356,7 +356,7 @@ int handler_run(Handler *h, Job *job)
                                 strerror(-r));
         h->cannot_run = r < 0;
         if (r < 0) {
-                runs_end(job->jobs->runs, job->run);
+                runs_not_begun(job->jobs->runs, job->run);
                 job->run = NULL;
         }
         return r < 0 ? r : 0;

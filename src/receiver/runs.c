@@ -197,6 +197,15 @@ void runs_end(Runs *r, Run *run)
         r->next = (size_t) (run - r->runs);
 }
 
+/* What is known of earlier runs stays. */
+void runs_not_begun(Runs *r, Run *run)
+{
+        if (run && run->deaths > 0)
+                set(r, run, RUN_SUSPECT);
+        else
+                runs_end(r, run);
+}
+
 /* Also after a death that was counted: the next one would else cost its neighbours a run. */
 bool runs_is_suspect(const Runs *r, sd_id128_t stream, uint64_t sequence)
 {

@@ -44,7 +44,8 @@ void runs_counted(Runs *r, Run *run); /* it is on disk that this attempt has fai
 /* A handler begins. The result is for runs_end(); NULL: there is no room, so a death during this run is not
  * noticed. */
 Run *runs_begin(Runs *r, const Run *run);
-void runs_end(Runs *r, Run *run); /* the handler has ended, whatever its outcome; NULL is fine */
+void runs_end(Runs *r, Run *run);       /* the handler has ended, whatever its outcome; NULL is fine */
+void runs_not_begun(Runs *r, Run *run); /* it could not be started; NULL is fine */
 
 /* The receiver died while this message ran, and it has not run to its end since: it runs alone. */
 bool runs_is_suspect(const Runs *r, sd_id128_t stream, uint64_t sequence);

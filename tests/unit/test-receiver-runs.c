@@ -124,6 +124,24 @@ static void test_several(void **state)
         runs_close(r);
 }
 
+static void test_could_not_be_started(void **state)
+{
+        const Run one = run_of(1), two = run_of(2);
+
+        die_during(1, 1, 0);
+        Runs *r = start();
+        runs_counted(r, runs_next_charged(r, NULL));
+        runs_not_begun(r, runs_begin(r, &one));
+        runs_not_begun(r, runs_begin(r, &two));
+        assert_true(runs_is_suspect(r, one.stream, 1));
+        assert_false(runs_is_suspect(r, two.stream, 2));
+        runs_close(r);
+        die_during(1, 1, 0);
+        r = start();
+        assert_int_equal(runs_next_charged(r, NULL)->deaths, 2);
+        runs_close(r);
+}
+
 /* Nothing is to blame when the machine lost power, and nothing has run in a copy of the directory. */
 static void test_elsewhere(void **state)
 {
@@ -181,6 +199,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                         cmocka_unit_test_setup_teardown(test_alone, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_several, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_could_not_be_started, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_elsewhere, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_flipped_bit, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_an_orderly_end, setup, teardown),
