@@ -34,11 +34,19 @@ void turn_taken(Turns *ts, Turn *t)
 
 void turn_refused(Turns *ts, Turn *t)
 {
+        const bool first = t->offered;
+
         t->refused = true;
-        if (t->waits || t->offered)
+        if (t->waits)
                 return;
         t->waits = true;
-        DL_APPEND(ts->waiting, t);
+        /* The place that it was offered is gone: it does not wait until the offer is over, but for the next.
+         */
+        drop_offer(ts, t);
+        if (first)
+                DL_PREPEND(ts->waiting, t);
+        else
+                DL_APPEND(ts->waiting, t);
 }
 
 void turn_leave(Turns *ts, Turn *t)

@@ -73,11 +73,28 @@ static void test_who_waits_longest_is_next(void **state)
         assert_int_equal(ts.n_offers, 0);
 }
 
+static void test_refused_in_spite_of_an_offer(void **state)
+{
+        Turns ts = {};
+        Turn a = {}, b = {};
+
+        turn_refused(&ts, &a);
+        turn_refused(&ts, &b);
+        assert_ptr_equal(turns_offer(&ts, 1, 1), &a);
+        turn_refused(&ts, &a); /* something else was in the way */
+        assert_int_equal(ts.n_offers, 0);
+        assert_int_equal(turns_expire(&ts, 1 + TURN_OFFER_USEC), USEC_INFINITY);
+        assert_ptr_equal(turns_offer(&ts, 1, 2), &a); /* before `b` */
+        assert_null(turns_offer(&ts, 1, 2));
+        assert_ptr_equal(turns_offer(&ts, 2, 2), &b);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                         cmocka_unit_test(test_depth_follows_the_handlers),
                         cmocka_unit_test(test_who_waits_longest_is_next),
+                        cmocka_unit_test(test_refused_in_spite_of_an_offer),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
