@@ -166,8 +166,11 @@ void answer_written(Judge *j, const Observation *o, JConnection *c)
         }
         if (a->outcome != OUTCOME_WORKING)
                 duties_answered(d);
-        if (a->outcome == OUTCOME_BUSY)
+        if (a->outcome == OUTCOME_BUSY) {
                 live_busy(j, c);
+                turns_refused(j, c);
+        } else
+                turns_taken(c);
         check_outcome(j, o, c, d, s, e);
         if (a->outcome != OUTCOME_WORKING)
                 d->asked_at = 0;
@@ -177,11 +180,12 @@ void answer_written(Judge *j, const Observation *o, JConnection *c)
 
 /* `busy` to the only send: it was never started there, or not since somebody retried it. So the client gives
  * the binding up; of a member it does not tell which. */
-static void told_busy(JDelivery *d)
+static void told_busy(const Judge *j, JDelivery *d)
 {
         if (d->n_sends != d->n_sends_before + 1)
                 return;
         d->n_sends--;
+        d->told_busy_at = j->o->at;
         d->given_up = d->message->fanout || !d->message->planned;
 }
 
@@ -193,6 +197,11 @@ void answer_read(Judge *j, const Observation *o, JConnection *c)
 
         if (!d || c->copied)
                 return;
+        c->used_at = o->at;
+        if (a->outcome == OUTCOME_BUSY)
+                turns_told_busy(j, m, c);
+        else
+                turns_told_other(c);
         if (a->outcome == OUTCOME_WORKING) {
                 flight_goes_on(j, d, c);
                 d->sent_at = d->sent_at > 0 ? o->at : 0;
@@ -204,7 +213,7 @@ void answer_read(Judge *j, const Observation *o, JConnection *c)
         if (!d->stream || !sd_id128_equal(d->stream->id, a->stream) || d->sequence != a->sequence)
                 return;
         if (a->outcome == OUTCOME_BUSY)
-                told_busy(d);
+                told_busy(j, d);
         else if (a->outcome == OUTCOME_FAILED) {
                 d->failed_told = true;
                 waits_failed(j, d);

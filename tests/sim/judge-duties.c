@@ -13,7 +13,9 @@ void duties_run(Judge *j, const JRun *r)
 
         if (r->start != p->starts || !p->up || p->role != ROLE_RECEIVER)
                 return;
-        if (++p->n_running > j->plan->concurrency[p->number])
+        p->n_running++;
+        turns_run(j, p);
+        if (p->n_running > j->plan->concurrency[p->number])
                 breach(j, RULE_CONCURRENCY_IS_KEPT, r->delivery->message, p,
                                 "%s runs %u handlers at once, the last for %s; its concurrency is %u",
                                 text_process(p), p->n_running, text_message(r->delivery->message),
@@ -21,8 +23,10 @@ void duties_run(Judge *j, const JRun *r)
 }
 
 /* A stop kills nothing before its time is over, unless somebody cancels it, or its own time is over. */
-void duties_run_end(const Judge *j, JRun *r)
+void duties_run_end(Judge *j, JRun *r)
 {
+        if (r->start == r->process->starts && r->process->role == ROLE_RECEIVER)
+                turns_run_end(j, r->process);
         if (r->process->terminated_at > 0 && r->start == r->process->starts && r->end == RUN_KILLED &&
                         !r->delivery->cancel_read &&
                         j->o->at - r->began_at < j->plan->handler_timeout_usec / 2)
@@ -101,9 +105,10 @@ void duties_written(Judge *j, JConnection *c, const Frame *f)
                 return;
         if (f->type == FRAME_WELCOME)
                 greet(j, c, &f->welcome);
-        else if (f->type == FRAME_CREDIT)
+        else if (f->type == FRAME_CREDIT) {
+                turns_credit(j, c, f->credit);
                 grant(c, f->credit);
-        else if (f->type == FRAME_ERROR)
+        } else if (f->type == FRAME_ERROR)
                 take_back(c);
 }
 
@@ -112,6 +117,7 @@ void duties_closed(JConnection *c, int error)
 {
         if (c->to)
                 take_back(c);
+        c->to_closed = true;
         c->to_broken |= error < 0;
 }
 
@@ -119,6 +125,8 @@ void duties_closed(JConnection *c, int error)
 
 void duties_read(const Judge *j, JDelivery *d, JConnection *c)
 {
+        if (d->asked_on != c)
+                d->asked_since = j->o->at;
         duties_answered(d);
         if (d->first_read == 0)
                 d->first_read = j->o->index;
@@ -191,6 +199,8 @@ void duties_ended(Judge *j, JProcess *p, bool orderly)
         if (p->role == ROLE_DISCOVERY)
                 forget_drains(j);
         p->n_running = p->granted = 0;
+        p->busy_since = 0;
+        p->alone = NULL;
         p->terminated_at = p->draining_since = 0;
         p->killed = NULL;
 }
@@ -227,7 +237,9 @@ void duties_log(Judge *j, const Observation *o, JProcess *p)
 {
         if (p->role != ROLE_RECEIVER || !o->text)
                 return;
-        if (strstr(o->text, "Cannot read a recorded reply"))
+        if (strstr(o->text, "Cannot open receiver.runs"))
+                p->no_runs = true;
+        else if (strstr(o->text, "Cannot read a recorded reply"))
                 p->unreadable = o->index;
         else if (strstr(o->text, "Draining: new messages are refused")) {
                 p->draining_since = o->index;

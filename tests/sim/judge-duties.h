@@ -11,7 +11,7 @@ void calm_faults_end(Judge *j);
 
 /* judge-duties.c: what a receiver owes */
 void duties_run(Judge *j, const JRun *r);
-void duties_run_end(const Judge *j, JRun *r);
+void duties_run_end(Judge *j, JRun *r);
 void duties_written(Judge *j, JConnection *c, const Frame *f);
 void duties_closed(JConnection *c, int error);
 void duties_read(const Judge *j, JDelivery *d, JConnection *c);
@@ -26,6 +26,17 @@ void duties_check_new(Judge *j, const JMessage *m, const JDelivery *d, const JCo
 void waits_opened(JConnection *c);
 void waits_sent(Judge *j, const JMessage *m, JDelivery *d, JConnection *c);
 void waits_failed(const Judge *j, JDelivery *d);
+
+/* judge-turns.c: what was refused, or waits */
+void turns_refused(const Judge *j, JConnection *c);
+void turns_taken(JConnection *c);
+void turns_credit(Judge *j, JConnection *c, uint32_t credit);
+void turns_told_busy(const Judge *j, JMessage *m, JConnection *c);
+void turns_told_other(JConnection *c);
+void turns_told_credit(const Judge *j, JConnection *c);
+void turns_sent(Judge *j, const JMessage *m, const JDelivery *d, JConnection *c);
+void turns_run(const Judge *j, JProcess *p);
+void turns_run_end(Judge *j, JProcess *p);
 
 /* judge-times.c: starts, deadlines, ack timeouts, leases */
 void times_sent(Judge *j, const JMessage *m, const JDelivery *d, const JConnection *c);

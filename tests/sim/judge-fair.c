@@ -5,6 +5,34 @@
 #include <string.h>
 #include <utlist.h>
 
+/* A message during which its receiver was killed runs alone, until one of its runs has ended. A loss of
+ * power is nobody's fault. */
+
+static bool is_suspect(const JRun *r)
+{
+        const JRun *before = r->previous;
+
+        while (before && (before->stream != r->stream || before->sequence != r->sequence))
+                before = before->previous;
+        return before && before->process == r->process &&
+               before->killed_with_at > r->process->lost_power_at &&
+               !receiver_is_excepted(r->delivery->receiver, before->began);
+}
+
+static void check_alone(Judge *j, const JRun *r)
+{
+        JProcess *p = r->process;
+        const JRun *alone = is_suspect(r) ? r : p->alone && !p->alone->ended ? p->alone : NULL;
+
+        if (r->start != p->starts || !p->up || p->role != ROLE_RECEIVER || p->no_runs || !alone)
+                return;
+        p->alone = alone;
+        if (p->n_running > 1)
+                breach(j, RULE_SUSPECTS_RUN_ALONE, alone->delivery->message, p,
+                                "%s runs %s beside others, but it has died during a run of it",
+                                text_process(p), text_message(alone->delivery->message));
+}
+
 /* More urgent first. The urgent messages that were accepted and have not begun to run; more of them than
  * fit are not watched. */
 
@@ -70,7 +98,7 @@ static void check_urgent(Judge *j, const JRun *r)
 {
         const PlannedMessage *p = planned_message(r->delivery->message);
 
-        if (r->attempt > 1) /* it has its place at this receiver since its first attempt */
+        if (is_suspect(r)) /* its receiver takes no others meanwhile */
                 return;
         for (unsigned i = 0; i < j->n_urgent;) {
                 JMessage *m = j->urgent[i];
@@ -102,6 +130,8 @@ void fair_died(Judge *j, JProcess *p, bool orderly)
         DL_FOREACH2(p->asked, d, asked_next)
         {
                 d->died_with = true;
+                if (d->run && !d->run->ended && d->run->start == p->starts && j->o->kind == OBS_KILL)
+                        d->run->killed_with_at = j->o->at;
                 n_asked++;
         }
         /* A handler may have been started that has not come to life. */
@@ -125,10 +155,13 @@ void fair_lost_power(Judge *j, const Observation *o)
         const unsigned n = plan_n_processes(j->plan), lost = process_index(o->process);
 
         for (unsigned i = 0; i < n && lost < n; i++) {
-                const JProcess *p = j->processes + i;
+                JProcess *p = j->processes + i;
 
-                if (p->charged && plan_machine_of(j->plan, i) == plan_machine_of(j->plan, lost) &&
-                                (p->serving <= p->charged->start || o->at - p->started_at < RECORDED_USEC))
+                if (plan_machine_of(j->plan, i) != plan_machine_of(j->plan, lost))
+                        continue;
+                p->lost_power_at = o->at;
+                p->restored |= p->damaged > 0;
+                if (p->charged && (p->serving <= p->charged->start || o->at - p->started_at < RECORDED_USEC))
                         p->charged->charged = false;
         }
 }
@@ -222,5 +255,6 @@ void fair_run(Judge *j, const JRun *r)
 {
         check_urgent(j, r);
         check_deaths(j, r);
+        check_alone(j, r);
         check_frozen(j, r);
 }

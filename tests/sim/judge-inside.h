@@ -60,8 +60,10 @@ typedef struct JProcess {
         uint32_t marked_start;     /* the start that ended then */
         struct JProcess *original; /* of a copy */
         uint64_t damaged;          /* a bit of its files flipped: time; 0: never */
-        bool reported;             /* it has logged a problem since then */
+        bool reported;             /* it has said since then that something is lost */
+        bool restored;             /* not only damaged: it may have forgotten something without a sign */
         bool cut_replies;          /* it has logged that a reply is cut because it has no memory */
+        unsigned silent;           /* it says that this receiver (from 1) is silent, and parts from it */
         bool reloaded;             /* its configuration may differ from the plan's */
         bool failed;               /* its last start ended by itself, with an error */
         bool died;                 /* its last end was a kill or an error */
@@ -77,15 +79,20 @@ typedef struct JProcess {
         uint64_t draining_since, draining_at; /* it has said so: number of the observation, time */
         uint64_t drain_began, to_drain_until; /* by the newest steps; times */
         unsigned n_running;                   /* handlers */
-        uint32_t alone_start; /* the start that was killed while only one handler can have run */
-        uint64_t killed_at;   /* time */
-        JRun *charged;        /* the newest */
-        uint32_t granted;     /* credit, on all connections */
-        JRun *killed;         /* by a stop, before its time */
-        JDelivery *asked;     /* messages that it has read and not answered */
-        uint64_t unreadable;  /* it has said that it cannot read an answer from its disk:
-                                 number of the observation */
+        uint32_t alone_start;   /* the start that was killed while only one handler can have run */
+        uint64_t killed_at;     /* time */
+        JRun *charged;          /* the newest */
+        const JRun *alone;      /* the newest that must run alone */
+        bool no_runs;           /* it has said that it cannot note its runs */
+        uint64_t lost_power_at; /* time; 0: never */
+        uint64_t busy_since;    /* all handlers run: time; 0: not all do */
+        uint32_t granted;       /* credit, on all connections */
+        JRun *killed;           /* by a stop, before its time */
+        JDelivery *asked;       /* messages that it has read and not answered */
+        uint64_t unreadable;    /* it has said that it cannot read an answer from its disk:
+                                   number of the observation */
 
+        sd_id128_t sender; /* of a client: its id */
         uint64_t n_ids, n_submitted;
         JMessage *on_disk, *in_memory; /* of a client: messages that it must have */
         JWaiting waiting_to[RECEIVERS_MAX][PRIORITIES], waiting_any[GROUPS][PRIORITIES];
@@ -174,9 +181,10 @@ struct JDelivery {
         /* ANSWER, as read by the client */
         uint8_t told; /* final outcome (settled and conflict too) under the newest binding; 0: none */
         uint32_t told_start;
-        bool ending;      /* the client asks only how it ended; its frame may still lie in the output */
-        bool failed_told; /* the last attempt failed */
-        bool told_before; /* it was told, but the client has lost that in a crash */
+        bool ending;           /* the client asks only how it ended; its frame may still lie in the output */
+        bool failed_told;      /* the last attempt failed */
+        bool told_before;      /* it was told, but the client has lost that in a crash */
+        uint64_t told_busy_at; /* to its only send: time; 0: it was not, or has been sent since */
 
         bool cancel_read;
         uint64_t asked_at; /* MESSAGE was read first, since it was answered last; 0: not */
@@ -193,6 +201,7 @@ struct JDelivery {
         uint64_t first_read;   /* number of the observation */
         JConnection *asked_on; /* on which its receiver has read it last, and not answered it */
         uint64_t asked;        /* number of the observation */
+        uint64_t asked_since;  /* time of the first reading there */
         bool died_with;        /* its receiver was killed while it had it */
         JDelivery *asked_prev, *asked_next;
 };
@@ -206,7 +215,8 @@ struct JRun {
         uint64_t sequence;
         uint32_t start, attempt;
         bool flagged, ended;
-        bool charged; /* its receiver was killed while it ran alone */
+        bool charged;            /* its receiver was killed while it ran alone */
+        uint64_t killed_with_at; /* its receiver was killed while it ran: time; 0: it was not */
         RunEnd end;
         size_t reply_size; /* bytes that it has written */
         uint64_t began, began_at, effect, effect_at;
@@ -270,19 +280,32 @@ struct JConnection {
         bool hello, welcome_written, welcomed;
         bool closed; /* at the client */
         bool goodbye_client;
+        bool pinged;
+        uint32_t n_unread; /* frames that the receiver has not read */
         sd_id128_t expected;
         JReceiver *receiver; /* whose WELCOME the client has read */
         uint64_t opened;     /* number of that observation */
         uint64_t opened_at;  /* its time */
         uint32_t to_start;   /* of the receiver, when it granted credit */
         uint32_t granted;
-        bool to_broken;      /* at the receiver: not by itself */
+        bool to_closed;      /* at the receiver */
+        bool to_broken;      /* the same: not by itself */
         JConnection *before; /* to the same receiver, while something is unanswered there */
         uint32_t credit, credit_before, window;
         uint64_t credit_at;
         JDelivery *flight;
         uint32_t n_flight;
         uint64_t second, n_busy;
+
+        /* judge-turns.c */
+        uint64_t waits_since; /* its client was refused: number of the observation; 0: it was not */
+        uint32_t n_passed;    /* places that went to clients that were refused later */
+        /* As its client has read: busy since (time), what was refused last, CREDIT after that (time) */
+        uint64_t told_busy_at, told_offer_at;
+        uint64_t used_at; /* its client has sent or read something of a message: time */
+        const JMessage *told_busy;
+        uint32_t n_pauses; /* after refusals in a row, without CREDIT */
+        uint64_t pauses;   /* those behind the first ones, together */
 };
 
 struct JKey {
@@ -366,6 +389,7 @@ void judge_free_streams(Judge *j);
 
 /* A step has taken away the ground of promises about this message or stream since it became known. */
 bool message_is_excepted(const JMessage *m);
+bool flag_is_excepted(const JMessage *m); /* what has lost records marks everything that waits */
 bool stream_is_excepted(const JStream *s);
 /* The same for what a receiver has known since that observation. */
 bool receiver_is_excepted(const JReceiver *r, uint64_t since);

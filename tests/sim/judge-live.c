@@ -3,6 +3,7 @@
 #include "sim/judge-duties.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <syslog.h>
 #include <utlist.h>
 
@@ -264,12 +265,19 @@ void live_run(JProcess *p)
 static void count_line(Judge *j, const Observation *o, JProcess *p)
 {
         const uint64_t minute = o->at / USEC_PER_MINUTE;
+        unsigned number;
 
-        if (o->number <= LOG_WARNING)
+        /* That it was not written to its end is no loss: what was not synced was not accepted. But without
+           power, the note that the last block was synced may be lost, too. */
+        if (o->number <= LOG_WARNING && o->text && strstr(o->text, "damaged") &&
+                        (p->restored || !strstr(o->text, "was not written to its end")))
                 p->reported = true;
         if (o->number <= LOG_WARNING && strstr(o->text, "The reply to message") &&
                         strstr(o->text, "out of memory"))
                 p->cut_replies = true;
+        if (p->role == ROLE_CLIENT && o->text && strstr(o->text, "is it frozen?") &&
+                        sscanf(o->text, "Receiver r%u", &number) == 1)
+                p->silent = number + 1;
         if (p->minute != minute)
                 p->minute = minute, p->n_lines = p->n_events = 0;
         p->n_lines += !o->flagged;

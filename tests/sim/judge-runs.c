@@ -130,7 +130,7 @@ static void check_flag(Judge *j, const JRun *r)
 
         if (!before)
                 return;
-        if (r->flagged || message_is_excepted(m))
+        if (r->flagged || flag_is_excepted(m))
                 return;
         breach(j, RULE_FLAGGED, m, r->process,
                         "%s runs %s a second time without the possible-duplicate flag; the run before was "

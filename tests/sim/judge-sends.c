@@ -157,6 +157,8 @@ static void note_write(Judge *j, const Observation *o, JMessage *m, JDelivery *d
         d->attempt = f->attempt;
         d->failed_told = false;
         d->given_up = false;
+        d->told_busy_at = 0;
+        c->used_at = o->at;
         d->n_sends++;
         d->sent_on = c;
         m->attempt = MAX(m->attempt, f->attempt);
@@ -202,11 +204,13 @@ void message_written(Judge *j, const Observation *o, JConnection *c)
                                 text_process(c->from), text_message(m), text_process(c->to),
                                 (unsigned long long) c->number);
         streams_sent(j, o, c, m, f->stream, f->sequence);
+        if (!flag_is_excepted(m))
+                check_flag(j, o, m, d);
         if (!message_is_excepted(m)) {
                 check_ended(j, m, d, c);
                 check_move(j, m, d, c);
-                check_flag(j, o, m, d);
                 check_attempt(j, o, m, d, c);
+                turns_sent(j, m, d, c);
                 times_sent(j, m, d, c);
                 waits_sent(j, m, d, c);
                 keys_sent(j, m);

@@ -323,6 +323,11 @@ bool message_is_excepted(const JMessage *m)
         return since < m->client->marked;
 }
 
+bool flag_is_excepted(const JMessage *m)
+{
+        return message_is_excepted(m) && (m->client->restored || m->client->damaged == 0);
+}
+
 bool stream_is_excepted(const JStream *s)
 {
         return s->client->role == ROLE_OTHER || s->known < s->client->marked || s->settled_by_copy;

@@ -13,6 +13,7 @@ static void mark(Judge *j, JProcess *p, bool for_ever)
 {
         if (!p)
                 return;
+        p->restored |= j->o->step->kind != STEP_FLIP || !p->up;
         p->marked = for_ever ? UINT64_MAX : MAX(p->marked, j->o->index);
         p->marked_start = p->starts;
 }

@@ -39,6 +39,17 @@ void receiver_of(Judge *j, JReceiver *r, JProcess *p)
 
 /* From the client. */
 
+static void check_sender(Judge *j, const JConnection *c, sd_id128_t sender)
+{
+        const JProcess *original = c->from->original;
+
+        c->from->sender = sender;
+        if (c->copied && original && !sd_id128_is_null(sender) && sd_id128_equal(original->sender, sender))
+                breach(j, RULE_ID_IS_UNIQUE, NULL, c->from, "%s, a copy of %s, greets %s under its id %s",
+                                text_process(c->from), text_process(original), text_process(c->to),
+                                text_id(sender));
+}
+
 static void wrote_hello(Judge *j, const Observation *o, JConnection *c)
 {
         if (c->hello)
@@ -46,6 +57,7 @@ static void wrote_hello(Judge *j, const Observation *o, JConnection *c)
                                 text_process(c->from), (unsigned long long) c->number, text_process(c->to));
         c->hello = true;
         c->expected = o->frame->hello.receiver;
+        check_sender(j, c, o->frame->hello.sender);
 }
 
 static void from_client(Judge *j, const Observation *o, JConnection *c)
@@ -79,6 +91,7 @@ static void from_client(Judge *j, const Observation *o, JConnection *c)
                 c->goodbye_client = true;
                 break;
         case FRAME_PING:
+                c->pinged = true;
                 break;
         default:
                 breach(j, RULE_WIRE_IS_FRAMES, NULL, c->from,
@@ -176,6 +189,7 @@ static void to_client(Judge *j, const Observation *o, JConnection *c)
                 break;
         case FRAME_CREDIT:
                 credit_read(j, c, o->frame->credit);
+                turns_told_credit(j, c);
                 break;
         case FRAME_ANSWER:
                 if (c->welcomed)
@@ -186,11 +200,25 @@ static void to_client(Judge *j, const Observation *o, JConnection *c)
         }
 }
 
+/* What lies in the output is not seen: so only where the receiver has read everything. */
+static void check_pinged(Judge *j, const JConnection *c)
+{
+        if (c->from->silent != c->to->number + 1)
+                return;
+        if (c->welcomed && !c->pinged && c->n_unread == 0)
+                breach(j, RULE_FROZEN_IS_FOUND, NULL, c->from,
+                                "%s ends its connection %llu to %s, since that is silent, but has not asked "
+                                "by PING",
+                                text_process(c->from), (unsigned long long) c->number, text_process(c->to));
+        c->from->silent = 0;
+}
+
 static void closed(Judge *j, const Observation *o, JConnection *c)
 {
-        if (judge_process(j, o->net->from) == c->from)
+        if (judge_process(j, o->net->from) == c->from) {
                 c->closed = true;
-        else
+                check_pinged(j, c);
+        } else
                 duties_closed(c, o->net->error);
 }
 
@@ -216,4 +244,6 @@ void wire_see(Judge *j, const Observation *o)
                 (by_client ? from_client : from_receiver)(j, o, c);
         else
                 (by_client ? to_receiver : to_client)(j, o, c);
+        c->n_unread += by_client && o->kind == OBS_WRITE;
+        c->n_unread -= by_client && o->kind == OBS_DELIVER;
 }

@@ -143,9 +143,18 @@ static const Rule rules[_RULE_MAX] = {
                                 "While a handler runs and nothing is broken, the ack timeout does not end."},
                 [RULE_WAIT_ENDS_WITH_CONNECTION] = {"wait-ends-with-connection",
                                 "What was unanswered on a connection is sent again on the next one, first."},
-                [RULE_PAUSES_GROW] = {"pauses-grow", "The pauses between failed attempts grow."},
+                [RULE_PAUSES_GROW] = {"pauses-grow",
+                                "The pauses between failed attempts, and between refusals, grow."},
+                [RULE_TURNS_ARE_KEPT] = {"turns-are-kept", "A place that becomes free is offered to the "
+                                                           "client that was refused first, and that takes "
+                                                           "it at once."},
+                [RULE_QUEUE_IS_GIVEN_BACK] = {"queue-is-given-back",
+                                "What waits while all handlers are busy goes back to its client."},
+                [RULE_SUSPECTS_RUN_ALONE] = {"suspects-run-alone", "A message during which its receiver "
+                                                                   "died runs alone when it comes again."},
                 [RULE_ID_IS_UNIQUE] = {"id-is-unique",
-                                "A copy of a living receiver does not serve under its id."},
+                                "A copy of a living receiver does not serve under its id, and a copy of a "
+                                "client has an id of its own."},
                 [RULE_LEASE_IS_WHOLE] = {"lease-is-whole",
                                 "Discovery drops nobody within one lease of its start."},
                 [RULE_DEDUP_IS_BOUNDED] = {"dedup-is-bounded",

@@ -407,6 +407,27 @@ static void flagged_after_return_unread(bool bad)
         begin_run(R0, 2, ANY, bad ? 2 : 1, 1, false);
 }
 
+static void silent_is_asked(bool bad)
+{
+        open_connection(0, 5);
+        accept_message(TO_R0);
+        send_message(0, TO_R0, 1, 1, false);
+        wait_usec(USEC_PER_SEC);
+        if (!bad)
+                pass_frame(0, true, &(Frame){.type = FRAME_PING});
+        wait_usec(USEC_PER_SEC);
+        warn_text(C0, "Receiver r0@a is connected, but does not answer: is it frozen?");
+        close_connection(0);
+}
+
+static void copy_has_its_own_id(bool bad)
+{
+        hello_of(0, 1);
+        step_for(STEP_CLONE, C0, 60 * USEC_PER_SEC);
+        start(COPY_OF_CLIENT);
+        hello_of(FROM_COPY, bad ? 1 : 2);
+}
+
 static void lease_is_whole(bool bad)
 {
         kill_process(0);
@@ -461,5 +482,7 @@ const JudgeCase judge_cases_duties[] = {
                 {"flagged", flagged_after_return_unread},
                 {"acked-means-recorded", acked_is_remembered_in_the_log},
                 {"retries-are-bounded", timeouts_are_bounded},
+                {"id-is-unique", copy_has_its_own_id},
+                {"frozen-is-found", silent_is_asked},
                 {},
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Histories for the rules of judge-fair.c, and of nobody-starves. */
+/* Histories for the rules of judge-fair.c and judge-turns.c, of nobody-starves, and for a client that has
+ * lost records. */
 
 #include "base/time-util.h"
 #include "judge-cases.h"
@@ -129,6 +130,103 @@ static void deaths_are_charged_unless_forgotten(bool bad)
         }
 }
 
+static void suspects_run_alone(bool bad)
+{
+        accept_message(TO_R0);
+        accept_message(TO_R0_AGAIN);
+        for (unsigned i = 0; i < 2; i++) {
+                open_connection(10 * i, 5);
+                send_message(10 * i, TO_R0, 1, 1, i > 0);
+                send_message(10 * i, TO_R0_AGAIN, 2, 1, i > 0);
+                begin_run(R0, 1 + 2 * i, TO_R0, 1, 1, i > 0);
+                if (i > 0 && !bad)
+                        end_run(3, RUN_DONE);
+                begin_run(R0, 2 + 2 * i, TO_R0_AGAIN, 2, 1, i > 0);
+                if (i > 0)
+                        break;
+                kill_process(R0);
+                end_run(1, RUN_KILLED);
+                end_run(2, RUN_KILLED);
+                close_connection(0);
+                start(R0);
+        }
+}
+
+/* Of a loss of power nobody is suspected. */
+static void suspect_of_a_kill(bool bad)
+{
+        accept_message(TO_R0);
+        accept_message(TO_R0_AGAIN);
+        open_connection(0, 5);
+        send_message(0, TO_R0, 1, 1, false);
+        begin_run(R0, 1, TO_R0, 1, 1, false);
+        kill_process(R0);
+        if (!bad)
+                lose_power(R0);
+        end_run(1, RUN_KILLED);
+        close_connection(0);
+        start(R0);
+        open_connection(10, 5);
+        send_message(10, TO_R0_AGAIN, 2, 1, false);
+        send_message(10, TO_R0, 1, 1, true);
+        begin_run(R0, 2, TO_R0_AGAIN, 2, 1, false);
+        begin_run(R0, 3, TO_R0, 1, 1, true);
+}
+
+static void queue_is_given_back(bool bad)
+{
+        open_connection(0, 4000);
+        for (unsigned i = 0; i < 3; i++) {
+                accept_message(MANY + i);
+                send_message(0, MANY + i, 1 + i, 1, false);
+                if (i < 2)
+                        begin_run(R0, 1 + i, MANY + i, 1 + i, 1, false);
+        }
+        wait_usec(USEC_PER_SEC / 2);
+        if (!bad)
+                answer(0, MANY + 2, 3, 1, OUTCOME_BUSY);
+        wait_usec(2 * USEC_PER_SEC);
+        end_run(1, RUN_DONE);
+}
+
+static void offer_is_heard(bool bad)
+{
+        open_connection(0, 1);
+        accept_message(TO_R0);
+        send_message(0, TO_R0, 1, 1, false);
+        answer(0, TO_R0, 1, 1, OUTCOME_BUSY);
+        wait_usec(3 * USEC_PER_SEC);
+        credit(0, 1);
+        wait_usec((bad ? 3 : 1) * USEC_PER_SEC);
+        send_message(0, TO_R0, 2, 1, false);
+}
+
+static void pauses_between_refusals_grow(bool bad)
+{
+        open_connection(0, 1);
+        accept_message(TO_R0);
+        for (unsigned i = 1; i <= 11; i++) {
+                send_message(0, TO_R0, i, 1, false);
+                answer(0, TO_R0, i, 1, OUTCOME_BUSY);
+                wait_usec((bad ? 100 : 200) * USEC_PER_MSEC);
+        }
+}
+
+/* What has lost records marks all that waits, so the flag is judged although the state was damaged. */
+static void damaged_is_flagged(bool bad)
+{
+        accept_message(TO_R0);
+        open_connection(0, 5);
+        send_message(0, TO_R0, 1, 1, false);
+        step(STEP_FLIP, C0);
+        kill_process(C0);
+        start(C0);
+        load(TO_R0, DELIVERY_QUEUED);
+        loaded();
+        open_connection(10, 5);
+        send_message(10, TO_R0, 2, 1, !bad);
+}
+
 static void frozen_is_found(bool bad)
 {
         open_connection(0, 5);
@@ -150,5 +248,11 @@ const JudgeCase judge_cases_fair[] = {
                 {"deaths-are-charged", deaths_are_charged},
                 {"deaths-are-charged", deaths_are_charged_unless_forgotten},
                 {"frozen-is-found", frozen_is_found},
+                {"suspects-run-alone", suspects_run_alone},
+                {"suspects-run-alone", suspect_of_a_kill},
+                {"queue-is-given-back", queue_is_given_back},
+                {"turns-are-kept", offer_is_heard},
+                {"sender-flags", damaged_is_flagged},
+                {"pauses-grow", pauses_between_refusals_grow},
                 {},
 };

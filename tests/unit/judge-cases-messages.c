@@ -62,8 +62,10 @@ static void loss_is_reported(bool bad)
         step(STEP_FLIP, C0);
         kill_process(C0);
         start(C0);
-        if (!bad)
-                log_line(C0, LOG_WARNING);
+        warn_text(C0, bad ? "Power was lost during a write, or the disk has damaged it: outbox.db.redo was "
+                            "not "
+                            "written to its end"
+                          : "The state is damaged, and records are lost: 1 batches of outbox.db.redo");
         loaded();
 }
 

@@ -12,7 +12,8 @@ struct Process {
         unsigned index;
         const char *name;
 };
-static Process processes[] = {{0, "discovery"}, {1, "c0"}, {2, "r0"}, {3, "r1"}, {4, "r2"}, {5, "r0-copy1"}};
+static Process processes[] = {{0, "discovery"}, {1, "c0"}, {2, "r0"}, {3, "r1"}, {4, "r2"}, {5, "r0-copy1"},
+                {6, "c0-copy2"}};
 
 unsigned process_index(const Process *p)
 {
@@ -111,6 +112,11 @@ void kill_process(unsigned process)
         see(process, (Observation){.kind = OBS_KILL});
 }
 
+void lose_power(unsigned process)
+{
+        see(process, (Observation){.kind = OBS_POWER_OFF});
+}
+
 void exit_process(unsigned process, unsigned status)
 {
         see(process, (Observation){.kind = OBS_EXIT, .number = status});
@@ -129,6 +135,11 @@ void over(void)
 void log_line(unsigned process, int level)
 {
         see(process, (Observation){.kind = OBS_LOG, .number = (uint64_t) level, .text = "a line"});
+}
+
+void warn_text(unsigned process, const char *text)
+{
+        see(process, (Observation){.kind = OBS_LOG, .number = LOG_WARNING, .text = text});
 }
 
 void log_text(unsigned process, const char *text)
@@ -224,11 +235,12 @@ void loaded(void)
 
 static void see_frame(unsigned connection, bool by_client, ObservationKind kind, const Frame *f)
 {
-        const unsigned receiver = R0 + connection % 10;
+        const unsigned receiver = R0 + connection % 10,
+                       client = connection < FROM_COPY ? C0 : COPY_OF_CLIENT;
         const NetEvent e = {
                         .connection = connection + 1,
-                        .from = processes + (by_client ? C0 : receiver),
-                        .to = processes + (by_client ? receiver : C0),
+                        .from = processes + (by_client ? client : receiver),
+                        .to = processes + (by_client ? receiver : client),
         };
         Observation o = {.kind = kind,
                         .number = connection + 1,
@@ -239,7 +251,7 @@ static void see_frame(unsigned connection, bool by_client, ObservationKind kind,
                                                                      f->message.message.bytes[2]
                                                    : UINT64_MAX};
 
-        see(by_client == (kind == OBS_DELIVER) ? receiver : C0, o);
+        see(by_client == (kind == OBS_DELIVER) ? receiver : client, o);
 }
 
 void write_frame(unsigned connection, bool by_client, const Frame *f)
@@ -258,22 +270,28 @@ void pass_frame(unsigned connection, bool by_client, const Frame *f)
         read_frame(connection, by_client, f);
 }
 
-static void hello_as(unsigned connection, unsigned receiver)
+static void hello_as(unsigned connection, unsigned receiver, uint8_t sender)
 {
         see_frame(connection, true, OBS_OPEN, NULL);
         pass_frame(connection, true,
                         &(Frame){.type = FRAME_HELLO,
-                                        .hello = {.receiver = receiver_of_connection(receiver)}});
+                                        .hello = {.receiver = receiver_of_connection(receiver),
+                                                        .sender = {.bytes = {sender}}}});
 }
 
 void hello(unsigned connection)
 {
-        hello_as(connection, connection);
+        hello_as(connection, connection, 0);
+}
+
+void hello_of(unsigned connection, uint8_t sender)
+{
+        hello_as(connection, connection, sender);
 }
 
 void open_connection_as(unsigned connection, unsigned receiver, uint32_t credit)
 {
-        hello_as(connection, receiver);
+        hello_as(connection, receiver, 0);
         pass_frame(connection, false,
                         &(Frame){.type = FRAME_WELCOME,
                                         .welcome = {.receiver = receiver_of_connection(receiver),

@@ -4,11 +4,13 @@
 /* Histories for the judge, written line by line. Each line takes a millisecond. There are client c0 and
  * receivers r0, r1, r2 (2 handlers at once, 4000 in the queue), which are up from the beginning; messages
  * are called by their number in the plan (see history_begin()). Connection i leads from c0 to receiver i
- * % 10. */
+ * % 10; from FROM_COPY on, it leads from the copy of c0. */
 
 #include "sim/judge.h"
 
-enum { C0 = 1, R0 = 2, R1 = 3, R2 = 4, COPY = 5 }; /* numbers of processes */
+enum { C0 = 1, R0 = 2, R1 = 3, R2 = 4, COPY = 5, COPY_OF_CLIENT = 6 }; /* numbers of processes */
+
+#define FROM_COPY 100000u
 
 enum {
         TO_R0,
@@ -44,10 +46,12 @@ void step(StepKind kind, unsigned process);
 void step_for(StepKind kind, unsigned process, uint64_t usec);
 void start(unsigned process);
 void kill_process(unsigned process);
+void lose_power(unsigned process);                    /* after kill_process() */
 void exit_process(unsigned process, unsigned status); /* by itself */
 void faults_end(void);
 void over(void);
 void log_line(unsigned process, int level);
+void warn_text(unsigned process, const char *text);
 void log_text(unsigned process, const char *text);
 
 void submit(unsigned message);
@@ -68,6 +72,7 @@ void open_connection(unsigned connection, uint32_t credit); /* with HELLO and WE
 void open_connection_as(unsigned connection, unsigned receiver, uint32_t credit);
 void close_connection(unsigned connection); /* at c0 */
 void hello(unsigned connection);
+void hello_of(unsigned connection, uint8_t sender); /* 0: the id is not known */
 void write_frame(unsigned connection, bool by_client, const Frame *f);
 void read_frame(unsigned connection, bool by_client, const Frame *f);
 void pass_frame(unsigned connection, bool by_client, const Frame *f); /* both */
