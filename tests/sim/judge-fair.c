@@ -83,9 +83,10 @@ static bool is_behind(const Judge *j, const JMessage *m, const JDelivery *d)
         return d->handed_at >= usec_add(from, soon);
 }
 
+/* What its receiver starts together with `m` may begin before it. */
 static void overtake(Judge *j, JMessage *m, const JRun *by)
 {
-        if (++m->n_less_urgent > OVERTAKEN_MAX)
+        if (++m->n_less_urgent > OVERTAKEN_MAX + j->plan->concurrency[by->process->number])
                 breach(j, RULE_URGENT_FIRST, m, by->process,
                                 "%s has begun %u messages of lower priority since %s, which waits for it "
                                 "with priority %u, was accepted at %s; the last was %s",
