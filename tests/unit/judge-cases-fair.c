@@ -54,7 +54,7 @@ static void urgent_first_where_it_may_go(bool bad)
         run_many(10, 3);
         if (bad)
                 wait_usec(4 * USEC_PER_SEC);
-        run_many(13, 5);
+        run_many(13, 8);
 }
 
 /* What leaves at once on a new connection may run much later. */
