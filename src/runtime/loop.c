@@ -204,11 +204,12 @@ sd_event *loop_event(Loop *l)
 
 uint64_t loop_now(Loop *l, clockid_t clock)
 {
-        uint64_t *now = &l->now[clock];
+        uint64_t usec = l->now[clock];
 
-        if (*now == 0)
-                (void) sd_event_now(l->event, clock, now);
-        return *now;
+        /* A positive result: the loop does not run yet, so this is no time of an iteration. */
+        if (usec == 0 && sd_event_now(l->event, clock, &usec) == 0)
+                l->now[clock] = usec;
+        return usec;
 }
 
 void loop_set_post(Loop *l, void (*post)(void *userdata), void *userdata)

@@ -15,9 +15,7 @@
 #include "runtime/conf.h"
 #include "runtime/connection.h"
 #include "runtime/listen.h"
-#include "runtime/loop-event.h"
 #include "runtime/timer.h"
-#include "runtime/watch.h"
 
 typedef struct Fixture {
         char directory[64];
@@ -389,95 +387,6 @@ static void test_listen_security(void **state)
         assert_int_equal(listeners_check_security(&set, false, &error), 0);
 }
 
-/* What is put off to the end of an iteration */
-
-typedef struct PutOff {
-        Loop *loop;
-        LoopWork work;
-        unsigned runs;
-        struct PutOff *next; /* is put off by this one's run */
-        LoopWork *drop;      /* is dropped by this one's run */
-} PutOff;
-
-static void run_put_off(void *userdata)
-{
-        PutOff *p = userdata;
-
-        p->runs++;
-        if (p->next)
-                loop_defer(p->loop, &p->next->work);
-        if (p->drop)
-                loop_cancel(p->loop, p->drop);
-        p->next = NULL;
-}
-
-static void count_rest(void *userdata)
-{
-        ++*(unsigned *) userdata;
-}
-
-static void test_put_off(void **state)
-{
-        Fixture *f = *state;
-        PutOff all[4];
-        unsigned rests = 0;
-
-        for (size_t i = 0; i < ELEMENTSOF(all); i++)
-                all[i] = (PutOff){.loop = f->loop, .work = {.run = run_put_off, .userdata = all + i}};
-        loop_set_post(f->loop, count_rest, &rests);
-        all[0].next = all + 1; /* comes in the same iteration */
-        all[0].drop = &all[3].work;
-        for (unsigned i = 0; i < 3; i++)
-                loop_defer(f->loop, &all[0].work); /* asked three times, done once */
-        loop_defer(f->loop, &all[2].work);
-        loop_defer(f->loop, &all[3].work);
-        loop_cancel(f->loop, &all[2].work);
-        loop_cancel(f->loop, &all[2].work);
-        assert_true(loop_iterate(f->loop, 0) >= 0);
-        assert_int_equal(all[0].runs, 1);
-        assert_int_equal(all[1].runs, 1);
-        assert_int_equal(all[2].runs, 0);
-        assert_int_equal(all[3].runs, 0);
-        assert_int_equal(rests, 2); /* before, and for what it led to */
-        assert_true(loop_iterate(f->loop, 0) >= 0);
-        assert_int_equal(all[0].runs, 1);
-}
-
-typedef struct Busy {
-        Watch watch;
-        unsigned calls;
-} Busy;
-
-static void on_busy(uint32_t events, void *userdata)
-{
-        Busy *b = userdata;
-
-        if (++b->calls == 10000)
-                watch_pause(&b->watch, true);
-}
-
-/* A descriptor that is ready all the time does not keep deferred work from its turn. */
-static void test_put_off_while_busy(void **state)
-{
-        Fixture *f = *state;
-        PutOff work = {.loop = f->loop, .work = {.run = run_put_off, .userdata = &work}};
-        Busy busy = {};
-        int fds[2];
-
-        assert_return_code(pipe(fds), errno);
-        assert_int_equal(write(fds[1], "x", 1), 1);
-        assert_return_code(watch_start(&busy.watch, f->loop, fds[0], EPOLLIN, on_busy, &busy), errno);
-        assert_true(loop_iterate(f->loop, 0) >= 0);
-        assert_int_equal(busy.calls, 1);
-        loop_defer(f->loop, &work.work);
-        while (work.runs == 0 && busy.calls < 10000)
-                assert_true(sd_event_run(loop_event(f->loop), 0) >= 0); /* as loop_run() does it */
-        assert_in_range(busy.calls, 1, 1000);
-        watch_stop(&busy.watch);
-        (void) close(fds[0]);
-        (void) close(fds[1]);
-}
-
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -489,8 +398,6 @@ int main(void)
                         cmocka_unit_test_setup_teardown(test_stream_pause, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_listen_and_connect, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_accepted_silence, setup, teardown),
-                        cmocka_unit_test_setup_teardown(test_put_off, setup, teardown),
-                        cmocka_unit_test_setup_teardown(test_put_off_while_busy, setup, teardown),
                         cmocka_unit_test(test_listen_security),
         };
 
