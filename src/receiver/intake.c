@@ -52,16 +52,26 @@ static void abandon(Intake *in, Job *job)
                 settles_job_ended(in->settles, stream, true);
 }
 
+/* Its sender has given this binding up, and may have sent the message elsewhere. */
+static void drop_settled(Intake *in)
+{
+        Job *job;
+
+        while ((job = jobs_first_queued(in->jobs)) && job->entry && dedup_index_is_settled(job->entry))
+                abandon(in, job);
+}
+
+static Job *start_next(Intake *in)
+{
+        drop_settled(in);
+        return jobs_start_next(in->jobs);
+}
+
 void intake_run_next(Intake *in)
 {
         Job *job;
 
-        while ((job = jobs_start_next(in->jobs))) {
-                /* Its sender has given this binding up, and may have sent the message elsewhere. */
-                if (job->entry && dedup_index_is_settled(job->entry)) {
-                        abandon(in, job);
-                        continue;
-                }
+        while ((job = start_next(in))) {
                 crash_point("before-handler");
                 int r = handler_run(in->handler, job);
                 if (r > 0)

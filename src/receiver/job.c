@@ -21,14 +21,16 @@ static uint64_t usec_since(const Jobs *j, const Job *job)
         return now > job->since ? now - job->since : 0;
 }
 
-static void stop_running(Job *job)
+/* `ended`: with an outcome, so its time tells how long handlers take. */
+static void stop_running(Job *job, bool ended)
 {
         Jobs *j = job->jobs;
         const unsigned capacity = depth_capacity(&j->depth, j->config);
 
         j->n_running--;
         j->one_is_alone = false;
-        depth_ended(&j->depth, usec_since(j, job));
+        if (ended)
+                depth_ended(&j->depth, usec_since(j, job));
         if (depth_capacity(&j->depth, j->config) != capacity)
                 conns_share(j->conns);
 }
@@ -59,7 +61,7 @@ void job_free(Job *job)
         else
                 DL_DELETE(j->active, job);
         if (job->state == JOB_RUNNING)
-                stop_running(job);
+                stop_running(job, false);
         job_set_answered_early(job, false);
         j->n--;
         child_free(job->child);
@@ -169,7 +171,7 @@ static void leave_queue(Job *job)
 void job_set_outcome(Job *job, Outcome outcome, uint8_t *data, size_t size)
 {
         if (job->state == JOB_RUNNING)
-                stop_running(job);
+                stop_running(job, true);
         else
                 leave_queue(job);
         job->state = JOB_RECORDING;

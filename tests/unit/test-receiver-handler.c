@@ -163,6 +163,7 @@ static void test_cannot_start(void **state)
         expect_answer(s, 1, OUTCOME_BUSY, "");
         assert_true(f->receiver->handler.cannot_run);
         assert_int_equal(f->receiver->jobs.n, 0);
+        assert_false(f->receiver->jobs.depth.known); /* it tells nothing about how long handlers take */
         world_spawn_error(0);
         send_message(s, message(1, "x"));
         assert_non_null(world_child(0));
