@@ -394,7 +394,7 @@ static void acked_is_remembered_in_the_log(bool bad)
 }
 
 /* It has come back to a receiver that was frozen, and that reads the frame of its older sequence, too. */
-static void flagged_after_return_unread(bool bad)
+static void flagged_after_return(bool bad)
 {
         open_connection(0, 5);
         accept_message(ANY);
@@ -436,22 +436,7 @@ static void lease_is_whole(bool bad)
         log_text(0, "Receiver r0 is gone: no heartbeat");
 }
 
-/* It has come back to a receiver that still holds the first frame, and begins the newer one first. */
-static void flagged_after_return(bool bad)
-{
-        open_connection(0, 5);
-        accept_message(ANY);
-        send_message(0, ANY, 1, 1, false);
-        no_ack(R0, ANY, 1);
-        close_connection(0);
-        open_connection(10, 5);
-        send_message(10, ANY, 2, 2, true);
-        begin_run(R0, 1, ANY, 2, 2, !bad);
-        begin_run(R0, 2, ANY, 1, 1, false);
-}
-
 const JudgeCase judge_cases_duties[] = {
-                {"flagged", flagged_after_return},
                 {"concurrency-is-kept", concurrency_is_kept},
                 {"credit-is-covered", credit_is_covered},
                 {"greeting-is-asked", greeting_is_asked},
@@ -479,7 +464,7 @@ const JudgeCase judge_cases_duties[] = {
                 {"pauses-grow", pauses_grow},
                 {"id-is-unique", id_is_unique},
                 {"answer-is-true", old_answer_is_true},
-                {"flagged", flagged_after_return_unread},
+                {"flagged", flagged_after_return},
                 {"acked-means-recorded", acked_is_remembered_in_the_log},
                 {"retries-are-bounded", timeouts_are_bounded},
                 {"id-is-unique", copy_has_its_own_id},
