@@ -10,6 +10,7 @@
 
 #define HEADER       32u
 #define FRAME_HEADER 24u
+#define SECTOR       512u                 /* a disk writes it as a whole or not at all */
 #define MAGIC        UINT32_C(0x377f0682) /* bit 0: the checksums are of big-endian words */
 
 typedef struct Sum {
@@ -76,6 +77,14 @@ static uint64_t intact(const uint8_t *log, uint64_t size)
         return at;
 }
 
+/* The header of a bad frame says that it is the end of a commit. A sector that was not written may show a
+ * header of an older log: so the mark counts only with the salt of this log in the same sector. */
+static bool ends_commit(const uint8_t *log, uint64_t at)
+{
+        return word(log + at + 4, true) != 0 && memcmp(log + at + 8, log + 16, 8) == 0 &&
+               (at + 4) / SECTOR == (at + 15) / SECTOR;
+}
+
 /* A commit is synced before the next frame is written: so a frame behind the bad one that follows a commit
  * shows that the bad one was synced. */
 static uint64_t synced_behind(const uint8_t *log, uint64_t size, uint64_t bad)
@@ -83,7 +92,7 @@ static uint64_t synced_behind(const uint8_t *log, uint64_t size, uint64_t bad)
         uint64_t synced = 0;
 
         for (uint64_t at = bad; at + 2 * FRAME <= size; at += FRAME)
-                if (word(log + at + 4, true) != 0 && is_frame(log, size, at + FRAME, log + at + 16))
+                if (ends_commit(log, at) && is_frame(log, size, at + FRAME, log + at + 16))
                         synced = at + FRAME;
         return synced;
 }
