@@ -278,7 +278,8 @@ struct JConnection {
         bool copied;  /* `from` is a copy of a client */
         bool to_copy; /* `to` is a copy of a receiver */
         bool hello, welcome_written, welcomed;
-        bool closed; /* at the client */
+        bool closed;        /* at the client */
+        uint64_t closed_at; /* time of that */
         bool goodbye_client;
         bool pinged;
         uint32_t n_unread; /* frames that the receiver has not read */

@@ -301,7 +301,9 @@ static uint64_t count_streams(const JReceiver *r)
         return n;
 }
 
-/* The client has had time to announce what is settled, and to close what it does not need any more. */
+/* The client has had time to announce what is settled, and to close what it does not need any more. A
+ * connection that has ended does not come back before the client knows that discovery lists the receiver:
+ * that news may take long. */
 #define ANNOUNCED_USEC (10 * USEC_PER_SEC)
 
 static bool has_announced(const Judge *j, const JProcess *client, const JProcess *receiver)
@@ -311,7 +313,8 @@ static bool has_announced(const Judge *j, const JProcess *client, const JProcess
 
         return client->marked == 0 &&
                (!c || (c->welcomed && c->from_start == client->starts &&
-                                      client->down_at > c->opened_at + ANNOUNCED_USEC));
+                                      client->down_at > c->opened_at + ANNOUNCED_USEC &&
+                                      (!c->closed || client->down_at < c->closed_at + ANNOUNCED_USEC)));
 }
 
 /* Everything has ended, and there was time to announce it. What a client forgot when its state was restored,

@@ -218,6 +218,7 @@ static void closed(Judge *j, const Observation *o, JConnection *c)
 {
         if (judge_process(j, o->net->from) == c->from) {
                 c->closed = true;
+                c->closed_at = j->o->at;
                 check_pinged(j, c);
         } else
                 duties_closed(c, o->net->error);
