@@ -271,6 +271,29 @@ static void test_who_joins(void **state)
         assert_null(c->fanouts.following);
 }
 
+/* The message does not end while a receiver is being added to it. */
+static void test_who_joins_at_the_end(void **state)
+{
+        Submission s = submission(SELECTOR_ALL, "", "x");
+
+        list("a");
+        s.follow = true;
+        assert_int_equal(submit(s), 0);
+        Message *m = find();
+        welcome_all("a");
+        MessageFrame f = expect_message('a', "x");
+        fake_worker_hang(true);
+        answer('a', &f, OUTCOME_ACKED, "");
+        list("ab");
+        fake_worker_hang(false);
+        run();
+        assert_state(m, DELIVERY_GATHERING);
+        assert_int_equal(m->fanout->n_members, 2);
+        welcome_all("b");
+        ack('b', "x");
+        assert_state(m, DELIVERY_ACKED);
+}
+
 static void test_delayed(void **state)
 {
         Submission s = submission(SELECTOR_ALL, "", "x");
@@ -328,6 +351,7 @@ int main(void)
                         TEST(test_the_power_goes),
                         TEST(test_the_power_goes_while_it_is_cancelled),
                         TEST(test_who_joins),
+                        TEST(test_who_joins_at_the_end),
                         TEST(test_delayed),
                         TEST(test_a_large_payload),
         };

@@ -87,7 +87,7 @@ static void check(Fanout *f)
         bool over = f->n_acked + f->n_failed >= f->n_members;
         _cleanup_free_ char *why = NULL;
 
-        if (delivery_state_is_final(m->record.state))
+        if (f->n_joining > 0 || delivery_state_is_final(m->record.state))
                 return;
         if (f->n_acked >= needed(f))
                 deliver_event(m, DELIVERY_GATHERED, NULL);
@@ -309,6 +309,7 @@ static void on_joined(DbOp *op, int r)
         Join *j = CONTAINER_OF(CONTAINER_OF(op, OutboxJoinOp, op), Join, join);
         Message *m = j->message;
 
+        m->fanout->n_joining--;
         if (r >= 0) {
                 m->fanout->n_members++;
                 show_count(m->fanout);
@@ -318,6 +319,7 @@ static void on_joined(DbOp *op, int r)
                 log_error_errno(r, "Cannot add a new receiver to a message");
         outbox_record_clear(&j->join.member);
         free(j);
+        check(m->fanout); /* its other members may have ended meanwhile */
         message_unpin(m);
 }
 
@@ -343,6 +345,7 @@ void fanouts_joined(Client *c, Peer *p)
                 }
                 j->message = m;
                 j->join.op.done = on_joined;
+                f->n_joining++;
                 message_pin(m);
                 db_submit(c->db, &j->join.op);
         }

@@ -130,7 +130,8 @@ struct Fanout {
         Message *message; /* state/message */
         unsigned need;    /* state/message, engine/fanout: acks of a quorum */
         unsigned n_members, n_acked, n_failed;
-        bool reading;                    /* engine/members: its members are being read */
+        unsigned n_joining; /* members that are being written: the message does not end before */
+        bool reading;       /* engine/members: its members are being read */
         const struct MemberWalk *missed; /* engine/members: to be done when there is memory again */
         RetryItem retry;                 /* engine/members: for that */
         bool held;                       /* open, so it stays in memory */
