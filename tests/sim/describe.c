@@ -221,6 +221,11 @@ static void say_handler(Text *t, const Observation *o)
                         [RUN_KILLED] = "killed",
         };
 
+        if (o->kind == OBS_RUN_MISSED) {
+                say(t, "ends a handler that has not begun: of ");
+                say_message(t, o);
+                return;
+        }
         say(t, "%s run %" PRIu64,
                         o->kind == OBS_RUN      ? "begins"
                         : o->kind == OBS_EFFECT ? "has the effect of"
@@ -325,7 +330,7 @@ void describer_what(const Describer *d, const Observation *o, char *ret, size_t 
         case OBS_MESSAGE_EVENT ... OBS_LOADED:
                 say_client(&t, o);
                 break;
-        case OBS_RUN ... OBS_RUN_END:
+        case OBS_RUN ... OBS_RUN_MISSED:
                 say_handler(&t, o);
                 break;
         case OBS_OPEN ... OBS_GARBAGE:

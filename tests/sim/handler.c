@@ -260,11 +260,25 @@ static void act(TestChild *c)
         } while (!is_over && !wait_for_act(c, r));
 }
 
+/* It was killed before it could do anything. */
+static void miss_run(const TestChild *c, Process *receiver)
+{
+        Observation o = {.kind = OBS_RUN_MISSED, .process = receiver, .state = (int) child_life(c)};
+
+        (void) payload_read(c->input, c->input_size, &o.message);
+        read_environment(c, &o);
+        observe(o);
+}
+
 /* Called once for each run. Perhaps in the middle of the receiver's code. */
 static void on_death(TestChild *c, Process *receiver, bool killed, void *userdata)
 {
         Run *r = child_userdata(c);
 
+        if (!child_has_begun(c)) {
+                miss_run(c, receiver);
+                return;
+        }
         observe((Observation){.kind = OBS_RUN_END,
                         .process = receiver,
                         .number = r->number,

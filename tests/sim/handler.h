@@ -29,7 +29,8 @@ typedef const PlannedMessage *(*HandlerFind)(uint64_t number, void *userdata);
  * `sequence` of OBS_RUN_END is the number of bytes that the handler has written as its reply.
  *
  * OBS_RUN_END comes when the whole group is dead. So it can come later than the end of the leader, which
- * decides `detail`, but never later than the receiver's answer. */
+ * decides `detail`, but never later than the receiver's answer. OBS_RUN_MISSED is no run, and has no number.
+ */
 void handlers_begin(const Plan *plan, HandlerFind find, void *userdata);
 void handlers_end(void);
 

@@ -8,15 +8,35 @@
 /* A message during which its receiver was killed runs alone, until one of its runs has ended. A loss of
  * power is nobody's fault. */
 
+/* The newest one of these, from `r` on. */
+static JRun *find_run(JRun *r, const JStream *s, uint64_t sequence)
+{
+        while (r && (r->stream != s || r->sequence != sequence))
+                r = r->previous;
+        return r;
+}
+
 static bool is_suspect(const JRun *r)
 {
-        const JRun *before = r->previous;
+        const JRun *before = find_run(r->previous, r->stream, r->sequence);
 
-        while (before && (before->stream != r->stream || before->sequence != r->sequence))
-                before = before->previous;
-        return before && before->process == r->process &&
+        return before && !before->repeated && before->process == r->process &&
                before->killed_with_at > r->process->lost_power_at &&
                !receiver_is_excepted(r->delivery->receiver, before->began);
+}
+
+/* A handler that is killed before it begins (its time limit is over while its machine is suspended) ends,
+ * too. What comes after it need not run alone. */
+void fair_missed(Judge *j, const Observation *o)
+{
+        const JProcess *p = judge_process(j, o->process);
+        JMessage *m = judge_message(j, o->id);
+        JReceiver *receiver = judge_receiver(j, o->receiver);
+        JDelivery *d = m ? judge_delivery(m, receiver) : NULL;
+        JRun *r = d ? find_run(d->run, judge_stream(j, o->stream), o->sequence) : NULL;
+
+        if (r && p->up && (uint32_t) o->state == p->starts)
+                r->repeated = true;
 }
 
 static void check_alone(Judge *j, const JRun *r)

@@ -217,6 +217,7 @@ struct JRun {
         bool flagged, ended;
         bool charged;            /* its receiver was killed while it ran alone */
         uint64_t killed_with_at; /* its receiver was killed while it ran: time; 0: it was not */
+        bool repeated;           /* a later handler has ended, without a run */
         RunEnd end;
         size_t reply_size; /* bytes that it has written */
         uint64_t began, began_at, effect, effect_at;
@@ -469,6 +470,7 @@ void fair_accepted(Judge *j, JMessage *m);
 void fair_run(Judge *j, const JRun *r);
 unsigned plan_machine_of(const Plan *p, unsigned process); /* its index; no copy */
 void fair_charged(JRun *r);
+void fair_missed(Judge *j, const Observation *o);
 void fair_lost_power(Judge *j, const Observation *o);
 void fair_died(Judge *j, JProcess *p, bool orderly); /* before what it had begun is forgotten */
 void fair_froze(Judge *j, JProcess *p, uint64_t usec);

@@ -282,6 +282,8 @@ void runs_see(Judge *j, const Observation *o)
                 begin(j, o);
         else if (o->kind == OBS_EFFECT)
                 effect(j, o);
+        else if (o->kind == OBS_RUN_MISSED)
+                fair_missed(j, o);
         else
                 finish(j, o);
 }

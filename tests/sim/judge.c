@@ -269,6 +269,7 @@ static void (*const handlers[_OBS_MAX])(Judge *j, const Observation *o) = {
                 [OBS_RUN] = runs_see,
                 [OBS_EFFECT] = runs_see,
                 [OBS_RUN_END] = runs_see,
+                [OBS_RUN_MISSED] = runs_see,
                 [OBS_OPEN] = wire_see,
                 [OBS_WRITE] = wire_see,
                 [OBS_DELIVER] = wire_see,

@@ -43,7 +43,9 @@ typedef enum ObservationKind {
         OBS_RUN,    /* begins: `id`, `stream`, `sequence`, `attempt`, `receiver`, `flagged`; `number`: of the
                        run; `state`: number of the start of the receiver that began it, or 0 */
         OBS_EFFECT, /* run `number` has had its effect, once and for ever */
-        OBS_RUN_END, /* run `number` ended; `detail`: RunEnd */
+        OBS_RUN_END,    /* run `number` ended; `detail`: RunEnd */
+        OBS_RUN_MISSED, /* a handler was killed before it began (so there is no run), and its receiver will
+                           see that: fields as in OBS_RUN, but no `number` */
 
         /* The wire: `from` to `to` on connection `number` */
         OBS_OPEN,

@@ -173,6 +173,29 @@ static void suspect_of_a_kill(bool bad)
         begin_run(R0, 3, TO_R0, 1, 1, true);
 }
 
+/* Its handler reaches its time limit before it has begun; bad: that of another message does. */
+static void suspect_that_has_ended_unseen(bool bad)
+{
+        accept_message(TO_R0);
+        accept_message(TO_R0_AGAIN);
+        open_connection(0, 5);
+        send_message(0, TO_R0, 1, 1, false);
+        begin_run(R0, 1, TO_R0, 1, 1, false);
+        kill_process(R0);
+        end_run(1, RUN_KILLED);
+        close_connection(0);
+        start(R0);
+        open_connection(10, 5);
+        send_message(10, TO_R0_AGAIN, 2, 1, false);
+        send_message(10, TO_R0, 1, 1, true);
+        if (bad)
+                miss_run(R0, TO_R0_AGAIN, 2, 1);
+        else
+                miss_run(R0, TO_R0, 1, 1);
+        begin_run(R0, 2, TO_R0_AGAIN, 2, 1, false);
+        begin_run(R0, 3, TO_R0, 1, 1, true);
+}
+
 static void queue_is_given_back(bool bad)
 {
         open_connection(0, 4000);
@@ -250,6 +273,7 @@ const JudgeCase judge_cases_fair[] = {
                 {"frozen-is-found", frozen_is_found},
                 {"suspects-run-alone", suspects_run_alone},
                 {"suspects-run-alone", suspect_of_a_kill},
+                {"suspects-run-alone", suspect_that_has_ended_unseen},
                 {"queue-is-given-back", queue_is_given_back},
                 {"turns-are-kept", offer_is_heard},
                 {"sender-flags", damaged_is_flagged},

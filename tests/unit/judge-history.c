@@ -40,7 +40,7 @@ static struct {
         uint64_t at, index;
         uint64_t in_output;
         unsigned stream;
-        unsigned process_of_run[64];
+        unsigned process_of_run[64], starts[ELEMENTSOF(processes)];
         bool damaged;
 } h;
 
@@ -104,6 +104,7 @@ void step_for(StepKind kind, unsigned process, uint64_t usec)
 
 void start(unsigned process)
 {
+        h.starts[process]++;
         see(process, (Observation){.kind = OBS_START});
 }
 
@@ -419,21 +420,37 @@ void credit(unsigned connection, uint32_t credit)
 
 /* Handlers. */
 
+static Observation run_of(unsigned process, unsigned message, uint64_t sequence, uint32_t attempt)
+{
+        return (Observation){.kind = OBS_RUN,
+                        .message = message,
+                        .id = id_of(message),
+                        .stream = stream(),
+                        .receiver = receiver_of_connection(process - R0),
+                        .sequence = sequence,
+                        .attempt = attempt};
+}
+
 void begin_run(unsigned process, unsigned run, unsigned message, uint64_t sequence, uint32_t attempt,
                 bool flagged)
 {
+        Observation o = run_of(process, message, sequence, attempt);
+
+        o.number = run;
+        o.flagged = flagged;
+        o.detail = h.damaged;
         h.process_of_run[run] = process;
-        see(process, (Observation){.kind = OBS_RUN,
-                                     .number = run,
-                                     .message = message,
-                                     .id = id_of(message),
-                                     .stream = stream(),
-                                     .receiver = receiver_of_connection(process - R0),
-                                     .sequence = sequence,
-                                     .attempt = attempt,
-                                     .flagged = flagged,
-                                     .detail = h.damaged});
         h.damaged = false;
+        see(process, o);
+}
+
+void miss_run(unsigned process, unsigned message, uint64_t sequence, uint32_t attempt)
+{
+        Observation o = run_of(process, message, sequence, attempt);
+
+        o.kind = OBS_RUN_MISSED;
+        o.state = (int) h.starts[process];
+        see(process, o);
 }
 
 void damage_next_run(void)

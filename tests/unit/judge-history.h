@@ -98,6 +98,8 @@ void begin_run(unsigned process, unsigned run, unsigned message, uint64_t sequen
                 bool flagged);
 void effect(unsigned run);
 void end_run(unsigned run, RunEnd end);
+/* A handler for it is killed before it begins. */
+void miss_run(unsigned process, unsigned message, uint64_t sequence, uint32_t attempt);
 void damage_next_run(void); /* it gets another payload */
 /* Begins, has its effect, and is done. */
 void do_run(unsigned process, unsigned run, unsigned message, uint64_t sequence, uint32_t attempt,

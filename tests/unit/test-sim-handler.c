@@ -34,6 +34,12 @@ static uint64_t mix(uint64_t hash, uint64_t value)
 void observe(Observation o)
 {
         o.at = world_now();
+        if (o.kind == OBS_RUN_MISSED) {
+                assert_int_equal(o.number, 0);
+                seen.n_of[o.kind]++;
+                seen.all[0] = o;
+                return;
+        }
         assert_in_range(o.number, 1, N_SEEN - 1);
         assert_ptr_equal(o.process, fixture.process);
         if (seen.n < N_SEEN)
@@ -299,6 +305,28 @@ static void test_descendants(void **state)
         expect_all_over();
 }
 
+/* Its time limit is over before it has begun. */
+static void test_missed_run(void **state)
+{
+        fixture.timeout_usec = USEC_PER_MSEC;
+        child_set_start_delay(10 * USEC_PER_MSEC, 10 * USEC_PER_MSEC);
+        Order *o = order(7);
+        fixture_run(USEC_PER_SEC);
+        assert_true(o->timed_out);
+        assert_int_equal(seen.n_of[OBS_RUN], 0);
+        assert_int_equal(seen.n_of[OBS_RUN_MISSED], 1);
+        assert_int_equal(seen.all[0].message, 7);
+        assert_int_equal(seen.all[0].state, process_starts(fixture.process));
+
+        /* If its receiver is killed, nobody sees that. */
+        fixture.timeout_usec = USEC_PER_SEC;
+        order(8);
+        fixture_run(2 * USEC_PER_MSEC);
+        process_kill(fixture.process);
+        fixture_run(USEC_PER_SEC);
+        assert_int_equal(seen.n_of[OBS_RUN_MISSED], 1);
+}
+
 static void test_repeats_exactly(void **state)
 {
         uint64_t hashes[2];
@@ -325,6 +353,7 @@ int main(void)
                         TEST(test_poison),
                         TEST(test_moods),
                         TEST(test_descendants),
+                        TEST(test_missed_run),
                         TEST(test_repeats_exactly),
         };
 

@@ -219,7 +219,7 @@ static void die(ChildGroup *g)
         DL_DELETE(groups.alive, g);
         groups.n_alive--;
         DL_DELETE2(groups.buckets[(unsigned) g->seen.group % BUCKETS], g, prev_same, next_same);
-        if (g->has_begun && groups.died)
+        if ((g->has_begun || g->child) && groups.died)
                 groups.died(&g->seen, g->receiver, g->is_leader_killed, groups.userdata);
         if (!g->receiver)
                 DL_APPEND(groups.shown, g);
@@ -312,6 +312,11 @@ void child_fork(TestChild *c)
 unsigned child_life(const TestChild *c)
 {
         return group_of(c)->life;
+}
+
+bool child_has_begun(const TestChild *c)
+{
+        return group_of(c)->has_begun;
 }
 
 bool child_has_receiver(const TestChild *c)

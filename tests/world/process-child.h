@@ -13,7 +13,8 @@
  * since it sees that the input is cut off. */
 typedef void (*ChildBegan)(TestChild *c, Process *receiver, void *userdata);
 /* Called once for each handler that began, when it is dead. `killed`: the leader did not end by itself. The
- * TestChild is freed afterwards. May be called in the middle of the receiver's code. */
+ * TestChild is freed afterwards. May be called in the middle of the receiver's code. Also for a handler that
+ * was killed before it began (child_has_begun()), if its receiver will see that. */
 typedef void (*ChildDied)(TestChild *c, Process *receiver, bool killed, void *userdata);
 void child_set_script(ChildBegan began, ChildDied died, void *userdata);
 
@@ -40,6 +41,7 @@ void *child_userdata(const TestChild *c);
 void child_fork(TestChild *c);
 /* Writes bytes to descriptor 3: lines, or parts of lines. False: the pipe is full, or nobody reads it. */
 bool child_report(TestChild *c, const void *data, size_t size);
+bool child_has_begun(const TestChild *c);
 unsigned child_life(const TestChild *c);     /* process_starts() of its receiver when it was spawned */
 bool child_has_receiver(const TestChild *c); /* false: its receiver is gone; the warden will kill it */
 
