@@ -259,6 +259,7 @@ void duties_drain(const Judge *j, JProcess *p, uint64_t usec)
 {
         p->drain_began = j->o->at;
         p->to_drain_until = MAX(p->to_drain_until, j->o->at + usec);
+        times_news(j, p);
 }
 
 void duties_check_drain(Judge *j, const JRun *r)

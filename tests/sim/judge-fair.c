@@ -85,8 +85,8 @@ static bool waits_for(const Judge *j, const JMessage *m, const JReceiver *r)
 
 /* `d` was handed to the connection with its receiver although `m` waits for that, too. What was handed over
  * before may run before `m`: while that connection is new, while the binding or the payload of `m` may be on
- * its way to or from the disk, while the receiver drains, and of what any may get, before the client knows
- * that discovery lists the receiver. */
+ * its way to or from the disk, while the receiver drains, as the client knows it, and of what any may get,
+ * before the client knows that discovery lists the receiver. */
 static bool is_behind(const Judge *j, const JMessage *m, const JDelivery *d)
 {
         const uint64_t soon = URGENT_MARGIN + 20 * (j->plan->net_max_usec + j->plan->sync_max_usec);
@@ -99,7 +99,7 @@ static bool is_behind(const Judge *j, const JMessage *m, const JDelivery *d)
                 return false;
         if (planned_message(m)->mode == SELECTOR_ANY && !is_known(j, client, d->receiver, d->handed_at))
                 return false;
-        from = MAX(from, MAX(c->opened_at, receiver->to_drain_until));
+        from = MAX(from, MAX(c->opened_at, receiver->drain_began > 0 ? receiver->news_until : 0));
         return d->handed_at >= usec_add(from, soon);
 }
 

@@ -104,15 +104,13 @@ static uint64_t poll_usec(const Judge *j)
         return j->polls_may_hang ? POLL_USEC : 0;
 }
 
-/* What is listed when a receiver registers or a client starts is news to clients until then. */
-static uint64_t news_until(const Judge *j)
-{
-        return usec_add(MAX(j->o->at, usec_add(j->stalled_until, poll_usec(j))), news_usec(j));
-}
-
+/* What is listed when a receiver registers or a client starts is news to clients until then; and that a
+ * receiver does not drain any more, when it ends to drain. */
 void times_news(const Judge *j, JProcess *p)
 {
-        p->news_until = news_until(j);
+        const uint64_t from = MAX(j->o->at, p->to_drain_until);
+
+        p->news_until = usec_add(MAX(from, usec_add(j->stalled_until, poll_usec(j))), news_usec(j));
 }
 
 void times_stalled(Judge *j)

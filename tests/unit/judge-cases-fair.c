@@ -72,6 +72,16 @@ static void urgent_first_from_when_it_can_leave(bool bad)
                 begin_many(i);
 }
 
+/* Its client has not heard yet that the receiver takes new messages again. */
+static void urgent_first_after_a_drain(bool bad)
+{
+        open_connection(0, 4000);
+        accept_message(URGENT);
+        step_for(STEP_DRAIN, R0, USEC_PER_SEC);
+        wait_usec((bad ? 10 : 2) * USEC_PER_SEC);
+        run_many(0, 10);
+}
+
 static void starve(bool listed, bool sent)
 {
         open_connection(0, 4000);
@@ -266,6 +276,7 @@ const JudgeCase judge_cases_fair[] = {
                 {"urgent-first", urgent_first},
                 {"urgent-first", urgent_first_where_it_may_go},
                 {"urgent-first", urgent_first_from_when_it_can_leave},
+                {"urgent-first", urgent_first_after_a_drain},
                 {"nobody-starves", nobody_starves},
                 {"nobody-starves", nobody_starves_where_it_may_go},
                 {"deaths-are-charged", deaths_are_charged},
