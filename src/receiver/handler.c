@@ -246,26 +246,27 @@ static HandlerEnd judge(const Job *job, const ChildResult *result)
         return means_rejected(status) ? HANDLER_REJECTED : HANDLER_FAILED;
 }
 
-/* The handler has succeeded, so the message is acked, even without memory for the reply. */
-static uint8_t *copy_reply(Job *job, const ChildResult *result, size_t *ret_size)
+/* The handler has succeeded, so the message is acked, even if there was no memory for all of the reply. */
+static void tell_cut(const Job *job, const ChildResult *result)
 {
         char id[SD_ID128_UUID_STRING_MAX];
-        uint8_t *data = result->output_size > 0 ? malloc(result->output_size) : NULL;
 
-        *ret_size = data ? result->output_size : 0;
-        if (data)
-                memcpy(data, result->output, *ret_size);
-        job->cut = *ret_size < result->output_size || result->cut;
-        if (!job->cut)
-                return data;
         (void) sd_id128_to_uuid_string(job->message, id);
         journal_line(LOG_WARNING,
                         &(JournalFields){.message = id,
                                         .receiver = job->handler->info->name,
                                         .attempt = job->attempt},
-                        "The reply to message %s is cut to %zu bytes%s", id, *ret_size,
+                        "The reply to message %s is cut to %zu bytes%s", id, result->output_size,
                         result->too_long ? " (MaxReply=)" : ": out of memory");
-        return data;
+}
+
+static uint8_t *take_reply(Job *job, const ChildResult *result, size_t *ret_size)
+{
+        job->cut = result->cut;
+        if (job->cut)
+                tell_cut(job, result);
+        *ret_size = result->output_size;
+        return child_take_output(job->child);
 }
 
 /* The handler would write as much again, so no retry helps. */
@@ -285,7 +286,6 @@ static void on_done(const ChildResult *result, void *userdata)
         uint8_t *data = NULL;
         size_t size = 0;
 
-        job->child = NULL;
         runs_end(job->jobs->runs, job->run);
         job->run = NULL;
         tell_odd(job);
@@ -293,11 +293,12 @@ static void on_done(const ChildResult *result, void *userdata)
                 end = HANDLER_REJECTED;
                 data = refuse_reply(result->output_size, &size);
         } else if (end == HANDLER_ACKED)
-                data = copy_reply(job, result, &size);
+                data = take_reply(job, result, &size);
         else if (end == HANDLER_REJECTED || end == HANDLER_FAILED) {
                 data = (uint8_t *) describe(job, result);
                 size = data ? strlen((char *) data) : 0;
         }
+        job->child = NULL;
         h->done(job, end, data, size, h->userdata);
 }
 

@@ -175,6 +175,15 @@ static void on_end(Ward *ward, const WardEnd *end)
         child_free(c);
 }
 
+uint8_t *child_take_output(Child *c)
+{
+        assert(c->output.start == 0); /* nothing is consumed */
+        uint8_t *data = c->output.data;
+
+        c->output = (Buffer){};
+        return data;
+}
+
 /* Our end is non-blocking. */
 static int make_pipe(int *ret_ours, int *ret_theirs)
 {

@@ -47,6 +47,10 @@ typedef struct ChildResult {
 /* The child is freed afterwards; the output lives during the call. */
 typedef void (*ChildDone)(const ChildResult *result, void *userdata);
 
+/* During `done`: the output is the caller's from now on, malloc'ed, so no copy can fail. NULL: it is empty.
+ */
+uint8_t *child_take_output(Child *c) _must_use_;
+
 /* 0, or negative errno: the program has not begun. */
 int child_spawn(Loop *loop, const ChildSpec *spec, ChildDone done, void *userdata, Child **ret);
 void child_kill(Child *c);   /* `done` is called from the loop, as always */

@@ -42,17 +42,29 @@ static bool has_failed(int status)
                (WEXITSTATUS(status) != 0 && !status_is_reject((unsigned) WEXITSTATUS(status)));
 }
 
+static void take_output(const Order *o, const ChildResult *result)
+{
+        const void *before = result->output;
+
+        process_fail_allocations(fixture.process, 1);
+        _cleanup_free_ void *output = child_take_output(o->child);
+        process_fail_allocations(fixture.process, 0);
+        assert_ptr_equal(output, before);
+}
+
 static void on_done(const ChildResult *result, void *userdata)
 {
         Order *o = userdata;
 
-        o->child = NULL;
         o->n_done++;
         o->status = result->status;
         o->timed_out = result->timed_out;
         o->cut = result->cut;
         o->output_size = result->output_size;
         str_copy(o->output, MIN(sizeof o->output, result->output_size + 1), (const char *) result->output);
+        if (o->takes_output)
+                take_output(o, result);
+        o->child = NULL;
         o->is_due = fixture.repeats && has_failed(o->status);
         o->is_flagged |= o->is_due;
         o->due_at = world_now() + 200 * USEC_PER_MSEC;

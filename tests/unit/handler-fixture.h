@@ -34,6 +34,7 @@ typedef struct Order {
         unsigned n_done;
         int status;
         bool timed_out, cut;
+        bool takes_output; /* without memory for anything else */
         size_t output_size;
         char output[100]; /* its beginning */
         unsigned n_lines;

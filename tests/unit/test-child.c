@@ -65,6 +65,7 @@ static void on_done(const ChildResult *result, void *userdata)
         run->result = *result;
         if (result->output_size > 0)
                 memcpy(run->output, result->output, MIN(result->output_size, sizeof run->output - 1));
+        free(child_take_output(run->child));
 }
 
 static int try_spawn(Run *run, const char *script, const char *input, size_t output_max, uint64_t timeout)

@@ -313,6 +313,19 @@ static void test_no_memory_for_output(void **state)
         assert_int_equal(o->output_size, 0);
 }
 
+/* What was read is the reply: nobody needs memory for a copy. */
+static void test_output_is_taken(void **state)
+{
+        Order *o = order();
+
+        o->takes_output = true;
+        seen.output = "a reply";
+        fixture_run(2 * USEC_PER_SEC);
+        assert_int_equal(o->n_done, 1);
+        assert_false(o->cut);
+        assert_string_equal(o->output, "a reply");
+}
+
 /* A handler cannot end before its output fits into the pipe. */
 static void test_long_output(void **state)
 {
@@ -418,6 +431,7 @@ int main(void)
                         TEST(test_reports),
                         TEST(test_output_limit),
                         TEST(test_no_memory_for_output),
+                        TEST(test_output_is_taken),
                         TEST(test_long_output),
                         TEST(test_dies_a_moment_later),
                         TEST(test_cannot_begin),

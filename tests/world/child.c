@@ -32,7 +32,7 @@ struct Child {
         void *userdata;
         bool is_over, was_timed_out;
         ChildResult result;
-        uint8_t *output; /* of `result` */
+        Buffer output; /* of `result`; in the memory of the receiver */
 
         /* Pipes. */
         char *written; /* its output; NULL: none */
@@ -105,7 +105,7 @@ static void leave(Child *c)
                 group_kill(c->group);
         group_leave(c->group);
         free(c->written);
-        free(c->output);
+        buffer_clear(&c->output);
         free(c);
 }
 
@@ -123,7 +123,10 @@ Child *child_free(Child *c)
 /* The receiver is killed. Its handlers run on, until its warden kills them. */
 static void reclaim(Owned *o)
 {
-        leave(CONTAINER_OF(o, Child, owned));
+        Child *c = CONTAINER_OF(o, Child, owned);
+
+        c->output = (Buffer){}; /* it goes with the memory of the receiver */
+        leave(c);
 }
 
 /* What the loop does. */
@@ -170,19 +173,13 @@ static void end_leader(Child *c, int status)
         group_end_leader(c->group, false);
 }
 
-/* Reads a piece of the output. The real one appends it to a buffer; without memory for it, it is missing. */
+/* Reads a piece of the output. Without memory for it, it is missing. */
 static void read_output(Child *c)
 {
         const size_t size = MIN(c->n_written - c->n_read, READ_OUTPUT),
-                     kept = c->result.cut ? 0 : MIN(size, c->output_max - c->result.output_size);
-        void *volatile probe = malloc(size + 1); /* so that no compiler leaves it out */
+                     kept = c->result.cut ? 0 : MIN(size, c->output_max - buffer_size(&c->output));
 
-        free(probe);
-        if (probe && kept > 0) {
-                memcpy(c->output + c->result.output_size, c->written + c->n_read, kept);
-                c->result.output_size += kept;
-        }
-        c->result.cut |= !probe || kept < size;
+        c->result.cut |= buffer_append(&c->output, c->written + c->n_read, kept) < 0 || kept < size;
         c->n_read += size;
         if (c->is_blocked && c->n_written - c->n_read <= PIPE_SIZE)
                 end_leader(c, c->blocked_status);
@@ -227,13 +224,22 @@ static void on_end(Child *c)
                 read_reports(c);
         if (c->line_size > 0)
                 end_report(c);
-        c->result.output = c->output ?: (const uint8_t *) "";
+        c->result.output = buffer_peek(&c->output) ?: (const uint8_t *) "";
+        c->result.output_size = buffer_size(&c->output);
         c->result.too_long = c->result.cut && c->result.output_size == c->output_max;
         c->result.timed_out = c->was_timed_out && WIFSIGNALED(c->result.status);
         if (process_current())
                 child_warden_remove(c->warden, number);
         c->done(&c->result, c->userdata);
         child_free(c);
+}
+
+uint8_t *child_take_output(Child *c)
+{
+        uint8_t *data = c->output.data;
+
+        c->output = (Buffer){};
+        return data;
 }
 
 static void dispatch(Source *s)
@@ -412,8 +418,7 @@ void world_child_end(TestChild *f, int status, const char *output)
         if (output) {
                 c->n_written = strlen(output);
                 c->written = strdup(output);
-                c->output = malloc(MIN(c->n_written, c->output_max) + 1);
-                assert(c->written && c->output);
+                assert(c->written);
         }
         c->is_blocked = g->receiver && c->n_written > PIPE_SIZE;
         c->blocked_status = code;
