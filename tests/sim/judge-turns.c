@@ -158,7 +158,8 @@ void turns_sent(Judge *j, const JMessage *m, const JDelivery *d, JConnection *c)
         c->told_busy_at = c->told_offer_at = 0;
 }
 
-/* While all handlers are busy, a message waits for 250 ms; then the receiver gives it back. */
+/* While all handlers are busy, a message waits for 250 ms; then the receiver gives it back. One during which
+ * the receiver died waits until it can run alone. So may one that the receiver was about to run then. */
 
 #define GIVEN_BACK_USEC (500 * USEC_PER_MSEC)
 
@@ -187,7 +188,7 @@ void turns_run_end(Judge *j, JProcess *p)
                 return;
         DL_FOREACH2(p->asked, d, asked_next)
         {
-                if (j->o->at <= d->asked_since + GIVEN_BACK_USEC + slack(j) || has_run(d) ||
+                if (j->o->at <= d->asked_since + GIVEN_BACK_USEC + slack(j) || has_run(d) || d->died_with ||
                                 d->cancel_read || d->answered != 0 || d->asked_on->closed ||
                                 d->asked_on->to_closed)
                         continue;

@@ -222,6 +222,28 @@ static void queue_is_given_back(bool bad)
         end_run(1, RUN_DONE);
 }
 
+static void suspect_is_not_given_back(bool bad)
+{
+        open_connection(0, 5);
+        accept_message(MANY + 2);
+        send_message(0, MANY + 2, 3, 1, false);
+        if (bad)
+                answer(0, MANY + 2, 3, 1, OUTCOME_BUSY);
+        close_connection(0);
+        kill_process(R0);
+        start(R0);
+        open_connection(10, 5);
+        for (unsigned i = 0; i < 3; i++) {
+                if (i < 2)
+                        accept_message(MANY + i);
+                send_message(10, MANY + i, 1 + i, 1, i == 2);
+                if (i < 2)
+                        begin_run(R0, 1 + i, MANY + i, 1 + i, 1, false);
+        }
+        wait_usec(3 * USEC_PER_SEC);
+        end_run(1, RUN_DONE);
+}
+
 static void offer_is_heard(bool bad)
 {
         open_connection(0, 1);
@@ -286,6 +308,7 @@ const JudgeCase judge_cases_fair[] = {
                 {"suspects-run-alone", suspect_of_a_kill},
                 {"suspects-run-alone", suspect_that_has_ended_unseen},
                 {"queue-is-given-back", queue_is_given_back},
+                {"queue-is-given-back", suspect_is_not_given_back},
                 {"turns-are-kept", offer_is_heard},
                 {"sender-flags", damaged_is_flagged},
                 {"pauses-grow", pauses_between_refusals_grow},
