@@ -37,7 +37,8 @@ static void check_deadline(Judge *j, const JMessage *m, const PlannedMessage *p,
 }
 
 /* `working` comes three times within the ack timeout, if the network is much quicker than that. So while a
- * handler runs and nothing is broken, no attempt ends without an answer. */
+ * handler runs and nothing is broken, no attempt ends without an answer. The client gave up when it handed
+ * the next attempt to its connection: the frame may stay there for long, behind a large message. */
 static void check_working(Judge *j, const JMessage *m, const JDelivery *d, const JConnection *c)
 {
         const uint64_t timeout = client_ack_timeout(j, c->from);
@@ -47,7 +48,7 @@ static void check_working(Judge *j, const JMessage *m, const JDelivery *d, const
                         r->ended || r->process != c->to || r->start != c->to->starts)
                 return;
         if (j->disturbed_until < r->began_at && j->stalled_until < c->opened_at &&
-                        j->o->at - r->began_at > timeout && 12 * j->plan->net_max_usec < timeout)
+                        j->o->since > usec_add(r->began_at, timeout) && 12 * j->plan->net_max_usec < timeout)
                 breach(j, RULE_WORKING_IS_TOLD, m, c->to,
                                 "%s sends attempt %u of %s to %s, which has run it since %s and has not "
                                 "said so "

@@ -158,6 +158,18 @@ static void working_is_told(bool bad)
         send_message(0, TO_R0, 1, 2, true);
 }
 
+static void working_is_told_in_time(bool bad)
+{
+        open_connection(0, 5);
+        accept_message(TO_R0);
+        send_message(0, TO_R0, 1, 1, false);
+        begin_run(R0, 1, TO_R0, 1, 1, false);
+        wait_usec(2 * USEC_PER_SEC);
+        no_ack(0, TO_R0, 1);
+        stay_in_output(bad ? 0 : 2 * USEC_PER_SEC);
+        send_message(0, TO_R0, 1, 2, true);
+}
+
 static void stop_kills(bool bad)
 {
         open_connection(0, 5);
@@ -450,6 +462,7 @@ const JudgeCase judge_cases_duties[] = {
                 {"not-before-start", not_before_start},
                 {"deadline-is-kept", deadline_is_kept},
                 {"working-is-told", working_is_told},
+                {"working-is-told", working_is_told_in_time},
                 {"lease-is-whole", lease_is_whole},
                 {"asked-before-end", asked_before_end},
                 {"asked-before-end", asked_before_second_end},
