@@ -44,6 +44,7 @@ void times_log(Judge *j, const Observation *o, const JProcess *p);
 bool is_listed(const Judge *j, const JReceiver *r);
 void times_news(const Judge *j, JProcess *p); /* a receiver has registered or drains, or a client
                                                       was started */
-void times_stalled(Judge *j);                 /* until when something stalls has changed */
+void times_lost_power(Judge *j, unsigned machine);
+void times_stalled(Judge *j); /* until when something stalls has changed */
 /* This client knew at this time that discovery lists it; false: perhaps it did not. */
 bool is_known(const Judge *j, const JProcess *client, const JReceiver *r, uint64_t at);

@@ -175,6 +175,8 @@ void fair_lost_power(Judge *j, const Observation *o)
 {
         const unsigned n = plan_n_processes(j->plan), lost = process_index(o->process);
 
+        if (lost < n)
+                times_lost_power(j, plan_machine_of(j->plan, lost));
         for (unsigned i = 0; i < n && lost < n; i++) {
                 JProcess *p = j->processes + i;
 

@@ -353,6 +353,7 @@ struct Judge {
         uint64_t disk_fails_until[MACHINES_MAX]; /* every write or every sync: time */
         bool copied;                             /* a copy of a process has connected */
         bool polls_may_hang;                     /* the plan loses answers of discovery */
+        uint64_t polls_hang_until;               /* discovery has lost its power: time */
 };
 
 /* judge.c. Ends the run, unless the rule is off. */

@@ -100,9 +100,19 @@ static uint64_t news_usec(const Judge *j)
         return 2 * USEC_PER_SEC + 20 * (j->plan->net_max_usec + j->plan->sync_max_usec);
 }
 
-static uint64_t poll_usec(const Judge *j)
+/* A machine without power does not end its connections. */
+void times_lost_power(Judge *j, unsigned machine)
 {
-        return j->polls_may_hang ? POLL_USEC : 0;
+        if (machine == j->plan->machine_of_discovery)
+                j->polls_hang_until = usec_add(j->o->at, POLL_USEC);
+}
+
+/* From then on no long poll hangs. */
+static uint64_t polls_from(const Judge *j)
+{
+        const uint64_t stalled = usec_add(j->stalled_until, j->polls_may_hang ? POLL_USEC : 0);
+
+        return MAX(stalled, j->polls_hang_until);
 }
 
 /* What is listed when a receiver registers or a client starts is news to clients until then; and that a
@@ -111,7 +121,7 @@ void times_news(const Judge *j, JProcess *p)
 {
         const uint64_t from = MAX(j->o->at, p->to_drain_until);
 
-        p->news_until = usec_add(MAX(from, usec_add(j->stalled_until, poll_usec(j))), news_usec(j));
+        p->news_until = usec_add(MAX(from, polls_from(j)), news_usec(j));
 }
 
 void times_stalled(Judge *j)
@@ -141,7 +151,7 @@ bool is_listed(const Judge *j, const JReceiver *r)
         const uint64_t since = r->process ? r->process->listed_at : 0;
 
         return since > 0 && r->process->identity == r && r->process->replaced == 0 &&
-               j->processes[0].started_at < since && usec_add(j->stalled_until, poll_usec(j)) < since &&
+               j->processes[0].started_at < since && polls_from(j) < since &&
                since + news_usec(j) < j->o->at;
 }
 

@@ -69,13 +69,21 @@ void turns_told_other(JConnection *c)
         c->n_pauses = 0;
 }
 
+/* Nothing is unanswered there. After a reload the ack timeout may be twice as long, so that an attempt is
+ * not over when the judge drops it. */
+static bool is_idle(const Judge *j, const JConnection *c)
+{
+        return c->n_flight == 0 &&
+               (!c->from->reloaded || j->o->at > c->used_at + 2 * j->plan->ack_timeout_usec);
+}
+
 void turns_told_credit(const Judge *j, JConnection *c)
 {
         const uint64_t busy_at = c->told_busy_at, offer_at = c->told_offer_at;
 
         turns_told_other(c);
         c->told_busy_at = busy_at;
-        if (busy_at > 0 && c->n_flight == 0)
+        if (busy_at > 0 && is_idle(j, c))
                 c->told_offer_at = offer_at > 0 ? offer_at : j->o->at;
 }
 
@@ -120,7 +128,7 @@ static void check_pause(Judge *j, const JMessage *m, JConnection *c)
 static bool has_room(const Judge *j, const JConnection *x, uint64_t since)
 {
         return x && x->welcomed && !x->closed && !x->to_closed && !x->copied && x->credit > 0 &&
-               x->n_flight == 0 && x->told_busy_at == 0 && x->used_at < since && x->credit_at < since &&
+               is_idle(j, x) && x->told_busy_at == 0 && x->used_at < since && x->credit_at < since &&
                x->to->drain_began == 0 && x->to->disturbed_until < since && x->to->terminated_at == 0 &&
                is_listed(j, x->receiver);
 }

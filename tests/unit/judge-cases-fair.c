@@ -256,6 +256,48 @@ static void offer_is_heard(bool bad)
         send_message(0, TO_R0, 2, 1, false);
 }
 
+static void refuse_twice(void)
+{
+        accept_message(ANY);
+        send_message(0, ANY, 1, 1, false);
+        answer(0, ANY, 1, 1, OUTCOME_BUSY);
+        wait_usec(1500 * USEC_PER_MSEC);
+        send_message(0, ANY, 2, 1, false);
+}
+
+/* After a reload an attempt may last twice as long, so that there is no room. */
+static void refused_goes_elsewhere(bool bad)
+{
+        open_connection(0, 1);
+        open_connection(1, 1);
+        log_text(0, "Receiver r1 of group g has registered");
+        step(STEP_RELOAD, C0);
+        wait_usec(6 * USEC_PER_SEC);
+        accept_message(KEY);
+        use_stream(1);
+        send_message(1, KEY, 1, 1, false);
+        wait_usec(700 * USEC_PER_MSEC);
+        answer(1, KEY, 1, 1, OUTCOME_WORKING);
+        if (bad)
+                wait_usec(3 * USEC_PER_SEC);
+        use_stream(0);
+        refuse_twice();
+}
+
+/* A client whose long poll hangs does not know who is listed. */
+static void refused_goes_elsewhere_when_known(bool bad)
+{
+        open_connection(0, 1);
+        open_connection(1, 1);
+        kill_process(0);
+        if (!bad)
+                lose_power(0);
+        start(0);
+        log_text(0, "Receiver r1 of group g has registered");
+        wait_usec(6 * USEC_PER_SEC);
+        refuse_twice();
+}
+
 static void pauses_between_refusals_grow(bool bad)
 {
         open_connection(0, 1);
@@ -310,6 +352,8 @@ const JudgeCase judge_cases_fair[] = {
                 {"queue-is-given-back", queue_is_given_back},
                 {"queue-is-given-back", suspect_is_not_given_back},
                 {"turns-are-kept", offer_is_heard},
+                {"turns-are-kept", refused_goes_elsewhere},
+                {"turns-are-kept", refused_goes_elsewhere_when_known},
                 {"sender-flags", damaged_is_flagged},
                 {"pauses-grow", pauses_between_refusals_grow},
                 {},
