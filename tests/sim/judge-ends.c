@@ -198,13 +198,15 @@ static void sent(Judge *j, JDelivery *d)
         d->ending = false;
 }
 
-/* The client counts the attempt as over. */
+/* The client counts the attempt as over. So it has sent it, although the frame may still lie in the output
+ * of the connection; of a bulk only this event tells that. */
 static void no_ack(Judge *j, JDelivery *d)
 {
         const JProcess *client = d->message->client;
 
         attempt_is_over(d, j->o->attempt);
         flight_end(d);
+        d->had_no_ack = true;
         if (d->sent_at > client->started_at && j->o->at - d->sent_at < client_ack_timeout(j, client))
                 breach(j, RULE_ATTEMPTS_GROW, d->message, client,
                                 "%s says that %s had no ack in time from %s, but it has waited only since "

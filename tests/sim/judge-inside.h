@@ -165,6 +165,7 @@ struct JDelivery {
         uint64_t first_written_at, last_written_at;
         uint64_t handed_at; /* when the client handed the last one to its connection */
         uint64_t sent_at;   /* when the client began to wait for its answer, if it has told; 0: unknown */
+        bool had_no_ack;    /* once: so it was sent, although the judge may not have seen that */
         uint32_t over;      /* see attempts_over() */
         uint32_t attempt, written_start; /* of the last one */
         uint32_t n_sends;                /* that may have started it */

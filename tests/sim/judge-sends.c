@@ -15,7 +15,8 @@ static void check_ended(Judge *j, const JMessage *m, const JDelivery *d, const J
                                         "%s sends %s to %s, but it has read the answer %s of %s",
                                         text_process(c->from), text_message(m), text_process(c->to),
                                         text_outcome(e->told), text_process(e->receiver->process));
-        const bool maybe_sent = d->first_written > 0 || d->sent_at > 0 || m->loaded_start == c->from->starts;
+        const bool maybe_sent = d->first_written > 0 || d->sent_at > 0 || d->had_no_ack ||
+                                m->loaded_start == c->from->starts;
         if (m->end_durable && c->opened > m->ended && !(m->fanout && maybe_sent))
                 breach(j, RULE_ENDED_IS_NOT_SENT, m, c->from,
                                 "%s sends %s to %s, but it has said that it is %s, and that this is on disk",

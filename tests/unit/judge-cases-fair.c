@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Histories for the rules of judge-fair.c and judge-turns.c, of nobody-starves, and for a client that has
- * lost records. */
+/* Histories for the rules of judge-fair.c and judge-turns.c, of nobody-starves, for a client that has
+ * lost records, and members that were sent. */
 
 #include "base/time-util.h"
 #include "judge-cases.h"
@@ -324,6 +324,18 @@ static void damaged_is_flagged(bool bad)
         send_message(10, TO_R0, 2, 1, !bad);
 }
 
+/* It was handed to the connection, which has ended before it could leave. */
+static void member_that_was_sent(bool bad)
+{
+        accept_message(QUORUM);
+        if (!bad)
+                no_ack(1, QUORUM, 1);
+        request(OBS_CANCEL, QUORUM);
+        end_message(QUORUM, DELIVERY_CANCELLED, true);
+        open_connection(1, 5);
+        send_message(1, QUORUM, 1, 2, true);
+}
+
 static void frozen_is_found(bool bad)
 {
         open_connection(0, 5);
@@ -355,6 +367,7 @@ const JudgeCase judge_cases_fair[] = {
                 {"turns-are-kept", refused_goes_elsewhere},
                 {"turns-are-kept", refused_goes_elsewhere_when_known},
                 {"sender-flags", damaged_is_flagged},
+                {"ended-is-not-sent", member_that_was_sent},
                 {"pauses-grow", pauses_between_refusals_grow},
                 {},
 };
