@@ -98,7 +98,7 @@ static int run_in_tables(DbState *s, DbOp *first)
         if (r < 0 && !sqlite3_get_autocommit(s->sql))
                 (void) sql_run(sql_statement(s->sql, "ROLLBACK"));
         if (r < 0 && complete)
-                sql_overwrite(s->sql);
+                (void) sql_overwrite(s->sql); /* see db_overwrite_op_init() */
         if (r >= 0)
                 clear_memtable(s);
         return r;

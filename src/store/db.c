@@ -208,6 +208,18 @@ void db_kick(Db *db)
         db->urgent = false;
 }
 
+/* In the tables: with it they get the number of the last block of the redo log, and the commit takes the
+ * place of one that failed. */
+static int overwrite_run(DbOp *op, sqlite3 *sql)
+{
+        return sql_overwrite(sql);
+}
+
+void db_overwrite_op_init(DbOp *op)
+{
+        *op = (DbOp){.run = overwrite_run};
+}
+
 int db_fd(Db *db)
 {
         return worker_fd(db->worker);

@@ -47,6 +47,11 @@ void db_kick(Db *db);
 /* For an operation that nobody waits for. It runs with the next urgent one, or after 20 ms, or at once when
  * about a thousand operations are pending. The order of all operations is kept. */
 void db_submit_lazily(Db *db, DbOp *op);
+
+/* What the disk has refused may be there all the same, if the disk refused to erase it, too: the next start
+ * would find it. When this operation has succeeded, nothing that was refused before it is there. */
+void db_overwrite_op_init(DbOp *op);
+
 int db_fd(Db *db);
 void db_dispatch(Db *db);        /* calls `done` of everything that is finished */
 size_t db_pending(const Db *db); /* submitted and not yet done */

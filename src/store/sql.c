@@ -152,15 +152,15 @@ int sql_shrink(sqlite3 *sql)
 }
 
 /* The smallest thing that SQLite writes although it changes nothing. */
-void sql_overwrite(sqlite3 *sql)
+int sql_overwrite(sqlite3 *sql)
 {
         int version = user_version(sql);
         char script[48];
 
         if (version < 0)
-                return;
+                return version;
         (void) snprintf(script, sizeof script, "PRAGMA user_version=%d", version);
-        (void) execute(sql, script);
+        return execute(sql, script);
 }
 
 /* SQLite would create the file with the mode that the umask leaves; it holds messages. The file is closed

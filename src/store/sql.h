@@ -27,7 +27,7 @@ int sql_run_text(sqlite3 *sql, const char *text); /* a statement without paramet
 int sql_shrink(sqlite3 *sql);
 
 /* A commit that failed may be whole in SQLite's log all the same, and the next start would find it. This
- * writes something harmless in its place; if it fails too, nothing more can be done. */
-void sql_overwrite(sqlite3 *sql);
+ * writes something harmless in its place. 0 or negative errno: it may still be there. */
+int sql_overwrite(sqlite3 *sql);
 
 int sql_error(sqlite3 *sql, int rc); /* SQLite's code as a negative errno: -ENOSPC, -EIO, -ENOMEM … */

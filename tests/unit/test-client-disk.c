@@ -33,10 +33,43 @@ static void test_refused_at_acceptance(void **state)
         f = expect_message('a', "y");
         assert_int_equal(f.sequence, 3); /* what was refused is settled */
         answer('a', &f, OUTCOME_ACKED, "");
-        pass(USEC_PER_SEC);
+        pass(3 * USEC_PER_SEC);
         Frame s;
         assert_true(next_settled('a', &s));
+        while (next_settled('a', &s))
+                ;
         assert_int_equal(s.settled.low, 4);
+}
+
+/* While the disk refuses to erase it, too, the next start may find the message, and send it. */
+static void test_refused_and_not_erased(void **state)
+{
+        Frame s;
+
+        list("a");
+        (void) send_to("a", "x");
+        welcome('a', 4);
+        MessageFrame f = expect_message('a', "x");
+        answer('a', &f, OUTCOME_ACKED, "");
+        pass(USEC_PER_SEC);
+        assert_true(next_settled('a', &s));
+        fake_disk_fail(1, EIO, true);
+        assert_int_equal(submit(submission(SELECTOR_TO, "a", "x")), 0);
+        assert_int_equal(last.result, -EIO);
+        pass(5 * USEC_PER_SEC);
+        assert_false(next_settled('a', &s));
+        fake_disk_fail(0, 0, false);
+        pass(3 * USEC_PER_SEC);
+        assert_true(next_settled('a', &s));
+        assert_int_equal(s.settled.low, 3);
+
+        /* A client that stops does not wait for it. */
+        fake_disk_fail(1, EIO, true);
+        assert_int_equal(submit(submission(SELECTOR_TO, "a", "x")), 0);
+        assert_int_equal(last.result, -EIO);
+        client_stop(c);
+        fake_disk_fail(0, 0, false);
+        assert_false(next_settled('a', &s));
 }
 
 /* A crash could forget such a stream, and then nobody would ever close it at the receiver. */
@@ -308,6 +341,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                         TEST(test_refused_at_acceptance),
+                        TEST(test_refused_and_not_erased),
                         TEST(test_a_stream_that_is_not_stored),
                         TEST(test_an_end_waits_for_the_disk),
                         TEST(test_a_binding_waits_for_the_disk),

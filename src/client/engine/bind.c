@@ -97,6 +97,11 @@ void bind_settle(Message *m)
         m->bind.window = NULL;
 }
 
+void bind_settle_late(Message *m)
+{
+        m->bind.window = NULL;
+}
+
 void bind_drop(Message *m)
 {
         unbind(m);

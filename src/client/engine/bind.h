@@ -18,8 +18,9 @@ void bind_done(Message *m); /* the binding is on disk */
 
 /* The delivery is final: unbinds the message from its receiver. Its sequence stays open. */
 void bind_end(Message *m);
-void bind_settle(Message *m); /* its end is on disk, or it was never accepted: settles the sequence */
-void bind_drop(Message *m);   /* back to the queue; the sequence is settled when the change is on disk */
+void bind_settle(Message *m);      /* its end is on disk, or it was never accepted: settles the sequence */
+void bind_settle_late(Message *m); /* the caller will, by window_settle_late() */
+void bind_drop(Message *m); /* back to the queue; the sequence is settled when the change is on disk */
 
 /* Binds as many messages as possible, and saves them. A receiver that has room may get more urgent messages
  * of other queues first. */

@@ -14,6 +14,7 @@
 #include "client/engine/members.h"
 #include "client/intake/lookup.h"
 #include "client/intake/schedule.h"
+#include "client/link/window.h"
 #include "client/state/message.h"
 #include "client/state/peer.h"
 #include "client/state/transient.h"
@@ -30,6 +31,7 @@ typedef struct Insert {
         uint64_t number;
         SubmitDone done;
         void *userdata;
+        RetryItem retry;
 } Insert;
 
 static void insert_free(Client *c, Insert *i)
@@ -55,6 +57,60 @@ static void submit_rollback(Message *m)
         /* It had taken the room of others. */
         bind_queue(q);
         c->link.room(p);
+}
+
+/* What the disk has refused. */
+
+static void withdraw(Insert *i);
+
+static void withdraw_again(RetryItem *i)
+{
+        withdraw(CONTAINER_OF(i, Insert, retry));
+}
+
+static void on_withdrawn(DbOp *op, int r)
+{
+        Insert *i = CONTAINER_OF(CONTAINER_OF(op, OutboxInsertOp, op), Insert, insert);
+        const OutboxRecord *o = &i->insert.record;
+        Client *c = i->client;
+
+        if (r < 0 && !c->stopping) {
+                retry_soon(&c->retries, &i->retry, withdraw_again);
+                return;
+        }
+        if (r >= 0)
+                window_settle_late(c, o->receiver, o->stream, o->sequence);
+        insert_free(c, i);
+}
+
+/* If the disk has the message all the same, the next start finds it, and sends it. So its sequence counts as
+ * settled only when it is certainly not there. */
+static void withdraw(Insert *i)
+{
+        db_overwrite_op_init(&i->insert.op);
+        i->insert.op.done = on_withdrawn;
+        db_submit(i->client->db, &i->insert.op);
+}
+
+static void on_refused(Insert *i, int r)
+{
+        Message *m = i->message;
+        Client *c = i->client;
+        const bool bound = m->bind.window && !m->transient;
+
+        i->done(NULL, r, i->number, i->userdata);
+        if (bound)
+                bind_settle_late(m); /* see withdraw() */
+        submit_rollback(m);
+        if (!bound) {
+                insert_free(c, i);
+                return;
+        }
+        outbox_records_free(i->members, i->n_members);
+        i->members = NULL;
+        i->n_members = 0;
+        free_clear(&i->key);
+        withdraw(i);
 }
 
 /* `m`: the earlier message with this idempotency key. */
@@ -100,9 +156,7 @@ static void on_inserted(DbOp *op, int r)
                 return;
         }
         if (r < 0) {
-                i->done(NULL, r, i->number, i->userdata);
-                submit_rollback(m);
-                insert_free(c, i);
+                on_refused(i, r);
                 return;
         }
         message_pin(m);

@@ -163,6 +163,19 @@ void window_settle(SendWindow *w, uint64_t sequence)
                 (void) timer_arm_in(&c->windows.timer, ANNOUNCE_USEC);
 }
 
+void window_settle_late(Client *c, sd_id128_t receiver, sd_id128_t stream, uint64_t sequence)
+{
+        Peer *p = peer_find(c, receiver);
+        SendWindow *w = p ? find(p, stream) : NULL;
+        const bool full = p && p->full;
+
+        if (!w)
+                return;
+        window_settle(w, sequence);
+        if (full)
+                c->link.room(p);
+}
+
 int window_load_open(SendWindow *w, uint64_t sequence)
 {
         w->n_open++;

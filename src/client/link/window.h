@@ -20,6 +20,8 @@ void window_prepare(SendWindow *w, uint64_t sequence);
 uint64_t window_take(SendWindow *w); /* the next sequence */
 void window_settle(SendWindow *w,
                 uint64_t sequence); /* the message's end is on disk, or the sequence was never used */
+/* The same, for a window that may be gone. */
+void window_settle_late(Client *c, sd_id128_t receiver, sd_id128_t stream, uint64_t sequence);
 
 /* At start: window_load() for each stream on disk, window_load_open() for each of its open sequences, then
  * windows_loaded() once. Each returns 0 or negative errno. */
