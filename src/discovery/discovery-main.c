@@ -70,8 +70,12 @@ static const DiscoveryConfig defaults = {
 static int start(void *config, void **ret_root, Loop **ret_loop, Error *error)
 {
         Discovery *d;
-        int r = discovery_new(config, &d, error);
+        int r;
 
+        /* Large tables then have mappings of their own. When a table grows, the system gets its old memory
+         * back; otherwise the holes would stay between the leases. */
+        (void) mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD);
+        r = discovery_new(config, &d, error);
         if (r < 0)
                 return r == -EPERM ? EX_CONFIG : r; /* AllowInsecure= */
         *ret_root = d;
@@ -102,8 +106,5 @@ int main(int argc, char **argv)
                         .free = stop,
         };
 
-        /* Large tables then have mappings of their own. When a table grows, the system gets its old memory
-         * back; otherwise the holes would stay between the leases. */
-        (void) mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD);
         return program_run(&program, argc, argv);
 }
