@@ -74,7 +74,7 @@ bool conn_began(Conns *c, uint64_t conn);
 void conn_refused(Conns *c, uint64_t conn); /* there was no place; CREDIT will say when there is one */
 void conns_offer(Conns *c, size_t n_free);  /* free places to those that wait */
 
-bool conn_is_open(Conns *c, uint64_t conn);
+bool conn_is_open(Conns *c, uint64_t conn); /* of a sender that can be answered */
 
 /* Ends the connections of this sender that are older than `conn`, without reading what they still hold. */
 void conns_end_older(Conns *c, const Sender *sender);

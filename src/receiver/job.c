@@ -242,6 +242,9 @@ Job *jobs_start_next(Jobs *j)
         if (!job || jobs_are_busy(j) || !condition_permits(j->condition, MAY_RUN))
                 return NULL;
         leave_queue(job);
+        /* Its sender may have given this receiver up, and sent the message to another one. */
+        if (!conn_is_open(j->conns, job->conn))
+                job->flags |= MESSAGE_POSSIBLE_DUPLICATE;
         job->state = JOB_RUNNING;
         job->since = loop_now(j->loop, CLOCK_BOOTTIME);
         j->one_is_alone = job->alone;

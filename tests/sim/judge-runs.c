@@ -118,8 +118,9 @@ static const JRun *earlier_run(const JRun *r)
                 if (!has_come_back(p, r))
                         return p;
         for (const JDelivery *e = d->message->fanout ? NULL : d->message->deliveries; e; e = e->next)
-                if (e != d && e->run && e->first_written < d->first_written)
-                        return e->run;
+                for (const JRun *p = e != d ? e->run : NULL; p; p = p->previous)
+                        if (written(p) < written(r))
+                                return p;
         return NULL;
 }
 

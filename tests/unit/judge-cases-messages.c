@@ -277,24 +277,29 @@ static void flagged(bool bad)
         begin_run(R0, 2, TO_R0, 1, 1, !bad);
 }
 
-/* At another receiver: the frame that was written first may run last, without the flag. */
+/* At another receiver, which has refused it before: the frame that was written first may run last, without
+ * the flag. */
 static void flagged_after_move(bool bad)
 {
         open_connection(0, 5);
         open_connection(1, 5);
         accept_message(ANY);
+        use_stream(1);
+        send_message(1, ANY, 1, 1, false);
+        answer(1, ANY, 1, 1, OUTCOME_BUSY);
+        use_stream(0);
         send_message(0, ANY, 1, 1, false);
         close_connection(0);
         use_stream(1);
-        send_message(1, ANY, 1, 1, true);
+        send_message(1, ANY, 2, 1, true);
         if (bad) {
                 use_stream(0);
                 begin_run(R0, 1, ANY, 1, 1, false);
                 use_stream(1);
-                begin_run(R1, 2, ANY, 1, 1, false);
+                begin_run(R1, 2, ANY, 2, 1, false);
                 return;
         }
-        begin_run(R1, 2, ANY, 1, 1, true);
+        begin_run(R1, 2, ANY, 2, 1, true);
         use_stream(0);
         begin_run(R0, 1, ANY, 1, 1, false);
 }

@@ -190,6 +190,33 @@ static void test_sender_gone(void **state)
         expect_answer(s, 1, OUTCOME_ACKED, "reply");
 }
 
+static const char *flag_of_run(void)
+{
+        return world_environment(world_child(0), "ACKGROUP_POSSIBLE_DUPLICATE");
+}
+
+/* A sender that has gone may have sent its messages to another receiver meanwhile. */
+static void test_begins_after_its_sender_has_gone(void **state)
+{
+        Fixture *f = *state;
+        TestSocket *s;
+
+        fixture_set_command(f, "work");
+        fixture_start(f);
+        s = sender_open();
+        send_message(s, message(1, "x"));
+        send_message(s, message(2, "x"));
+        assert_null(flag_of_run());
+        world_close(s, 0);
+        world_settle();
+        child_ends(0, NULL);
+        assert_string_equal(flag_of_run(), "1");
+        child_ends(0, NULL);
+        s = sender_open();
+        send_message(s, message(3, "x"));
+        assert_null(flag_of_run());
+}
+
 /* What is accepted in memory only is answered before it is synced. */
 static void test_memory(void **state)
 {
@@ -450,6 +477,7 @@ int main(void)
                         TEST(test_in_progress),
                         TEST(test_queue),
                         TEST(test_sender_gone),
+                        TEST(test_begins_after_its_sender_has_gone),
                         TEST(test_memory),
                         TEST(test_asks_while_a_failure_is_recorded),
                         TEST(test_disk_refuses),
