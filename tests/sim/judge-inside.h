@@ -92,7 +92,7 @@ typedef struct JProcess {
         uint64_t unreadable;    /* it has said that it cannot read an answer from its disk:
                                    number of the observation */
 
-        sd_id128_t sender; /* of a client: its id */
+        sd_id128_t sender; /* of a client: its id; null: not known */
         uint64_t n_ids, n_submitted;
         JMessage *on_disk, *in_memory; /* of a client: messages that it must have */
         JWaiting waiting_to[RECEIVERS_MAX][PRIORITIES], waiting_any[GROUPS][PRIORITIES];

@@ -37,6 +37,8 @@ static void take_step(Judge *j, const Step *s)
                 mark(j, a, false);
                 /* An older state may hold another id, or none. */
                 replace(j, a);
+                if (a)
+                        a->sender = SD_ID128_NULL;
                 break;
         case STEP_CLONE:
                 /* Original and copy know the same messages. A client gives new ones to the original only; a

@@ -39,15 +39,30 @@ void receiver_of(Judge *j, JReceiver *r, JProcess *p)
 
 /* From the client. */
 
+static bool is_same_sender(const JProcess *copy, const JProcess *p, sd_id128_t sender)
+{
+        return copy->original == p && copy->up && sd_id128_equal(copy->sender, sender);
+}
+
+/* If the files of the original were restored from a backup, too, one of the two keeps the id: that whose
+ * file for the lock has the number in the backup. */
 static void check_sender(Judge *j, const JConnection *c, sd_id128_t sender)
 {
-        const JProcess *original = c->from->original;
+        JProcess *p = c->from;
+        const JProcess *original = p->original, *copy = NULL;
 
-        c->from->sender = sender;
-        if (c->copied && original && !sd_id128_is_null(sender) && sd_id128_equal(original->sender, sender))
-                breach(j, RULE_ID_IS_UNIQUE, NULL, c->from, "%s, a copy of %s, greets %s under its id %s",
-                                text_process(c->from), text_process(original), text_process(c->to),
-                                text_id(sender));
+        p->sender = sender;
+        if (sd_id128_is_null(sender))
+                return;
+        if (c->copied && original && sd_id128_equal(original->sender, sender))
+                copy = p;
+        for (unsigned i = 0; i < J_PROCESSES_MAX && !original; i++)
+                if (is_same_sender(j->processes + i, p, sender))
+                        copy = j->processes + i;
+        if (copy)
+                breach(j, RULE_ID_IS_UNIQUE, NULL, p,
+                                "%s, a copy of %s, and the original greet under the id %s",
+                                text_process(copy), text_process(copy->original), text_id(sender));
 }
 
 static void wrote_hello(Judge *j, const Observation *o, JConnection *c)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* Histories for the rules of judge-fair.c and judge-turns.c, of nobody-starves, for a client that has
- * lost records, and members that were sent. */
+ * lost records, for members that were sent, and for backups. */
 
 #include "base/time-util.h"
 #include "judge-cases.h"
@@ -336,6 +336,19 @@ static void member_that_was_sent(bool bad)
         send_message(1, QUORUM, 1, 2, true);
 }
 
+/* Original and copy come from one backup. One of them keeps its id. */
+static void restored_has_its_own_id(bool bad)
+{
+        hello_of(0, 1);
+        step(STEP_RESTORE, C0);
+        kill_process(C0);
+        start(C0);
+        step_for(STEP_CLONE, C0, 60 * USEC_PER_SEC);
+        start(COPY_OF_CLIENT);
+        hello_of(FROM_COPY, 1);
+        hello_of(10, bad ? 1 : 2);
+}
+
 static void frozen_is_found(bool bad)
 {
         open_connection(0, 5);
@@ -368,6 +381,7 @@ const JudgeCase judge_cases_fair[] = {
                 {"turns-are-kept", refused_goes_elsewhere_when_known},
                 {"sender-flags", damaged_is_flagged},
                 {"ended-is-not-sent", member_that_was_sent},
+                {"id-is-unique", restored_has_its_own_id},
                 {"pauses-grow", pauses_between_refusals_grow},
                 {},
 };
