@@ -143,7 +143,7 @@ static int on_sync(sqlite3_file *f, int flags)
                 note_log_sync(c);
         if (rc != SQLITE_OK || !c->is_database)
                 return rc;
-        if (page_sums_note(c->sums)->state == WAL_MIXED)
+        if (page_sums_note(c->sums)->state != WAL_NEEDED)
                 set_state(c->sums, WAL_COPIED);
         return page_sums_sync(c->sums) < 0 ? SQLITE_IOERR_FSYNC : SQLITE_OK;
 }

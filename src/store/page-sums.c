@@ -219,5 +219,7 @@ void page_sums_set_note(PageSums *p, const WalNote *note)
 
 int page_sums_sync(PageSums *p)
 {
-        return p && p->file ? disk_sync(p->file) : 0;
+        if (!p)
+                return 0;
+        return p->file ? disk_sync(p->file) : remove_file(p);
 }

@@ -44,4 +44,5 @@ void page_sums_cut(PageSums *p, uint64_t n_pages); /* the database has no more p
 const WalNote *page_sums_note(const PageSums *p);
 void page_sums_set_note(PageSums *p, const WalNote *note);
 
-int page_sums_sync(PageSums *p); /* 0 or negative errno */
+/* 0 or negative errno. From then on no older note is found, also if the newest one could not be kept. */
+int page_sums_sync(PageSums *p);

@@ -97,6 +97,39 @@ static void test_cannot_be_written(void **state)
                 }
 }
 
+/* The same, but the database is closed in order: SQLite's log is removed. */
+static void test_cannot_be_written_at_the_end(void **state)
+{
+        for (unsigned n = 1; n < 60; n++) {
+                (void) setup(state);
+                assert_int_equal(open_database(), 0);
+                fake_disk_fail_notes(n);
+                (void) sqlite3_exec(sql, "UPDATE t SET data = randomblob(3000)", NULL, NULL, NULL);
+                close_database();
+                fake_disk_fail_notes(0);
+                check();
+        }
+}
+
+/* What was noted of SQLite's log is lost, and the log goes on. */
+static void test_note_is_lost(void **state)
+{
+        for (unsigned loss = 0; loss < _FAKE_LOSS_MAX; loss++) {
+                fake_disk_reset();
+                assert_int_equal(open_database(), 0);
+                run("INSERT INTO t (data) VALUES (1)");
+                fake_disk_crash();
+                close_database();
+                fake_disk_power_on((FakeLoss) loss, loss);
+                fake_disk_fill_up(true);
+                assert_int_equal(open_database(), 0);
+                fake_disk_fill_up(false);
+                run("INSERT INTO t (data) VALUES (2)");
+                close_database();
+                check();
+        }
+}
+
 /* A file that shrank and grew has pages that nobody has written. */
 static void test_shrinks_and_grows(void **state)
 {
@@ -121,6 +154,8 @@ int main(void)
         const struct CMUnitTest tests[] = {
                         cmocka_unit_test_setup(test_cannot_be_opened, setup),
                         cmocka_unit_test_setup(test_cannot_be_written, setup),
+                        cmocka_unit_test(test_cannot_be_written_at_the_end),
+                        cmocka_unit_test(test_note_is_lost),
                         cmocka_unit_test_setup(test_shrinks_and_grows, setup),
         };
 
