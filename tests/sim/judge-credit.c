@@ -65,8 +65,9 @@ static void drop_expired(const Judge *j, JConnection *c)
         }
 }
 
-/* Of two changes within this time, the client may know the first one only when it hands a frame over. */
-#define GRACE_USEC (2 * USEC_PER_SEC)
+/* So long a frame may lie in the output of its connection. It was handed over with the credit of that time.
+ */
+#define GRACE_USEC (60 * USEC_PER_SEC)
 
 void credit_read(const Judge *j, JConnection *c, uint32_t credit)
 {

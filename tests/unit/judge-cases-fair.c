@@ -298,6 +298,20 @@ static void refused_goes_elsewhere_when_known(bool bad)
         refuse_twice();
 }
 
+/* The client had not read the smaller credit when it handed the frame to its connection, long ago. */
+static void credit_of_then(bool bad)
+{
+        open_connection(0, 2);
+        accept_message(TO_R0);
+        accept_message(TO_R0_AGAIN);
+        send_message(0, TO_R0, 1, 1, false);
+        credit(0, 1);
+        wait_usec(bad ? 0 : 4 * USEC_PER_SEC);
+        credit(0, 1);
+        stay_in_output(bad ? 0 : 5 * USEC_PER_SEC);
+        send_message(0, TO_R0_AGAIN, 2, 1, false);
+}
+
 static void pauses_between_refusals_grow(bool bad)
 {
         open_connection(0, 1);
@@ -383,5 +397,6 @@ const JudgeCase judge_cases_fair[] = {
                 {"ended-is-not-sent", member_that_was_sent},
                 {"id-is-unique", restored_has_its_own_id},
                 {"pauses-grow", pauses_between_refusals_grow},
+                {"credit-is-kept", credit_of_then},
                 {},
 };

@@ -258,19 +258,6 @@ static void credit_of_cancelled(bool bad)
         send_message(0, TO_R0_AGAIN, 2, 1, false);
 }
 
-/* The client had not read the smaller credit when it handed the frame to its connection. */
-static void credit_of_then(bool bad)
-{
-        open_connection(0, 2);
-        accept_message(TO_R0);
-        accept_message(TO_R0_AGAIN);
-        send_message(0, TO_R0, 1, 1, false);
-        credit(0, 1);
-        stay_in_output(bad ? 0 : USEC_PER_SEC / 2);
-        wait_usec(bad ? 0 : USEC_PER_SEC / 4);
-        send_message(0, TO_R0_AGAIN, 2, 1, false);
-}
-
 static void window_is_kept(bool bad)
 {
         open_connection(0, 5);
@@ -476,7 +463,6 @@ const JudgeCase judge_cases_wire[] = {
                 {"credit-is-kept", credit_is_kept},
                 {"credit-is-kept", credit_of_expired},
                 {"credit-is-kept", credit_of_late_working},
-                {"credit-is-kept", credit_of_then},
                 {"credit-is-kept", credit_of_cancelled},
                 {"window-is-kept", window_is_kept},
                 {"hello-first", hello_first},
