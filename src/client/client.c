@@ -255,6 +255,7 @@ void client_stop(Client *c)
         drains_end(c);
         transient_run(c);
         c->db = database_close(&c->database, c->db);
+        retries_drop(&c->retries);
 }
 
 void client_clear(Client *c)

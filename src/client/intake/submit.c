@@ -68,6 +68,13 @@ static void withdraw_again(RetryItem *i)
         withdraw(CONTAINER_OF(i, Insert, retry));
 }
 
+static void drop_withdrawal(RetryItem *item)
+{
+        Insert *i = CONTAINER_OF(item, Insert, retry);
+
+        insert_free(i->client, i);
+}
+
 static void on_withdrawn(DbOp *op, int r)
 {
         Insert *i = CONTAINER_OF(CONTAINER_OF(op, OutboxInsertOp, op), Insert, insert);
@@ -89,6 +96,7 @@ static void withdraw(Insert *i)
 {
         db_overwrite_op_init(&i->insert.op);
         i->insert.op.done = on_withdrawn;
+        i->retry.drop = drop_withdrawal;
         db_submit(i->client->db, &i->insert.op);
 }
 

@@ -25,6 +25,17 @@ int retries_init(Retries *r, Loop *loop)
         return timer_init(&r->timer, loop, "retry", on_timer, r);
 }
 
+void retries_drop(Retries *r)
+{
+        while (r->items) {
+                RetryItem *i = r->items;
+
+                retry_cancel(r, i);
+                if (i->drop)
+                        i->drop(i);
+        }
+}
+
 void retries_clear(Retries *r)
 {
         timer_clear(&r->timer);

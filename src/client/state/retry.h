@@ -12,6 +12,7 @@ typedef struct RetryItem RetryItem;
 /* Embed it by value, zero-initialised. */
 struct RetryItem {
         void (*again)(RetryItem *i); /* NULL: it is not in the list */
+        void (*drop)(RetryItem *i);  /* frees what only the list knows; NULL: nothing */
         RetryItem *prev, *next;
 };
 
@@ -22,6 +23,7 @@ typedef struct Retries {
 } Retries;
 
 int retries_init(Retries *r, Loop *loop);
+void retries_drop(Retries *r); /* at the end: nothing of what waits is repeated */
 void retries_clear(Retries *r);
 
 /* Adds the item to the list. Later the loop removes it and calls `again` once. Does nothing if the item is
