@@ -2,6 +2,13 @@
 /* Order per key, for each client. */
 #include "sim/judge-inside.h"
 
+/* It failed, or its receiver is gone and may have begun it. */
+static bool is_last_attempt_over(const PlannedMessage *p, const JDelivery *d)
+{
+        return p->max_attempts > 0 &&
+               (d->failed_told || (d->attempt >= p->max_attempts && d->sent_on->closed));
+}
+
 /* It holds up no other message of its key any more. Ended, as far as its client knows (or knew before a
  * crash); or perhaps ended, in a way that nobody has been told yet: cancelled, past its deadline, out of
  * attempts. Or it never was in the way: it was delayed (it joins its key when it is due), somebody has
@@ -16,7 +23,7 @@ static bool is_over(const Judge *j, const JMessage *m)
         if (p->delay_usec > 0 || p->deadline_usec > 0)
                 return true;
         for (const JDelivery *d = m->deliveries; d; d = d->next)
-                if (d->told != 0 || d->told_before || (d->failed_told && p->max_attempts > 0))
+                if (d->told != 0 || d->told_before || is_last_attempt_over(p, d))
                         return true;
         return false;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* Histories for the rules of judge-fair.c and judge-turns.c, of nobody-starves, for a client that has
- * lost records, for members that were sent, and for backups. */
+ * lost records, for members that were sent, for backups, and for what lies in the output for long. */
 
 #include "base/time-util.h"
 #include "judge-cases.h"
@@ -298,6 +298,20 @@ static void refused_goes_elsewhere_when_known(bool bad)
         refuse_twice();
 }
 
+/* The receiver of the last attempt is gone: the message is dead, although nobody has been told. */
+static void order_when_attempts_are_over(bool bad)
+{
+        open_connection(0, 5);
+        open_connection(1, 5);
+        accept_message(KEY_ONCE);
+        accept_message(KEY_NEXT);
+        send_message(0, KEY_ONCE, 1, 1, false);
+        if (!bad)
+                close_connection(0);
+        use_stream(1);
+        send_message(1, KEY_NEXT, 1, 1, false);
+}
+
 /* The client had not read the smaller credit when it handed the frame to its connection, long ago. */
 static void credit_of_then(bool bad)
 {
@@ -397,6 +411,7 @@ const JudgeCase judge_cases_fair[] = {
                 {"ended-is-not-sent", member_that_was_sent},
                 {"id-is-unique", restored_has_its_own_id},
                 {"pauses-grow", pauses_between_refusals_grow},
+                {"order-per-key", order_when_attempts_are_over},
                 {"credit-is-kept", credit_of_then},
                 {},
 };

@@ -21,6 +21,7 @@ Plan history_plan(void)
         plan_send(ALL, (PlannedMessage){.mode = SELECTOR_ALL});
         plan_send(KEY, (PlannedMessage){.mode = SELECTOR_KEY, .key = 1});
         plan_send(KEY_NEXT, (PlannedMessage){.mode = SELECTOR_KEY, .key = 1});
+        plan_send(KEY_ONCE, (PlannedMessage){.mode = SELECTOR_KEY, .key = 1, .max_attempts = 1});
         plan_send(IN_MEMORY, (PlannedMessage){.mode = SELECTOR_TO, .transient = true});
         plan_send(IDEMPOTENT, (PlannedMessage){.mode = SELECTOR_TO, .idempotency = 5});
         plan_send(IDEMPOTENT_AGAIN, (PlannedMessage){.mode = SELECTOR_TO, .idempotency = 5});

@@ -28,6 +28,7 @@ enum {
         URGENT_ANY,
         DELAYED,       /* by 10 s */
         WITH_DEADLINE, /* after 10 s */
+        KEY_ONCE,      /* one attempt */
         KEY_LOW,       /* with the lowest priority, which means nothing for a key */
         MANY,
         MANY_LAST = MANY + 1200,
