@@ -284,7 +284,9 @@ struct JConnection {
         uint64_t closed_at; /* time of that */
         bool goodbye_client;
         bool pinged;
-        uint32_t n_unread; /* frames that the receiver has not read */
+        unsigned n_pings;   /* since a frame was read on either side */
+        uint64_t pinged_at; /* the last of these */
+        uint32_t n_unread;  /* frames that the receiver has not read */
         sd_id128_t expected;
         JReceiver *receiver; /* whose WELCOME the client has read */
         uint64_t opened;     /* number of that observation */
@@ -353,7 +355,7 @@ struct Judge {
         bool clock_stepped[MACHINES_MAX];
         uint64_t disk_fails_until[MACHINES_MAX]; /* every write or every sync: time */
         bool copied;                             /* a copy of a process has connected */
-        bool polls_may_hang;                     /* the plan loses answers of discovery */
+        bool polls_may_hang;                     /* the plan loses what is written */
         uint64_t polls_hang_until;               /* discovery has lost its power: time */
 };
 

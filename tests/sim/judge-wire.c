@@ -75,6 +75,28 @@ static void wrote_hello(Judge *j, const Observation *o, JConnection *c)
         check_sender(j, c, o->frame->hello.sender);
 }
 
+/* A connection whose other side answers no PING, and reads nothing, ends. It is asked once more if the
+ * client was late, or if the other side has taken more of its bytes. What the network swallows counts as
+ * taken, so plans that let it do so are not judged. Not all PINGs leave when they are made. */
+
+#define PINGS_MAX 4u
+
+static void check_ping(Judge *j, JConnection *c)
+{
+        c->pinged = true;
+        if (c->from->disturbed_until >= c->pinged_at)
+                c->n_pings = 0;
+        if (c->n_pings > 0 && j->o->at < c->pinged_at + j->plan->ack_timeout_usec / 4)
+                return;
+        c->pinged_at = j->o->at;
+        if (++c->n_pings > PINGS_MAX && !j->polls_may_hang)
+                breach(j, RULE_FROZEN_IS_FOUND, NULL, c->to,
+                                "%s has sent %u PINGs to %s, which has answered none and reads nothing, but "
+                                "keeps connection %llu",
+                                text_process(c->from), c->n_pings, text_process(c->to),
+                                (unsigned long long) c->number);
+}
+
 static void from_client(Judge *j, const Observation *o, JConnection *c)
 {
         const FrameType type = o->frame->type;
@@ -106,7 +128,7 @@ static void from_client(Judge *j, const Observation *o, JConnection *c)
                 c->goodbye_client = true;
                 break;
         case FRAME_PING:
-                c->pinged = true;
+                check_ping(j, c);
                 break;
         default:
                 breach(j, RULE_WIRE_IS_FRAMES, NULL, c->from,
@@ -261,6 +283,8 @@ void wire_see(Judge *j, const Observation *o)
                 (by_client ? from_client : from_receiver)(j, o, c);
         else
                 (by_client ? to_receiver : to_client)(j, o, c);
+        if (o->kind == OBS_DELIVER)
+                c->n_pings = 0;
         c->n_unread += by_client && o->kind == OBS_WRITE;
         c->n_unread -= by_client && o->kind == OBS_DELIVER;
 }

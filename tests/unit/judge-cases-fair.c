@@ -389,6 +389,20 @@ static void frozen_is_found(bool bad)
         begin_run(R0, 1, ANY, 1, 1, false);
 }
 
+/* The receiver is frozen. What its client keeps must end. */
+static void silent_is_given_up(bool bad)
+{
+        open_connection(0, 5);
+        accept_message(TO_R0);
+        write_message(0, TO_R0, 1, 1, false);
+        for (unsigned i = 0; i < 6; i++) {
+                wait_usec(5 * USEC_PER_SEC);
+                write_frame(0, true, &(Frame){.type = FRAME_PING});
+                if (!bad && i == 3)
+                        pass_frame(0, false, &(Frame){.type = FRAME_PONG});
+        }
+}
+
 const JudgeCase judge_cases_fair[] = {
                 {"urgent-first", urgent_first},
                 {"urgent-first", urgent_first_where_it_may_go},
@@ -399,6 +413,7 @@ const JudgeCase judge_cases_fair[] = {
                 {"deaths-are-charged", deaths_are_charged},
                 {"deaths-are-charged", deaths_are_charged_unless_forgotten},
                 {"frozen-is-found", frozen_is_found},
+                {"frozen-is-found", silent_is_given_up},
                 {"suspects-run-alone", suspects_run_alone},
                 {"suspects-run-alone", suspect_of_a_kill},
                 {"suspects-run-alone", suspect_that_has_ended_unseen},
