@@ -162,8 +162,8 @@ static void suspects_run_alone(bool bad)
         }
 }
 
-/* Of a loss of power nobody is suspected. */
-static void suspect_of_a_kill(bool bad)
+/* R0 is killed during a run of TO_R0, and gets it again, behind another message. */
+static void send_suspect(bool by_power)
 {
         accept_message(TO_R0);
         accept_message(TO_R0_AGAIN);
@@ -171,7 +171,7 @@ static void suspect_of_a_kill(bool bad)
         send_message(0, TO_R0, 1, 1, false);
         begin_run(R0, 1, TO_R0, 1, 1, false);
         kill_process(R0);
-        if (!bad)
+        if (by_power)
                 lose_power(R0);
         end_run(1, RUN_KILLED);
         close_connection(0);
@@ -179,31 +179,30 @@ static void suspect_of_a_kill(bool bad)
         open_connection(10, 5);
         send_message(10, TO_R0_AGAIN, 2, 1, false);
         send_message(10, TO_R0, 1, 1, true);
+}
+
+static void run_suspect_beside_another(void)
+{
         begin_run(R0, 2, TO_R0_AGAIN, 2, 1, false);
         begin_run(R0, 3, TO_R0, 1, 1, true);
+}
+
+/* Of a loss of power nobody is suspected. */
+static void suspect_of_a_kill(bool bad)
+{
+        send_suspect(!bad);
+        run_suspect_beside_another();
 }
 
 /* Its handler reaches its time limit before it has begun; bad: that of another message does. */
 static void suspect_that_has_ended_unseen(bool bad)
 {
-        accept_message(TO_R0);
-        accept_message(TO_R0_AGAIN);
-        open_connection(0, 5);
-        send_message(0, TO_R0, 1, 1, false);
-        begin_run(R0, 1, TO_R0, 1, 1, false);
-        kill_process(R0);
-        end_run(1, RUN_KILLED);
-        close_connection(0);
-        start(R0);
-        open_connection(10, 5);
-        send_message(10, TO_R0_AGAIN, 2, 1, false);
-        send_message(10, TO_R0, 1, 1, true);
+        send_suspect(false);
         if (bad)
                 miss_run(R0, TO_R0_AGAIN, 2, 1);
         else
                 miss_run(R0, TO_R0, 1, 1);
-        begin_run(R0, 2, TO_R0_AGAIN, 2, 1, false);
-        begin_run(R0, 3, TO_R0, 1, 1, true);
+        run_suspect_beside_another();
 }
 
 static void queue_is_given_back(bool bad)

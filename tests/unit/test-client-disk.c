@@ -17,6 +17,40 @@ static void on_found(DbOp *op, int r)
 {
 }
 
+/* A message of which everything is over. */
+static void settle_first(void)
+{
+        Frame s;
+
+        list("a");
+        (void) send_to("a", "x");
+        welcome('a', 4);
+        MessageFrame f = expect_message('a', "x");
+        answer('a', &f, OUTCOME_ACKED, "");
+        pass(USEC_PER_SEC);
+        assert_true(next_settled('a', &s));
+}
+
+static void refuse_next(int error)
+{
+        fake_disk_fail(1, error, true);
+        assert_int_equal(submit(submission(SELECTOR_TO, "a", "x")), 0);
+        assert_int_equal(last.result, -error);
+}
+
+/* Nothing is announced as long as the disk fails. */
+static void expect_settled_after_recovery(uint64_t low)
+{
+        Frame s;
+
+        pass(5 * USEC_PER_SEC);
+        assert_false(next_settled('a', &s));
+        fake_disk_fail(0, 0, false);
+        pass(3 * USEC_PER_SEC);
+        assert_true(next_settled('a', &s));
+        assert_int_equal(s.settled.low, low);
+}
+
 static void test_refused_at_acceptance(void **state)
 {
         list("a");
@@ -24,9 +58,7 @@ static void test_refused_at_acceptance(void **state)
         welcome('a', 4);
         MessageFrame f = expect_message('a', "x");
         answer('a', &f, OUTCOME_ACKED, "");
-        fake_disk_fail(1, ENOSPC, true);
-        assert_int_equal(submit(submission(SELECTOR_TO, "a", "x")), 0);
-        assert_int_equal(last.result, -ENOSPC);
+        refuse_next(ENOSPC);
         assert_int_equal(c->messages.n_open, 0);
         fake_disk_fail(0, 0, false);
         (void) send_to("a", "y");
@@ -46,27 +78,12 @@ static void test_refused_and_not_erased(void **state)
 {
         Frame s;
 
-        list("a");
-        (void) send_to("a", "x");
-        welcome('a', 4);
-        MessageFrame f = expect_message('a', "x");
-        answer('a', &f, OUTCOME_ACKED, "");
-        pass(USEC_PER_SEC);
-        assert_true(next_settled('a', &s));
-        fake_disk_fail(1, EIO, true);
-        assert_int_equal(submit(submission(SELECTOR_TO, "a", "x")), 0);
-        assert_int_equal(last.result, -EIO);
-        pass(5 * USEC_PER_SEC);
-        assert_false(next_settled('a', &s));
-        fake_disk_fail(0, 0, false);
-        pass(3 * USEC_PER_SEC);
-        assert_true(next_settled('a', &s));
-        assert_int_equal(s.settled.low, 3);
+        settle_first();
+        refuse_next(EIO);
+        expect_settled_after_recovery(3);
 
         /* A client that stops does not wait for it. */
-        fake_disk_fail(1, EIO, true);
-        assert_int_equal(submit(submission(SELECTOR_TO, "a", "x")), 0);
-        assert_int_equal(last.result, -EIO);
+        refuse_next(EIO);
         client_stop(c);
         fake_disk_fail(0, 0, false);
         assert_false(next_settled('a', &s));
@@ -77,26 +94,13 @@ static void test_a_stream_that_is_not_stored(void **state)
 {
         Frame s;
 
-        list("a");
-        (void) send_to("a", "x");
-        welcome('a', 4);
-        MessageFrame f = expect_message('a', "x");
-        answer('a', &f, OUTCOME_ACKED, "");
-        pass(USEC_PER_SEC);
-        assert_true(next_settled('a', &s));
+        settle_first();
         client_crash();
         list("a");
         welcome('a', 4);
         assert_true(next_settled('a', &s)); /* the old stream */
-        fake_disk_fail(1, ENOSPC, true);
-        assert_int_equal(submit(submission(SELECTOR_TO, "a", "x")), 0);
-        assert_int_equal(last.result, -ENOSPC);
-        pass(5 * USEC_PER_SEC);
-        assert_false(next_settled('a', &s));
-        fake_disk_fail(0, 0, false);
-        pass(3 * USEC_PER_SEC);
-        assert_true(next_settled('a', &s));
-        assert_int_equal(s.settled.low, 2);
+        refuse_next(ENOSPC);
+        expect_settled_after_recovery(2);
 }
 
 static void test_an_end_waits_for_the_disk(void **state)
