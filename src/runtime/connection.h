@@ -47,8 +47,8 @@ Buffer *connection_input(Connection *c);
 Buffer *connection_output(Connection *c); /* call connection_flush() after appending */
 void connection_flush(Connection *c);     /* the output is written at the end of this iteration */
 size_t connection_output_size(const Connection *c);
-/* Bytes that the peer has not taken: the output, and what the kernel still has. While this falls, somebody
- * takes them. */
+/* Bytes that the peer has not taken: the output, and what the kernel still has. Over TCP the peer's kernel
+ * takes them as long as it has room, over a Unix socket only the peer itself. */
 size_t connection_unsent(const Connection *c);
 void connection_pause(Connection *c, bool paused);
 void connection_shutdown(Connection *c); /* tells the peer that nothing more comes */

@@ -82,6 +82,31 @@ static void test_a_frozen_receiver(void **state)
         assert_non_null(strstr(events(), "disconnected"));
 }
 
+/* Its kernel takes what is sent again, too: that is no sign of life. */
+static void test_a_frozen_receiver_gets_more(void **state)
+{
+        const uint64_t timeout = config.policy.ack_timeout_usec, moment = timeout / 16;
+        unsigned n = 0;
+        MessageFrame f;
+
+        list("a");
+        (void) send_to("a", "1");
+        welcome('a', 2);
+        (void) expect_message('a', "1");
+        (void) send_to("a", "2");
+        f = expect_message('a', "2");
+        pass(timeout - moment);
+        answer('a', &f, OUTCOME_ACKED, "");
+        receivers_are_frozen = true;
+        for (; n < 5 && !strstr(events(), "disconnected"); n++) {
+                fake_connection_block(wire('a'), true);
+                pass(2 * moment);
+                fake_connection_block(wire('a'), false);
+                pass(timeout - 2 * moment);
+        }
+        assert_in_range(n, 1, 2);
+}
+
 /* What has not left the client was not sent: another receiver gets it at once, without the flag. */
 static void test_what_has_not_left(void **state)
 {
@@ -167,6 +192,7 @@ int main(void)
                         TEST(test_busy_is_about_the_receiver),
                         TEST(test_busy_for_ever),
                         TEST(test_a_frozen_receiver),
+                        TEST(test_a_frozen_receiver_gets_more),
                         TEST(test_what_has_not_left),
                         TEST(test_a_frozen_receiver_costs_one_attempt),
                         TEST(test_a_silent_receiver),

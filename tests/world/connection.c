@@ -415,7 +415,7 @@ size_t connection_output_size(const Connection *c)
 
 size_t connection_unsent(const Connection *c)
 {
-        return connection_output_size(c) + (c->socket ? buffer_size(&c->socket->peer->received) : 0);
+        return connection_output_size(c) + (c->socket ? socket_n_left(c->socket->peer) : 0);
 }
 
 void connection_pause(Connection *c, bool paused)

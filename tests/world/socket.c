@@ -62,6 +62,11 @@ static void pair_check(Pair *p)
 
 /* What comes to an end. */
 
+size_t socket_n_left(const TestSocket *s)
+{
+        return s->pair->is_tcp ? 0 : buffer_size(&s->received);
+}
+
 size_t socket_n_arrived(const TestSocket *s)
 {
         return buffer_size(&s->received) - s->on_the_way;

@@ -71,6 +71,7 @@ TestSocket *socket_new_pair(const char *address);
 /* How many bytes were taken; -EAGAIN: none fits; or another negative errno. */
 ssize_t socket_write(TestSocket *s, const void *data, size_t n);
 size_t socket_n_arrived(const TestSocket *s);
+size_t socket_n_left(const TestSocket *s);    /* bytes that are still with the sender: over TCP none */
 void socket_consume(TestSocket *s, size_t n); /* that have arrived */
 void socket_shutdown(TestSocket *s);
 /* Its owner has closed it, or is gone. The peer sees the end: -ECONNRESET if bytes were not read, otherwise

@@ -3,7 +3,8 @@
 
 /* Finds a receiver that is connected and does not answer, such as one that is frozen: its kernel takes
  * bytes, the process does not. While a message is unanswered, a receiver must send something within the ack
- * timeout, or take some of our output. After the first half of that time in silence, PING asks for it. */
+ * timeout, or take output that it had left for half of that time. After the first half of that time in
+ * silence, PING asks for it. */
 
 #include "client/state/types.h"
 

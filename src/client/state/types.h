@@ -255,10 +255,11 @@ struct Peer {
                 uint32_t credit, window, max_payload;
                 uint32_t n_in_flight; /* state/peer: written and unanswered on this connection */
                 /* link/liveness */
-                bool watched, heard,
-                                pinged; /* the timer runs; since its last tick: bytes came, PING was sent */
-                size_t unsent;          /* bytes that it had not taken at the last tick */
-                Peer *prev, *next;      /* of the connected ones */
+                bool watched;              /* the timer runs */
+                bool heard, pinged;        /* since its last tick: bytes came, PING was sent */
+                bool stuck;                /* it had left some output for a whole tick */
+                uint64_t output, accepted; /* bytes until that tick; those that it had taken */
+                Peer *prev, *next;         /* of the connected ones */
         } link;
 
         Message *plain; /* link/plain: the message that uses the connection; or NULL */
