@@ -145,11 +145,17 @@ void live_over(JMessage *m)
         m->waits_in = NULL;
 }
 
+/* A message with an idempotency key is accepted later than one that was submitted after it. */
+static bool is_older(const JMessage *m, const JMessage *by)
+{
+        return m->accepted < by->accepted && m->submitted <= by->submitted;
+}
+
 static void overtake(Judge *j, const JWaiting *w, const JMessage *by, const JConnection *c)
 {
         JMessage *m = w->first;
 
-        if (!m || m == by || m->accepted >= by->accepted || message_is_excepted(m))
+        if (!m || m == by || !is_older(m, by) || message_is_excepted(m))
                 return;
         /* A receiver that it is bound to may be silent as long as this. */
         if (j->o->at - MAX(m->accepted_at, m->client->started_at) < client_ack_timeout(j, m->client))

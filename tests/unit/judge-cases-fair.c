@@ -82,9 +82,12 @@ static void urgent_first_after_a_drain(bool bad)
         run_many(0, 10);
 }
 
-static void starve(bool listed, bool sent)
+/* `late`: the others were submitted before it, and are accepted after it. */
+static void starve(bool listed, bool sent, bool late)
 {
         open_connection(0, 4000);
+        for (unsigned i = 0; i < 300 && late; i++)
+                submit(MANY + i);
         if (listed)
                 log_text(0, "Receiver r0 of group g has registered");
         accept_message(ANY);
@@ -92,7 +95,9 @@ static void starve(bool listed, bool sent)
                 send_message(0, ANY, 1, 1, false);
         wait_usec(4 * USEC_PER_SEC); /* a receiver may be silent for a second, and news takes its time */
         for (unsigned i = 0; i < 300; i++) {
-                accept_message(MANY + i);
+                if (!late)
+                        submit(MANY + i);
+                accept_as(MANY + i, MANY + i);
                 use_stream(1 + i / 15);
                 write_message(0, MANY + i, 1 + i % 15, 1, false);
         }
@@ -100,13 +105,18 @@ static void starve(bool listed, bool sent)
 
 static void nobody_starves(bool bad)
 {
-        starve(true, !bad);
+        starve(true, !bad, false);
 }
 
 /* Any receiver may get it, but discovery does not list this one. */
 static void nobody_starves_where_it_may_go(bool bad)
 {
-        starve(bad, false);
+        starve(bad, false, false);
+}
+
+static void nobody_starves_in_order_of_submission(bool bad)
+{
+        starve(true, false, !bad);
 }
 
 static void deaths_are_charged(bool bad)
@@ -409,6 +419,7 @@ const JudgeCase judge_cases_fair[] = {
                 {"urgent-first", urgent_first_after_a_drain},
                 {"nobody-starves", nobody_starves},
                 {"nobody-starves", nobody_starves_where_it_may_go},
+                {"nobody-starves", nobody_starves_in_order_of_submission},
                 {"deaths-are-charged", deaths_are_charged},
                 {"deaths-are-charged", deaths_are_charged_unless_forgotten},
                 {"frozen-is-found", frozen_is_found},
