@@ -27,6 +27,7 @@ struct Bulk {
 
         bool finished;                /* the program submits no more */
         bool ending;                  /* read no more; close the socket when all output is written */
+        bool has_gap;                 /* there was no memory for an answer; none may follow it */
         char mistake[ERROR_TEXT_MAX]; /* the program's mistake; written last */
         Bulk *prev, *next;
 };
@@ -71,13 +72,18 @@ static void hang_up(Bulk *s)
         release(s);
 }
 
+/* There is no memory for an answer: the socket is closed, so the program does not wait for it. */
+static void leave_gap(Bulk *s)
+{
+        s->has_gap = s->ending = true;
+}
+
 static void say(Bulk *s, const Frame *f)
 {
-        if (!s->connection)
+        if (!s->connection || s->has_gap)
                 return;
-        /* If there is no memory for an answer, close the socket, so the program does not wait for it. */
         if (frame_encode(connection_output(s->connection), f) < 0)
-                s->ending = true;
+                leave_gap(s);
         connection_flush(s->connection);
 }
 
@@ -121,8 +127,10 @@ static void accept_one(Bulk *s, uint64_t number, const Message *m)
                 tell_accepted(s);
         if (buffer_size(&s->accepted) == 0)
                 s->first_accepted = number;
-        if (buffer_append(&s->accepted, &m->record.id, sizeof m->record.id) < 0)
-                s->ending = true;
+        if (buffer_append(&s->accepted, &m->record.id, sizeof m->record.id) < 0) {
+                tell_accepted(s);
+                leave_gap(s);
+        }
 }
 
 static void tell_settled(Bulk *s, uint64_t number, const OutboxRecord *record)
