@@ -1,9 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "model/sequence-index.h"
 
+#define NEIGHBOURS 8u /* buckets of one cache line */
+
+/* Sequences that follow each other are used one after the other, so they share the lines of the table. Who
+ * chooses them can fill one bucket in NEIGHBOURS. */
 static uint32_t hash(const SequenceIndex *x, uint64_t sequence)
 {
-        return index_hash(x->seed, &sequence, sizeof sequence);
+        const uint64_t line = sequence / NEIGHBOURS;
+
+        return index_hash(x->seed, &line, sizeof line) / NEIGHBOURS * NEIGHBOURS +
+               (uint32_t) (sequence % NEIGHBOURS);
 }
 
 static SequenceEntry *entry_of(IndexItem *i)

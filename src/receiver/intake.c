@@ -295,8 +295,9 @@ int intake_message(Intake *in, const Sender *sender, const MessageFrame *m, Erro
                                 in->index, m->stream, m->sequence, m->message, m->attempt, &record);
         if (verdict == DEDUP_OUT_OF_WINDOW)
                 return out_of_window(m->sequence, error);
-        note_use(in, m->stream, sender);
         const bool room = verdict == DEDUP_RUN && has_room(in, sender, m);
+        if (!room) /* else once the stream is there */
+                note_use(in, m->stream, sender);
         if (verdict != DEDUP_RUN || room)
                 log_arrival(in, sender, m, verdict);
         switch (verdict) {

@@ -181,10 +181,10 @@ bool peer_takes_now(const Peer *p)
 
 void peer_note_state(const Message *m, DeliveryState before)
 {
-        if (!m->link.peer)
-                return;
-        m->link.peer->n_backoff += m->record.state == DELIVERY_BACKOFF;
-        m->link.peer->n_backoff -= before == DELIVERY_BACKOFF;
+        const bool waits = m->record.state == DELIVERY_BACKOFF, waited = before == DELIVERY_BACKOFF;
+
+        if (waits != waited && m->link.peer)
+                m->link.peer->n_backoff += waits ? 1 : (size_t) -1;
 }
 
 const char *peer_state_name(const Peer *p)
