@@ -91,7 +91,7 @@ static void check_offer(Judge *j, const JMessage *m, const JConnection *c)
 {
         const uint64_t offer_at = c->told_offer_at;
 
-        if (offer_at == 0 || c->told_busy != m || c->from->disturbed_until >= offer_at ||
+        if (offer_at == 0 || c->told_busy != m || m->revived || c->from->disturbed_until >= offer_at ||
                         j->stalled_until >= offer_at || c->to->drain_began > 0 || c->to->replaced > 0)
                 return;
         if (j->o->since > offer_at + OFFERED_MAX + slack(j))

@@ -237,13 +237,13 @@ static void to_client(Judge *j, const Observation *o, JConnection *c)
         }
 }
 
-/* What lies in the output is not seen: so only where the receiver has read everything, and a message that it
- * has not answered. */
+/* A PING may lie in the output: so only where the receiver has read everything, and a message that it has
+ * not answered. */
 static void check_pinged(Judge *j, const JConnection *c)
 {
         if (c->from->silent != c->to->number + 1)
                 return;
-        if (c->welcomed && !c->pinged && c->n_unread == 0 && c->n_flight > 0)
+        if (c->welcomed && !c->pinged && !j->o->flagged && c->n_unread == 0 && c->n_flight > 0)
                 breach(j, RULE_FROZEN_IS_FOUND, NULL, c->from,
                                 "%s ends its connection %llu to %s, since that is silent, but has not asked "
                                 "by PING",

@@ -51,7 +51,7 @@ typedef enum ObservationKind {
         OBS_OPEN,
         OBS_WRITE,   /* `frame` was written */
         OBS_DELIVER, /* `frame` was read */
-        OBS_CLOSE,   /* the end of `from` */
+        OBS_CLOSE,   /* the end of `from`; `flagged`: some of its output was not written */
         OBS_GARBAGE, /* bytes that are no frame: `text` */
 
         /* State, looked at by the simulator: */

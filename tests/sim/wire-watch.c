@@ -229,7 +229,16 @@ static void take(const NetEvent *e, Stage *s, ObservationKind kind)
 /* Bytes that were written may still be read after the writer's end; both ends must be over. */
 static void ended(Wire *wire, const NetEvent *e, int side)
 {
-        see(e, OBS_CLOSE, NULL, NULL, 0);
+        const Stage *s = &wire->written[side];
+
+        observe((Observation){
+                        .kind = OBS_CLOSE,
+                        .process = e->from,
+                        .number = e->connection,
+                        .message = UINT64_MAX,
+                        .flagged = !s->garbage && s->end > s->n_done,
+                        .net = e,
+        });
         wire->ended[side] = true;
         if (wire->ended[0] && wire->ended[1])
                 wire_free(wire);

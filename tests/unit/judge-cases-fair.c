@@ -265,6 +265,24 @@ static void offer_is_heard(bool bad)
         send_message(0, TO_R0, 2, 1, false);
 }
 
+/* It has ended when there is room, and is retried later. */
+static void offer_is_heard_unless_ended(bool bad)
+{
+        open_connection(0, 1);
+        accept_message(WITH_DEADLINE);
+        send_message(0, WITH_DEADLINE, 1, 1, false);
+        answer(0, WITH_DEADLINE, 1, 1, OUTCOME_BUSY);
+        if (!bad) {
+                wait_usec(10 * USEC_PER_SEC);
+                end_message(WITH_DEADLINE, DELIVERY_DEAD, true);
+        }
+        credit(0, 1);
+        wait_usec(3 * USEC_PER_SEC);
+        if (!bad)
+                request(OBS_REVIVE, WITH_DEADLINE);
+        send_message(0, WITH_DEADLINE, 2, 1, false);
+}
+
 static void refuse_twice(void)
 {
         accept_message(ANY);
@@ -412,6 +430,18 @@ static void silent_is_given_up(bool bad)
         }
 }
 
+/* PING lies behind what the kernel does not take. */
+static void silent_is_asked_behind_output(bool bad)
+{
+        open_connection(0, 5);
+        accept_message(TO_R0);
+        send_message(0, TO_R0, 1, 1, false);
+        wait_usec(2 * USEC_PER_SEC);
+        stay_in_output(bad ? 0 : USEC_PER_SEC);
+        warn_text(C0, "Receiver r0@a is connected, but does not answer: is it frozen?");
+        close_connection(0);
+}
+
 const JudgeCase judge_cases_fair[] = {
                 {"urgent-first", urgent_first},
                 {"urgent-first", urgent_first_where_it_may_go},
@@ -424,12 +454,14 @@ const JudgeCase judge_cases_fair[] = {
                 {"deaths-are-charged", deaths_are_charged_unless_forgotten},
                 {"frozen-is-found", frozen_is_found},
                 {"frozen-is-found", silent_is_given_up},
+                {"frozen-is-found", silent_is_asked_behind_output},
                 {"suspects-run-alone", suspects_run_alone},
                 {"suspects-run-alone", suspect_of_a_kill},
                 {"suspects-run-alone", suspect_that_has_ended_unseen},
                 {"queue-is-given-back", queue_is_given_back},
                 {"queue-is-given-back", suspect_is_not_given_back},
                 {"turns-are-kept", offer_is_heard},
+                {"turns-are-kept", offer_is_heard_unless_ended},
                 {"turns-are-kept", refused_goes_elsewhere},
                 {"turns-are-kept", refused_goes_elsewhere_when_known},
                 {"sender-flags", damaged_is_flagged},

@@ -247,6 +247,7 @@ static void see_frame(unsigned connection, bool by_client, ObservationKind kind,
                         .number = connection + 1,
                         .net = &e,
                         .frame = f,
+                        .flagged = kind == OBS_CLOSE && h.in_output > 0,
                         .message = f && f->type == FRAME_MESSAGE
                                                    ? (uint64_t) f->message.message.bytes[1] << 8 |
                                                                      f->message.message.bytes[2]
