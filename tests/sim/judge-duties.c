@@ -255,10 +255,16 @@ void duties_log(Judge *j, const Observation *o, JProcess *p)
         }
 }
 
+/* A request to resume may be under way yet, and overtake this one: it begins behind that. */
+#define RESUME_USEC (10 * USEC_PER_SEC)
+
 void duties_drain(const Judge *j, JProcess *p, uint64_t usec)
 {
-        p->drain_began = j->o->at;
+        const bool resuming = p->resume_at > 0 && p->resume_at <= j->o->at;
+
+        p->drain_began = MAX(j->o->at, resuming ? p->resume_at + RESUME_USEC : 0);
         p->to_drain_until = MAX(p->to_drain_until, j->o->at + usec);
+        p->resume_at = MAX(p->resume_at, p->to_drain_until);
         times_news(j, p);
 }
 

@@ -78,6 +78,7 @@ typedef struct JProcess {
         uint64_t terminated_at; /* it was told to stop: time; 0: it was not */
         uint64_t draining_since, draining_at; /* it has said so: number of the observation, time */
         uint64_t drain_began, to_drain_until; /* by the newest steps; times */
+        uint64_t resume_at;                   /* somebody asks for it then, for the last time */
         unsigned n_running;                   /* handlers */
         uint32_t alone_start;   /* the start that was killed while only one handler can have run */
         uint64_t killed_at;     /* time */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* Histories for the rules of judge-fair.c and judge-turns.c, of nobody-starves, for a client that has
- * lost records, for members that were sent, for backups, and for what lies in the output for long. */
+ * lost records, for members that were sent, for backups, for a resume before a drain, and for what lies in
+ * the output for long. */
 
 #include "base/time-util.h"
 #include "judge-cases.h"
@@ -283,6 +284,16 @@ static void offer_is_heard_unless_ended(bool bad)
         send_message(0, WITH_DEADLINE, 2, 1, false);
 }
 
+/* Somebody has resumed it just before that, and is heard later. */
+static void drain_behind_a_resume(bool bad)
+{
+        step_for(STEP_DRAIN, R0, USEC_PER_SEC);
+        wait_usec((bad ? 20 : 2) * USEC_PER_SEC);
+        step_for(STEP_DRAIN, R0, 10 * USEC_PER_SEC);
+        log_text(R0, "Draining: new messages are refused until \"ackctl resume\"");
+        log_text(R0, "Taking messages again");
+}
+
 static void refuse_twice(void)
 {
         accept_message(ANY);
@@ -460,6 +471,7 @@ const JudgeCase judge_cases_fair[] = {
                 {"suspects-run-alone", suspect_that_has_ended_unseen},
                 {"queue-is-given-back", queue_is_given_back},
                 {"queue-is-given-back", suspect_is_not_given_back},
+                {"drain-is-kept", drain_behind_a_resume},
                 {"turns-are-kept", offer_is_heard},
                 {"turns-are-kept", offer_is_heard_unless_ended},
                 {"turns-are-kept", refused_goes_elsewhere},
