@@ -13,7 +13,7 @@
 
 #include "client-fixture.h"
 
-static unsigned no_frames, no_windows, no_messages; /* so many of the next calls fail */
+static unsigned no_frames, no_windows, no_messages, no_peers; /* so many of the next calls fail */
 
 int __real_frame_encode(Buffer *out, const Frame *f);
 int __wrap_frame_encode(Buffer *out, const Frame *f);
@@ -43,6 +43,34 @@ int __wrap_message_new(Client *client, OutboxRecord *record, Message **ret)
                 return __real_message_new(client, record, ret);
         no_messages--;
         return -ENOMEM;
+}
+
+int __real_peer_get(Client *client, sd_id128_t id, Peer **ret);
+int __wrap_peer_get(Client *client, sd_id128_t id, Peer **ret);
+int __wrap_peer_get(Client *client, sd_id128_t id, Peer **ret)
+{
+        if (no_peers == 0)
+                return __real_peer_get(client, id, ret);
+        no_peers--;
+        return -ENOMEM;
+}
+
+/* The client asks for the whole list again, since discovery sends only what changes. */
+static void test_for_a_listed_receiver(void **state)
+{
+        no_peers = 1;
+        list("a");
+        assert_null(peer_of('a'));
+        pass(60 * USEC_PER_SEC);
+        assert_null(strstr(fake_http_request_path(fake_http_request()), "changes="));
+        no_peers = 1;
+        list("a");
+        assert_null(peer_of('a'));
+        pass(60 * USEC_PER_SEC);
+        list("a");
+        assert_true(peer_of('a')->listed);
+        pass(1);
+        assert_non_null(strstr(fake_http_request_path(fake_http_request()), "changes="));
 }
 
 static void test_for_the_frame(void **state)
@@ -114,6 +142,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, client_setup, client_teardown)
         const struct CMUnitTest tests[] = {
+                        TEST(for_a_listed_receiver),
                         TEST(for_the_frame),
                         TEST(for_the_binding),
                         TEST(for_a_page),

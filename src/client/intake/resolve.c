@@ -27,8 +27,10 @@ struct Resolver {
         char next[NAME_MAX_LENGTH + 1];     /* start of the next page; "": none */
         uint64_t generation;
         unsigned failures;
-        unsigned refused; /* consecutive requests that found no room at discovery */
-        bool poll;        /* the next request asks discovery to answer at once */
+        unsigned refused;   /* consecutive requests that found no room at discovery */
+        bool poll;          /* the next request asks discovery to answer at once */
+        bool lacking;       /* there was no memory for a receiver of the last answer */
+        unsigned n_lacking; /* consecutive such answers */
 };
 
 static const char *const discovery_state_names[_DISCOVERY_STATE_MAX] = {
@@ -138,8 +140,10 @@ static void take_receiver(Resolver *v, ReceiverInfo *info)
         const bool listed = holder && holder->listed;
         unsigned changes;
 
-        if (peer_get(c, info->id, &p) < 0)
+        if (peer_get(c, info->id, &p) < 0) {
+                v->lacking = true;
                 return;
+        }
         p->generation = v->generation;
         changes = list_peer(p, info);
         if (changes)
@@ -220,6 +224,20 @@ static void on_no_room(Resolver *v)
         ask_later(v, v->refused);
 }
 
+/* Use the timer: the callback of a request must not make another request. What was left out without memory
+ * is in the whole list. */
+static void ask_next(Resolver *v)
+{
+        if (v->lacking) {
+                v->revision[0] = v->next[0] = '\0';
+                ask_later(v, ++v->n_lacking);
+        } else {
+                v->n_lacking = 0;
+                (void) timer_arm_in(&v->timer, 0);
+        }
+        v->lacking = false;
+}
+
 static void retry(Resolver *v, const char *reason)
 {
         if (v->failures++ == 0)
@@ -271,8 +289,7 @@ static void on_answer(int status, const char *body, size_t size, const char *loc
         peers_forget(v->client);
         if (news)
                 v->client->observer.changed(v->client->observer.userdata);
-        /* Use the timer: the callback of a request must not make another request. */
-        (void) timer_arm_in(&v->timer, 0);
+        ask_next(v);
 }
 
 /* An older discovery does not know "changes". It reads "since" and answers with the whole list. */
