@@ -131,6 +131,8 @@ static void settle(Judge *j, JStream *s, uint64_t sequence, JEntry *e)
         }
         if (may_be_settled(m, d, s, sequence) || stream_is_excepted(s) || message_is_excepted(m))
                 return;
+        if (s->client->loaded != s->client->starts)
+                return; /* it may have ended on the disk only: streams_loaded_open() sees it */
         breach(j, RULE_SETTLED_IS_ENDED, m, s->client,
                         "%s announces %s (sequence %llu of stream %s) as settled, but it has neither ended "
                         "nor "

@@ -265,32 +265,6 @@ static void key_goes_first(bool bad)
 }
 
 /* A client that was started does not know in which order they were bound. */
-static void loaded_in_order_of_acceptance(bool bad)
-{
-        open_connection(0, 5);
-        accept_message(TO_R0);
-        accept_message(TO_R0_AGAIN);
-        send_message(0, TO_R0_AGAIN, 1, 1, false);
-        send_message(0, TO_R0, 2, 1, false);
-        if (!bad) {
-                kill_process(C0);
-                start(C0);
-                load(TO_R0, DELIVERY_BOUND);
-                load(TO_R0_AGAIN, DELIVERY_BOUND);
-                loaded();
-                faults_end();
-                wait_usec(6 * USEC_PER_SEC);
-                open_connection(10, 5);
-                send_message(10, TO_R0, 2, 1, true);
-                send_message(10, TO_R0_AGAIN, 1, 1, true);
-                answer(10, TO_R0, 2, 1, OUTCOME_WORKING);
-        }
-        close_connection(bad ? 0 : 10);
-        open_connection(20, 5);
-        wait_usec(2 * USEC_PER_SEC);
-        send_message(20, TO_R0, 2, 1, true);
-}
-
 static void pauses_grow(bool bad)
 {
         open_connection(0, 5);
@@ -471,7 +445,6 @@ const JudgeCase judge_cases_duties[] = {
                 {"drain-is-kept", draining_gets_nothing_new},
                 {"wait-ends-with-connection", wait_ends_with_connection},
                 {"wait-ends-with-connection", key_goes_first},
-                {"wait-ends-with-connection", loaded_in_order_of_acceptance},
                 {"ended-is-not-sent", revived_has_ended},
                 {"credit-is-kept", credit_of_given_up},
                 {"pauses-grow", pauses_grow},

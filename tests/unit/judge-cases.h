@@ -10,5 +10,5 @@ typedef struct JudgeCase {
         void (*tell)(bool bad);
 } JudgeCase;
 
-extern const JudgeCase judge_cases_messages[], judge_cases_wire[], judge_cases_fair[],
+extern const JudgeCase judge_cases_messages[], judge_cases_wire[], judge_cases_fair[], judge_cases_starts[],
                 judge_cases_duties[]; /* NULL-terminated */

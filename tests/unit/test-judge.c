@@ -11,8 +11,8 @@
 #include "judge-cases.h"
 #include "judge-history.h"
 
-static const JudgeCase *const all[] = {
-                judge_cases_messages, judge_cases_wire, judge_cases_fair, judge_cases_duties};
+static const JudgeCase *const all[] = {judge_cases_messages, judge_cases_wire, judge_cases_fair,
+                judge_cases_duties, judge_cases_starts};
 
 static void tell_all(bool bad)
 {
