@@ -3,8 +3,8 @@
 
 #define NEIGHBOURS 8u /* buckets of one cache line */
 
-/* Sequences that follow each other are used one after the other, so they share the lines of the table. Who
- * chooses them can fill one bucket in NEIGHBOURS. */
+/* Sequences that follow each other are used one after the other, so they share the lines of the table. A
+ * peer that chooses its sequences can make look-ups NEIGHBOURS times as long, and no longer. */
 static uint32_t hash(const SequenceIndex *x, uint64_t sequence)
 {
         const uint64_t line = sequence / NEIGHBOURS;
