@@ -182,9 +182,8 @@ static Job *begin(Intake *in, const Sender *sender, const MessageFrame *m)
 {
         Job *job = job_begin(in->jobs, sender, m);
 
-        if (!job)
-                return NULL;
-        working_begin(in->working, job, m);
+        if (job)
+                working_begin(in->working, job, m);
         note_use(in, m->stream, sender);
         return job;
 }

@@ -144,7 +144,7 @@ static void note_queued(Stage *s, const NetEvent *e)
         s->queued[s->n_queued++] = (Queued){s->end, e->at};
 }
 
-/* When the frame that ends here was handed over. What a kernel gets at once was never queued. */
+/* When the frame that ends here was handed over. */
 static uint64_t queued_since(Stage *s, const NetEvent *e)
 {
         while (s->first_queued < s->n_queued && s->queued[s->first_queued].end < s->n_done)

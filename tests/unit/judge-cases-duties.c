@@ -264,7 +264,6 @@ static void key_goes_first(bool bad)
         send_message(10, TO_R0, 2, 1, false);
 }
 
-/* A client that was started does not know in which order they were bound. */
 static void pauses_grow(bool bad)
 {
         open_connection(0, 5);

@@ -6,6 +6,7 @@
 #include "judge-cases.h"
 #include "judge-history.h"
 
+/* A client that was started does not know in which order they were bound. */
 static void loaded_in_order_of_acceptance(bool bad)
 {
         open_connection(0, 5);

@@ -17,16 +17,21 @@ static void on_found(DbOp *op, int r)
 {
 }
 
-/* A message of which everything is over. */
-static void settle_first(void)
+static void ack_first(void)
 {
-        Frame s;
-
         list("a");
         (void) send_to("a", "x");
         welcome('a', 4);
         MessageFrame f = expect_message('a', "x");
         answer('a', &f, OUTCOME_ACKED, "");
+}
+
+/* A message of which everything is over. */
+static void settle_first(void)
+{
+        Frame s;
+
+        ack_first();
         pass(USEC_PER_SEC);
         assert_true(next_settled('a', &s));
 }
@@ -53,16 +58,12 @@ static void expect_settled_after_recovery(uint64_t low)
 
 static void test_refused_at_acceptance(void **state)
 {
-        list("a");
-        (void) send_to("a", "x");
-        welcome('a', 4);
-        MessageFrame f = expect_message('a', "x");
-        answer('a', &f, OUTCOME_ACKED, "");
+        ack_first();
         refuse_next(ENOSPC);
         assert_int_equal(c->messages.n_open, 0);
         fake_disk_fail(0, 0, false);
         (void) send_to("a", "y");
-        f = expect_message('a', "y");
+        MessageFrame f = expect_message('a', "y");
         assert_int_equal(f.sequence, 3); /* what was refused is settled */
         answer('a', &f, OUTCOME_ACKED, "");
         pass(3 * USEC_PER_SEC);

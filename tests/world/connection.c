@@ -89,9 +89,9 @@ static bool may_read(const Connection *c)
 
 static void tell_queued(Connection *c)
 {
-        const size_t size = buffer_size(&c->output);
+        const size_t size = c->socket ? buffer_size(&c->output) : 0; /* else all of it is told later */
 
-        if (c->socket && size > c->n_told)
+        if (size > c->n_told)
                 net_tell(NET_QUEUED, c->socket, NULL, size - c->n_told, 0);
         c->n_told = size;
 }
