@@ -15,6 +15,12 @@
 #include "client/state/queue.h"
 #include "model/rendezvous.h"
 
+/* When the queue had its last turn at this receiver. All keys there are as one queue. */
+static uint64_t *turn_of(Queue *q, Peer *p)
+{
+        return q->selector.mode == SELECTOR_KEY ? &p->keys_turn : &q->turn;
+}
+
 /* Binding one message. */
 
 int bind_message(Message *m, Peer *p)
@@ -41,7 +47,9 @@ int bind_message(Message *m, Peer *p)
         m->record.receiver = p->info.id;
         str_copy(m->record.receiver_name, sizeof m->record.receiver_name, peer_name(p));
         m->bind.pending = true;
-        m->queue->turn = p->turn = ++p->client->peers.turn;
+        p->turn = ++p->client->peers.turn;
+        m->bind.turn_before = *turn_of(m->queue, p);
+        m->bind.turn = *turn_of(m->queue, p) = p->turn;
         if (m->queue->selector.mode == SELECTOR_KEY)
                 m->queue->owner = p;
         return 0;
@@ -102,14 +110,29 @@ void bind_settle_late(Message *m)
         m->bind.window = NULL;
 }
 
+/* The turn was for nothing: the queue goes next, unless it has had another one since. */
+static void give_turn_back(Message *m, Peer *p)
+{
+        uint64_t *turn = turn_of(m->queue, p);
+
+        if (*turn != m->bind.turn)
+                return;
+        *turn = m->bind.turn_before;
+        if (m->queue->selector.mode == SELECTOR_KEY && peer_may_be_chosen(p))
+                queue_wait_first(m->queue, p);
+}
+
 void bind_drop(Message *m)
 {
+        Peer *p = m->link.peer;
+
         unbind(m);
         save_give_up_binding(m, m->bind.window, m->record.sequence);
         m->bind.window = NULL;
         m->record.receiver = m->record.stream = SD_ID128_NULL;
         m->record.sequence = 0;
         backlog_give_back(m->queue, m);
+        give_turn_back(m, p);
 }
 
 /* The choice of a receiver for a queue. */
@@ -206,14 +229,14 @@ void bind_connect(Queue *q)
 /* The choice of a message for a receiver: the most urgent one that waits for it; among equals, that of the
  * queue whose turn was longest ago. All keys of a receiver take their turn as one, each after the other. */
 
-static Queue *more_urgent(Queue *best, Queue *q)
+static Queue *more_urgent(Queue *best, Queue *q, Peer *p)
 {
         if (!q || !q->queued)
                 return best;
         if (!best)
                 return q;
         const unsigned a = best->queued->record.policy.priority, b = q->queued->record.policy.priority;
-        return b > a || (b == a && q->turn < best->turn) ? q : best;
+        return b > a || (b == a && *turn_of(q, p) < *turn_of(best, p)) ? q : best;
 }
 
 static Queue *choose_queue(Peer *p)
@@ -222,12 +245,12 @@ static Queue *choose_queue(Peer *p)
 
         if (p->info.draining)
                 return NULL;
-        best = more_urgent(best, queue_of_receiver(p->client, p->info.id));
-        best = more_urgent(best, queue_of_holder(p));
-        best = more_urgent(best, p->keys);
+        best = more_urgent(best, queue_of_receiver(p->client, p->info.id), p);
+        best = more_urgent(best, queue_of_holder(p), p);
+        best = more_urgent(best, p->keys, p);
         DL_FOREACH(p->client->queues.any, q) {
                 if (q->queued && may_take_any(p) && selector_matches(&q->selector, &p->info))
-                        best = more_urgent(best, q);
+                        best = more_urgent(best, q, p);
         }
         return best;
 }

@@ -45,6 +45,14 @@ void queue_wait_at(Queue *q, Peer *p)
         DL_APPEND2(*waiting_list(q), q, waits_prev, waits_next);
 }
 
+void queue_wait_first(Queue *q, Peer *p)
+{
+        queue_wait_no_more(q);
+        q->waits = true;
+        q->waits_at = p;
+        DL_PREPEND2(*waiting_list(q), q, waits_prev, waits_next);
+}
+
 void queue_wait_no_more(Queue *q)
 {
         if (!q->waits)

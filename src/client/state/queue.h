@@ -16,5 +16,6 @@ bool queue_is_waiting(const Queue *q); /* it has messages without a receiver, on
 /* A queue of mode key waits for room at this receiver, behind the others there; NULL: until a receiver
  * comes. */
 void queue_wait_at(Queue *q, Peer *p);
+void queue_wait_first(Queue *q, Peer *p); /* before the others there */
 void queue_wait_no_more(Queue *q);
 void queues_clear(Client *c);

@@ -78,10 +78,12 @@ struct Message {
 
         /* engine/bind */
         struct {
-                SendWindow *window; /* has its sequence until its end is on disk; NULL for plain text */
-                bool earlier;       /* an earlier start of this client bound it, and may have sent it */
-                bool pending;       /* the binding is being written */
-                bool pressing;      /* so it is, beyond the credit, and a place is kept free for it */
+                SendWindow *window;   /* has its sequence until its end is on disk; NULL for plain text */
+                bool earlier;         /* an earlier start of this client bound it, and may have sent it */
+                bool pending;         /* the binding is being written */
+                bool pressing;        /* so it is, beyond the credit, and a place is kept free for it */
+                uint64_t turn;        /* that its queue had for it */
+                uint64_t turn_before; /* that the queue had before; it gets that back if the binding ends */
         } bind;
 
         /* state/peer: place at its receiver */
@@ -169,7 +171,7 @@ struct Queue {
 
         /* engine/bind */
         Peer *owner;   /* link/peers too: for mode key: the receiver of its messages while it has any */
-        uint64_t turn; /* peers.turn when one of its messages was last bound */
+        uint64_t turn; /* peers.turn when one of its messages was last bound; not for mode key */
 
         /* state/queue: for mode key */
         bool waits;     /* its next message waits for room */
@@ -212,8 +214,9 @@ struct Peer {
         uint64_t generation; /* intake/resolve: of the last list that contained it */
 
         /* engine/bind */
-        size_t n_pressing; /* of `bound`, those that are pressing */
-        uint64_t turn;     /* peers.turn when it was last chosen for a message of mode any */
+        size_t n_pressing;  /* of `bound`, those that are pressing */
+        uint64_t turn;      /* peers.turn when it was last chosen for a message of mode any */
+        uint64_t keys_turn; /* peers.turn when a message of mode key was last bound to it */
         bool sought; /* link/peers too: queues of mode key without a receiver may wait for it: it is new */
 
         Queue *keys; /* state/queue: those of mode key that wait for room at this receiver */

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Queues that want the same receiver take turns: which of them goes next. */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "client-fixture.h"
+
+static void queue_any(const char *payload)
+{
+        assert_int_equal(submit(submission(SELECTOR_ANY, "", payload)), 0);
+}
+
+static void queue_key(const char *key, const char *payload)
+{
+        Submission s = submission(SELECTOR_KEY, "", payload);
+
+        s.key = key;
+        assert_int_equal(submit(s), 0);
+}
+
+/* a takes the message that comes, which must be this one, and ends it. */
+static void takes(const char *payload)
+{
+        MessageFrame f = expect_message('a', payload);
+
+        answer('a', &f, OUTCOME_ACKED, "");
+}
+
+/* a had no place; it offers one later. */
+static void refuses(const char *payload)
+{
+        MessageFrame f = expect_message('a', payload);
+
+        answer('a', &f, OUTCOME_BUSY, "");
+        expect_nothing('a');
+        send_frame('a', &(Frame){.type = FRAME_CREDIT, .credit = 1});
+        pass(USEC_PER_SEC);
+}
+
+static void begin(void)
+{
+        list("a");
+        queue_any("first");
+        welcome('a', 1);
+}
+
+/* Another sender takes the place that an ack seems to give. The queue whose message was refused has had
+ * nothing, so the place that is offered next is for it. */
+static void test_a_refused_one_keeps_its_turn(void **state)
+{
+        begin();
+        queue_any("any 1");
+        queue_any("any 2");
+        assert_int_equal(submit(submission(SELECTOR_TO, "a", "to")), 0);
+        takes("first");
+        refuses("to");
+        takes("to");
+        takes("any 1");
+        takes("any 2");
+}
+
+static void test_a_refused_key_keeps_its_turn(void **state)
+{
+        begin();
+        queue_key("k", "k 1");
+        queue_key("l", "l");
+        queue_key("k", "k 2");
+        queue_any("any 1");
+        takes("first");
+        refuses("k 1");
+        takes("k 1");
+        takes("any 1");
+        refuses("l");
+        takes("l");
+        takes("k 2");
+}
+
+/* A key that comes has had no turn; but all keys are one in the turns of a receiver. */
+static void test_new_keys_share_one_turn(void **state)
+{
+        begin();
+        queue_any("any 1");
+        queue_any("any 2");
+        queue_key("k", "k");
+        queue_key("l", "l");
+        queue_key("m", "m");
+        takes("first");
+        takes("k");
+        takes("any 1");
+        takes("l");
+        takes("any 2");
+        takes("m");
+}
+
+int main(void)
+{
+#define TEST(t) cmocka_unit_test_setup_teardown(t, client_setup, client_teardown)
+        const struct CMUnitTest tests[] = {
+                        TEST(test_a_refused_one_keeps_its_turn),
+                        TEST(test_a_refused_key_keeps_its_turn),
+                        TEST(test_new_keys_share_one_turn),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
