@@ -198,10 +198,11 @@ void answer_read(Judge *j, const Observation *o, JConnection *c)
         if (!d || c->copied)
                 return;
         c->used_at = o->at;
-        if (a->outcome == OUTCOME_BUSY)
-                turns_told_busy(j, m, c);
-        else
+        /* The client does not heed the refusal of an attempt that is over. */
+        if (a->outcome != OUTCOME_BUSY)
                 turns_told_other(c);
+        else if (a->attempt > attempts_over(d))
+                turns_told_busy(j, m, c);
         if (a->outcome == OUTCOME_WORKING) {
                 flight_goes_on(j, d, c);
                 d->sent_at = d->sent_at > 0 ? o->at : 0;

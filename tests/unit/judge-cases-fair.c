@@ -364,17 +364,6 @@ static void credit_of_then(bool bad)
         send_message(0, TO_R0_AGAIN, 2, 1, false);
 }
 
-static void pauses_between_refusals_grow(bool bad)
-{
-        open_connection(0, 1);
-        accept_message(TO_R0);
-        for (unsigned i = 1; i <= 11; i++) {
-                send_message(0, TO_R0, i, 1, false);
-                answer(0, TO_R0, i, 1, OUTCOME_BUSY);
-                wait_usec((bad ? 100 : 200) * USEC_PER_MSEC);
-        }
-}
-
 /* What has lost records marks all that waits, so the flag is judged although the state was damaged. */
 static void damaged_is_flagged(bool bad)
 {
@@ -479,7 +468,6 @@ const JudgeCase judge_cases_fair[] = {
                 {"sender-flags", damaged_is_flagged},
                 {"ended-is-not-sent", member_that_was_sent},
                 {"id-is-unique", restored_has_its_own_id},
-                {"pauses-grow", pauses_between_refusals_grow},
                 {"order-per-key", order_when_attempts_are_over},
                 {"credit-is-kept", credit_of_then},
                 {},

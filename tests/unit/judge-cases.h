@@ -11,4 +11,4 @@ typedef struct JudgeCase {
 } JudgeCase;
 
 extern const JudgeCase judge_cases_messages[], judge_cases_wire[], judge_cases_fair[], judge_cases_starts[],
-                judge_cases_duties[]; /* NULL-terminated */
+                judge_cases_duties[], judge_cases_turns[]; /* NULL-terminated */

@@ -12,7 +12,7 @@
 #include "judge-history.h"
 
 static const JudgeCase *const all[] = {judge_cases_messages, judge_cases_wire, judge_cases_fair,
-                judge_cases_duties, judge_cases_starts};
+                judge_cases_duties, judge_cases_starts, judge_cases_turns};
 
 static void tell_all(bool bad)
 {
