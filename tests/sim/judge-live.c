@@ -145,10 +145,13 @@ void live_over(JMessage *m)
         m->waits_in = NULL;
 }
 
-/* A message with an idempotency key is accepted later than one that was submitted after it. */
+/* A message with an idempotency key is accepted later than one that was submitted after it. Of two programs
+ * the client may read the one or the other first. */
 static bool is_older(const JMessage *m, const JMessage *by)
 {
-        return m->accepted < by->accepted && m->submitted <= by->submitted;
+        const bool one_program = m->planned && by->planned && m->planned->step == by->planned->step;
+
+        return m->accepted < by->accepted && (one_program ? m->submitted : m->accepted) <= by->submitted;
 }
 
 static void overtake(Judge *j, const JWaiting *w, const JMessage *by, const JConnection *c)

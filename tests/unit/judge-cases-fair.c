@@ -83,20 +83,27 @@ static void urgent_first_after_a_drain(bool bad)
         run_many(0, 10);
 }
 
-/* `late`: the others were submitted before it, and are accepted after it. */
-static void starve(bool listed, bool sent, bool late)
+typedef enum Submitted { LATER, EARLIER, MEANWHILE } Submitted;
+
+/* `others`: when they were submitted, compared with the time from its submission to its acceptance. They are
+ * accepted after it. */
+static void starve(bool listed, bool sent, Submitted others)
 {
         open_connection(0, 4000);
-        for (unsigned i = 0; i < 300 && late; i++)
+        if (others == MEANWHILE)
+                submit(ANY);
+        for (unsigned i = 0; i < 300 && others != LATER; i++)
                 submit(MANY + i);
         if (listed)
                 log_text(0, "Receiver r0 of group g has registered");
-        accept_message(ANY);
+        if (others != MEANWHILE)
+                submit(ANY);
+        accept_as(ANY, ANY);
         if (sent)
                 send_message(0, ANY, 1, 1, false);
         wait_usec(4 * USEC_PER_SEC); /* a receiver may be silent for a second, and news takes its time */
         for (unsigned i = 0; i < 300; i++) {
-                if (!late)
+                if (others == LATER)
                         submit(MANY + i);
                 accept_as(MANY + i, MANY + i);
                 use_stream(1 + i / 15);
@@ -106,18 +113,24 @@ static void starve(bool listed, bool sent, bool late)
 
 static void nobody_starves(bool bad)
 {
-        starve(true, !bad, false);
+        starve(true, !bad, LATER);
 }
 
 /* Any receiver may get it, but discovery does not list this one. */
 static void nobody_starves_where_it_may_go(bool bad)
 {
-        starve(bad, false, false);
+        starve(bad, false, LATER);
 }
 
 static void nobody_starves_in_order_of_submission(bool bad)
 {
-        starve(true, false, !bad);
+        starve(true, false, bad ? LATER : EARLIER);
+}
+
+/* Two programs submit. The client reads the one or the other first. */
+static void nobody_starves_whom_the_client_read_first(bool bad)
+{
+        starve(true, false, bad ? LATER : MEANWHILE);
 }
 
 static void deaths_are_charged(bool bad)
@@ -450,6 +463,7 @@ const JudgeCase judge_cases_fair[] = {
                 {"nobody-starves", nobody_starves},
                 {"nobody-starves", nobody_starves_where_it_may_go},
                 {"nobody-starves", nobody_starves_in_order_of_submission},
+                {"nobody-starves", nobody_starves_whom_the_client_read_first},
                 {"deaths-are-charged", deaths_are_charged},
                 {"deaths-are-charged", deaths_are_charged_unless_forgotten},
                 {"frozen-is-found", frozen_is_found},
