@@ -9,6 +9,7 @@
  *   send dead drain query attempts   methods
  *   look-up wait             calls that wait for a message
  *   options guard read subscribe
+ *   caller                   connections that something is kept for
  *   view                     the D-Bus form of a message
  *   reply                    error replies, and readers of arguments
  *
@@ -28,7 +29,10 @@
 #define TRUSTED_MAX 64u
 
 typedef struct BusRead BusRead;
+typedef struct Caller Caller;
+typedef struct CallerItem CallerItem;
 typedef struct Guard Guard;
+typedef struct Subscriber Subscriber;
 typedef struct Waiter Waiter;
 
 typedef struct ClientBus {
@@ -41,6 +45,7 @@ typedef struct ClientBus {
 
         /* bus/signals */
         struct {
+                sd_bus_slot *name_question;
                 bool named;     /* the bus name is ours */
                 Message *dirty; /* messages whose properties changed in this iteration of the loop */
                 LoopWork flush;
@@ -69,6 +74,13 @@ typedef struct ClientBus {
 
         /* bus/subscribe */
         struct {
-                sd_bus_track *track; /* bus connections that have subscribed to signals about messages */
+                Subscriber *by_name; /* bus connections that have subscribed to signals about messages */
         } subscribe;
+
+        /* bus/caller */
+        struct {
+                Caller *by_name;
+                sd_bus_slot *match; /* while there are callers */
+                bool told;          /* the match is in force */
+        } callers;
 } ClientBus;

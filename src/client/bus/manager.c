@@ -239,10 +239,8 @@ int client_bus_attach(ClientBus *b, sd_bus *bus)
         if (r >= 0)
                 r = add_objects(b);
         if (r >= 0)
-                r = bus_subscribe_init(b);
-        if (r >= 0)
-                r = sd_bus_match_signal(b->bus, NULL, "org.freedesktop.DBus.Local", NULL,
-                                "org.freedesktop.DBus.Local", "Disconnected", on_bus_lost, b);
+                r = sd_bus_match_signal_async(b->bus, NULL, "org.freedesktop.DBus.Local", NULL,
+                                "org.freedesktop.DBus.Local", "Disconnected", on_bus_lost, NULL, b);
         if (r >= 0)
                 r = sd_bus_attach_event(b->bus, loop_event(b->client->loop), SD_EVENT_PRIORITY_NORMAL);
         return r;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 #include <utlist.h>
 
 #include "base/log.h"
@@ -152,24 +153,48 @@ static void on_receiver(const ReceiverInfo *info, bool listed, void *userdata)
                                 sd_id128_to_uuid_string(info->id, id), info->name, info->group);
 }
 
+/* The name: the answers of the bus to RequestName. */
+#define NAME_IS_OURS  1u
+#define NAME_WAS_OURS 4u
+
+static void end_without_name(ClientBus *b, const char *why)
+{
+        if (why)
+                log_error("Cannot take the bus name " BUS_NAME ": %s", why);
+        else
+                log_error("Another client is running on this bus");
+        loop_exit(b->client->loop, EXIT_FAILURE);
+}
+
+static int on_name(sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+        const sd_bus_error *e = sd_bus_message_get_error(reply);
+        ClientBus *b = userdata;
+        uint32_t answer = 0;
+
+        b->signals.name_question = sd_bus_slot_unref(b->signals.name_question);
+        if (e || sd_bus_message_read(reply, "u", &answer) < 0)
+                end_without_name(b, e ? e->message : "the answer of the bus cannot be read");
+        else if (answer != NAME_IS_OURS && answer != NAME_WAS_OURS)
+                end_without_name(b, NULL);
+        else {
+                b->signals.named = true;
+                notify_ready();
+        }
+        return 0;
+}
+
 /* Requests the bus name only after discovery has listed the receivers or failed to answer. So the call that
  * started this service finds its receiver. */
 static void take_name(ClientBus *b)
 {
-        Client *c = b->client;
         int r;
 
-        if (c->discovery_state == DISCOVERY_UNKNOWN)
+        if (b->client->discovery_state == DISCOVERY_UNKNOWN || b->signals.name_question)
                 return;
-        r = sd_bus_request_name(b->bus, BUS_NAME, 0);
-        if (r < 0) {
-                log_error_errno(r, r == -EEXIST ? "Another client is running on this bus"
-                                                : "Cannot take the bus name " BUS_NAME);
-                loop_exit(c->loop, EXIT_FAILURE);
-                return;
-        }
-        b->signals.named = true;
-        notify_ready();
+        r = sd_bus_request_name_async(b->bus, &b->signals.name_question, BUS_NAME, 0, on_name, b);
+        if (r < 0)
+                end_without_name(b, strerror(-r));
 }
 
 static void on_changed(void *userdata)
@@ -211,4 +236,5 @@ void bus_signals_init(ClientBus *b)
 void bus_signals_clear(ClientBus *b)
 {
         loop_cancel(b->client->loop, &b->signals.flush);
+        b->signals.name_question = sd_bus_slot_unref(b->signals.name_question);
 }

@@ -2,44 +2,95 @@
 #include "client/bus/subscribe.h"
 
 #include <errno.h>
+#include <utlist.h>
 
+#include "base/str-util.h"
+#include "client/bus/caller.h"
 #include "client/bus/reply.h"
 
 #define SUBSCRIBERS_MAX 1024u
 
-int bus_subscribe_init(ClientBus *b)
+struct Subscriber {
+        ClientBus *bus;
+        char *name;
+        CallerItem caller;
+        UT_hash_handle hh;
+};
+
+static void subscriber_free(Subscriber *s)
 {
-        return sd_bus_track_new(b->bus, &b->subscribe.track, NULL, NULL);
+        ClientBus *b = s->bus;
+
+        HASH_DELETE(hh, b->subscribe.by_name, s);
+        bus_caller_release(&s->caller);
+        free(s->name);
+        free(s);
+}
+
+static void on_caller_gone(CallerItem *item, void *userdata)
+{
+        subscriber_free(userdata);
 }
 
 void bus_subscribe_clear(ClientBus *b)
 {
-        b->subscribe.track = sd_bus_track_unref(b->subscribe.track);
+        Subscriber *s, *next;
+
+        HASH_ITER(hh, b->subscribe.by_name, s, next)
+                subscriber_free(s);
 }
 
 bool bus_has_subscribers(const ClientBus *b)
 {
-        return b->subscribe.track && sd_bus_track_count(b->subscribe.track) > 0;
+        return b->subscribe.by_name;
+}
+
+static Subscriber *find(const ClientBus *b, sd_bus_message *call)
+{
+        const char *name = sd_bus_message_get_sender(call) ?: "";
+        Subscriber *s;
+
+        HASH_FIND(hh, b->subscribe.by_name, name, strlen(name), s);
+        return s;
+}
+
+static int subscriber_new(ClientBus *b, sd_bus_message *call)
+{
+        Subscriber *s = calloc(1, sizeof *s);
+        int r = s ? str_replace(&s->name, sd_bus_message_get_sender(call) ?: "") : -ENOMEM;
+
+        if (r < 0) {
+                free(s);
+                return r;
+        }
+        s->bus = b;
+        s->caller = (CallerItem){.gone = on_caller_gone, .userdata = s};
+        HASH_ADD_KEYPTR(hh, b->subscribe.by_name, s->name, strlen(s->name), s);
+        r = bus_caller_keep(b, call, &s->caller);
+        if (r < 0)
+                subscriber_free(s);
+        return r;
 }
 
 int bus_method_subscribe(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
         ClientBus *b = userdata;
-        int r;
+        int r = 0;
 
-        if (sd_bus_track_count(b->subscribe.track) >= SUBSCRIBERS_MAX)
+        if (!find(b, call) && HASH_COUNT(b->subscribe.by_name) >= SUBSCRIBERS_MAX)
                 return bus_fail(call, "LimitExceeded", "%u programs have subscribed already",
                                 SUBSCRIBERS_MAX);
-        r = sd_bus_track_add_sender(b->subscribe.track, call);
+        if (!find(b, call))
+                r = subscriber_new(b, call);
         return r < 0 ? r : sd_bus_reply_method_return(call, NULL);
 }
 
 int bus_method_unsubscribe(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
-        ClientBus *b = userdata;
-        int r = sd_bus_track_remove_sender(b->subscribe.track, call);
+        Subscriber *s = find(userdata, call);
 
-        if (r == 0 || r == -EUNATCH)
+        if (!s)
                 return bus_fail(call, "NotSubscribed", "The caller has not subscribed");
-        return r < 0 ? r : sd_bus_reply_method_return(call, NULL);
+        subscriber_free(s);
+        return sd_bus_reply_method_return(call, NULL);
 }

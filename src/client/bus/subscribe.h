@@ -6,7 +6,6 @@
 
 #include "client/bus/bus.h"
 
-int bus_subscribe_init(ClientBus *b);
 void bus_subscribe_clear(ClientBus *b);
 bool bus_has_subscribers(const ClientBus *b);
 int bus_method_subscribe(sd_bus_message *call, void *userdata, sd_bus_error *error);

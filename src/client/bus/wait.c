@@ -5,6 +5,7 @@
 #include <utlist.h>
 
 #include "base/str-util.h"
+#include "client/bus/caller.h"
 #include "client/bus/reply.h"
 #include "client/bus/view.h"
 #include "client/engine/fanout.h"
@@ -19,7 +20,7 @@
 struct Waiter {
         ClientBus *bus;
         sd_bus_message *call;
-        sd_bus_track *caller;
+        CallerItem caller;
         Message *message; /* pinned; NULL during the look-up */
         bool saved;       /* waits for the disk, not for the end of the message */
         bool named;       /* gets the end as a dictionary */
@@ -47,23 +48,24 @@ static void waiter_free(Waiter *w)
                 m->bus.waiters = head;
         }
         heap_remove(&b->wait.deadlines, &w->deadline);
-        sd_bus_track_unref(w->caller);
         sd_bus_message_unref(w->call);
         DL_DELETE2(b->wait.all, w, all_prev, all_next);
         b->wait.n_counted -= !w->saved;
+        if (w->caller.caller)
+                w->caller.caller->n_waits -= !w->saved;
+        bus_caller_release(&w->caller);
         free(w);
         if (m)
                 message_unpin(m);
 }
 
-static int on_caller_gone(sd_bus_track *track, void *userdata)
+static void on_caller_gone(CallerItem *item, void *userdata)
 {
         Waiter *w = userdata;
 
         /* During the look-up the waiter must stay. Its reply then reaches nobody, which does no harm. */
         if (w->message)
                 waiter_free(w);
-        return 0;
 }
 
 static void on_deadline(void *userdata)
@@ -80,18 +82,18 @@ static void on_deadline(void *userdata)
         arm(b);
 }
 
-static bool is_too_many(const ClientBus *b, const char *sender)
+static bool is_too_many(const Waiter *w)
 {
-        unsigned own = 0;
+        const Caller *caller = w->caller.caller;
 
-        for (const Waiter *w = b->wait.all; w; w = w->all_next)
-                own += !w->saved && str_equal(sd_bus_message_get_sender(w->call), sender);
-        return b->wait.n_counted >= WAITERS_MAX || own >= OF_CALLER_MAX;
+        return !w->saved &&
+               (w->bus->wait.n_counted > WAITERS_MAX || (caller && caller->n_waits > OF_CALLER_MAX));
 }
 
 static int waiter_new(ClientBus *b, sd_bus_message *call, uint64_t timeout_usec, bool saved, Waiter **ret)
 {
         Waiter *w = calloc(1, sizeof *w);
+        int r;
 
         if (!w)
                 return -ENOMEM;
@@ -102,10 +104,17 @@ static int waiter_new(ClientBus *b, sd_bus_message *call, uint64_t timeout_usec,
         heap_item_init(&w->deadline);
         DL_APPEND2(b->wait.all, w, all_prev, all_next);
         b->wait.n_counted += !saved;
-        if (sd_bus_message_get_sender(call) && sd_bus_track_new(b->bus, &w->caller, on_caller_gone, w) >= 0)
-                (void) sd_bus_track_add_sender(w->caller, call);
-        *ret = w;
-        return 0;
+        w->caller = (CallerItem){.gone = on_caller_gone, .userdata = w};
+        r = bus_caller_keep(b, call, &w->caller);
+        if (w->caller.caller)
+                w->caller.caller->n_waits += !saved;
+        if (r >= 0 && is_too_many(w))
+                r = -EUSERS;
+        if (r < 0)
+                waiter_free(w);
+        else
+                *ret = w;
+        return r;
 }
 
 static void attach(Waiter *w, Message *m)
@@ -189,9 +198,9 @@ int bus_method_wait(sd_bus_message *call, void *userdata, sd_bus_error *error)
         r = sd_bus_message_read(call, "st", &id, &timeout);
         if (r < 0)
                 return r;
-        if (is_too_many(b, sd_bus_message_get_sender(call)))
-                return bus_fail_too_many(call, -EUSERS);
         r = waiter_new(b, call, timeout, false, &w);
+        if (r == -EUSERS)
+                return bus_fail_too_many(call, r);
         if (r < 0)
                 return r;
         w->named = sd_bus_message_is_method_call(call, NULL, "WaitForEnd") > 0;

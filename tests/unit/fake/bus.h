@@ -12,6 +12,7 @@
 
 #define FAKE_BUS_SERVICE ":1.1"
 #define FAKE_BUS_GONE    ":1.999" /* a name that nobody owns */
+#define FAKE_BUS_UNKNOWN ":1.998" /* a name of which the bus does not say who owns it */
 
 typedef struct FakeBus FakeBus;
 

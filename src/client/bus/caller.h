@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Bus connections for which the client keeps something: a call that waits, a subscription. It ends when the
+ * connection leaves the bus. libsystemd's sd_bus_track would ask the bus for each of them, and wait for the
+ * answer. */
+
+#include "client/bus/bus.h"
+
+typedef struct Caller {
+        ClientBus *bus;
+        char *name;       /* on the bus; never used again */
+        unsigned n_waits; /* bus/wait: its calls that wait for the end of a message */
+        CallerItem *items;
+        sd_bus_slot *question; /* whether it is still there; NULL: it was, and the bus tells when it leaves
+                                */
+        UT_hash_handle hh;
+} Caller;
+
+/* What is kept for a caller. Its owner embeds it by value. */
+struct CallerItem {
+        Caller *caller; /* NULL: it is not on a bus that tells, or memory was short */
+        /* The caller has left; `caller` is NULL already. */
+        void (*gone)(CallerItem *item, void *userdata);
+        void *userdata;
+        CallerItem *prev, *next;
+};
+
+/* `item` is zeroed but for `gone` and `userdata`. 0, or negative errno: then the end of the caller goes
+ * unnoticed. */
+int bus_caller_keep(ClientBus *b, sd_bus_message *call, CallerItem *item);
+/* Safe on a zeroed item, and twice. */
+void bus_caller_release(CallerItem *item);
