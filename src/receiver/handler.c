@@ -70,6 +70,7 @@ int handler_load(Handler *h, char *const *command, Error *error)
         }
         handler_clear(h);
         h->program = TAKE_PTR(program);
+        h->is_remote = h->program && executable_is_remote(h->program);
         h->environment = TAKE_PTR(environment);
         return 0;
 }
@@ -338,6 +339,7 @@ int handler_run(Handler *h, Job *job)
         ChildSpec spec = {
                         .warden = h->warden,
                         .path = h->program,
+                        .is_remote = h->is_remote,
                         .arguments = h->config->command,
                         .environment = environment,
                         .input = job->payload,

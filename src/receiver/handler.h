@@ -27,6 +27,7 @@ typedef struct Handler {
 
         char *program;      /* NULL: the built-in handler */
         char **environment; /* ours, without what systemd means for the receiver alone */
+        bool is_remote;     /* see executable_is_remote() */
         bool cannot_run;    /* the last run could not be started */
 } Handler;
 

@@ -49,6 +49,21 @@ int executable_check(const char *path)
         return interpreter[0] && access(interpreter, X_OK) < 0 ? -errno : 0;
 }
 
+bool executable_is_remote(const char *path)
+{
+        static const unsigned long remote[] = {NFS_SUPER_MAGIC, SMB_SUPER_MAGIC, SMB2_SUPER_MAGIC,
+                        CIFS_SUPER_MAGIC, AFS_SUPER_MAGIC, AFS_FS_MAGIC, CODA_SUPER_MAGIC, CEPH_SUPER_MAGIC,
+                        V9FS_MAGIC, OCFS2_SUPER_MAGIC, FUSE_SUPER_MAGIC};
+        struct statfs st;
+
+        if (statfs(path, &st) < 0)
+                return false;
+        for (size_t i = 0; i < ELEMENTSOF(remote); i++)
+                if ((unsigned long) st.f_type == remote[i])
+                        return true;
+        return false;
+}
+
 /* ProtectHome=yes puts a directory there that nobody may enter, ProtectHome=tmpfs an empty one. */
 static bool is_in_a_hidden_home(const char *path)
 {

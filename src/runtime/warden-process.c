@@ -18,6 +18,7 @@
 #include "base/fd-util.h"
 #include "runtime/control-group.h"
 #include "runtime/privileges.h"
+#include "runtime/spawn.h"
 #include "runtime/ward-program.h"
 
 /* Everything that the warden has beside the descriptors that it is given. */
@@ -250,27 +251,49 @@ static bool tell_ends(Process *p)
 
 /* Requests. */
 
-/* Somebody may have removed the group, for instance. Then the ward runs without. */
-static pid_t fork_leader(Process *p, OneWard *w)
+typedef struct Leader {
+        const WardSpec *spec;
+        volatile int *error;
+} Leader;
+
+static void run_program(void *userdata)
 {
-        pid_t pid = w->group_fd >= 0 ? control_group_fork(w->group_fd, p->can_clone) : fork();
+        const Leader *leader = userdata;
+
+        ward_program(leader->spec, leader->error);
+}
+
+/* A file system that hangs must not hold up the warden. */
+static pid_t fork_into(const Process *p, int group_fd, Leader *leader)
+{
+        if (spawn_can_share() && !leader->spec->is_remote && (group_fd < 0 || p->can_clone))
+                return spawn_sharing(group_fd, run_program, leader);
+        const pid_t pid = group_fd >= 0 ? control_group_fork(group_fd, p->can_clone) : fork();
+        if (pid == 0)
+                run_program(leader);
+        return pid;
+}
+
+/* Somebody may have removed the group, for instance. Then the ward runs without. */
+static pid_t fork_leader(Process *p, OneWard *w, Leader *leader)
+{
+        const pid_t pid = fork_into(p, w->group_fd, leader);
 
         if (pid >= 0 || w->group_fd < 0 || errno == EAGAIN || errno == ENOMEM)
                 return pid;
         close_group(p, w);
-        return fork();
+        return fork_into(p, -1, leader);
 }
 
 static int start_leader(Process *p, OneWard *w, const WardSpec *spec)
 {
+        Leader leader = {spec, p->errors + (w - p->wards)};
         int r = open_group(p, w);
 
         if (r < 0)
                 return r;
-        p->errors[w - p->wards] = 0;
-        pid_t pid = fork_leader(p, w);
-        if (pid == 0)
-                ward_program(spec, p->errors + (w - p->wards));
+        *leader.error = 0;
+        const pid_t pid = fork_leader(p, w, &leader);
         if (pid < 0)
                 return -errno;
         w->state = WARD_RUNNING;
