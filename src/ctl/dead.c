@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/str-util.h"
+#include "ctl/bar.h"
 #include "ctl/messages.h"
 #include "ctl/print.h"
 #include "ctl/query.h"
@@ -33,35 +35,38 @@ static int purge_each(Ctl *c, char **ids)
         return code;
 }
 
-/* Calls `method` for every dead letter. */
+/* Calls `method` for every page of dead letters. */
 static int call_for_all(Ctl *c, const char *method)
 {
-        _cleanup_(cjsonp) cJSON *all = NULL;
-        unsigned done, n = 0;
-        const char **ids;
-        const cJSON *m;
-        bool more;
+        _cleanup_free_ char *next = strdup("");
+        uint32_t done, n = 0;
+        char line[64];
+        Bar bar = {};
         int r;
 
-        r = query_messages(c, UINT32_MAX, &all, &more);
-        if (r != 0)
-                return r;
-        ids = calloc((size_t) cJSON_GetArraySize(all) + 1, sizeof *ids);
-        if (!ids)
-                return ctl_fail(EXIT_FAILED, "out of memory");
-        cJSON_ArrayForEach(m, all)
-                ids[n++] = value_string(m, "id");
-        r = messages_call_each(c, method, ids, &done);
+        do {
+                char *following = NULL;
+
+                r = query_many(c, method, next ?: "", &done, &following);
+                if (r != 0)
+                        break;
+                free(next);
+                next = following;
+                n += done;
+                (void) snprintf(line, sizeof line, "%u messages so far", n);
+                if (c->err_is_terminal)
+                        bar_show(&bar, line);
+        } while (!str_empty(next));
+        bar_erase(&bar);
         if (c->json == JSON_OFF && !c->no_legend)
-                printf("%u message%s.\n", done, done == 1 ? "" : "s");
-        free(ids);
+                printf("%u message%s.\n", n, n == 1 ? "" : "s");
         return r;
 }
 
 static int retry_or_purge(Ctl *c, bool purge, char **ids)
 {
         if (c->all)
-                return call_for_all(c, purge ? "Purge" : "Retry");
+                return call_for_all(c, purge ? "PurgeMany" : "RetryMany");
         return purge ? purge_each(c, ids) : messages_call_each(c, "Retry", (const char *const *) ids, NULL);
 }
 

@@ -199,3 +199,20 @@ int query_messages(Ctl *c, unsigned wanted, cJSON **ret, bool *ret_more)
         *ret = TAKE_PTR(all);
         return 0;
 }
+
+int query_many(Ctl *c, const char *method, const char *after, uint32_t *ret_done, char **ret_next)
+{
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL, *answer = NULL;
+        const char *next;
+        int r;
+
+        r = bus_new_call(c, &call, method);
+        if (r >= 0)
+                r = append_page(c, call, after, PAGE_MAX);
+        r = bus_call(c, r, call, &answer);
+        if (r != 0)
+                return r;
+        if (sd_bus_message_read(answer, "us", ret_done, &next) < 0 || !(*ret_next = strdup(next)))
+                return bus_bad_answer();
+        return 0;
+}

@@ -20,3 +20,7 @@ int query_replies(Ctl *c, const char *id, cJSON **ret);
 /* The newest messages in the states that --state names, at most `wanted`. *ret_more: there are older ones.
  */
 int query_messages(Ctl *c, unsigned wanted, cJSON **ret, bool *ret_more);
+
+/* RetryMany or PurgeMany: one page of the messages in these states, from `after` on ("": the first page).
+ * *ret_next is malloc'ed; "": this was the last page. */
+int query_many(Ctl *c, const char *method, const char *after, uint32_t *ret_done, char **ret_next);

@@ -315,7 +315,7 @@ class ForbiddingBus(Bus):
     def __init__(self, directory):
         address = f"unix:path={directory / 'bus'}"
         rules = "".join(f'<deny send_interface="{MANAGER}" send_member="{method}"/>'
-                        for method in ("Retry", "Purge", "Cancel", "Drain"))
+                        for method in ("Retry", "RetryMany", "Purge", "PurgeMany", "Cancel", "Drain"))
         (directory / "bus.conf").write_text(f"""<busconfig><include>/usr/share/dbus-1/session.conf</include>
             <policy context="mandatory">{rules}</policy></busconfig>""")
         self.environment = {**os.environ, "DBUS_SESSION_BUS_ADDRESS": address}

@@ -344,6 +344,46 @@ static void test_retry_and_purge(void **state)
         assert_property(f, BUS_PATH, MANAGER_INTERFACE, "DeadLetters", "0");
 }
 
+static uint32_t done_of(sd_bus_message *m, char next[static 32])
+{
+        const char *text;
+        uint32_t n;
+
+        assert_true(sd_bus_message_read(m, "us", &n, &text) > 0);
+        (void) snprintf(next, 32, "%s", text);
+        sd_bus_message_unref(m);
+        return n;
+}
+
+/* Five dead letters, and one that is acked. */
+static void test_many(void **state)
+{
+        Fixture *f = *state;
+        char next[32] = "";
+
+        for (unsigned i = 0; i < 6; i++) {
+                _cleanup_free_ char *id = send_text(f, "any", "jobs", i == 3 ? "x" : "reject");
+
+                assert_end(f, id, i == 3 ? "acked" : "rejected");
+        }
+        UNTIL(f, f->client.messages.n_dead == 5);
+        assert_int_equal(done_of(CALL(f, "RetryMany", "a{sv}", 1, "limit", "u", 2), next), 2);
+        assert_string_not_equal(next, "");
+        assert_int_equal(
+                        done_of(CALL(f, "RetryMany", "a{sv}", 2, "limit", "u", 3, "after", "s", next), next),
+                        3);
+        UNTIL(f, f->client.messages.n_dead == 5); /* they were rejected again */
+        assert_int_equal(f->client.messages.n_attempts, 11);
+        assert_int_equal(done_of(CALL(f, "PurgeMany", "a{sv}", 0), next), 5);
+        assert_string_equal(next, "");
+        assert_property(f, BUS_PATH, MANAGER_INTERFACE, "DeadLetters", "0");
+        assert_int_equal(done_of(CALL(f, "PurgeMany", "a{sv}", 1, "states", "as", 1, "acked"), next), 1);
+        assert_int_equal(done_of(CALL(f, "RetryMany", "a{sv}", 0), next), 0);
+        FAILS(f, "InvalidArgument", "states: only", "RetryMany", "a{sv}", 1, "states", "as", 1, "acked");
+        FAILS(f, "InvalidArgument", "states: only", "PurgeMany", "a{sv}", 1, "states", "as", 1, "queued");
+        FAILS(f, "InvalidArgument", "limit: from 1", "PurgeMany", "a{sv}", 1, "limit", "u", 0);
+}
+
 static void test_drain(void **state)
 {
         Fixture *f = *state;
@@ -407,6 +447,7 @@ int main(void)
                         TEST(test_too_many_waits),
                         TEST(test_cancel),
                         TEST(test_retry_and_purge),
+                        TEST(test_many),
                         TEST(test_drain),
                         TEST(test_stop),
         };

@@ -173,19 +173,31 @@ static int reply_dead(Service *s, sd_bus_message *call)
                         1, (uint64_t) 1, (uint64_t) 2, (uint64_t) 5, "", "");
 }
 
+/* Two pages, of 1000 messages and of 7. */
+static int reply_many(Service *s, sd_bus_message *call)
+{
+        unsigned *pages = s->userdata;
+        const bool is_first = (*pages)++ == 0;
+
+        return sd_bus_reply_method_return(call, "us", is_first ? 1000u : 7u, is_first ? "99" : "");
+}
+
 static void test_dead(void **state)
 {
         static const ServiceMethods methods[] = {PROPERTIES, {"ListMessages", reply_dead},
-                        {"Retry", reply_empty}, {"Purge", reply_empty}, {}};
+                        {"RetryMany", reply_many}, {"PurgeMany", reply_many}, {"Retry", reply_empty},
+                        {"Purge", reply_empty}, {}};
         Run r = {};
 
         assert_int_equal(RUN(&r, methods, NULL, "dead"), EXIT_OK);
         assert_contains(r.called, "limit=100,after=,states=rejected,dead\n");
         assert_contains(r.capture.out, "\n2 messages.\n");
         run_clear(&r);
-        assert_int_equal(RUN(&r, methods, NULL, "dead", "retry", "--all"), EXIT_OK);
-        assert_contains(r.called, "Retry " ID "\nRetry " OTHER "\n");
-        assert_string_equal(r.capture.out, "2 messages.\n");
+        unsigned pages = 0;
+        assert_int_equal(RUN(&r, methods, &pages, "dead", "retry", "--all"), EXIT_OK);
+        assert_string_equal(r.called, "RetryMany limit=1000,after=,states=rejected,dead\n"
+                                      "RetryMany limit=1000,after=99,states=rejected,dead\n");
+        assert_string_equal(r.capture.out, "1007 messages.\n");
         run_clear(&r);
         assert_int_equal(RUN(&r, methods, NULL, "dead", "retry", "111111"), EXIT_OK);
         assert_string_equal(r.called, "Retry 111111\n");
@@ -197,7 +209,8 @@ static void test_dead(void **state)
         assert_null(strstr(r.called, "Purge"));
         assert_contains(r.capture.err, "111111 is acked, not a dead letter");
         run_clear(&r);
-        assert_int_equal(RUN(&r, methods, NULL, "dead", "purge", "--all", "--no-legend"), EXIT_OK);
+        assert_int_equal(RUN(&r, methods, &pages, "dead", "purge", "--all", "--no-legend"), EXIT_OK);
+        assert_string_equal(r.called, "PurgeMany limit=1000,after=,states=rejected,dead\n");
         assert_string_equal(r.capture.out, "");
         run_clear(&r);
         assert_int_equal(RUN(&r, methods, NULL, "dead", "show", "111111"), EXIT_OK);

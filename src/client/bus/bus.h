@@ -6,9 +6,9 @@
  *
  *   manager                  the tables of methods, properties and permissions; start and end
  *   object signals           message objects; events of the engine
- *   send dead drain query attempts   methods
+ *   send dead many drain query attempts   methods
  *   look-up wait             calls that wait for a message
- *   options guard read subscribe
+ *   options guard read filter subscribe
  *   caller                   connections that something is kept for
  *   view                     the D-Bus form of a message
  *   reply                    error replies, and readers of arguments

@@ -11,6 +11,7 @@
 #include "client/bus/dead.h"
 #include "client/bus/drain.h"
 #include "client/bus/guard.h"
+#include "client/bus/many.h"
 #include "client/bus/object.h"
 #include "client/bus/query.h"
 #include "client/bus/read.h"
@@ -89,8 +90,10 @@ static const struct {
                 {"OpenStream", "send", bus_method_open_stream},
                 {"Cancel", "manage", bus_method_cancel},
                 {"Retry", "manage", bus_method_retry},
+                {"RetryMany", "manage", bus_method_retry_many},
                 {"Drain", "manage", bus_method_drain},
                 {"Purge", "purge", bus_method_purge},
+                {"PurgeMany", "purge", bus_method_purge_many},
 };
 
 static int guarded(sd_bus_message *call, void *userdata, sd_bus_error *error)
@@ -145,6 +148,8 @@ static const sd_bus_vtable manager_table[] = {
                 METHOD("Explain", ("s", id), ("s", why, "s", advice), bus_method_explain),
                 COMMAND("Retry", ("s", id), guarded),
                 COMMAND("Purge", ("s", id), guarded),
+                METHOD("RetryMany", ("a{sv}", filter), ("u", done, "s", next), guarded),
+                METHOD("PurgeMany", ("a{sv}", filter), ("u", done, "s", next), guarded),
                 COMMAND("Drain", ("s", receiver, "b", drain), guarded),
                 SD_BUS_SIGNAL_WITH_ARGS("MessageEvent",
                                 SD_BUS_ARGS("s", id, "s", event, "u", attempt, "s", receiver, "s", detail),

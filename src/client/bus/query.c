@@ -2,20 +2,16 @@
 #include "client/bus/query.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 
 #include "base/cleanup.h"
-#include "base/parse-util.h"
 #include "base/str-util.h"
+#include "client/bus/filter.h"
 #include "client/bus/look-up.h"
 #include "client/bus/read.h"
 #include "client/bus/reply.h"
 #include "client/bus/view.h"
 #include "client/state/peer.h"
-
-#define LIST_DEFAULT 100u
-#define LIST_MAX     1000u
 
 static int add_label(const char *word, void *userdata, Error *error)
 {
@@ -145,7 +141,7 @@ typedef struct Listing {
         BusRead read;
         ClientBus *bus;
         sd_bus_message *call;
-        unsigned wanted; /* bits: the states to list */
+        MessageFilter filter;
 } Listing;
 
 static void listing_free(Listing *l)
@@ -155,48 +151,13 @@ static void listing_free(Listing *l)
         free(l);
 }
 
-static int add_state(const char *word, void *userdata, Error *error)
-{
-        Listing *l = userdata;
-        int state = delivery_state_from_string(word);
-
-        if (state < 0)
-                return error_set(error, -EINVAL, "states: there is no state \"%s\"", word);
-        l->wanted |= 1u << state;
-        return 0;
-}
-
-static int take_message_filter(sd_bus_message *call, const char *key, void *userdata, Error *error)
-{
-        Listing *l = userdata;
-        const char *after;
-        uint32_t limit;
-        int r;
-
-        if (str_equal(key, "states"))
-                return bus_read_words(call, add_state, l, error);
-        if (str_equal(key, "limit")) {
-                r = sd_bus_message_read(call, "v", "u", &limit);
-                if (r >= 0 && (limit < 1 || limit > LIST_MAX))
-                        return error_set(error, -EINVAL, "limit: from 1 to %u", LIST_MAX);
-                l->find.limit = limit;
-                return r;
-        }
-        if (!str_equal(key, "after"))
-                return -ENOENT;
-        r = sd_bus_message_read(call, "v", "s", &after);
-        if (r >= 0 && after[0] != '\0' && parse_u64(after, 1, UINT64_MAX, &l->find.number) < 0)
-                return error_set(error, -EINVAL, "after: not the \"next\" of an earlier page");
-        return r;
-}
-
 /* The record on disk may be old. If the message is in memory, its state there counts. */
 static int append_message(sd_bus_message *reply, const Listing *l, const OutboxRecord *stored)
 {
         const Message *m = message_find(l->bus->client, stored->id);
         const OutboxRecord *record = m ? &m->record : stored;
 
-        return l->wanted & (1u << record->state) ? view_append_message(reply, record, m) : 0;
+        return l->filter.states & (1u << record->state) ? view_append_message(reply, record, m) : 0;
 }
 
 static void on_listed(DbOp *op, int r)
@@ -205,11 +166,10 @@ static void on_listed(DbOp *op, int r)
         const OutboxRecord *records = l->find.records;
         size_t n = l->find.n_records;
         sd_bus_message *reply = NULL;
-        char next[32] = "";
+        char next[PAGE_NEXT_MAX];
 
         bus_read_done(l->bus);
-        if (n == l->find.limit)
-                (void) snprintf(next, sizeof next, "%" PRIu64, records[n - 1].number);
+        bus_filter_next(&l->filter, records, n, next);
         if (r >= 0)
                 r = sd_bus_message_new_method_return(l->call, &reply);
         if (r >= 0)
@@ -240,19 +200,19 @@ int bus_method_list_messages(sd_bus_message *call, void *userdata, sd_bus_error 
 
         if (!l)
                 return -ENOMEM;
-        outbox_find_op_init(&l->find, OUTBOX_NEWEST, LIST_DEFAULT);
         l->bus = userdata;
-        l->find.number = UINT64_MAX;
-        r = bus_read_filter(call, take_message_filter, l, &error);
+        r = bus_read_message_filter(call, &l->filter, &error);
         if (r < 0) {
                 listing_free(l);
                 return bus_fail_argument(call, r, &error);
         }
-        if (l->wanted == 0)
-                l->wanted = (1u << _DELIVERY_STATE_MAX) - 1;
+        if (l->filter.states == 0)
+                l->filter.states = (1u << _DELIVERY_STATE_MAX) - 1;
+        outbox_find_op_init(&l->find, OUTBOX_NEWEST, l->filter.limit);
+        l->find.number = l->filter.before;
         /* A live message may have another live state in memory than on disk. So this reads all live states,
          * and append_message() filters them. */
-        l->find.states = l->wanted & live ? l->wanted | live : l->wanted;
+        l->find.states = l->filter.states & live ? l->filter.states | live : l->filter.states;
         l->call = sd_bus_message_ref(call);
         l->find.op.done = on_listed;
         r = bus_read(l->bus, &l->read, &l->find.op, call);

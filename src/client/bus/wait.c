@@ -21,9 +21,11 @@ struct Waiter {
         ClientBus *bus;
         sd_bus_message *call;
         CallerItem caller;
-        Message *message; /* pinned; NULL during the look-up */
-        bool saved;       /* waits for the disk, not for the end of the message */
-        bool named;       /* gets the end as a dictionary */
+        Message *message;                    /* pinned; NULL during the look-up */
+        bool saved;                          /* waits for the disk, not for the end of the message */
+        void (*done)(int r, void *userdata); /* instead of a reply to `call`; then there is none */
+        void *userdata;
+        bool named; /* gets the end as a dictionary */
         HeapItem deadline;
         uint64_t timeout_usec;
         Waiter *prev, *next; /* of the message */
@@ -90,6 +92,14 @@ static bool is_too_many(const Waiter *w)
                (w->bus->wait.n_counted > WAITERS_MAX || (caller && caller->n_waits > OF_CALLER_MAX));
 }
 
+static void answer_saved(const Waiter *w)
+{
+        if (w->done)
+                w->done(0, w->userdata);
+        else
+                (void) sd_bus_reply_method_return(w->call, NULL);
+}
+
 static int waiter_new(ClientBus *b, sd_bus_message *call, uint64_t timeout_usec, bool saved, Waiter **ret)
 {
         Waiter *w = calloc(1, sizeof *w);
@@ -105,7 +115,7 @@ static int waiter_new(ClientBus *b, sd_bus_message *call, uint64_t timeout_usec,
         DL_APPEND2(b->wait.all, w, all_prev, all_next);
         b->wait.n_counted += !saved;
         w->caller = (CallerItem){.gone = on_caller_gone, .userdata = w};
-        r = bus_caller_keep(b, call, &w->caller);
+        r = call ? bus_caller_keep(b, call, &w->caller) : 0;
         if (w->caller.caller)
                 w->caller.caller->n_waits += !saved;
         if (r >= 0 && is_too_many(w))
@@ -166,7 +176,7 @@ void bus_wait_check(ClientBus *b, Message *m, bool saved)
                 if (w->saved ? !saved || !synced : !final)
                         continue;
                 if (w->saved)
-                        (void) sd_bus_reply_method_return(w->call, NULL);
+                        answer_saved(w);
                 else
                         answer_end(w);
                 waiter_free(w);
@@ -225,6 +235,18 @@ int bus_wait_saved(ClientBus *b, Message *m, sd_bus_message *call)
         return r < 0 ? r : 1;
 }
 
+int bus_wait_saved_then(ClientBus *b, Message *m, void (*done)(int r, void *userdata), void *userdata)
+{
+        Waiter *w;
+        int r = wait_saved(b, m, NULL, &w);
+
+        if (r < 0)
+                return r;
+        w->done = done;
+        w->userdata = userdata;
+        return 0;
+}
+
 int bus_wait_cancelled(ClientBus *b, Message *m, sd_bus_message *call)
 {
         Waiter *w;
@@ -249,10 +271,15 @@ int bus_wait_init(ClientBus *b)
 
 void bus_wait_clear(ClientBus *b)
 {
-        while (b->wait.all) {
-                (void) bus_fail(b->wait.all->call, "Disconnected",
-                                "The client stops; the message stays in its outbox");
-                waiter_free(b->wait.all);
+        Waiter *w;
+
+        while ((w = b->wait.all)) {
+                if (w->done)
+                        w->done(-ESHUTDOWN, w->userdata);
+                else
+                        (void) bus_fail(w->call, "Disconnected",
+                                        "The client stops; the message stays in its outbox");
+                waiter_free(w);
         }
         heap_clear(&b->wait.deadlines);
         timer_clear(&b->wait.timer);

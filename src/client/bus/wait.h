@@ -12,6 +12,8 @@ int bus_method_wait(sd_bus_message *call, void *userdata, sd_bus_error *error);
 
 /* Replies to `call` when the present state of `m` is on disk. Returns what an sd-bus method returns. */
 int bus_wait_saved(ClientBus *b, Message *m, sd_bus_message *call);
+/* Calls `done` instead: with 0, or with -ESHUTDOWN because the client stops. Returns 0 or -ENOMEM. */
+int bus_wait_saved_then(ClientBus *b, Message *m, void (*done)(int r, void *userdata), void *userdata);
 int bus_wait_cancelled(ClientBus *b, Message *m, sd_bus_message *call); /* cancels `m`, then does the same */
 
 /* `m` has changed: replies to the calls whose condition is now true. `saved`: its last change is on disk. */
