@@ -6,7 +6,7 @@
 #include "base/str-util.h"
 #include "ctl/bus.h"
 
-#define PAGE_MAX 1000u /* messages in one reply */
+#define PAGE_MAX 1000u /* messages or receivers in one reply */
 
 static int get_properties(Ctl *c, const char *path, const char *interface, cJSON **ret)
 {
@@ -37,11 +37,27 @@ int query_message(Ctl *c, const char *id, cJSON **ret)
         return get_properties(c, path, MESSAGE_INTERFACE, ret);
 }
 
-static int append_selection(const Ctl *c, sd_bus_message *call)
+/* The rest of a page: where the next one begins (malloc'ed); "": nowhere. */
+static int read_next(sd_bus_message *answer, char **ret)
+{
+        const char *next;
+
+        return sd_bus_message_read(answer, "s", &next) < 0 || !(*ret = strdup(next)) ? bus_bad_answer() : 0;
+}
+
+static void move_items(cJSON *to, cJSON *from)
+{
+        for (cJSON *item; (item = cJSON_DetachItemFromArray(from, 0));)
+                cJSON_AddItemToArray(to, item);
+}
+
+static int append_selection(const Ctl *c, sd_bus_message *call, const char *after)
 {
         int r;
 
         r = sd_bus_message_open_container(call, 'a', "{sv}");
+        if (r >= 0)
+                r = sd_bus_message_append(call, "{sv}{sv}", "limit", "u", PAGE_MAX, "after", "s", after);
         if (r >= 0 && c->group)
                 r = sd_bus_message_append(call, "{sv}", "group", "s", c->group);
         for (char **s = c->labels; s && *s && r >= 0; s++)
@@ -51,21 +67,41 @@ static int append_selection(const Ctl *c, sd_bus_message *call)
         return r < 0 ? r : sd_bus_message_close_container(call);
 }
 
-int query_receivers(Ctl *c, cJSON **ret)
+static int get_receivers(Ctl *c, const char *after, cJSON **ret, char **ret_next)
 {
         static const char *const fields[] = {
                         "id", "name", "group", "labels", "addresses", "state", "bound", "plain", NULL};
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL, *answer = NULL;
         int r;
 
-        r = bus_new_call(c, &call, "ListReceivers");
+        r = bus_new_call(c, &call, "FindReceivers");
         if (r >= 0)
-                r = append_selection(c, call);
+                r = append_selection(c, call, after);
         r = bus_call(c, r, call, &answer);
         if (r != 0)
                 return r;
         *ret = value_read_records(answer, fields);
-        return *ret ? 0 : bus_bad_answer();
+        return *ret ? read_next(answer, ret_next) : bus_bad_answer();
+}
+
+int query_receivers(Ctl *c, cJSON **ret)
+{
+        _cleanup_(cjsonp) cJSON *all = cJSON_CreateArray();
+        _cleanup_free_ char *next = strdup("");
+
+        do {
+                _cleanup_(cjsonp) cJSON *page = NULL;
+                char *following = NULL;
+                int r = get_receivers(c, next ?: "", &page, &following);
+
+                if (r != 0)
+                        return r;
+                free(next);
+                next = following;
+                move_items(all, page);
+        } while (!str_empty(next));
+        *ret = TAKE_PTR(all);
+        return 0;
 }
 
 static int get_records(Ctl *c, const char *method, const char *id, const char *const *fields, cJSON **ret)
@@ -160,7 +196,6 @@ static int get_page(Ctl *c, const char *after, unsigned limit, cJSON **ret, char
         static const char *const fields[] = {"id", "mode", "target", "state", "receiver", "attempts",
                         "accepted", "settled", "size", "error", NULL};
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL, *answer = NULL;
-        const char *next;
         int r;
 
         r = bus_new_call(c, &call, "ListMessages");
@@ -170,9 +205,7 @@ static int get_page(Ctl *c, const char *after, unsigned limit, cJSON **ret, char
         if (r != 0)
                 return r;
         *ret = value_read_records(answer, fields);
-        if (!*ret || sd_bus_message_read(answer, "s", &next) < 0 || !(*ret_next = strdup(next)))
-                return bus_bad_answer();
-        return 0;
+        return *ret ? read_next(answer, ret_next) : bus_bad_answer();
 }
 
 int query_messages(Ctl *c, unsigned wanted, cJSON **ret, bool *ret_more)
@@ -190,8 +223,7 @@ int query_messages(Ctl *c, unsigned wanted, cJSON **ret, bool *ret_more)
                 free(next);
                 next = following;
                 wanted -= MIN(wanted, (unsigned) cJSON_GetArraySize(page));
-                for (cJSON *item; (item = cJSON_DetachItemFromArray(page, 0));)
-                        cJSON_AddItemToArray(all, item);
+                move_items(all, page);
                 if (str_empty(next))
                         break;
         }
@@ -203,7 +235,6 @@ int query_messages(Ctl *c, unsigned wanted, cJSON **ret, bool *ret_more)
 int query_many(Ctl *c, const char *method, const char *after, uint32_t *ret_done, char **ret_next)
 {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL, *answer = NULL;
-        const char *next;
         int r;
 
         r = bus_new_call(c, &call, method);
@@ -212,7 +243,6 @@ int query_many(Ctl *c, const char *method, const char *after, uint32_t *ret_done
         r = bus_call(c, r, call, &answer);
         if (r != 0)
                 return r;
-        if (sd_bus_message_read(answer, "us", ret_done, &next) < 0 || !(*ret_next = strdup(next)))
-                return bus_bad_answer();
-        return 0;
+        return sd_bus_message_read(answer, "u", ret_done) < 0 ? bus_bad_answer()
+                                                              : read_next(answer, ret_next);
 }

@@ -38,8 +38,9 @@ static inline int reply_nonsense(Service *s, sd_bus_message *call)
 
 static inline int reply_receivers(Service *s, sd_bus_message *call)
 {
-        return sd_bus_reply_method_return(call, "a(sssa{ss}assub)", 2, ID, "1", "blue", 1, "zone", "a", 1,
-                        "unix:/run/1.sock", "connected", 3, false, OTHER, "2", "", 0, 0, "idle", 0, true);
+        return sd_bus_reply_method_return(call, "a(sssa{ss}assub)s", 2, ID, "1", "blue", 1, "zone", "a", 1,
+                        "unix:/run/1.sock", "connected", 3, false, OTHER, "2", "", 0, 0, "idle", 0, true,
+                        "");
 }
 
 static inline int reply_message(Service *s, sd_bus_message *call)

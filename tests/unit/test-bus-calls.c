@@ -132,6 +132,7 @@ static void test_list_receivers(void **state)
         m = CALL(f, "ListReceivers", "a{sv}", 0);
         assert_int_equal(count_receivers(m), 3);
         done(m);
+        FAILS(f, "InvalidArgument", "not known", "ListReceivers", "a{sv}", 1, "limit", "u", 2);
         m = CALL(f, "ListReceivers", "a{sv}", 1, "group", "s", "idle");
         assert_int_equal(count_receivers(m), 2);
         done(m);
@@ -145,6 +146,44 @@ static void test_list_receivers(void **state)
                         "0123456789012345678901234567890123456789012345678901234567890123456789"
                         "0123456789012345678901234567890123456789012345678901234567890123456789"
                         "0123456789012345678901234567890123456789012345678901234567890123456789");
+}
+
+/* The names on one page, and what comes next: "a b, b". */
+static void assert_page(sd_bus_message *m, const char *expected)
+{
+        char text[256] = "";
+        const char *name, *next;
+
+        assert_true(sd_bus_message_enter_container(m, 'a', "(sssa{ss}assub)") > 0);
+        while (sd_bus_message_enter_container(m, 'r', "sssa{ss}assub") > 0) {
+                assert_true(sd_bus_message_read(m, "sss", NULL, &name, NULL) > 0);
+                (void) snprintf(text + strlen(text), sizeof text - strlen(text), "%s ", name);
+                assert_true(sd_bus_message_skip(m, "a{ss}assub") >= 0);
+                assert_true(sd_bus_message_exit_container(m) >= 0);
+        }
+        assert_true(sd_bus_message_exit_container(m) >= 0);
+        assert_true(sd_bus_message_read(m, "s", &next) > 0);
+        (void) snprintf(text + strlen(text), sizeof text - strlen(text), "| %s", next);
+        assert_string_equal(text, expected);
+        sd_bus_message_unref(m);
+}
+
+static void test_find_receivers(void **state)
+{
+        Fixture *f = *state;
+
+        UNTIL(f, HASH_CNT(hh_name, f->client.peers.by_name) == 3);
+        assert_page(CALL(f, "FindReceivers", "a{sv}", 0), "1@here 2@beyond 2@there | ");
+        assert_page(CALL(f, "FindReceivers", "a{sv}", 1, "limit", "u", 1), "1@here | 1@here");
+        assert_page(CALL(f, "FindReceivers", "a{sv}", 1, "limit", "u", 2), "1@here 2@beyond | 2@beyond");
+        assert_page(CALL(f, "FindReceivers", "a{sv}", 1, "limit", "u", 3), "1@here 2@beyond 2@there | ");
+        assert_page(CALL(f, "FindReceivers", "a{sv}", 2, "limit", "u", 1, "after", "s", "1@here"),
+                        "2@beyond | 2@beyond");
+        assert_page(CALL(f, "FindReceivers", "a{sv}", 2, "after", "s", "2", "group", "s", "idle"),
+                        "2@beyond 2@there | ");
+        assert_page(CALL(f, "FindReceivers", "a{sv}", 1, "after", "s", "2@there"), "| ");
+        FAILS(f, "InvalidArgument", "limit: from 1 to 1000", "FindReceivers", "a{sv}", 1, "limit", "u",
+                        1001);
 }
 
 static void test_list_deliveries(void **state)
@@ -438,6 +477,7 @@ int main(void)
                         TEST(test_get_message),
                         TEST(test_list_messages),
                         TEST(test_list_receivers),
+                        TEST(test_find_receivers),
                         TEST(test_list_deliveries),
                         TEST(test_list_attempts),
                         TEST(test_explain),

@@ -313,7 +313,7 @@ static void test_monitor(void **state)
 
 static void test_dialogue(void **state)
 {
-        static const ServiceMethods methods[] = {{"ListReceivers", reply_receivers}, {"Send", reply_sent},
+        static const ServiceMethods methods[] = {{"FindReceivers", reply_receivers}, {"Send", reply_sent},
                         {"WaitForEnd", wait_acked}, {}};
         static const ServiceMethods none[] = {{}};
         static const char *const words[] = {"--system", NULL};

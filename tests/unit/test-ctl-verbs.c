@@ -10,7 +10,7 @@
 static void test_list(void **state)
 {
         static const ServiceMethods methods[] = {
-                        {"ListReceivers", reply_receivers}, {"GetAll", reply_properties}, {}};
+                        {"FindReceivers", reply_receivers}, {"GetAll", reply_properties}, {}};
         Run r = {};
 
         assert_int_equal(RUN(&r, methods, (void *) "unreachable", "list", "--group", "blue", "--label",
@@ -23,7 +23,7 @@ static void test_list(void **state)
                         "2     -      idle           0  " OTHER "  -       -\n"
                         "\n2 receivers.\n");
         assert_contains(r.capture.err, "Discovery does not answer");
-        assert_contains(r.called, "ListReceivers group=blue,label=zone=a\n");
+        assert_contains(r.called, "FindReceivers limit=1000,after=,group=blue,label=zone=a\n");
         run_clear(&r);
         assert_int_equal(RUN(&r, methods, (void *) "reachable", "list", "--json=short"), EXIT_OK);
         assert_contains(r.capture.out,
@@ -31,7 +31,7 @@ static void test_list(void **state)
                         "\"addresses\":[\"unix:/run/"
                         "1.sock\"],\"state\":\"connected\",\"bound\":3,\"plain\":false},");
         assert_string_equal(r.capture.err, "");
-        assert_string_equal(r.called, "ListReceivers \n");
+        assert_string_equal(r.called, "FindReceivers limit=1000,after=\n");
         run_clear(&r);
 }
 
@@ -229,7 +229,7 @@ static void test_dead(void **state)
 
 static void test_answers_that_cannot_be_read(void **state)
 {
-        static const ServiceMethods methods[] = {{"ListReceivers", reply_nonsense},
+        static const ServiceMethods methods[] = {{"FindReceivers", reply_nonsense},
                         {"ListMessages", reply_nonsense}, {"GetAll", reply_nonsense},
                         {"GetMessage", reply_message}, {"Explain", reply_nonsense}, {}};
         static const char *const words[][3] = {{"list"}, {"messages"}, {"status"}, {"show", "5f0c1a"},
@@ -244,9 +244,9 @@ static void test_answers_that_cannot_be_read(void **state)
 
 static void test_no_client(void **state)
 {
-        static const ServiceMethods away[] = {{"Ping", reply_gone}, {"ListReceivers", reply_gone}, {}};
+        static const ServiceMethods away[] = {{"Ping", reply_gone}, {"FindReceivers", reply_gone}, {}};
         static const ServiceMethods here[] = {
-                        {"ListReceivers", reply_receivers}, {"GetAll", reply_properties}, {}};
+                        {"FindReceivers", reply_receivers}, {"GetAll", reply_properties}, {}};
         static const char *const words[] = {"list", NULL};
         Run r = {};
 

@@ -6,7 +6,7 @@
  *
  *   manager                  the tables of methods, properties and permissions; start and end
  *   object signals           message objects; events of the engine
- *   send dead many drain query attempts   methods
+ *   send dead many drain query receivers attempts   methods
  *   look-up wait             calls that wait for a message
  *   options guard read filter subscribe
  *   caller                   connections that something is kept for

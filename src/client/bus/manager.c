@@ -15,6 +15,7 @@
 #include "client/bus/object.h"
 #include "client/bus/query.h"
 #include "client/bus/read.h"
+#include "client/bus/receivers.h"
 #include "client/bus/send.h"
 #include "client/bus/signals.h"
 #include "client/bus/subscribe.h"
@@ -141,6 +142,8 @@ static const sd_bus_vtable manager_table[] = {
                                 bus_method_list_messages),
                 METHOD("ListReceivers", ("a{sv}", filter), ("a(sssa{ss}assub)", receivers),
                                 bus_method_list_receivers),
+                METHOD("FindReceivers", ("a{sv}", filter), ("a(sssa{ss}assub)", receivers, "s", next),
+                                bus_method_find_receivers),
                 METHOD("ListDeliveries", ("s", id), ("a(sssutttsay)", deliveries),
                                 bus_method_list_deliveries),
                 METHOD("DescribeDeliveries", ("s", id), ("aa{sv}", deliveries), bus_method_list_deliveries),
