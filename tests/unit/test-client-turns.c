@@ -81,6 +81,43 @@ static void test_a_refused_key_keeps_its_turn(void **state)
         takes("k 2");
 }
 
+/* Of several that are refused together, the first one is next. */
+static void test_several_are_refused(void **state)
+{
+        begin();
+        queue_any("any 1");
+        assert_int_equal(submit(submission(SELECTOR_TO, "a", "to 1")), 0);
+        assert_int_equal(submit(submission(SELECTOR_TO, "a", "to 2")), 0);
+        send_frame('a', &(Frame){.type = FRAME_CREDIT, .credit = 3});
+        takes("first");
+        MessageFrame to_1 = expect_message('a', "to 1"), any_1 = expect_message('a', "any 1"),
+                     to_2 = expect_message('a', "to 2");
+        answer('a', &to_1, OUTCOME_BUSY, "");
+        answer('a', &any_1, OUTCOME_BUSY, "");
+        answer('a', &to_2, OUTCOME_BUSY, "");
+        expect_nothing('a');
+        send_frame('a', &(Frame){.type = FRAME_CREDIT, .credit = 1});
+        takes("to 1");
+        takes("any 1");
+        takes("to 2");
+}
+
+/* There may be no place for this one alone, such as no memory for a large payload. */
+static void test_one_that_is_always_refused(void **state)
+{
+        begin();
+        queue_any("any 1");
+        queue_any("any 2");
+        assert_int_equal(submit(submission(SELECTOR_TO, "a", "to")), 0);
+        takes("first");
+        refuses("to");
+        refuses("to");
+        takes("any 1");
+        refuses("to");
+        refuses("to");
+        takes("any 2");
+}
+
 /* A key that comes has had no turn; but all keys are one in the turns of a receiver. */
 static void test_new_keys_share_one_turn(void **state)
 {
@@ -104,6 +141,8 @@ int main(void)
         const struct CMUnitTest tests[] = {
                         TEST(test_a_refused_one_keeps_its_turn),
                         TEST(test_a_refused_key_keeps_its_turn),
+                        TEST(test_several_are_refused),
+                        TEST(test_one_that_is_always_refused),
                         TEST(test_new_keys_share_one_turn),
         };
 

@@ -48,8 +48,9 @@ int bind_message(Message *m, Peer *p)
         str_copy(m->record.receiver_name, sizeof m->record.receiver_name, peer_name(p));
         m->bind.pending = true;
         p->turn = ++p->client->peers.turn;
-        m->bind.turn_before = *turn_of(m->queue, p);
-        m->bind.turn = *turn_of(m->queue, p) = p->turn;
+        *turn_of(m->queue, p) = p->turn;
+        m->bind.preferred = m->record.number == p->refused;
+        p->refused = 0;
         if (m->queue->selector.mode == SELECTOR_KEY)
                 m->queue->owner = p;
         return 0;
@@ -110,16 +111,19 @@ void bind_settle_late(Message *m)
         m->bind.window = NULL;
 }
 
-/* The turn was for nothing: the queue goes next, unless it has had another one since. */
-static void give_turn_back(Message *m, Peer *p)
+/* It was refused in its turn, so it is the next one there. If it is refused again, it is not: there may be
+ * no place for this message alone, and the others must not wait for that. */
+void bind_refused(Message *m)
 {
-        uint64_t *turn = turn_of(m->queue, p);
+        Peer *p = m->link.peer;
 
-        if (*turn != m->bind.turn)
-                return;
-        *turn = m->bind.turn_before;
-        if (m->queue->selector.mode == SELECTOR_KEY && peer_may_be_chosen(p))
-                queue_wait_first(m->queue, p);
+        if (p->refused == 0 && !m->bind.preferred)
+                p->refused = m->record.number;
+}
+
+static bool is_next(const Message *m, const Peer *p)
+{
+        return m->record.number == p->refused;
 }
 
 void bind_drop(Message *m)
@@ -132,7 +136,8 @@ void bind_drop(Message *m)
         m->record.receiver = m->record.stream = SD_ID128_NULL;
         m->record.sequence = 0;
         backlog_give_back(m->queue, m);
-        give_turn_back(m, p);
+        if (is_next(m, p) && m->queue->selector.mode == SELECTOR_KEY && peer_may_be_chosen(p))
+                queue_wait_first(m->queue, p);
 }
 
 /* The choice of a receiver for a queue. */
@@ -226,17 +231,24 @@ void bind_connect(Queue *q)
         }
 }
 
-/* The choice of a message for a receiver: the most urgent one that waits for it; among equals, that of the
- * queue whose turn was longest ago. All keys of a receiver take their turn as one, each after the other. */
+/* The choice of a message for a receiver: the most urgent one that waits for it; among equals, the one that
+ * it has refused; else that of the queue whose turn was longest ago. All keys of a receiver take their turn
+ * as one, each after the other. */
 
-static Queue *more_urgent(Queue *best, Queue *q, Peer *p)
+static bool goes_before(Queue *a, Queue *b, Peer *p)
 {
-        if (!q || !q->queued)
-                return best;
-        if (!best)
-                return q;
-        const unsigned a = best->queued->record.policy.priority, b = q->queued->record.policy.priority;
-        return b > a || (b == a && *turn_of(q, p) < *turn_of(best, p)) ? q : best;
+        const Message *m = a->queued, *n = b->queued;
+
+        if (m->record.policy.priority != n->record.policy.priority)
+                return m->record.policy.priority > n->record.policy.priority;
+        if (is_next(m, p) || is_next(n, p))
+                return is_next(m, p);
+        return *turn_of(a, p) < *turn_of(b, p);
+}
+
+static Queue *better(Queue *best, Queue *q, Peer *p)
+{
+        return q && q->queued && (!best || goes_before(q, best, p)) ? q : best;
 }
 
 static Queue *choose_queue(Peer *p)
@@ -245,12 +257,12 @@ static Queue *choose_queue(Peer *p)
 
         if (p->info.draining)
                 return NULL;
-        best = more_urgent(best, queue_of_receiver(p->client, p->info.id), p);
-        best = more_urgent(best, queue_of_holder(p), p);
-        best = more_urgent(best, p->keys, p);
+        best = better(best, queue_of_receiver(p->client, p->info.id), p);
+        best = better(best, queue_of_holder(p), p);
+        best = better(best, p->keys, p);
         DL_FOREACH(p->client->queues.any, q) {
                 if (q->queued && may_take_any(p) && selector_matches(&q->selector, &p->info))
-                        best = more_urgent(best, q, p);
+                        best = better(best, q, p);
         }
         return best;
 }

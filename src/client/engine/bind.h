@@ -20,6 +20,7 @@ void bind_done(Message *m); /* the binding is on disk */
 void bind_end(Message *m);
 void bind_settle(Message *m);      /* its end is on disk, or it was never accepted: settles the sequence */
 void bind_settle_late(Message *m); /* the caller will, by window_settle_late() */
+void bind_refused(Message *m);     /* its receiver has no place for it now */
 void bind_drop(Message *m); /* back to the queue; the sequence is settled when the change is on disk */
 
 /* Binds as many messages as possible, and saves them. A receiver that has room may get more urgent messages

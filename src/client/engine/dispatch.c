@@ -87,9 +87,12 @@ static void give_back(Peer *p)
 static void on_answer(Message *m, const AnswerFrame *a)
 {
         Peer *p = m->link.peer;
+        const bool is_refused = p && a->outcome == OUTCOME_BUSY;
 
+        if (is_refused)
+                bind_refused(m);
         deliver_answer(m, a);
-        if (p && a->outcome == OUTCOME_BUSY)
+        if (is_refused)
                 give_back(p);
 }
 

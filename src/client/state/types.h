@@ -78,12 +78,11 @@ struct Message {
 
         /* engine/bind */
         struct {
-                SendWindow *window;   /* has its sequence until its end is on disk; NULL for plain text */
-                bool earlier;         /* an earlier start of this client bound it, and may have sent it */
-                bool pending;         /* the binding is being written */
-                bool pressing;        /* so it is, beyond the credit, and a place is kept free for it */
-                uint64_t turn;        /* that its queue had for it */
-                uint64_t turn_before; /* that the queue had before; it gets that back if the binding ends */
+                SendWindow *window; /* has its sequence until its end is on disk; NULL for plain text */
+                bool earlier;       /* an earlier start of this client bound it, and may have sent it */
+                bool pending;       /* the binding is being written */
+                bool pressing;      /* so it is, beyond the credit, and a place is kept free for it */
+                bool preferred;     /* it was the first one that its receiver had refused */
         } bind;
 
         /* state/peer: place at its receiver */
@@ -217,6 +216,8 @@ struct Peer {
         size_t n_pressing;  /* of `bound`, those that are pressing */
         uint64_t turn;      /* peers.turn when it was last chosen for a message of mode any */
         uint64_t keys_turn; /* peers.turn when a message of mode key was last bound to it */
+        uint64_t refused; /* number of the first message that it has refused since the last one was bound to
+                             it; 0: none */
         bool sought; /* link/peers too: queues of mode key without a receiver may wait for it: it is new */
 
         Queue *keys; /* state/queue: those of mode key that wait for room at this receiver */
