@@ -145,13 +145,23 @@ void live_over(JMessage *m)
         m->waits_in = NULL;
 }
 
-/* A message with an idempotency key is accepted later than one that was submitted after it. Of two programs
- * the client may read the one or the other first. */
+/* The client reads what one program writes to its socket in order, and single calls. Of two that write in
+ * bulk it may read the one or the other first. */
+static bool is_read_in_order(const JMessage *m, const JMessage *by)
+{
+        return m->planned && by->planned &&
+               (m->planned->step == by->planned->step ||
+                               (m->planned->step->kind != STEP_BULK &&
+                                               by->planned->step->kind != STEP_BULK));
+}
+
+/* A message with an idempotency key is accepted later than one that was submitted after it. */
 static bool is_older(const JMessage *m, const JMessage *by)
 {
-        const bool one_program = m->planned && by->planned && m->planned->step == by->planned->step;
+        const uint64_t accepted = m->reported > 0 ? MIN(m->reported, m->accepted) : m->accepted;
 
-        return m->accepted < by->accepted && (one_program ? m->submitted : m->accepted) <= by->submitted;
+        return m->accepted < by->accepted &&
+               (is_read_in_order(m, by) ? m->submitted : accepted) <= by->submitted;
 }
 
 static void overtake(Judge *j, const JWaiting *w, const JMessage *by, const JConnection *c)
