@@ -204,7 +204,7 @@ static bool is_denied(const sd_bus_error *error)
         return false;
 }
 
-int bus_call(Ctl *c, int made, sd_bus_message *call, sd_bus_message **ret)
+int bus_call_if_known(Ctl *c, int made, sd_bus_message *call, sd_bus_message **ret, bool *ret_known)
 {
         _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
         int r;
@@ -217,13 +217,24 @@ int bus_call(Ctl *c, int made, sd_bus_message *call, sd_bus_message **ret)
                 r = call_interactively(c, call, &error, ret);
         }
         c->hopeless = false;
-        if (r >= 0)
+        *ret_known = !sd_bus_error_has_name(&error, SD_BUS_ERROR_UNKNOWN_METHOD);
+        if (r >= 0 || !*ret_known)
                 return 0;
         if (!sd_bus_error_is_set(&error))
                 (void) sd_bus_error_set_errno(&error, r);
         r = bus_explain(&error);
         c->hopeless = r == EXIT_NO_SERVICE || is_denied(&error);
         return r;
+}
+
+int bus_call(Ctl *c, int made, sd_bus_message *call, sd_bus_message **ret)
+{
+        bool known;
+        int r = bus_call_if_known(c, made, call, ret, &known);
+
+        return r != 0 || known ? r
+                               : ctl_fail(EXIT_FAILED, "the client is older, and has no method %s",
+                                                 sd_bus_message_get_member(call));
 }
 
 int bus_call_word(Ctl *c, const char *method, const char *word, sd_bus_message **ret)
@@ -240,15 +251,16 @@ int bus_call_word(Ctl *c, const char *method, const char *word, sd_bus_message *
 int bus_call_newest(Ctl *c, const char *method, const char *older, const char *word, sd_bus_message **ret,
                 bool *ret_older)
 {
-        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
-        int r = sd_bus_call_method(
-                        c->bus, BUS_NAME, BUS_PATH, MANAGER_INTERFACE, method, &error, ret, "s", word);
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL;
+        bool known;
+        int r;
 
-        *ret_older = sd_bus_error_has_name(&error, SD_BUS_ERROR_UNKNOWN_METHOD);
+        r = bus_new_call(c, &call, method);
         if (r >= 0)
-                return 0;
-        /* Any other error comes again, and is explained. */
-        return bus_call_word(c, *ret_older ? older : method, word, ret);
+                r = sd_bus_message_append(call, "s", word);
+        r = bus_call_if_known(c, r, call, ret, &known);
+        *ret_older = r == 0 && !known;
+        return *ret_older ? bus_call_word(c, older, word, ret) : r;
 }
 
 int bus_get_properties(Ctl *c, const char *path, const char *interface, sd_bus_message **ret)

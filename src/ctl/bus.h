@@ -25,6 +25,11 @@ int bus_new_call(Ctl *c, sd_bus_message **ret, const char *method);
  * next call would fail in the same way. */
 int bus_call(Ctl *c, int made, sd_bus_message *call, sd_bus_message **ret);
 
+/* The same; but if the client is older than the method, it prints nothing, returns 0, and *ret_known is
+ * false.
+ */
+int bus_call_if_known(Ctl *c, int made, sd_bus_message *call, sd_bus_message **ret, bool *ret_known);
+
 /* Like bus_call(), but for a manager method with one string argument, and for the properties of an object.
  */
 int bus_call_word(Ctl *c, const char *method, const char *word, sd_bus_message **ret);

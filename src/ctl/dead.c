@@ -35,29 +35,62 @@ static int purge_each(Ctl *c, char **ids)
         return code;
 }
 
-/* Calls `method` for every page of dead letters. */
-static int call_for_all(Ctl *c, const char *method)
+/* For a client that has no pages: `method` for each dead letter. */
+static int call_for_each(Ctl *c, const char *method, uint32_t *ret_done)
 {
-        _cleanup_free_ char *next = strdup("");
-        uint32_t done, n = 0;
-        char line[64];
-        Bar bar = {};
+        _cleanup_(cjsonp) cJSON *all = NULL;
+        const char **ids;
+        const cJSON *m;
+        size_t n = 0;
+        bool more;
         int r;
 
-        do {
-                char *following = NULL;
+        r = query_messages(c, UINT32_MAX, &all, &more);
+        if (r != 0)
+                return r;
+        ids = calloc((size_t) cJSON_GetArraySize(all) + 1, sizeof *ids);
+        if (!ids)
+                return ctl_fail(EXIT_FAILED, "out of memory");
+        cJSON_ArrayForEach(m, all)
+                ids[n++] = value_string(m, "id");
+        r = messages_call_each(c, method, ids, ret_done);
+        free(ids);
+        return r;
+}
 
-                r = query_many(c, method, next ?: "", &done, &following);
+/* Calls `method` for every page of dead letters. */
+static int call_for_pages(Ctl *c, const char *method, const char *older, uint32_t *ret_done)
+{
+        _cleanup_free_ char *next = strdup("");
+        char line[64];
+        Bar bar = {};
+
+        for (;;) {
+                char *following = NULL;
+                uint32_t done = 0;
+                int r = query_many(c, method, next ?: "", &done, &following);
+
                 if (r != 0)
-                        break;
+                        return r;
+                if (!following)
+                        return call_for_each(c, older, ret_done);
                 free(next);
                 next = following;
-                n += done;
-                (void) snprintf(line, sizeof line, "%u messages so far", n);
+                *ret_done += done;
+                bar_erase(&bar);
+                if (str_empty(next))
+                        return 0;
+                (void) snprintf(line, sizeof line, "%u messages so far", *ret_done);
                 if (c->err_is_terminal)
                         bar_show(&bar, line);
-        } while (!str_empty(next));
-        bar_erase(&bar);
+        }
+}
+
+static int call_for_all(Ctl *c, const char *method, const char *older)
+{
+        uint32_t n = 0;
+        int r = call_for_pages(c, method, older, &n);
+
         if (c->json == JSON_OFF && !c->no_legend)
                 printf("%u message%s.\n", n, n == 1 ? "" : "s");
         return r;
@@ -66,7 +99,7 @@ static int call_for_all(Ctl *c, const char *method)
 static int retry_or_purge(Ctl *c, bool purge, char **ids)
 {
         if (c->all)
-                return call_for_all(c, purge ? "PurgeMany" : "RetryMany");
+                return purge ? call_for_all(c, "PurgeMany", "Purge") : call_for_all(c, "RetryMany", "Retry");
         return purge ? purge_each(c, ids) : messages_call_each(c, "Retry", (const char *const *) ids, NULL);
 }
 

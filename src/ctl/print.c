@@ -79,7 +79,8 @@ int ctl_fail(ExitCode code, const char *format, ...)
         if (vasprintf(&text, format, ap) < 0)
                 text = NULL;
         va_end(ap);
-        /* One write: other programs may write to the same file. */
-        fprintf(stderr, "ackctl: %s\n", text ?: "out of memory");
+        /* One write: other programs may write to the same file. On a terminal it replaces a line of
+         * progress. */
+        fprintf(stderr, "%sackctl: %s\n", isatty(STDERR_FILENO) ? "\r\033[K" : "", text ?: "out of memory");
         return code;
 }

@@ -56,7 +56,7 @@ static int append_selection(const Ctl *c, sd_bus_message *call, const char *afte
         int r;
 
         r = sd_bus_message_open_container(call, 'a', "{sv}");
-        if (r >= 0)
+        if (r >= 0 && after)
                 r = sd_bus_message_append(call, "{sv}{sv}", "limit", "u", PAGE_MAX, "after", "s", after);
         if (r >= 0 && c->group)
                 r = sd_bus_message_append(call, "{sv}", "group", "s", c->group);
@@ -67,21 +67,27 @@ static int append_selection(const Ctl *c, sd_bus_message *call, const char *afte
         return r < 0 ? r : sd_bus_message_close_container(call);
 }
 
+/* `after` NULL: all of them, from a client that has no pages. */
 static int get_receivers(Ctl *c, const char *after, cJSON **ret, char **ret_next)
 {
         static const char *const fields[] = {
                         "id", "name", "group", "labels", "addresses", "state", "bound", "plain", NULL};
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL, *answer = NULL;
+        bool known;
         int r;
 
-        r = bus_new_call(c, &call, "FindReceivers");
+        r = bus_new_call(c, &call, after ? "FindReceivers" : "ListReceivers");
         if (r >= 0)
                 r = append_selection(c, call, after);
-        r = bus_call(c, r, call, &answer);
+        r = bus_call_if_known(c, r, call, &answer, &known);
+        if (r == 0 && !known && after)
+                return get_receivers(c, NULL, ret, ret_next);
         if (r != 0)
                 return r;
         *ret = value_read_records(answer, fields);
-        return *ret ? read_next(answer, ret_next) : bus_bad_answer();
+        if (!*ret)
+                return bus_bad_answer();
+        return after ? read_next(answer, ret_next) : 0;
 }
 
 int query_receivers(Ctl *c, cJSON **ret)
@@ -235,13 +241,14 @@ int query_messages(Ctl *c, unsigned wanted, cJSON **ret, bool *ret_more)
 int query_many(Ctl *c, const char *method, const char *after, uint32_t *ret_done, char **ret_next)
 {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL, *answer = NULL;
+        bool known;
         int r;
 
         r = bus_new_call(c, &call, method);
         if (r >= 0)
                 r = append_page(c, call, after, PAGE_MAX);
-        r = bus_call(c, r, call, &answer);
-        if (r != 0)
+        r = bus_call_if_known(c, r, call, &answer, &known);
+        if (r != 0 || !known)
                 return r;
         return sd_bus_message_read(answer, "u", ret_done) < 0 ? bus_bad_answer()
                                                               : read_next(answer, ret_next);

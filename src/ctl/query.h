@@ -22,5 +22,5 @@ int query_replies(Ctl *c, const char *id, cJSON **ret);
 int query_messages(Ctl *c, unsigned wanted, cJSON **ret, bool *ret_more);
 
 /* RetryMany or PurgeMany: one page of the messages in these states, from `after` on ("": the first page).
- * *ret_next is malloc'ed; "": this was the last page. */
+ * *ret_next is malloc'ed; "": this was the last page; NULL: the client is older, and has no pages. */
 int query_many(Ctl *c, const char *method, const char *after, uint32_t *ret_done, char **ret_next);

@@ -48,10 +48,13 @@ static int get_identifier(sd_bus *bus, const char *path, const char *interface, 
         return sd_bus_message_append(reply, "s", (const char *) userdata);
 }
 
+/* The policy of the bus says who may set them. sd-bus would ask the bus about the caller, and wait. */
 static const sd_bus_vtable vtable[] = {
                 SD_BUS_VTABLE_START(0),
-                SD_BUS_WRITABLE_PROPERTY("LogLevel", "s", get_level, set_level, 0, 0),
-                SD_BUS_WRITABLE_PROPERTY("LogTarget", "s", get_target, set_target, 0, 0),
+                SD_BUS_WRITABLE_PROPERTY(
+                                "LogLevel", "s", get_level, set_level, 0, SD_BUS_VTABLE_UNPRIVILEGED),
+                SD_BUS_WRITABLE_PROPERTY(
+                                "LogTarget", "s", get_target, set_target, 0, SD_BUS_VTABLE_UNPRIVILEGED),
                 SD_BUS_PROPERTY("SyslogIdentifier", "s", get_identifier, 0, SD_BUS_VTABLE_PROPERTY_CONST),
                 SD_BUS_VTABLE_END,
 };

@@ -326,6 +326,27 @@ static void test_wait(void **state)
         assert_end(f, id, "cancelled");
 }
 
+/* Their look-up on disk ends before or after that. */
+static void test_callers_leave_at_once(void **state)
+{
+        Fixture *f = *state;
+        _cleanup_free_ char *id = send_text(f, "any", "nobody", "x");
+        char prefix[9] = {}, name[16];
+        Answer answers[50];
+
+        memcpy(prefix, id, 8);
+        for (unsigned i = 0; i < ELEMENTSOF(answers); i++) {
+                (void) snprintf(name, sizeof name, ":3.%u", i);
+                f->sender = name;
+                start_call(f, answers + i, "Wait", "st", prefix, UINT64_C(0));
+                leave(f, name);
+        }
+        f->sender = CALLER;
+        done(CALL(f, "Explain", "s", id)); /* behind all of them */
+        UNTIL(f, f->bus.wait.n_counted == 0);
+        assert_null(f->bus.callers.by_name);
+}
+
 static void test_too_many_waits(void **state)
 {
         enum { N = 1025 };
@@ -420,6 +441,7 @@ static void test_many(void **state)
         assert_int_equal(done_of(CALL(f, "RetryMany", "a{sv}", 0), next), 0);
         FAILS(f, "InvalidArgument", "states: only", "RetryMany", "a{sv}", 1, "states", "as", 1, "acked");
         FAILS(f, "InvalidArgument", "states: only", "PurgeMany", "a{sv}", 1, "states", "as", 1, "queued");
+        FAILS(f, "InvalidArgument", "states: there is none", "PurgeMany", "a{sv}", 1, "states", "as", 0);
         FAILS(f, "InvalidArgument", "limit: from 1", "PurgeMany", "a{sv}", 1, "limit", "u", 0);
 }
 
@@ -484,6 +506,7 @@ int main(void)
                         TEST(test_reads_in_turn),
                         TEST(test_too_many_reads),
                         TEST(test_wait),
+                        TEST(test_callers_leave_at_once),
                         TEST(test_too_many_waits),
                         TEST(test_cancel),
                         TEST(test_retry_and_purge),

@@ -288,8 +288,7 @@ static void test_subscriber_leaves(void **state)
         Answer a;
         f->sender = FAKE_BUS_GONE;
         start_call(f, &a, "Subscribe", NULL);
-        UNTIL(f, a.done);
-        sd_bus_message_unref(a.m);
+        sd_bus_message_unref(finish(f, &a));
         UNTIL(f, !bus_has_subscribers(&f->bus));
 }
 
@@ -396,8 +395,8 @@ static void test_name_is_taken(void **state)
         f->bus.signals.named = false;
         fake_bus_set_name_answer(f->fake, 3);
         f->client.observer.changed(f->client.observer.userdata);
-        assert_false(f->bus.signals.named);
         assert_int_equal(loop_run(f->client.loop), EXIT_FAILURE);
+        assert_false(f->bus.signals.named);
 }
 
 static void test_bus_is_lost(void **state)

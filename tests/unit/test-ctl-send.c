@@ -193,11 +193,24 @@ static int list_older(Service *s, sd_bus_message *call)
                         'k');
 }
 
+static int receivers_older(Service *s, sd_bus_message *call)
+{
+        return sd_bus_reply_method_return(
+                        call, "a(sssa{ss}assub)", 1, ID, "1@host", "blue", 0, 0, "idle", 0, false);
+}
+
+static int messages_older(Service *s, sd_bus_message *call)
+{
+        return sd_bus_reply_method_return(call, "a(sssssuttts)s", 1, ID, "to", "1", "dead", "1@host", 3,
+                        UINT64_C(1), UINT64_C(2), UINT64_C(5), "", "");
+}
+
 /* A client on another host may be older than this program. */
 static void test_older_client(void **state)
 {
-        static const ServiceMethods methods[] = {
-                        PROPERTIES, {"Wait", wait_older}, {"ListDeliveries", list_older}, {}};
+        static const ServiceMethods methods[] = {PROPERTIES, {"Wait", wait_older},
+                        {"ListDeliveries", list_older}, {"ListReceivers", receivers_older},
+                        {"ListMessages", messages_older}, {"Retry", reply_empty}, {}};
         Run r = {};
 
         assert_int_equal(RUN(&r, methods, (void *) "sent to", "wait", "5f0c1a"), EXIT_OK);
@@ -206,6 +219,18 @@ static void test_older_client(void **state)
         assert_int_equal(RUN(&r, methods, (void *) "sent all", "wait", "--json=short", "5f0c1a"), EXIT_OK);
         assert_contains(r.capture.out,
                         "\"receiver\":\"1@host\",\"reply\":\"ok\",\"error\":\"\",\"replies\":[");
+        run_clear(&r);
+        assert_int_equal(RUN(&r, methods, NULL, "dead", "retry", "--all"), EXIT_OK);
+        assert_contains(r.called, "Retry " ID "\n");
+        assert_string_equal(r.capture.out, "1 message.\n");
+        assert_string_equal(r.capture.err, "");
+        run_clear(&r);
+        assert_int_equal(RUN(&r, methods, NULL, "list"), EXIT_OK);
+        assert_contains(r.capture.out, "1@host  blue");
+        assert_contains(r.capture.out, "\n1 receiver.\n");
+        run_clear(&r);
+        assert_int_equal(RUN(&r, methods, NULL, "cancel", ID), EXIT_FAILED);
+        assert_contains(r.capture.err, "the client is older, and has no method Cancel");
         run_clear(&r);
 }
 

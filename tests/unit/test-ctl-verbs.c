@@ -173,6 +173,16 @@ static int reply_dead(Service *s, sd_bus_message *call)
                         1, (uint64_t) 1, (uint64_t) 2, (uint64_t) 5, "", "");
 }
 
+/* A page of 1000 messages, and one that fails. */
+static int fail_later(Service *s, sd_bus_message *call)
+{
+        unsigned *pages = s->userdata;
+
+        return (*pages)++ == 0 ? sd_bus_reply_method_return(call, "us", 1000u, "99")
+                               : sd_bus_reply_method_errorf(call, "org.ackgroup.Error.Storage",
+                                                 "After 3 messages: the disk is full");
+}
+
 /* Two pages, of 1000 messages and of 7. */
 static int reply_many(Service *s, sd_bus_message *call)
 {
@@ -198,6 +208,12 @@ static void test_dead(void **state)
         assert_string_equal(r.called, "RetryMany limit=1000,after=,states=rejected,dead\n"
                                       "RetryMany limit=1000,after=99,states=rejected,dead\n");
         assert_string_equal(r.capture.out, "1007 messages.\n");
+        run_clear(&r);
+        static const ServiceMethods failing[] = {PROPERTIES, {"RetryMany", fail_later}, {}};
+        pages = 0;
+        assert_int_equal(RUN(&r, failing, &pages, "dead", "retry", "--all"), EXIT_FAILED);
+        assert_string_equal(r.capture.out, "1000 messages.\n");
+        assert_contains(r.capture.err, "After 3 messages: the disk is full");
         run_clear(&r);
         assert_int_equal(RUN(&r, methods, NULL, "dead", "retry", "111111"), EXIT_OK);
         assert_string_equal(r.called, "Retry 111111\n");

@@ -9,7 +9,7 @@
  *   send dead many drain query receivers attempts   methods
  *   look-up wait             calls that wait for a message
  *   options guard read filter subscribe
- *   caller                   connections that something is kept for
+ *   caller                   callers for which the client keeps something
  *   view                     the D-Bus form of a message
  *   reply                    error replies, and readers of arguments
  *
@@ -82,5 +82,6 @@ typedef struct ClientBus {
                 Caller *by_name;
                 sd_bus_slot *match; /* while there are callers */
                 bool told;          /* the match is in force */
+                bool refused;       /* the bus did not take it */
         } callers;
 } ClientBus;

@@ -21,7 +21,7 @@ static void caller_free(Caller *c)
         if (b->callers.by_name)
                 return;
         b->callers.match = sd_bus_slot_unref(b->callers.match);
-        b->callers.told = false;
+        b->callers.told = b->callers.refused = false;
 }
 
 static void release(CallerItem *item)
@@ -66,6 +66,7 @@ static int on_told(sd_bus_message *reply, void *userdata, sd_bus_error *error)
         if (e)
                 log_warning("The bus does not tell when callers leave: %s", e->message);
         b->callers.told = !e;
+        b->callers.refused = e;
         return 0;
 }
 
@@ -81,22 +82,25 @@ static int on_owner(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 
 static int watch(ClientBus *b)
 {
+        if (b->callers.refused) /* the last time */
+                b->callers.match = sd_bus_slot_unref(b->callers.match);
+        b->callers.refused = false;
         return b->callers.match ? 0
                                 : sd_bus_match_signal_async(b->bus, &b->callers.match, BUS_ITSELF,
                                                   "/org/freedesktop/DBus", BUS_ITSELF, "NameOwnerChanged",
                                                   on_owner_changed, on_told, b);
 }
 
-/* It may have left before the bus was asked to tell. */
-static int ask(Caller *c)
+/* It may have left before the bus was asked to tell, or while its call waited for something else. */
+static int ask(Caller *c, sd_bus_message *call)
 {
-        return c->bus->callers.told ? 0
-                                    : sd_bus_call_method_async(c->bus->bus, &c->question, BUS_ITSELF,
-                                                      "/org/freedesktop/DBus", BUS_ITSELF, "GetNameOwner",
-                                                      on_owner, c, "s", c->name);
+        if (c->bus->callers.told && sd_bus_get_current_message(c->bus->bus) == call)
+                return 0;
+        return sd_bus_call_method_async(c->bus->bus, &c->question, BUS_ITSELF, "/org/freedesktop/DBus",
+                        BUS_ITSELF, "GetNameOwner", on_owner, c, "s", c->name);
 }
 
-static int caller_new(ClientBus *b, const char *name, Caller **ret)
+static int caller_new(ClientBus *b, sd_bus_message *call, const char *name, Caller **ret)
 {
         Caller *c = calloc(1, sizeof *c);
         int r = c ? str_replace(&c->name, name) : -ENOMEM;
@@ -109,7 +113,7 @@ static int caller_new(ClientBus *b, const char *name, Caller **ret)
         HASH_ADD_KEYPTR(hh, b->callers.by_name, c->name, strlen(c->name), c);
         r = watch(b);
         if (r >= 0)
-                r = ask(c);
+                r = ask(c, call);
         if (r < 0) {
                 caller_free(c);
                 return r;
@@ -128,7 +132,7 @@ int bus_caller_keep(ClientBus *b, sd_bus_message *call, CallerItem *item)
                 return 0;
         HASH_FIND(hh, b->callers.by_name, name, strlen(name), c);
         if (!c)
-                r = caller_new(b, name, &c);
+                r = caller_new(b, call, name, &c);
         if (r < 0)
                 return r;
         item->caller = c;

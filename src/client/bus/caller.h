@@ -12,22 +12,20 @@ typedef struct Caller {
         char *name;       /* on the bus; never used again */
         unsigned n_waits; /* bus/wait: its calls that wait for the end of a message */
         CallerItem *items;
-        sd_bus_slot *question; /* whether it is still there; NULL: it was, and the bus tells when it leaves
-                                */
+        sd_bus_slot *question; /* to the bus: is it still there? NULL: no question is open */
         UT_hash_handle hh;
 } Caller;
 
 /* What is kept for a caller. Its owner embeds it by value. */
 struct CallerItem {
-        Caller *caller; /* NULL: it is not on a bus that tells, or memory was short */
+        Caller *caller; /* NULL: it has left, or the call did not come from a bus */
         /* The caller has left; `caller` is NULL already. */
         void (*gone)(CallerItem *item, void *userdata);
         void *userdata;
         CallerItem *prev, *next;
 };
 
-/* `item` is zeroed but for `gone` and `userdata`. 0, or negative errno: then the end of the caller goes
- * unnoticed. */
+/* `item` is zeroed but for `gone` and `userdata`. 0 or negative errno. */
 int bus_caller_keep(ClientBus *b, sd_bus_message *call, CallerItem *item);
 /* Safe on a zeroed item, and twice. */
 void bus_caller_release(CallerItem *item);

@@ -29,8 +29,11 @@ static int take(sd_bus_message *call, const char *key, void *userdata, Error *er
         const char *after;
         int r;
 
-        if (str_equal(key, "states"))
-                return bus_read_words(call, add_state, filter, error);
+        if (str_equal(key, "states")) {
+                r = bus_read_words(call, add_state, filter, error);
+                return r >= 0 && filter->states == 0 ? error_set(error, -EINVAL, "states: there is none")
+                                                     : r;
+        }
         if (str_equal(key, "limit")) {
                 r = sd_bus_message_read(call, "v", "u", &filter->limit);
                 if (r >= 0 && (filter->limit < 1 || filter->limit > PAGE_MAX))

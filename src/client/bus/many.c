@@ -13,6 +13,10 @@
 #include "client/intake/purge.h"
 #include "client/state/message.h"
 
+/* So many operations at once. More would be one large transaction, for which everybody else waits, and
+ * messages to several receivers are read whole. */
+#define OPEN_MAX 64u
+
 /* One call. */
 typedef struct Many {
         OutboxFindOp find;
@@ -21,9 +25,11 @@ typedef struct Many {
         sd_bus_message *call;
         MessageFilter filter;
         int (*begin)(struct Many *many, Message *m);
+        size_t n_begun; /* of the page */
+        size_t n_open;  /* operations that have not ended */
+        bool is_beginning;
         uint32_t n_done;
-        size_t n_open; /* of which the disk has not told yet, and the page itself */
-        int error;     /* the last one; 0: none */
+        int error; /* the last one; 0: none */
         char next[PAGE_NEXT_MAX];
 } Many;
 
@@ -34,29 +40,30 @@ static void many_free(Many *many)
         free(many);
 }
 
-static void one_has_ended(Many *many)
+static void reply(const Many *many)
 {
-        if (--many->n_open > 0)
-                return;
         if (many->error == -ESHUTDOWN)
-                (void) bus_fail(many->call, "Disconnected", "The client stops");
+                (void) bus_fail(many->call, "Disconnected", "The client stops, after %u messages",
+                                many->n_done);
         else if (many->error < 0)
                 (void) bus_fail(many->call, "Storage", "After %u messages: %s", many->n_done,
                                 strerror(-many->error));
         else
                 (void) sd_bus_reply_method_return(many->call, "us", many->n_done, many->next);
-        many_free(many);
 }
+
+static void go_on(Many *many);
 
 static void on_done(int r, void *userdata)
 {
         Many *many = userdata;
 
+        many->n_open--;
         many->n_done += r >= 0;
-        /* -EBUSY: its end is not on disk yet. It is none of those that the call is about. */
-        if (r < 0 && r != -EBUSY)
+        /* Something else happened to the message meanwhile. The call is not about it any more. */
+        if (r < 0 && r != -EBUSY && r != -EALREADY && r != -ENOENT)
                 many->error = r;
-        one_has_ended(many);
+        go_on(many);
 }
 
 static int begin_retry(Many *many, Message *m)
@@ -72,21 +79,36 @@ static int begin_purge(Many *many, Message *m)
 }
 
 /* The record on disk may be old: a message in memory knows better. */
-static void begin_one(Many *many, OutboxRecord *record)
+static int begin_one(Many *many, OutboxRecord *record)
 {
         Message *m = message_find(many->bus->client, record->id);
         int r = m ? 0 : message_new(many->bus->client, record, &m);
 
-        if (r < 0) {
-                many->error = r;
-                return;
-        }
-        message_pin(m);
-        many->n_open++;
-        r = many->filter.states & (1u << m->record.state) ? many->begin(many, m) : -EBUSY;
         if (r < 0)
-                on_done(r == -ENOMEM ? r : -EBUSY, many);
+                return r;
+        message_pin(m);
+        message_announce(m);
+        r = many->filter.states & (1u << m->record.state) ? many->begin(many, m) : -EBUSY;
         message_unpin(m);
+        return r;
+}
+
+static void go_on(Many *many)
+{
+        if (many->is_beginning)
+                return;
+        many->is_beginning = true;
+        while (many->n_open < OPEN_MAX && many->n_begun < many->find.n_records && many->error == 0) {
+                many->n_open++;
+                int r = begin_one(many, many->find.records + many->n_begun++);
+                if (r < 0)
+                        on_done(r, many);
+        }
+        many->is_beginning = false;
+        if (many->n_open > 0)
+                return;
+        reply(many);
+        many_free(many);
 }
 
 static void on_found(DbOp *op, int r)
@@ -96,10 +118,7 @@ static void on_found(DbOp *op, int r)
         bus_read_done(many->bus);
         bus_filter_next(&many->filter, many->find.records, many->find.n_records, many->next);
         many->error = MIN(r, 0);
-        many->n_open = 1;
-        for (size_t i = 0; r >= 0 && i < many->find.n_records; i++)
-                begin_one(many, many->find.records + i);
-        one_has_ended(many);
+        go_on(many);
 }
 
 static unsigned states_that(bool (*are)(DeliveryState s))

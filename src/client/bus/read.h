@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Reads of the outbox for calls that change nothing. Everybody may make such calls. So only a few reads run
+/* Reads of the outbox for calls, most of which everybody may make. So only a few reads run
  * at a time, and the others wait in order. A sender waits for at most these few reads. */
 
 #include "client/bus/bus.h"

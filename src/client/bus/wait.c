@@ -22,6 +22,7 @@ struct Waiter {
         sd_bus_message *call;
         CallerItem caller;
         Message *message;                    /* pinned; NULL during the look-up */
+        bool gone;                           /* its caller has left during the look-up */
         bool saved;                          /* waits for the disk, not for the end of the message */
         void (*done)(int r, void *userdata); /* instead of a reply to `call`; then there is none */
         void *userdata;
@@ -65,7 +66,8 @@ static void on_caller_gone(CallerItem *item, void *userdata)
 {
         Waiter *w = userdata;
 
-        /* During the look-up the waiter must stay. Its reply then reaches nobody, which does no harm. */
+        /* The end of the look-up needs it. */
+        w->gone = !w->message;
         if (w->message)
                 waiter_free(w);
 }
@@ -188,8 +190,9 @@ static void on_wait_found(Message *m, int r, void *userdata)
 {
         Waiter *w = userdata;
 
-        if (r < 0) {
+        if (r < 0)
                 (void) bus_fail_look_up(w->call, r);
+        if (r < 0 || w->gone) {
                 waiter_free(w);
                 return;
         }
