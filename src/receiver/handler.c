@@ -70,7 +70,7 @@ int handler_load(Handler *h, char *const *command, Error *error)
         }
         handler_clear(h);
         h->program = TAKE_PTR(program);
-        h->is_remote = h->program && executable_is_remote(h->program);
+        h->is_local = h->program && executable_is_local(h->program);
         h->environment = TAKE_PTR(environment);
         return 0;
 }
@@ -339,7 +339,7 @@ int handler_run(Handler *h, Job *job)
         ChildSpec spec = {
                         .warden = h->warden,
                         .path = h->program,
-                        .is_remote = h->is_remote,
+                        .is_local = h->is_local,
                         .arguments = h->config->command,
                         .environment = environment,
                         .input = job->payload,

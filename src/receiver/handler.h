@@ -27,7 +27,7 @@ typedef struct Handler {
 
         char *program;      /* NULL: the built-in handler */
         char **environment; /* ours, without what systemd means for the receiver alone */
-        bool is_remote;     /* see executable_is_remote() */
+        bool is_local;      /* see executable_is_local() */
         bool cannot_run;    /* the last run could not be started */
 } Handler;
 

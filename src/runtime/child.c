@@ -249,7 +249,7 @@ int child_spawn(Loop *loop, const ChildSpec *spec, ChildDone done, void *userdat
                         .arguments = spec->arguments,
                         .environment = spec->environment,
                         .fds = {-1, -1, -1, -1},
-                        .is_remote = spec->is_remote,
+                        .is_local = spec->is_local,
         };
         int r;
 

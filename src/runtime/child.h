@@ -19,7 +19,7 @@ typedef struct Child Child;
 typedef struct ChildSpec {
         Warden *warden;
         const char *path;         /* of the program, see child_find_program() */
-        bool is_remote;           /* see executable_is_remote() */
+        bool is_local;            /* see executable_is_local() */
         char *const *arguments;   /* NULL-terminated, with argument 0 */
         char *const *environment; /* NULL-terminated, all of it */
         const void *input;        /* needed during the call only */

@@ -142,20 +142,26 @@ static pid_t clone_into(int fd)
         return (pid_t) syscall(SYS_clone3, &args, sizeof args);
 }
 
-bool control_group_can_clone(int own_fd)
+bool control_group_try(int own_fd, bool (*works)(int fd))
 {
-        int status = -1, fd = control_group_make(own_fd, PROBE_NAME);
-        pid_t pid = fd < 0 ? -1 : clone_into(fd);
+        const int fd = control_group_make(own_fd, PROBE_NAME);
+
+        if (fd < 0)
+                return false;
+        const bool r = works(fd);
+        (void) close(fd);
+        control_group_remove(own_fd, PROBE_NAME);
+        return r;
+}
+
+bool control_group_can_clone(int fd)
+{
+        int status = -1;
+        const pid_t pid = clone_into(fd);
 
         if (pid == 0)
                 _exit(EXIT_SUCCESS);
-        if (pid > 0)
-                (void) waitpid(pid, &status, 0);
-        if (fd >= 0) {
-                (void) close(fd);
-                control_group_remove(own_fd, PROBE_NAME);
-        }
-        return status == 0;
+        return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
 }
 
 pid_t control_group_fork(int fd, bool can_clone)
@@ -180,11 +186,21 @@ int control_group_watch(int fd)
         return watch_fd < 0 ? -errno : watch_fd;
 }
 
-bool control_group_is_populated(int watch_fd)
+static bool has_event(int watch_fd, const char *line)
 {
         char text[256];
         ssize_t n = pread(watch_fd, text, sizeof text - 1, 0);
 
         text[MAX(n, 0)] = '\0';
-        return strstr(text, "populated 1");
+        return strstr(text, line);
+}
+
+bool control_group_is_populated(int watch_fd)
+{
+        return has_event(watch_fd, "populated 1");
+}
+
+bool control_group_is_frozen(int watch_fd)
+{
+        return has_event(watch_fd, "frozen 1");
 }

@@ -23,9 +23,12 @@ void control_group_remove(int own_fd, const char *name);
 /* True: its processes have made groups below it. */
 bool control_group_is_divided(int fd);
 
+/* True: this works in a group that is made for it. */
+bool control_group_try(int own_fd, bool (*works)(int fd));
+
 /* Whether clone3() can start processes in a group. RestrictNamespaces= forbids it, and Linux 6.14 kills such
  * a process at once if all of the own group was ever killed, and then used again. Waits for a child. */
-bool control_group_can_clone(int own_fd);
+bool control_group_can_clone(int fd);
 
 /* As fork(), but the child is in the group from its beginning. Without clone3() that takes the kernel some
  * milliseconds, and the child is not in the group if that has been removed. Only for a process with one
@@ -38,3 +41,4 @@ void control_group_kill(int fd);
 int control_group_watch(int fd);
 /* `watch_fd` is from control_group_watch(). True: a process of the group is alive. */
 bool control_group_is_populated(int watch_fd);
+bool control_group_is_frozen(int watch_fd); /* so a process in it does not begin */

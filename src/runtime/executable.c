@@ -13,7 +13,8 @@
 #include "base/cleanup.h"
 #include "base/str-util.h"
 
-#define FIRST_LINE_MAX 256
+#define FIRST_LINE_MAX  256
+#define ZFS_SUPER_MAGIC 0x2fc12fc1u /* in no header of Linux */
 
 /* What stands behind "#!" in the first line; "": nothing does. */
 static void read_interpreter(const char *path, char ret[static FIRST_LINE_MAX])
@@ -49,19 +50,29 @@ int executable_check(const char *path)
         return interpreter[0] && access(interpreter, X_OK) < 0 ? -errno : 0;
 }
 
-bool executable_is_remote(const char *path)
+static bool is_file_local(const char *path)
 {
-        static const unsigned long remote[] = {NFS_SUPER_MAGIC, SMB_SUPER_MAGIC, SMB2_SUPER_MAGIC,
-                        CIFS_SUPER_MAGIC, AFS_SUPER_MAGIC, AFS_FS_MAGIC, CODA_SUPER_MAGIC, CEPH_SUPER_MAGIC,
-                        V9FS_MAGIC, OCFS2_SUPER_MAGIC, FUSE_SUPER_MAGIC};
+        static const unsigned long local[] = {EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC,
+                        F2FS_SUPER_MAGIC, TMPFS_MAGIC, RAMFS_MAGIC, OVERLAYFS_SUPER_MAGIC, SQUASHFS_MAGIC,
+                        EROFS_SUPER_MAGIC_V1, REISERFS_SUPER_MAGIC, MSDOS_SUPER_MAGIC, ZFS_SUPER_MAGIC};
         struct statfs st;
 
         if (statfs(path, &st) < 0)
                 return false;
-        for (size_t i = 0; i < ELEMENTSOF(remote); i++)
-                if ((unsigned long) st.f_type == remote[i])
+        for (size_t i = 0; i < ELEMENTSOF(local); i++)
+                if ((unsigned long) st.f_type == local[i])
                         return true;
         return false;
+}
+
+bool executable_is_local(const char *path)
+{
+        char interpreter[FIRST_LINE_MAX];
+
+        if (!is_file_local(path))
+                return false;
+        read_interpreter(path, interpreter);
+        return !interpreter[0] || is_file_local(interpreter);
 }
 
 /* ProtectHome=yes puts a directory there that nobody may enter, ProtectHome=tmpfs an empty one. */

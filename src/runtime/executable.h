@@ -8,8 +8,9 @@
 /* 0, or the negative errno with which execve() of the file would fail, as far as that can be seen. */
 int executable_check(const char *path);
 
-/* True: it is on a network file system, or on one that a program serves, which may hang. */
-bool executable_is_remote(const char *path);
+/* True: the file, and the interpreter that its first line names, are on file systems of this host, which do
+ * not hang. */
+bool executable_is_local(const char *path);
 
 /* One line for a person: the path, the text of the errno, and what to do. malloc'ed, or NULL. */
 char *executable_explain(const char *path, int error);

@@ -8,10 +8,12 @@
 
 #include "base/macro.h"
 
-/* False: sanitizers keep books on the stack, which both use. */
-bool spawn_can_share(void);
+/* `group_fd`: the child is in this control group from its beginning; -1: in that of its parent. */
 
-/* `run` must execute a program, or call _exit(). It may write only to what the parent does not read.
- * `group_fd`: the child is in this control group from its beginning, as after control_group_fork() with
- * can_clone; -1: in that of its parent. Returns the number of the child; -1: none (errno). */
+/* False: sanitizers keep books in memory; or in a group, the kernel forbids it (RestrictNamespaces= of the
+ * unit), or keeps a second stack for returns that both would use. Waits for a child that tries it. */
+bool spawn_can_share(int group_fd);
+
+/* `run` must execute a program, or call _exit(). It may write only to what the parent does not read. Returns
+ * the number of the child; -1: none (errno). */
 pid_t spawn_sharing(int group_fd, void (*run)(void *userdata), void *userdata);

@@ -63,6 +63,8 @@ typedef struct Process {
         unsigned n_fertile; /* rounds with new orphans, since there were none */
         int own_group_fd;   /* -1: no control groups */
         bool can_clone;     /* into them */
+        bool can_share;     /* memory with a process that begins in one of them */
+        bool can_share_outside;
         unsigned n_groups;
         int signals_fd;
         bool is_orphaned; /* the receiver is gone */
@@ -263,12 +265,20 @@ static void run_program(void *userdata)
         ward_program(leader->spec, leader->error);
 }
 
-/* A file system that hangs must not hold up the warden. */
-static pid_t fork_into(const Process *p, int group_fd, Leader *leader)
+/* The warden stands still until the program begins: what may take long must not hold it up. */
+static bool may_share(const Process *p, const OneWard *w, const Leader *leader)
 {
-        if (spawn_can_share() && !leader->spec->is_remote && (group_fd < 0 || p->can_clone))
-                return spawn_sharing(group_fd, run_program, leader);
-        const pid_t pid = group_fd >= 0 ? control_group_fork(group_fd, p->can_clone) : fork();
+        if (!leader->spec->is_local)
+                return false;
+        return w->group_fd < 0 ? p->can_share_outside
+                               : p->can_share && !control_group_is_frozen(w->watch_fd);
+}
+
+static pid_t fork_once(const Process *p, const OneWard *w, Leader *leader)
+{
+        if (may_share(p, w, leader))
+                return spawn_sharing(w->group_fd, run_program, leader);
+        const pid_t pid = w->group_fd >= 0 ? control_group_fork(w->group_fd, p->can_clone) : fork();
         if (pid == 0)
                 run_program(leader);
         return pid;
@@ -277,12 +287,12 @@ static pid_t fork_into(const Process *p, int group_fd, Leader *leader)
 /* Somebody may have removed the group, for instance. Then the ward runs without. */
 static pid_t fork_leader(Process *p, OneWard *w, Leader *leader)
 {
-        const pid_t pid = fork_into(p, w->group_fd, leader);
+        const pid_t pid = fork_once(p, w, leader);
 
         if (pid >= 0 || w->group_fd < 0 || errno == EAGAIN || errno == ENOMEM)
                 return pid;
         close_group(p, w);
-        return fork_into(p, -1, leader);
+        return fork_once(p, w, leader);
 }
 
 static int start_leader(Process *p, OneWard *w, const WardSpec *spec)
@@ -439,7 +449,9 @@ void warden_process(const WardenFds *fds)
                         MAP_SHARED | MAP_ANONYMOUS, -1, 0);
         p->signals_fd = prepare_signals();
         p->own_group_fd = control_group_open_own();
-        p->can_clone = p->own_group_fd >= 0 && control_group_can_clone(p->own_group_fd);
+        p->can_clone = p->own_group_fd >= 0 && control_group_try(p->own_group_fd, control_group_can_clone);
+        p->can_share = p->can_clone && control_group_try(p->own_group_fd, spawn_can_share);
+        p->can_share_outside = spawn_can_share(-1);
         if (p->errors == MAP_FAILED || p->signals_fd < 0 || offspring_open(&p->children) < 0)
                 _exit(EXIT_FAILURE);
         watch(p);

@@ -115,7 +115,7 @@ static int split_all(WardenInbox *in)
         in->spec.path = in->words[0];
         in->spec.arguments = arguments;
         in->spec.environment = environment;
-        in->spec.is_remote = in->request.is_remote;
+        in->spec.is_local = in->request.is_local;
         return 0;
 }
 

@@ -20,7 +20,7 @@ typedef struct WardenRequest {
         uint32_t n_arguments, n_environment;
         uint32_t size;
         uint32_t fds; /* bit n: there is one that becomes n */
-        uint32_t is_remote;
+        uint32_t is_local;
 } WardenRequest;
 
 /* A request as it has come. Its owner zeroes it before the first one. */

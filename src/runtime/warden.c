@@ -220,7 +220,7 @@ static int exchange(Warden *w, WardenRequest *q, const int fds[static WARD_FDS],
 
 int warden_run(Warden *w, Loop *loop, const WardSpec *spec, Ward *ward)
 {
-        WardenRequest q = {.verb = WARDEN_RUN, .is_remote = spec->is_remote};
+        WardenRequest q = {.verb = WARDEN_RUN, .is_local = spec->is_local};
         Buffer strings = {};
         int r = 0;
 

@@ -43,7 +43,7 @@ typedef struct WardSpec {
         const char *path;
         char *const *arguments, *const *environment; /* NULL-terminated */
         int fds[WARD_FDS]; /* become 0 to 3; -1: none, and for 2 the standard error of the receiver */
-        bool is_remote;    /* see runtime/executable.h */
+        bool is_local;     /* see runtime/executable.h */
 } WardSpec;
 
 typedef struct Warden {

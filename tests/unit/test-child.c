@@ -420,6 +420,28 @@ static void test_explain_what_is_closed(void **state)
         assert_explains("/etc/passwd", EACCES, "(it is not executable: chmod +x)");
 }
 
+/* In memory, and with an interpreter in /proc, which is no file system of the list. */
+static void test_local_programs(void **state)
+{
+        static const struct {
+                const char *text;
+                bool is_local;
+        } cases[] = {{"x", true}, {"#!/proc/version -x\n", false}, {"#! /no/such/interpreter\n", false}};
+        char path[] = "/dev/shm/test-child-XXXXXX";
+        const int fd = mkstemp(path);
+
+        assert_true(fd >= 0);
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                assert_int_equal(ftruncate(fd, 0), 0);
+                assert_int_equal(pwrite(fd, cases[i].text, strlen(cases[i].text), 0), strlen(cases[i].text));
+                assert_int_equal(executable_is_local(path), cases[i].is_local);
+        }
+        (void) close(fd);
+        (void) unlink(path);
+        assert_false(executable_is_local(path));
+        assert_false(executable_is_local("/proc/version"));
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -437,6 +459,7 @@ int main(void)
                         cmocka_unit_test_setup_teardown(test_cannot_run, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_many, setup, teardown),
                         cmocka_unit_test(test_find_program),
+                        cmocka_unit_test(test_local_programs),
                         cmocka_unit_test(test_explain_what_is_closed),
         };
 
