@@ -155,8 +155,11 @@ void fair_died(Judge *j, JProcess *p, bool orderly)
                         d->run->killed_with_at = j->o->at;
                 n_asked++;
         }
-        /* A handler may have been started that has not come to life. */
-        p->alone_start = p->n_running == 1 && (n_asked == 1 || j->plan->concurrency[p->number] == 1)
+        /* A handler may have been started that has not come to life. A receiver that cannot note its runs
+         * has said so. */
+        p->alone_start = !p->no_runs && p->n_running == 1 &&
+                                                         (n_asked == 1 || j->plan->concurrency[p->number] ==
+                                                                                          1)
                                          ? p->starts
                                          : 0;
         p->killed_at = j->o->at;

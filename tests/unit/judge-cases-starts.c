@@ -47,7 +47,25 @@ static void settled_before_it_is_loaded(bool bad)
         loaded();
 }
 
+/* A receiver that could not open its file of runs says so, and does not know during which run it died. */
+static void deaths_are_charged_where_runs_are_noted(bool bad)
+{
+        accept_message(TWO_ATTEMPTS);
+        for (unsigned i = 0; i < 3; i++) {
+                if (!bad)
+                        log_text(R0, "Cannot open receiver.runs in the state directory");
+                open_connection(10 * i, 5);
+                send_message(10 * i, TWO_ATTEMPTS, 1, 1, i > 0);
+                begin_run(R0, 1 + i, TWO_ATTEMPTS, 1, 1, i > 0);
+                kill_process(R0);
+                end_run(1 + i, RUN_KILLED);
+                close_connection(10 * i);
+                start(R0);
+        }
+}
+
 const JudgeCase judge_cases_starts[] = {
+                {"deaths-are-charged", deaths_are_charged_where_runs_are_noted},
                 {"wait-ends-with-connection", loaded_in_order_of_acceptance},
                 {"settled-is-ended", settled_before_it_is_loaded},
                 {},
