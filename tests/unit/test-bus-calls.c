@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Methods about messages and receivers. */
+/* Methods about messages. */
 
 #include "bus-fixture.h"
 
@@ -96,94 +96,6 @@ static void test_list_messages(void **state)
                         "limit", "s", "3");
         FAILS(f, "InvalidArgument", "Filter \"colour\" is not known", "ListMessages", "a{sv}", 1, "colour",
                         "s", "red");
-}
-
-static unsigned count_receivers(sd_bus_message *m)
-{
-        unsigned n = 0;
-
-        assert_true(sd_bus_message_enter_container(m, 'a', "(sssa{ss}assub)") > 0);
-        while (sd_bus_message_at_end(m, 0) == 0) {
-                assert_true(sd_bus_message_skip(m, "(sssa{ss}assub)") > 0);
-                n++;
-        }
-        return n;
-}
-
-static void test_list_receivers(void **state)
-{
-        Fixture *f = *state;
-        sd_bus_message *m = CALL(f, "ListReceivers", "a{sv}", 0);
-        const char *id, *name, *group, *key, *value, *address;
-
-        assert_true(sd_bus_message_enter_container(m, 'a', "(sssa{ss}assub)") > 0);
-        assert_true(sd_bus_message_enter_container(m, 'r', "sssa{ss}assub") > 0);
-        assert_true(sd_bus_message_read(m, "sss", &id, &name, &group) > 0);
-        assert_string_equal(id, RECEIVER_ID);
-        assert_string_equal(name, "1@here");
-        assert_string_equal(group, "jobs");
-        assert_true(sd_bus_message_read(m, "a{ss}", 1, &key, &value) > 0);
-        assert_string_equal(key, "zone");
-        assert_string_equal(value, "a");
-        assert_true(sd_bus_message_read(m, "as", 1, &address) > 0);
-        assert_non_null(str_after_prefix(address, "unix:"));
-        done(m);
-
-        m = CALL(f, "ListReceivers", "a{sv}", 0);
-        assert_int_equal(count_receivers(m), 3);
-        done(m);
-        FAILS(f, "InvalidArgument", "not known", "ListReceivers", "a{sv}", 1, "limit", "u", 2);
-        m = CALL(f, "ListReceivers", "a{sv}", 1, "group", "s", "idle");
-        assert_int_equal(count_receivers(m), 2);
-        done(m);
-        m = CALL(f, "ListReceivers", "a{sv}", 1, "label", "as", 1, "zone=b");
-        assert_int_equal(count_receivers(m), 0);
-        done(m);
-        FAILS(f, "InvalidArgument", "not known", "ListReceivers", "a{sv}", 1, "colour", "s", "red");
-        FAILS(f, "InvalidArgument", "", "ListReceivers", "a{sv}", 1, "label", "as", 1, "nonsense");
-        FAILS(f, "InvalidArgument", "group: longer than", "ListReceivers", "a{sv}", 1, "group", "s",
-                        "0123456789012345678901234567890123456789012345678901234567890123456789"
-                        "0123456789012345678901234567890123456789012345678901234567890123456789"
-                        "0123456789012345678901234567890123456789012345678901234567890123456789"
-                        "0123456789012345678901234567890123456789012345678901234567890123456789");
-}
-
-/* The names on one page, and what comes next: "a b, b". */
-static void assert_page(sd_bus_message *m, const char *expected)
-{
-        char text[256] = "";
-        const char *name, *next;
-
-        assert_true(sd_bus_message_enter_container(m, 'a', "(sssa{ss}assub)") > 0);
-        while (sd_bus_message_enter_container(m, 'r', "sssa{ss}assub") > 0) {
-                assert_true(sd_bus_message_read(m, "sss", NULL, &name, NULL) > 0);
-                (void) snprintf(text + strlen(text), sizeof text - strlen(text), "%s ", name);
-                assert_true(sd_bus_message_skip(m, "a{ss}assub") >= 0);
-                assert_true(sd_bus_message_exit_container(m) >= 0);
-        }
-        assert_true(sd_bus_message_exit_container(m) >= 0);
-        assert_true(sd_bus_message_read(m, "s", &next) > 0);
-        (void) snprintf(text + strlen(text), sizeof text - strlen(text), "| %s", next);
-        assert_string_equal(text, expected);
-        sd_bus_message_unref(m);
-}
-
-static void test_find_receivers(void **state)
-{
-        Fixture *f = *state;
-
-        UNTIL(f, HASH_CNT(hh_name, f->client.peers.by_name) == 3);
-        assert_page(CALL(f, "FindReceivers", "a{sv}", 0), "1@here 2@beyond 2@there | ");
-        assert_page(CALL(f, "FindReceivers", "a{sv}", 1, "limit", "u", 1), "1@here | 1@here");
-        assert_page(CALL(f, "FindReceivers", "a{sv}", 1, "limit", "u", 2), "1@here 2@beyond | 2@beyond");
-        assert_page(CALL(f, "FindReceivers", "a{sv}", 1, "limit", "u", 3), "1@here 2@beyond 2@there | ");
-        assert_page(CALL(f, "FindReceivers", "a{sv}", 2, "limit", "u", 1, "after", "s", "1@here"),
-                        "2@beyond | 2@beyond");
-        assert_page(CALL(f, "FindReceivers", "a{sv}", 2, "after", "s", "2", "group", "s", "idle"),
-                        "2@beyond 2@there | ");
-        assert_page(CALL(f, "FindReceivers", "a{sv}", 1, "after", "s", "2@there"), "| ");
-        FAILS(f, "InvalidArgument", "limit: from 1 to 1000", "FindReceivers", "a{sv}", 1, "limit", "u",
-                        1001);
 }
 
 static void test_list_deliveries(void **state)
@@ -332,9 +244,11 @@ static void test_callers_leave_at_once(void **state)
         Fixture *f = *state;
         _cleanup_free_ char *id = send_text(f, "any", "nobody", "x");
         char prefix[9] = {}, name[16];
-        Answer answers[50];
+        Answer answers[50], stays;
 
         memcpy(prefix, id, 8);
+        start_call(f, &stays, "Wait", "st", id, UINT64_C(0));
+        UNTIL(f, f->bus.callers.told);
         for (unsigned i = 0; i < ELEMENTSOF(answers); i++) {
                 (void) snprintf(name, sizeof name, ":3.%u", i);
                 f->sender = name;
@@ -343,7 +257,9 @@ static void test_callers_leave_at_once(void **state)
         }
         f->sender = CALLER;
         done(CALL(f, "Explain", "s", id)); /* behind all of them */
-        UNTIL(f, f->bus.wait.n_counted == 0);
+        UNTIL(f, f->bus.wait.n_counted == 1);
+        done(CALL(f, "Cancel", "s", id));
+        done(finish(f, &stays));
         assert_null(f->bus.callers.by_name);
 }
 
@@ -498,8 +414,6 @@ int main(void)
         const struct CMUnitTest tests[] = {
                         TEST(test_get_message),
                         TEST(test_list_messages),
-                        TEST(test_list_receivers),
-                        TEST(test_find_receivers),
                         TEST(test_list_deliveries),
                         TEST(test_list_attempts),
                         TEST(test_explain),

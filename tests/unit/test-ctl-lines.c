@@ -279,7 +279,7 @@ static void test_bar(void **state)
         assert_string_equal(capture.out, "\r\033[K[######                  ]  25 %  5 done, 5 waiting, 1 "
                                          "retried, 0/s, left: 30s"
                                          "\r\033[K10 accepted, 0 waiting, 0/s"
-                                         "\r\033[Kackctl: line 11: refused: no\n");
+                                         "\r\033[K\r\033[Kackctl: line 11: refused: no\n");
         capture_clear(&capture);
 }
 
