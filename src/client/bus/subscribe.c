@@ -2,7 +2,9 @@
 #include "client/bus/subscribe.h"
 
 #include <errno.h>
-#include <utlist.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
 
 #include "base/str-util.h"
 #include "client/bus/caller.h"
@@ -75,13 +77,14 @@ static int subscriber_new(ClientBus *b, sd_bus_message *call)
 int bus_method_subscribe(sd_bus_message *call, void *userdata, sd_bus_error *error)
 {
         ClientBus *b = userdata;
-        int r = 0;
+        int r;
 
-        if (!find(b, call) && HASH_COUNT(b->subscribe.by_name) >= SUBSCRIBERS_MAX)
+        if (find(b, call))
+                return sd_bus_reply_method_return(call, NULL);
+        if (HASH_COUNT(b->subscribe.by_name) >= SUBSCRIBERS_MAX)
                 return bus_fail(call, "LimitExceeded", "%u programs have subscribed already",
                                 SUBSCRIBERS_MAX);
-        if (!find(b, call))
-                r = subscriber_new(b, call);
+        r = subscriber_new(b, call);
         return r < 0 ? r : sd_bus_reply_method_return(call, NULL);
 }
 
