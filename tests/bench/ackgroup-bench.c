@@ -2,15 +2,11 @@
 /* How fast messages go through real daemons. "Done" is when the program that sent has the ack (path stream),
  * or the acceptance (path bus). Prints one line, see `usage`. */
 
-#include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "fleet.h"
-#include "wire/frame.h"
+#include "stream.h"
 
 static const char usage[] = "Usage: ackgroup-bench -d DIRECTORY [-s SIZE] [-r RECEIVERS] [-w WINDOW] [-m "
                             "memory|durable]\n"
@@ -44,51 +40,24 @@ static void note_done(Bench *b, uint64_t number, uint64_t now)
 
 /* Bulk submission. */
 
-typedef struct Link {
-        int fd;
-        Buffer in, out;
-} Link;
-
-static int open_stream(Bench *b)
-{
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-        sd_bus_error error = SD_BUS_ERROR_NULL;
-        int fd, r;
-
-        r = sd_bus_call_method(b->fleet.bus, "org.ackgroup.Client1", "/org/ackgroup/Client1",
-                        "org.ackgroup.Client1.Manager", "OpenStream", &error, &reply, "a{sv}",
-                        b->options.durable ? 1 : 2, "mode", "s", "any", "durability", "s",
-                        b->options.durable ? "durable" : "memory");
-        if (r < 0) {
-                fprintf(stderr, "bench: OpenStream: %s\n", error.message ?: strerror(-r));
-                exit(b->options.durable ? 1 : 3);
-        }
-        if (sd_bus_message_read(reply, "h", &fd) < 0)
-                bench_die("OpenStream");
-        return dup(fd);
-}
-
-static void submit(Bench *b, Link *l)
+static void submit(Bench *b, BenchStream *s)
 {
         Frame f = {.type = FRAME_SUBMIT, .submit.payload = {(uint8_t *) b->payload, b->options.size}};
         uint64_t now = bench_now();
 
         while (b->next - b->done < b->options.window) {
-                if (frame_encode(&l->out, &f) < 0)
+                if (frame_encode(&s->out, &f) < 0)
                         bench_die("submit");
                 b->sent[++b->next % SENT_MAX] = now;
         }
 }
 
-static void take(Bench *b, Link *l)
+static void take(Bench *b, BenchStream *s)
 {
         uint64_t now = bench_now();
-        Error error = {};
         Frame f;
-        ssize_t n;
 
-        while ((n = frame_decode(buffer_peek(&l->in), buffer_size(&l->in), FRAME_BODY_MAX, &f, NULL,
-                                &error)) > 0) {
+        while (stream_take(s, &f))
                 if (f.type == FRAME_SETTLEMENT) {
                         b->failed += f.settlement.end != SETTLEMENT_ACKED;
                         note_done(b, f.settlement.number, now);
@@ -96,50 +65,15 @@ static void take(Bench *b, Link *l)
                         b->failed++;
                         note_done(b, f.refused.number, now);
                 }
-                buffer_consume(&l->in, (size_t) n);
-        }
-        if (n < 0) {
-                fprintf(stderr, "bench: %s\n", error.text);
-                exit(1);
-        }
 }
 
-static void move(Link *l)
-{
-        struct pollfd p = {
-                        .fd = l->fd, .events = (short) (POLLIN | (buffer_size(&l->out) > 0 ? POLLOUT : 0))};
-
-        if (poll(&p, 1, 1000) < 0)
-                bench_die("poll");
-        if (p.revents & POLLOUT) {
-                ssize_t n = send(l->fd, buffer_peek(&l->out), buffer_size(&l->out),
-                                MSG_NOSIGNAL | MSG_DONTWAIT);
-                if (n > 0)
-                        buffer_consume(&l->out, (size_t) n);
-        }
-        if (p.revents & (POLLIN | POLLHUP)) {
-                uint8_t *room = buffer_reserve(&l->in, 1 << 18);
-                ssize_t n = room ? read(l->fd, room, 1 << 18) : -1;
-                if (n == 0)
-                        errno = EPIPE;
-                if (n <= 0)
-                        bench_die("stream");
-                buffer_added(&l->in, (size_t) n);
-        }
-}
-
-static void stream_until(Bench *b, Link *l, uint64_t until)
+static void stream_until(Bench *b, BenchStream *s, uint64_t until)
 {
         while (bench_now() < until) {
-                submit(b, l);
-                if (buffer_size(&l->out) > 0) {
-                        ssize_t n = send(l->fd, buffer_peek(&l->out), buffer_size(&l->out),
-                                        MSG_NOSIGNAL | MSG_DONTWAIT);
-                        if (n > 0)
-                                buffer_consume(&l->out, (size_t) n);
-                }
-                move(l);
-                take(b, l);
+                submit(b, s);
+                stream_write(s);
+                stream_move(s);
+                take(b, s);
         }
 }
 
@@ -263,7 +197,7 @@ static void compare_empty(Bench *b)
 int main(int argc, char **argv)
 {
         Bench *b = calloc(1, sizeof *b);
-        Link l = {};
+        BenchStream s;
 
         bench_options(argc, argv, usage, &b->options);
         bool bus = strcmp(b->options.path, "bus") == 0;
@@ -275,12 +209,12 @@ int main(int argc, char **argv)
                 measure(b, until_bus, NULL);
                 compare_empty(b);
         } else {
-                l.fd = open_stream(b);
-                measure(b, until_stream, &l);
+                stream_open(&s, b->fleet.bus,
+                                &(StreamOptions){.durable = b->options.durable, .settlements = true});
+                measure(b, until_stream, &s);
+                stream_close(&s);
         }
         printf("\n");
-        if (l.fd > 0)
-                (void) close(l.fd);
         fleet_end(&b->fleet);
         return b->failed > 0;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* register-many PORT FIRST COUNT: registers the receivers bench-FIRST … at a discovery on 127.0.0.1, many
- * requests at once on one connection, and prints a line "ID TOKEN NAME" for each. */
+/* register-many PORT FIRST COUNT [GROUP [ADDRESS]]: registers the receivers bench-FIRST … at a discovery on
+ * 127.0.0.1, many requests at once on one connection, and prints a line "ID TOKEN NAME" for each. Without
+ * ADDRESS each has one of its own, where nobody listens. */
 
 #include <arpa/inet.h>
 #include <inttypes.h>
@@ -35,13 +36,15 @@ static int connect_to(uint16_t port)
         return fd;
 }
 
-static void add_request(Buffer *b, uint64_t i)
+static void add_request(Buffer *b, uint64_t i, const char *group, const char *address)
 {
-        char body[256], text[512];
+        char own[64], body[512], text[768];
+
+        (void) snprintf(own, sizeof own, "unix:/run/ackgroup/receiver/%" PRIu64 ".sock", i);
         int size = snprintf(body, sizeof body,
-                        "{\"instance\":\"" INSTANCE "\",\"name\":\"bench-%" PRIu64 "\",\"addresses\":"
-                        "[\"unix:/run/ackgroup/receiver/%" PRIu64 ".sock\"],\"capacity\":4}",
-                        i, i);
+                        "{\"instance\":\"" INSTANCE "\",\"name\":\"bench-%" PRIu64 "\",\"group\":\"%s\","
+                        "\"addresses\":[\"%s\"],\"capacity\":4}",
+                        i, group, address ?: own);
         int n = snprintf(text, sizeof text,
                         "POST /v1/receivers HTTP/1.1\r\nHost: localhost\r\n"
                         "Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
@@ -106,8 +109,8 @@ int main(int argc, char **argv)
 {
         Buffer out = {}, in = {};
 
-        if (argc != 4) {
-                (void) fprintf(stderr, "Usage: register-many PORT FIRST COUNT\n");
+        if (argc < 4 || argc > 6) {
+                (void) fprintf(stderr, "Usage: register-many PORT FIRST COUNT [GROUP [ADDRESS]]\n");
                 return EXIT_FAILURE;
         }
         int fd = connect_to((uint16_t) strtoul(argv[1], NULL, 10));
@@ -115,7 +118,8 @@ int main(int argc, char **argv)
         uint64_t asked = first;
         for (uint64_t done = first; done < end;) {
                 while (asked < end && asked - done < AT_ONCE)
-                        add_request(&out, asked++);
+                        add_request(&out, asked++, argc > 4 ? argv[4] : "default",
+                                        argc > 5 ? argv[5] : NULL);
                 send_all(fd, &out);
                 while (done < asked && take_answer(&in, done))
                         done++;
