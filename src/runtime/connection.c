@@ -192,7 +192,7 @@ static int connection_alloc(
 
 static int start_watch(Connection *c, int fd)
 {
-        int r = watch_start(&c->watch, c->loop, fd, EPOLLIN, on_ready, c);
+        int r = watch_start_one_of_many(&c->watch, c->loop, fd, EPOLLIN, on_ready, c);
 
         if (r < 0)
                 return r;

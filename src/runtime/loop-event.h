@@ -7,5 +7,8 @@
 #include <systemd/sd-event.h>
 
 #include "runtime/loop.h"
+#include "runtime/watch-set.h"
 
 sd_event *loop_event(Loop *l);
+int loop_watch_set(Loop *l, WatchSet **ret); /* makes it, the first time; 0 or negative errno */
+unsigned *loop_own_watches(Loop *l);         /* for runtime/watch to count in */

@@ -21,6 +21,7 @@ struct Loop {
         sd_event_source *terminate, *interrupt, *hangup;
         sd_event_source *end;   /* runs at the end of an iteration */
         unsigned n_callbacks;   /* since the end of the last iteration */
+        bool end_is_next;       /* there were enough of them */
         sd_event_source *again; /* makes another iteration happen */
         void (*post)(void *userdata);
         void *post_userdata;
@@ -31,6 +32,8 @@ struct Loop {
         LoopReload reload;
         void *reload_userdata;
         bool stopping;
+        WatchSet *set;
+        unsigned n_own_watches;
         uint64_t now[CLOCK_BOOTTIME + 1]; /* by clock, of this iteration; 0: nobody has asked */
 };
 
@@ -113,8 +116,10 @@ static int before_callback(sd_event_source *s, void *userdata)
         Loop *l = userdata;
 
         memset(l->now, 0, sizeof l->now);
-        if (++l->n_callbacks == CALLBACKS_MAX)
+        if (++l->n_callbacks >= CALLBACKS_MAX && !l->end_is_next) {
+                l->end_is_next = true;
                 (void) sd_event_source_set_priority(s, SD_EVENT_PRIORITY_IMPORTANT);
+        }
         return 0;
 }
 
@@ -122,8 +127,9 @@ static int on_end(sd_event_source *s, void *userdata)
 {
         Loop *l = userdata;
 
-        if (l->n_callbacks >= CALLBACKS_MAX)
+        if (l->end_is_next)
                 (void) sd_event_source_set_priority(s, END_PRIORITY);
+        l->end_is_next = false;
         l->n_callbacks = 0;
         end_iteration(l);
         return 0;
@@ -186,6 +192,7 @@ Loop *loop_free(Loop *l)
         sd_event_source_disable_unref(l->hangup);
         sd_event_source_disable_unref(l->end);
         sd_event_source_disable_unref(l->again);
+        watch_set_free(l->set);
         sd_event_unref(l->event);
         free(l);
         return NULL;
@@ -200,6 +207,20 @@ void loop_set_reload(Loop *l, LoopReload reload, void *userdata)
 sd_event *loop_event(Loop *l)
 {
         return l->event;
+}
+
+int loop_watch_set(Loop *l, WatchSet **ret)
+{
+        int r = l->set ? 0 : watch_set_new(l->event, &l->n_callbacks, &l->set);
+
+        if (r >= 0)
+                *ret = l->set;
+        return r;
+}
+
+unsigned *loop_own_watches(Loop *l)
+{
+        return &l->n_own_watches;
 }
 
 uint64_t loop_now(Loop *l, clockid_t clock)

@@ -9,7 +9,7 @@
 #include "runtime/loop.h"
 
 typedef struct Watch {
-        struct sd_event_source *source;
+        struct WatchSource *source; /* NULL: it is not started */
         void (*fn)(uint32_t events, void *userdata);
         void *userdata;
 } Watch;
@@ -19,11 +19,13 @@ typedef struct Watch {
  * nothing to stop. */
 int watch_start(Watch *w, Loop *loop, int fd, uint32_t events, void (*fn)(uint32_t events, void *userdata),
                 void *userdata);
+/* As watch_start(), for a kind of descriptor of which there may be thousands. */
+int watch_start_one_of_many(Watch *w, Loop *loop, int fd, uint32_t events,
+                void (*fn)(uint32_t events, void *userdata), void *userdata);
 void watch_stop(Watch *w); /* safe on a zeroed Watch, and twice */
 
 void watch_change(Watch *w, uint32_t events);
 void watch_pause(Watch *w, bool pause); /* while paused, nothing is reported, not even errors */
-void watch_be_last(Watch *w);           /* it is called after all others that are ready in the iteration */
 static inline bool watch_is_started(const Watch *w)
 {
         return w->source;

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -115,6 +116,184 @@ static void test_put_off_while_busy(void **state)
         (void) close(fds[1]);
 }
 
+/* Many descriptors: more than sd-event gets sources of its own for. */
+
+#define MANY 200u
+
+typedef struct Many Many;
+
+typedef struct One {
+        Many *many;
+        Watch watch;
+        int fd, peer;
+        unsigned calls;
+        uint32_t events;
+} One;
+
+struct Many {
+        One ones[MANY];
+        unsigned calls;
+        void (*act)(One *o); /* within the callback */
+};
+
+static void on_one(uint32_t events, void *userdata)
+{
+        One *o = userdata;
+
+        o->calls++;
+        o->many->calls++;
+        o->events = events;
+        if (o->many->act)
+                o->many->act(o);
+}
+
+static void many_start(Many *m, Loop *loop)
+{
+        for (unsigned i = 0; i < MANY; i++) {
+                One *o = m->ones + i;
+                int fds[2];
+
+                assert_return_code(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds),
+                                errno);
+                *o = (One){.many = m, .fd = fds[0], .peer = fds[1]};
+                assert_return_code(
+                                watch_start_one_of_many(&o->watch, loop, o->fd, EPOLLIN, on_one, o), errno);
+                assert_int_equal(write(o->peer, "x", 1), 1);
+        }
+}
+
+static void many_stop(Many *m)
+{
+        for (unsigned i = 0; i < MANY; i++) {
+                watch_stop(&m->ones[i].watch);
+                watch_stop(&m->ones[i].watch);
+                (void) close(m->ones[i].fd);
+                (void) close(m->ones[i].peer);
+        }
+}
+
+static void iterate(Loop *loop, unsigned n)
+{
+        while (n-- > 0)
+                assert_true(loop_iterate(loop, 0) >= 0);
+}
+
+static unsigned fewest_calls(const Many *m)
+{
+        unsigned fewest = m->ones[0].calls;
+
+        for (unsigned i = 1; i < MANY; i++)
+                fewest = MIN(fewest, m->ones[i].calls);
+        return fewest;
+}
+
+/* All have their turn, in far fewer iterations than there are descriptors. */
+static void test_many(void **state)
+{
+        Many m = {};
+
+        many_start(&m, *state);
+        iterate(*state, 20);
+        assert_true(fewest_calls(&m) >= 1);
+        for (unsigned i = 0; i < MANY; i++)
+                assert_int_equal(m.ones[i].events, EPOLLIN);
+        many_stop(&m);
+        m.calls = 0;
+        iterate(*state, 20);
+        assert_int_equal(m.calls, 0);
+}
+
+/* What is ready with it in the same iteration: the one before and the one behind. */
+static void stop_neighbours(One *o)
+{
+        size_t i = (size_t) (o - o->many->ones);
+
+        if (i > 0)
+                watch_stop(&o[-1].watch);
+        if (i + 1 < MANY)
+                watch_stop(&o[1].watch);
+}
+
+static void pause_neighbours(One *o)
+{
+        size_t i = (size_t) (o - o->many->ones);
+
+        if (i > 0)
+                watch_pause(&o[-1].watch, true);
+        if (i + 1 < MANY)
+                watch_pause(&o[1].watch, true);
+}
+
+static void mute_neighbours(One *o)
+{
+        size_t i = (size_t) (o - o->many->ones);
+
+        if (i > 0)
+                watch_change(&o[-1].watch, 0);
+        if (i + 1 < MANY)
+                watch_change(&o[1].watch, 0);
+}
+
+/* After a callback has switched off its neighbours nobody of them is called. */
+static void test_neighbours(void **state)
+{
+        static void (*const acts[])(One * o) = {stop_neighbours, pause_neighbours, mute_neighbours};
+
+        for (size_t a = 0; a < ELEMENTSOF(acts); a++) {
+                Many m = {};
+                unsigned called = 0;
+
+                many_start(&m, *state);
+                m.act = acts[a];
+                iterate(*state, 20);
+                for (unsigned i = 0; i < MANY; i++) {
+                        called += m.ones[i].calls > 0;
+                        if (i > 0)
+                                assert_false(m.ones[i].calls > 0 && m.ones[i - 1].calls > 0);
+                }
+                assert_in_range(called, MANY / 3, MANY / 2 + 1);
+                many_stop(&m);
+        }
+}
+
+static void test_many_paused(void **state)
+{
+        Many m = {};
+
+        many_start(&m, *state);
+        for (unsigned i = 0; i < MANY; i++) {
+                watch_pause(&m.ones[i].watch, true);
+                watch_pause(&m.ones[i].watch, true);
+                watch_change(&m.ones[i].watch, i % 2 ? EPOLLIN : EPOLLOUT);
+                assert_return_code(
+                                shutdown(m.ones[i].peer, SHUT_RDWR), errno); /* not even this is reported */
+        }
+        iterate(*state, 20);
+        assert_int_equal(m.calls, 0);
+        for (unsigned i = 0; i < MANY; i++)
+                watch_pause(&m.ones[i].watch, false);
+        iterate(*state, 20);
+        for (unsigned i = 0; i < MANY; i++)
+                assert_int_equal(m.ones[i].events, EPOLLHUP | (i % 2 ? EPOLLIN : EPOLLOUT));
+        many_stop(&m);
+}
+
+/* Deferred work has its turn after some hundred callbacks, and not only when nothing is ready any more. */
+static void test_put_off_while_many_are_busy(void **state)
+{
+        PutOff work = {.loop = *state, .work = {.run = run_put_off, .userdata = &work}};
+        Many m = {};
+
+        many_start(&m, *state);
+        iterate(*state, 1);
+        m.calls = 0;
+        loop_defer(*state, &work.work);
+        while (work.runs == 0 && m.calls < 100000)
+                assert_true(sd_event_run(loop_event(*state), 0) >= 0);
+        assert_in_range(m.calls, 1, 1000);
+        many_stop(&m);
+}
+
 /* Time. */
 
 static const clockid_t clocks[] = {CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_BOOTTIME};
@@ -178,6 +357,10 @@ int main(void)
         const struct CMUnitTest tests[] = {
                         cmocka_unit_test_setup_teardown(test_put_off, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_put_off_while_busy, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_many, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_neighbours, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_many_paused, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_put_off_while_many_are_busy, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_time, setup, teardown),
         };
 

@@ -263,10 +263,6 @@ void watch_pause(Watch *w, bool pause)
                 ((FdSource *) (void *) w->source)->paused = pause;
 }
 
-void watch_be_last(Watch *w)
-{
-}
-
 bool source_dispatch_one(Loop *l, unsigned turn)
 {
         Waits *waits = loop_waits(l);

@@ -28,7 +28,6 @@ struct FakeSource {
         uint64_t due, order; /* order: timers with the same time fire in the order of arming */
         int fd;
         uint32_t events, ready;
-        bool last;
         FakeSource *prev, *next;
 };
 
@@ -155,15 +154,14 @@ static FakeSource *source_new(FakeSource init)
         return s;
 }
 
-static void source_free(struct sd_event_source **source)
+static void source_free(void *source)
 {
-        FakeSource *s = (FakeSource *) *source;
+        FakeSource *s = source;
 
         if (!s)
                 return;
         DL_DELETE(sources, s);
         free(s);
-        *source = NULL;
 }
 
 int timer_init(Timer *t, Loop *loop, const char *description, void (*fn)(void *userdata), void *userdata)
@@ -176,7 +174,8 @@ int timer_init(Timer *t, Loop *loop, const char *description, void (*fn)(void *u
 
 void timer_clear(Timer *t)
 {
-        source_free(&t->source);
+        source_free(t->source);
+        t->source = NULL;
 }
 
 int timer_arm_at(Timer *t, uint64_t usec)
@@ -220,14 +219,15 @@ int watch_start(Watch *w, Loop *loop, int fd, uint32_t events, void (*fn)(uint32
 {
         assert(loop == the_loop);
         *w = (Watch){.fn = fn, .userdata = userdata};
-        w->source = (struct sd_event_source *) source_new(
+        w->source = (struct WatchSource *) source_new(
                         (FakeSource){.watch = w, .fd = fd, .events = events, .armed = true});
         return 0;
 }
 
 void watch_stop(Watch *w)
 {
-        source_free(&w->source);
+        source_free(w->source);
+        w->source = NULL;
 }
 
 void watch_change(Watch *w, uint32_t events)
@@ -240,12 +240,6 @@ void watch_pause(Watch *w, bool pause)
 {
         if (w->source)
                 ((FakeSource *) w->source)->armed = !pause;
-}
-
-void watch_be_last(Watch *w)
-{
-        if (w->source)
-                ((FakeSource *) w->source)->last = true;
 }
 
 bool fake_watch_ready(int fd, uint32_t events)
@@ -261,18 +255,18 @@ bool fake_watch_ready(int fd, uint32_t events)
 }
 
 /* Searches from the start each time, because a callback may free any source. */
-static FakeSource *find_ready(bool last)
+static FakeSource *find_ready(void)
 {
         FakeSource *s = sources;
 
-        while (s && !(s->watch && s->ready && s->armed && s->last == last))
+        while (s && !(s->watch && s->ready && s->armed))
                 s = s->next;
         return s;
 }
 
 static bool fire_watch(void)
 {
-        FakeSource *s = find_ready(false) ?: find_ready(true);
+        FakeSource *s = find_ready();
 
         if (!s)
                 return false;
