@@ -12,14 +12,16 @@
 
 int bus_fail(sd_bus_message *call, const char *name, const char *format, ...)
 {
-        _cleanup_free_ char *full = str_format("org.ackgroup.Error.%s", name);
+        _cleanup_free_ char *full = str_format("org.ackgroup.Error.%s", name), *shown = NULL;
         char text[ERROR_MAX];
         va_list ap;
 
         va_start(ap, format);
         (void) vsnprintf(text, sizeof text, format, ap);
         va_end(ap);
-        return full ? sd_bus_reply_method_errorf(call, full, "%s", text) : -ENOMEM;
+        /* The text quotes arguments, and may be cut within a character. D-Bus takes no such text. */
+        shown = str_printable(text, strlen(text), sizeof text);
+        return full && shown ? sd_bus_reply_method_errorf(call, full, "%s", shown) : -ENOMEM;
 }
 
 int bus_fail_argument(sd_bus_message *call, int r, const Error *error)
