@@ -8,7 +8,7 @@
 
 #include "base/str-util.h"
 
-#include "client/bus/manager.h"
+#include "client/bus/connect.h"
 #include "client/client.h"
 #include "daemon/paths.h"
 #include "daemon/program.h"

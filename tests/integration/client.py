@@ -20,10 +20,13 @@ class Bus:
     """A dbus-daemon with its own directory; programs find it by `environment`."""
 
     def __init__(self, directory):
-        address = f"unix:path={directory / 'bus'}"
-        self.environment = {**os.environ, "DBUS_SESSION_BUS_ADDRESS": address}
+        self.address = f"unix:path={directory / 'bus'}"
+        self.environment = {**os.environ, "DBUS_SESSION_BUS_ADDRESS": self.address}
+        self.start()
+
+    def start(self):
         self.process = subprocess.Popen(
-            ["dbus-daemon", "--session", "--nofork", "--nopidfile", "--address=" + address, "--print-address"],
+            ["dbus-daemon", "--session", "--nofork", "--nopidfile", "--address=" + self.address, "--print-address"],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
         self.process.stdout.readline()  # it listens
 

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "client/bus/manager.h"
+#include "client/bus/connect.h"
 #include "client/client.h"
 #include "fake/bus.h"
 

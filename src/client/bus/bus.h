@@ -4,7 +4,8 @@
 /* The D-Bus interface of the client. docs/DBUS_API.md and dbus/ define it. A method reads and checks its
  * arguments, calls one function of the engine and sends the reply.
  *
- *   manager                  the tables of methods, properties and permissions; start and end
+ *   connect                  the connection to the bus: start, loss, end
+ *   manager                  the tables of methods, properties and permissions
  *   object signals           message objects; events of the engine
  *   send dead many drain query receivers attempts   methods
  *   look-up wait             calls that wait for a message
@@ -40,8 +41,13 @@ typedef struct ClientBus {
         Client *client;
         bool system; /* true: the system bus; false: the user's bus */
 
-        /* bus/manager */
-        sd_bus *bus; /* NULL before it is open and after it is closed */
+        /* bus/connect */
+        sd_bus *bus; /* NULL while there is none: every function of libsystemd returns an error then */
+        struct {
+                bool attached;  /* there was one */
+                Timer timer;    /* until the next try */
+                uint64_t pause; /* µs, before the next try */
+        } connect;
 
         /* bus/signals */
         struct {

@@ -63,7 +63,7 @@ static int on_told(sd_bus_message *reply, void *userdata, sd_bus_error *error)
         const sd_bus_error *e = sd_bus_message_get_error(reply);
         ClientBus *b = userdata;
 
-        if (e)
+        if (e && sd_bus_is_open(b->bus) > 0)
                 log_warning("The bus does not tell when callers leave: %s", e->message);
         b->callers.told = !e;
         b->callers.refused = e;
@@ -130,6 +130,8 @@ int bus_caller_keep(ClientBus *b, sd_bus_message *call, CallerItem *item)
 
         if (!name)
                 return 0;
+        if (sd_bus_message_get_bus(call) != b->bus) /* that connection is lost */
+                return -ENOTCONN;
         HASH_FIND(hh, b->callers.by_name, name, strlen(name), c);
         if (!c)
                 r = caller_new(b, call, name, &c);
@@ -138,6 +140,14 @@ int bus_caller_keep(ClientBus *b, sd_bus_message *call, CallerItem *item)
         item->caller = c;
         DL_APPEND(c->items, item);
         return 0;
+}
+
+void bus_callers_leave(ClientBus *b)
+{
+        Caller *c, *next;
+
+        HASH_ITER(hh, b->callers.by_name, c, next)
+                leave(c);
 }
 
 void bus_caller_release(CallerItem *item)

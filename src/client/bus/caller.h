@@ -27,5 +27,6 @@ struct CallerItem {
 
 /* `item` is zeroed but for `gone` and `userdata`. 0 or negative errno. */
 int bus_caller_keep(ClientBus *b, sd_bus_message *call, CallerItem *item);
+void bus_callers_leave(ClientBus *b); /* all of them: the connection to the bus is lost */
 /* Safe on a zeroed item, and twice. */
 void bus_caller_release(CallerItem *item);

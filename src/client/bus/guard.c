@@ -197,5 +197,5 @@ void bus_guard_clear(ClientBus *b)
                 guard_free(b->guard.waiting);
         }
         for (size_t i = 0; i < TRUSTED_MAX; i++)
-                free(b->guard.trusted[i]);
+                free_clear(&b->guard.trusted[i]);
 }

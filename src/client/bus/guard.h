@@ -11,4 +11,4 @@
 /* Calls `method` with the ClientBus if the sender may do org.ackgroup.client1.ACTION. Otherwise replies with
  * an error. Returns what an sd-bus method returns. */
 int bus_guard(ClientBus *b, sd_bus_message *call, const char *action, sd_bus_message_handler_t method);
-void bus_guard_clear(ClientBus *b); /* replies to the waiting calls with an error */
+void bus_guard_clear(ClientBus *b); /* replies to the waiting calls with an error; nobody is trusted */

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
 #include "base/str-util.h"
 #include "client/bus/attempts.h"
 #include "client/bus/dead.h"
@@ -17,13 +16,11 @@
 #include "client/bus/read.h"
 #include "client/bus/receivers.h"
 #include "client/bus/send.h"
-#include "client/bus/signals.h"
 #include "client/bus/subscribe.h"
 #include "client/bus/wait.h"
 #include "client/intake/resolve.h"
 #include "config.h"
 #include "runtime/log-control.h"
-#include "runtime/loop-event.h"
 
 static int get_string(sd_bus *bus, const char *path, const char *interface, const char *property,
                 sd_bus_message *reply, void *userdata, sd_bus_error *error)
@@ -204,18 +201,7 @@ static const sd_bus_vtable message_table[] = {
                 SD_BUS_VTABLE_END,
 };
 
-static int on_bus_lost(sd_bus_message *signal, void *userdata, sd_bus_error *error)
-{
-        ClientBus *b = userdata;
-
-        if (!b->client->stopping) {
-                log_error("The connection to the bus is lost");
-                loop_exit(b->client->loop, EXIT_FAILURE);
-        }
-        return 0;
-}
-
-static int add_objects(ClientBus *b)
+int manager_add_objects(ClientBus *b)
 {
         int r;
 
@@ -230,53 +216,4 @@ static int add_objects(ClientBus *b)
         if (r >= 0)
                 r = log_control_add(b->bus, "ackgroup-client");
         return r;
-}
-
-ClientObserver client_bus_observer(ClientBus *b)
-{
-        return bus_signals_observer(b);
-}
-
-int client_bus_attach(ClientBus *b, sd_bus *bus)
-{
-        int r;
-
-        b->bus = bus;
-        bus_signals_init(b);
-        r = bus_wait_init(b);
-        if (r >= 0)
-                r = add_objects(b);
-        if (r >= 0)
-                r = sd_bus_match_signal_async(b->bus, NULL, "org.freedesktop.DBus.Local", NULL,
-                                "org.freedesktop.DBus.Local", "Disconnected", on_bus_lost, NULL, b);
-        if (r >= 0)
-                r = sd_bus_attach_event(b->bus, loop_event(b->client->loop), SD_EVENT_PRIORITY_NORMAL);
-        return r;
-}
-
-int client_bus_open(ClientBus *b, Error *error)
-{
-        sd_bus *bus = NULL;
-        int r;
-
-        r = b->system ? sd_bus_open_system_with_description(&bus, "client")
-                      : sd_bus_open_user_with_description(&bus, "client");
-        if (r >= 0)
-                r = client_bus_attach(b, bus);
-        return r < 0 ? error_set(error, r, "cannot connect to the %s bus: %s", b->system ? "system" : "user",
-                                       strerror(-r))
-                     : 0;
-}
-
-void client_bus_clear(ClientBus *b)
-{
-        if (!b->bus)
-                return;
-        bus_read_clear(b);
-        bus_wait_clear(b);
-        bus_guard_clear(b);
-        (void) sd_bus_flush(b->bus);
-        bus_subscribe_clear(b);
-        bus_signals_clear(b);
-        b->bus = sd_bus_close_unref(b->bus);
 }

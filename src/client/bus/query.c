@@ -55,7 +55,7 @@ static void on_listed(DbOp *op, int r)
         if (r >= 0)
                 r = sd_bus_message_append(reply, "s", next);
         if (r >= 0)
-                (void) sd_bus_send(l->bus->bus, reply, NULL);
+                (void) sd_bus_send(NULL, reply, NULL); /* the connection of the call */
         else
                 (void) bus_fail(l->call, "Storage", "The outbox cannot be read: %s", strerror(-r));
         sd_bus_message_unref(reply);

@@ -173,6 +173,8 @@ static int on_name(sd_bus_message *reply, void *userdata, sd_bus_error *error)
         uint32_t answer = 0;
 
         b->signals.name_question = sd_bus_slot_unref(b->signals.name_question);
+        if (sd_bus_is_open(b->bus) <= 0) /* bus/connect will try again */
+                return 0;
         if (e || sd_bus_message_read(reply, "u", &answer) < 0)
                 end_without_name(b, e ? e->message : "the answer of the bus cannot be read");
         else if (answer != NAME_IS_OURS && answer != NAME_WAS_OURS)
@@ -190,7 +192,8 @@ static void take_name(ClientBus *b)
 {
         int r;
 
-        if (b->client->discovery_state == DISCOVERY_UNKNOWN || b->signals.name_question)
+        if (b->client->discovery_state == DISCOVERY_UNKNOWN || b->signals.name_question ||
+                        sd_bus_is_open(b->bus) <= 0)
                 return;
         r = sd_bus_request_name_async(b->bus, &b->signals.name_question, BUS_NAME, 0, on_name, b);
         if (r < 0)
@@ -231,6 +234,19 @@ ClientObserver bus_signals_observer(ClientBus *b)
 void bus_signals_init(ClientBus *b)
 {
         b->signals.flush = (LoopWork){.run = on_flush, .userdata = b};
+}
+
+void bus_signals_lost(ClientBus *b)
+{
+        b->signals.name_question = sd_bus_slot_unref(b->signals.name_question);
+        b->signals.named = false;
+        while (b->signals.dirty)
+                forget_dirty(b, b->signals.dirty);
+}
+
+void bus_signals_connected(ClientBus *b)
+{
+        take_name(b);
 }
 
 void bus_signals_clear(ClientBus *b)
