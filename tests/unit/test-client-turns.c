@@ -135,6 +135,43 @@ static void test_new_keys_share_one_turn(void **state)
         takes("m");
 }
 
+static void queue_urgent(uint32_t priority, const char *payload)
+{
+        Submission s = submission(SELECTOR_ANY, "", payload);
+
+        s.policy.priority = priority;
+        assert_int_equal(submit(s), 0);
+}
+
+/* Messages that a may have begun stay bound to it, and are asked about again. A more urgent one that waits
+ * takes a place before the less urgent of them, though not before the most urgent. */
+static void test_each_step_down(void **state)
+{
+        static const char *const bound[] = {"bound 9", "bound 4", "bound 3", "bound 2"};
+
+        begin();
+        takes("first");
+        queue_urgent(9, bound[0]);
+        queue_urgent(4, bound[1]);
+        queue_urgent(3, bound[2]);
+        queue_urgent(2, bound[3]);
+        send_frame('a', &(Frame){.type = FRAME_CREDIT, .credit = 4});
+        for (size_t i = 0; i < ELEMENTSOF(bound); i++)
+                (void) expect_message('a', bound[i]);
+        hang_up('a', 0);
+        queue_urgent(7, "urgent 7");
+        queue_urgent(3, "urgent 3");
+        pass(6 * USEC_PER_SEC);
+        welcome('a', 3);
+        MessageFrame first = expect_message('a', bound[0]), second = expect_message('a', bound[1]);
+        takes("urgent 7"); /* its binding went to the disk meanwhile; its place was kept */
+        answer('a', &first, OUTCOME_ACKED, "");
+        answer('a', &second, OUTCOME_ACKED, "");
+        takes(bound[2]);
+        takes("urgent 3");
+        takes(bound[3]);
+}
+
 int main(void)
 {
 #define TEST(t) cmocka_unit_test_setup_teardown(t, client_setup, client_teardown)
@@ -144,6 +181,7 @@ int main(void)
                         TEST(test_several_are_refused),
                         TEST(test_one_that_is_always_refused),
                         TEST(test_new_keys_share_one_turn),
+                        TEST(test_each_step_down),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

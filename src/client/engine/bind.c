@@ -304,7 +304,7 @@ static bool fill(Peer *p)
 
 /* The receiver can be sent a message now, but the first one that is bound to it is less urgent than one that
  * waits: this one is bound beyond the credit, and has the place. */
-static void press(Peer *p)
+void bind_press(Peer *p)
 {
         const Queue *q;
 
@@ -324,13 +324,13 @@ static void press_for(Queue *q)
         Peer *p = find_certain(q);
 
         if (p)
-                press(p);
+                bind_press(p);
         if (q->selector.mode != SELECTOR_ANY)
                 return;
         DL_FOREACH2(q->client->peers.connected, p, link.next)
         {
                 if (q->queued && p->listed && selector_matches(&q->selector, &p->info))
-                        press(p);
+                        bind_press(p);
         }
 }
 
@@ -389,7 +389,7 @@ void bind_for_peer(Peer *p)
         bool waits;
 
         (void) fill(p);
-        press(p);
+        bind_press(p);
         waits = p->keys;
         for (size_t i = 0; i < ELEMENTSOF(direct); i++)
                 if (direct[i]) {

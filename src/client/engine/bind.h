@@ -28,5 +28,8 @@ void bind_drop(Message *m); /* back to the queue; the sequence is settled when t
 void bind_queue(Queue *q);
 /* Connects to every receiver that may get the messages of the queue, so that all share the load. */
 void bind_connect(Queue *q);
+/* Binds messages beyond the credit that are more urgent than the next one that is bound to this receiver, if
+ * there is a place; they will be written first. */
+void bind_press(Peer *p);
 void bind_for_peer(Peer *p);       /* binds waiting messages to this receiver */
 void bind_keys_elsewhere(Peer *p); /* it may not be chosen any more: keys that wait for it go to others */

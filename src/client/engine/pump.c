@@ -6,6 +6,7 @@
 
 #include "base/crash-point.h"
 #include "base/log.h"
+#include "client/engine/bind.h"
 #include "client/engine/deliver.h"
 #include "client/link/connection.h"
 #include "client/link/plain.h"
@@ -91,12 +92,23 @@ static Message *find_next(const Peer *p)
         return m;
 }
 
+/* The first one is the most urgent of all, also of those that are not bound. The caller has seen to that;
+ * for each step down this does. */
 static void pump_framed(Peer *p)
 {
+        uint32_t priority = 0;
         Message *m;
 
-        while (peer_has_room(p) && (m = find_next(p)) && write_one(p, m))
-                ;
+        while (peer_has_room(p) && (m = find_next(p))) {
+                if (m->record.policy.priority < priority) {
+                        priority = m->record.policy.priority;
+                        bind_press(p);
+                        continue;
+                }
+                priority = m->record.policy.priority;
+                if (!write_one(p, m))
+                        break;
+        }
         peer_flush(p);
         crash_point("behind-write");
 }
