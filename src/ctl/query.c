@@ -121,7 +121,8 @@ static int get_records(Ctl *c, const char *method, const char *id, const char *c
         return *ret ? 0 : bus_bad_answer();
 }
 
-int query_deliveries(Ctl *c, const char *id, cJSON **ret)
+/* From a client that has no pages. */
+static int get_all_deliveries(Ctl *c, const char *id, cJSON **ret)
 {
         static const char *const fields[] = {"receiver_id", "receiver", "state", "attempts", "sent",
                         "settled", "next_retry", "error", "reply", NULL};
@@ -133,6 +134,45 @@ int query_deliveries(Ctl *c, const char *id, cJSON **ret)
                 return r;
         *ret = older ? value_read_records(answer, fields) : value_read(answer);
         return *ret ? 0 : bus_bad_answer();
+}
+
+static int get_deliveries(
+                Ctl *c, const char *id, const char *after, cJSON **ret, char **ret_next, bool *ret_known)
+{
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL, *answer = NULL;
+        int r;
+
+        r = bus_new_call(c, &call, "FindDeliveries");
+        if (r >= 0)
+                r = sd_bus_message_append(call, "sa{sv}", id, 1, "after", "s", after);
+        r = bus_call_if_known(c, r, call, &answer, ret_known);
+        if (r != 0 || !*ret_known)
+                return r;
+        *ret = value_read(answer);
+        return *ret ? read_next(answer, ret_next) : bus_bad_answer();
+}
+
+int query_deliveries(Ctl *c, const char *id, cJSON **ret)
+{
+        _cleanup_(cjsonp) cJSON *all = cJSON_CreateArray();
+        _cleanup_free_ char *next = strdup("");
+
+        do {
+                _cleanup_(cjsonp) cJSON *page = NULL;
+                char *following = NULL;
+                bool known;
+                int r = get_deliveries(c, id, next ?: "", &page, &following, &known);
+
+                if (r == 0 && !known)
+                        return get_all_deliveries(c, id, ret);
+                if (r != 0)
+                        return r;
+                free(next);
+                next = following;
+                move_items(all, page);
+        } while (!str_empty(next));
+        *ret = TAKE_PTR(all);
+        return 0;
 }
 
 int query_attempts(Ctl *c, const char *id, cJSON **ret)

@@ -119,7 +119,7 @@ static const char *const query_texts[] = {
                 [OUTBOX_WAKE] = "SELECT " OUTBOX_COLUMNS
                                 " WHERE d.wake <= ?1 AND (d.wake, d.message) > (?2, ?3)"
                                 " ORDER BY d.wake, d.message LIMIT ?4",
-                [OUTBOX_MEMBERS] = "SELECT " OUTBOX_COLUMNS " WHERE d.message = ?1 AND d.member > 0"
+                [OUTBOX_MEMBERS] = "SELECT " OUTBOX_COLUMNS " WHERE d.message = ?1 AND d.member > ?2"
                                    " ORDER BY d.member LIMIT ?4",
                 [OUTBOX_ID] = "SELECT " OUTBOX_COLUMNS
                               " WHERE m.id BETWEEN ?1 AND ?2 AND d.member = 0 LIMIT ?4",
@@ -148,6 +148,7 @@ static int find_run(DbOp *op, sqlite3 *sql)
                 break;
         case OUTBOX_MEMBERS:
                 bind_u64(s, 1, o->number);
+                bind_u64(s, 2, o->member);
                 break;
         default:
                 bind_id(s, 1, o->first);

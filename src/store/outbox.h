@@ -136,7 +136,7 @@ void outbox_payload_op_init(OutboxPayloadOp *o);
 typedef enum OutboxQuery {
         OUTBOX_QUEUE,   /* queued in `queue` after (`priority`, `number`), most urgent first, then oldest */
         OUTBOX_WAKE,    /* whose start or deadline is due by `until_usec`, after (`from_usec`, `number`) */
-        OUTBOX_MEMBERS, /* members of message `number` */
+        OUTBOX_MEMBERS, /* members of message `number`, after `member`, in their order */
         OUTBOX_ID,      /* ids from `first` to `last` */
         OUTBOX_NEWEST,  /* in one of the states of `states` (bits), before `number`, newest first */
 } OutboxQuery;
@@ -145,7 +145,7 @@ typedef struct OutboxFindOp {
         DbOp op;
         OutboxQuery query;
         const char *queue;
-        uint64_t number;
+        uint64_t number, member;
         unsigned priority;
         uint64_t from_usec, until_usec;
         sd_id128_t first, last;

@@ -153,3 +153,32 @@ def test_dead_letters_count(discovery, receiver, client, tmp_path):
     c.call("Purge", "s", again)
     assert c.properties()["DeadLetters"] == 0
     assert c.wait(c.send("to", "1", "x"))["state"] == "acked"
+
+
+def test_replies_of_many(discovery, client, tmp_path):
+    """A message of D-Bus takes 32 MiB on the system bus; who sends more loses the bus. So the replies of many come in pages."""
+    d = discovery("--lease", "600")
+    c = client(d, "--ack-timeout", "60s")
+    reply, n = b"r" * (64 << 10), 260
+
+    def answer(connection, message):
+        Actor.answer(connection, message, frames.ACKED, reply)
+
+    with Actor(tmp_path, d, answer) as actor:
+        for i in range(n):
+            actor.register(f"r{i}")
+        wait_until(lambda: c.properties()["Receivers"] == n, "all are known")
+        m = c.send("all", "", "x")
+        assert c.wait(m, 600_000_000)["state"] == "acked"
+        for method in ("ListDeliveries", "DescribeDeliveries"):
+            with pytest.raises(Failed, match="260 receivers have more than 16 MiB: FindDeliveries"):
+                c.call(method, "s", m)
+        names, after = [], ""
+        while True:
+            rows, after = c.call("FindDeliveries", "sa{sv}", m, 2, "limit", "u", 100, "after", "s", after)
+            names += [row["receiver"]["data"] for row in rows]
+            assert all(bytes(row["reply"]["data"]) == reply for row in rows)
+            if not after:
+                break
+        assert sorted(names) == sorted(f"r{i}" for i in range(n))
+        actor.hang_up()

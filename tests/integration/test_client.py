@@ -40,6 +40,21 @@ def test_main_job(discovery, receiver, client, tmp_path):
     assert (p["Waiting"], p["Settled"], p["Attempts"], p["Receivers"], p["DiscoveryState"]) == (0, 5, 5, 1, "reachable")
 
 
+def test_no_replies_in_the_list_of_objects(discovery, receiver, client, tmp_path):
+    """Some hundred of them would be more than a bus takes in one message. One by one they can be read."""
+    d = discovery()
+    receiver(d, "1", command=script(tmp_path, "cat"))
+    c = client(d)
+    m = c.send("any", "", "hello")
+    c.wait(m)
+    path, = c.call("GetMessage", "s", m)
+    objects = json.loads(c.bus.busctl("call", client_module.NAME, client_module.PATH, "org.freedesktop.DBus.ObjectManager",
+                                      "GetManagedObjects"))["data"][0]
+    message = objects[path]["org.ackgroup.Client1.Message"]
+    assert message["State"]["data"] == "acked" and message["Reply"]["data"] == []
+    assert bytes(c.properties(m)["Reply"]) == b"hello"
+
+
 def test_ack_withheld(discovery, receiver, client, tmp_path):
     """The seed's fourth phase: half of the acks are forgotten. Each message is sent until it is acked, and runs
     once."""

@@ -116,6 +116,16 @@ static inline int wait_for_ever(Service *s, sd_bus_message *call)
         return 0;
 }
 
+static inline const char *asked_after(sd_bus_message *call)
+{
+        const char *after;
+
+        assert_true(sd_bus_message_rewind(call, true) >= 0);
+        assert_true(sd_bus_message_read(call, "sa{sv}", NULL, 1, NULL, "s", &after) > 0);
+        return after;
+}
+
+/* In pages: the first one alone, then the others. */
 static inline int reply_deliveries(Service *s, sd_bus_message *call)
 {
         static const struct {
@@ -129,11 +139,14 @@ static inline int reply_deliveries(Service *s, sd_bus_message *call)
                                         0},
                         {OTHER, "3@host", "sent", "", "\xff", 1, 1900000000000000, 0, 0, 0},
         };
+        const bool is_page = sd_bus_message_is_method_call(call, NULL, "FindDeliveries") > 0;
+        const size_t first = is_page && !str_equal(asked_after(call), "") ? 1 : 0;
+        const size_t end = is_page && first == 0 ? 1 : ELEMENTSOF(rows);
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *answer = NULL;
 
         assert_true(sd_bus_message_new_method_return(call, &answer) >= 0);
         assert_true(sd_bus_message_open_container(answer, 'a', "a{sv}") >= 0);
-        for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+        for (size_t i = first; i < end; i++) {
                 assert_true(sd_bus_message_open_container(answer, 'a', "{sv}") >= 0);
                 assert_true(sd_bus_message_append(answer, "{sv}{sv}{sv}{sv}{sv}{sv}{sv}{sv}{sv}",
                                             "receiver_id", "s", rows[i].id, "receiver", "s", rows[i].name,
@@ -145,6 +158,8 @@ static inline int reply_deliveries(Service *s, sd_bus_message *call)
                 assert_true(sd_bus_message_close_container(answer) >= 0);
         }
         assert_true(sd_bus_message_close_container(answer) >= 0);
+        if (is_page)
+                assert_true(sd_bus_message_append(answer, "s", end < ELEMENTSOF(rows) ? "1" : "") >= 0);
         return sd_bus_send(NULL, answer, NULL);
 }
 

@@ -126,6 +126,40 @@ static void test_list_deliveries(void **state)
         FAILS(f, "NoSuchMessage", "", "ListDeliveries", "s", "00000000");
 }
 
+/* Names of the receivers of a page, and its "next". */
+static void assert_page(sd_bus_message *m, unsigned n, const char *next)
+{
+        const char *found;
+
+        assert_true(sd_bus_message_enter_container(m, 'a', "a{sv}") > 0);
+        for (; n > 0; n--)
+                assert_true(sd_bus_message_skip(m, "a{sv}") > 0);
+        assert_true(sd_bus_message_at_end(m, false) > 0);
+        assert_true(sd_bus_message_exit_container(m) > 0);
+        assert_true(sd_bus_message_read(m, "s", &found) > 0);
+        assert_string_equal(found, next);
+        done(m);
+}
+
+static void test_find_deliveries(void **state)
+{
+        Fixture *f = *state;
+        _cleanup_free_ char *one = send_text(f, "any", "jobs", "x"), *all = send_text(f, "all", "", "x");
+
+        assert_end(f, one, "acked");
+        assert_page(CALL(f, "FindDeliveries", "sa{sv}", one, 0), 1, "");
+        assert_page(CALL(f, "FindDeliveries", "sa{sv}", one, 1, "after", "s", "1"), 0, "");
+        assert_page(CALL(f, "FindDeliveries", "sa{sv}", all, 0), 3, "");
+        assert_page(CALL(f, "FindDeliveries", "sa{sv}", all, 1, "limit", "u", 2), 2, "2");
+        assert_page(CALL(f, "FindDeliveries", "sa{sv}", all, 2, "limit", "u", 2, "after", "s", "2"), 1, "");
+        assert_page(CALL(f, "FindDeliveries", "sa{sv}", all, 1, "limit", "u", 3), 3, "3");
+        assert_page(CALL(f, "FindDeliveries", "sa{sv}", all, 1, "after", "s", "3"), 0, "");
+        FAILS(f, "InvalidArgument", "limit: from 1 to 256", "FindDeliveries", "sa{sv}", all, 1, "limit", "u",
+                        257);
+        FAILS(f, "InvalidArgument", "after", "FindDeliveries", "sa{sv}", all, 1, "after", "s", "x");
+        FAILS(f, "NoSuchMessage", "", "FindDeliveries", "sa{sv}", "00000000", 0);
+}
+
 static void test_list_attempts(void **state)
 {
         Fixture *f = *state;
@@ -415,6 +449,7 @@ int main(void)
                         TEST(test_get_message),
                         TEST(test_list_messages),
                         TEST(test_list_deliveries),
+                        TEST(test_find_deliveries),
                         TEST(test_list_attempts),
                         TEST(test_explain),
                         TEST(test_reads_in_turn),

@@ -98,7 +98,7 @@ static void test_show(void **state)
 
 static void test_trace(void **state)
 {
-        static const ServiceMethods methods[] = {PROPERTIES, {"DescribeDeliveries", reply_deliveries},
+        static const ServiceMethods methods[] = {PROPERTIES, {"FindDeliveries", reply_deliveries},
                         {"ListAttempts", reply_attempts}, {}};
         Run r = {};
 

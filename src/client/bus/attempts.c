@@ -7,7 +7,6 @@
 #include "client/bus/look-up.h"
 #include "client/bus/read.h"
 #include "client/bus/reply.h"
-#include "client/bus/view.h"
 #include "client/intake/explain.h"
 
 /* A call that needs more data of a message from the disk. */
@@ -15,7 +14,6 @@ typedef struct Query {
         ClientBus *bus;
         sd_bus_message *call;
         BusRead read;
-        OutboxFindOp find;
         OutboxAttemptsOp attempts;
 } Query;
 
@@ -33,7 +31,6 @@ static int query_new(ClientBus *b, sd_bus_message *call, Query **ret)
 
 static void query_free(Query *q)
 {
-        outbox_records_free(q->find.records, q->find.n_records);
         outbox_attempts_free(q->attempts.attempts);
         sd_bus_message_unref(q->call);
         free(q);
@@ -48,61 +45,6 @@ static int query_read(Query *q, DbOp *op)
         r = bus_fail_too_many(q->call, r);
         query_free(q);
         return r;
-}
-
-/* Prefers deliveries in memory: they are newer than those on disk. */
-static void reply_deliveries(ClientBus *b, sd_bus_message *call, const OutboxRecord *records, size_t n)
-{
-        const bool named = sd_bus_message_is_method_call(call, NULL, "DescribeDeliveries") > 0;
-        sd_bus_message *reply = NULL;
-        int r;
-
-        r = sd_bus_message_new_method_return(call, &reply);
-        if (r >= 0)
-                r = sd_bus_message_open_container(reply, 'a', named ? "a{sv}" : "(sssutttsay)");
-        for (size_t i = 0; i < n && r >= 0; i++) {
-                const Message *m = message_find_member(b->client, records[i].id, records[i].member);
-                r = (named ? view_describe_delivery : view_append_delivery)(
-                                reply, m ? &m->record : records + i, m);
-        }
-        if (r >= 0)
-                r = sd_bus_message_close_container(reply);
-        bus_send_reply(call, reply, r);
-}
-
-static void on_members(DbOp *op, int r)
-{
-        Query *q = CONTAINER_OF(CONTAINER_OF(op, OutboxFindOp, op), Query, find);
-
-        bus_read_done(q->bus);
-        if (r < 0)
-                (void) bus_fail_look_up(q->call, r);
-        else
-                reply_deliveries(q->bus, q->call, q->find.records, q->find.n_records);
-        query_free(q);
-}
-
-static int list_deliveries(ClientBus *b, Message *m, sd_bus_message *call)
-{
-        Query *q;
-        int r;
-
-        if (!m->fanout) {
-                reply_deliveries(b, call, &m->record, 1);
-                return 1;
-        }
-        r = query_new(b, call, &q);
-        if (r < 0)
-                return r;
-        outbox_find_op_init(&q->find, OUTBOX_MEMBERS, MEMBERS_MAX);
-        q->find.number = m->record.number;
-        q->find.op.done = on_members;
-        return query_read(q, &q->find.op);
-}
-
-int bus_method_list_deliveries(sd_bus_message *call, void *userdata, sd_bus_error *error)
-{
-        return bus_look_up(userdata, call, list_deliveries);
 }
 
 static void on_attempts(DbOp *op, int r)

@@ -7,7 +7,7 @@
  *   connect                  the connection to the bus: start, loss, end
  *   manager                  the tables of methods, properties and permissions
  *   object signals           message objects; events of the engine
- *   send dead many drain query receivers attempts   methods
+ *   send dead many drain query receivers attempts deliveries   methods
  *   look-up wait             calls that wait for a message
  *   options guard read filter subscribe
  *   caller                   callers for which the client keeps something

@@ -8,6 +8,7 @@
 #include "base/str-util.h"
 #include "client/bus/attempts.h"
 #include "client/bus/dead.h"
+#include "client/bus/deliveries.h"
 #include "client/bus/drain.h"
 #include "client/bus/guard.h"
 #include "client/bus/many.h"
@@ -144,6 +145,8 @@ static const sd_bus_vtable manager_table[] = {
                 METHOD("ListDeliveries", ("s", id), ("a(sssutttsay)", deliveries),
                                 bus_method_list_deliveries),
                 METHOD("DescribeDeliveries", ("s", id), ("aa{sv}", deliveries), bus_method_list_deliveries),
+                METHOD("FindDeliveries", ("s", id, "a{sv}", filter), ("aa{sv}", deliveries, "s", next),
+                                bus_method_find_deliveries),
                 METHOD("ListAttempts", ("s", id), ("a(usuttss)", attempts), bus_method_list_attempts),
                 METHOD("Explain", ("s", id), ("s", why, "s", advice), bus_method_explain),
                 COMMAND("Retry", ("s", id), guarded),

@@ -83,8 +83,14 @@ int object_get_reply(sd_bus *bus, const char *path, const char *interface, const
                 sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
         const Message *m = userdata;
+        sd_bus_message *call = sd_bus_get_current_message(bus);
+        /* Some hundred replies would be more than the bus takes in one message. */
+        const bool is_one_of_all =
+                        call && sd_bus_message_is_method_call(call, "org.freedesktop.DBus.ObjectManager",
+                                                "GetManagedObjects") > 0;
 
-        return sd_bus_message_append_array(reply, 'y', m->record.reply, m->record.reply_size);
+        return sd_bus_message_append_array(
+                        reply, 'y', m->record.reply, is_one_of_all ? 0 : m->record.reply_size);
 }
 
 int object_find(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret,
