@@ -8,6 +8,7 @@
 #include "base/time-util.h"
 #include "sim/fault.h"
 #include "world/inside.h"
+#include "world/process-child.h"
 
 /* A slow disk. */
 #define SLOW_MIN_USEC (50 * USEC_PER_MSEC)
@@ -131,6 +132,8 @@ static bool begin_restore(Fault *f)
 
         fault_kill_and_hold(f->actor);
         backup_path(path, f->actor, f->step->index);
+        /* Who restores files has seen the service stop. The lock of its warden goes with the files. */
+        child_end_warden(f->actor->process);
         disk_remove_all(f->actor->directory);
         disk_copy(path, f->actor->directory);
         return true;

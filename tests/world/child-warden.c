@@ -171,6 +171,18 @@ void child_kill_warden(Process *p)
                 }
 }
 
+void child_end_warden(const Process *receiver)
+{
+        ChildWarden *w, *next;
+        HOST_SCOPE;
+
+        DL_FOREACH_SAFE(wardens.all, w, next)
+                if (w->receiver == receiver && !w->owned.process) {
+                        kill_groups(w);
+                        warden_free(w);
+                }
+}
+
 void warden_suspend(Machine *m, bool suspend)
 {
         ChildWarden *w;

@@ -47,6 +47,8 @@ bool child_has_receiver(const TestChild *c); /* false: its receiver is gone; the
 
 /* Kills the warden of a receiver that runs. The receiver notices it. */
 void child_kill_warden(Process *p);
+/* The receiver has been killed. Its warden, if it is still there, ends now, and all handlers with it. */
+void child_end_warden(const Process *receiver);
 unsigned child_n_alive(void); /* groups that are not dead, also those of killed receivers */
 
 /* For the files of the world. */
