@@ -9,10 +9,12 @@ char *http_refusal(unsigned status, unsigned *ret_status)
                 unsigned status;
                 const char *code, *message;
         } table[] = {
+                        {403, "web-page", "web pages may not ask"},
                         {404, "not-found", "there is nothing at this path"},
                         {405, "method-not-allowed", "this path does not take this method"},
                         {413, "too-large", "the body is too large"},
                         {415, "wrong-type", "the body must be application/json"},
+                        {421, "wrong-host", "this address is that of localhost, not of this name"},
                         {503, "unavailable", "out of memory, or stopping"},
         };
         size_t i = 0;

@@ -13,6 +13,7 @@
 #include "base/buffer.h"
 #include "base/str-util.h"
 #include "http/http-answer.h"
+#include "http/http-host.h"
 #include "http/http-refusal.h"
 #include "runtime/timer.h"
 #include "runtime/watch.h"
@@ -46,6 +47,7 @@ struct HttpServer {
         HttpService service;
         HttpExchange *suspended, *idle;
         size_t n_idle;
+        bool is_loopback;    /* it listens on loopback only */
         unsigned n_loopback; /* connections from this host over TCP */
 };
 
@@ -200,6 +202,18 @@ static void exchange_free(HttpExchange *x)
         s->n_idle++;
 }
 
+/* A web page in a browser of this host can send requests to loopback, in the name of its user. The browser
+ * adds an Origin to those that change something; and a page that reads has to come from a name that points
+ * to loopback. 0: it is none. */
+static unsigned status_for_page(const HttpExchange *x)
+{
+        const char *host = http_header(x, "Host");
+
+        if (http_header(x, "Origin"))
+                return 403;
+        return x->server->is_loopback && host && !http_host_is_own(host) ? 421 : 0;
+}
+
 static HttpExchange *exchange_begin(
                 HttpServer *s, struct MHD_Connection *connection, const char *path, const char *method)
 {
@@ -212,13 +226,15 @@ static HttpExchange *exchange_begin(
         x->connection = connection;
         x->status = (unsigned) http_route_find(
                         s->service.routes, s->service.n_routes, method, path, &x->match);
-        if (x->status != 200 || x->match.route->body_max == 0)
-                return x;
-
-        const char *type = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Type");
-        if (type && strncasecmp(type, "application/json", STRLEN("application/json")) != 0)
-                x->status = 415;
+        x->status = status_for_page(x) ?: x->status;
         return x;
+}
+
+static bool is_json(const HttpExchange *x)
+{
+        const char *type = http_header(x, "Content-Type");
+
+        return type && strncasecmp(type, "application/json", STRLEN("application/json")) == 0;
 }
 
 static int append_body(HttpExchange *x, const char *data, size_t n)
@@ -236,7 +252,9 @@ static void exchange_take(HttpExchange *x, const char *data, size_t n)
 {
         if (x->status != 200)
                 return;
-        if (n > x->match.route->body_max || x->body_size > x->match.route->body_max - n)
+        if (x->match.route->body_max > 0 && !is_json(x))
+                x->status = 415;
+        else if (n > x->match.route->body_max || x->body_size > x->match.route->body_max - n)
                 x->status = 413;
         else if (append_body(x, data, n) < 0)
                 x->status = 503;
@@ -298,6 +316,15 @@ static bool is_loopback(const struct sockaddr *address)
         }
 }
 
+static bool listens_on_loopback(int fd)
+{
+        struct sockaddr_storage address;
+        socklen_t size = sizeof address;
+
+        return getsockname(fd, (struct sockaddr *) &address, &size) == 0 &&
+               is_loopback((const struct sockaddr *) &address);
+}
+
 /* MHD counts connections of each address. Those of loopback are counted here, all together. */
 static enum MHD_Result on_accept(void *userdata, const struct sockaddr *address, socklen_t size)
 {
@@ -346,6 +373,7 @@ int http_server_new(Loop *loop, int fd, const HttpService *service, HttpServer *
         if (copy < 0)
                 return -errno;
         bound_unsent(copy);
+        s->is_loopback = listens_on_loopback(copy);
         s->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0,
                         on_accept, s, on_request, s, MHD_OPTION_NOTIFY_CONNECTION, on_connection, s,
                         MHD_OPTION_EXTERNAL_LOGGER, log_nothing, NULL, MHD_OPTION_LISTEN_SOCKET, copy,

@@ -27,6 +27,8 @@ class Talk:
         """(status, decoded body, headers); names of headers with _ for -."""
         if token:
             headers["Authorization"] = f"Bearer {token}"
+        if body is not None:
+            headers["Content-Type"] = "application/json"
         self.connection.request(method, path, json.dumps(body) if body is not None else None,
                                 {name.replace("_", "-"): value for name, value in headers.items()})
         answer = self.connection.getresponse()

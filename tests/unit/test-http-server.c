@@ -210,17 +210,51 @@ static void test_bodies(void **state)
 
         memset(body, 'b', sizeof body);
         (void) snprintf(request, sizeof request,
-                        "POST /body HTTP/1.1\r\nHost: h\r\nContent-Length: 3000\r\n\r\n%.3000s", body);
+                        "POST /body HTTP/1.1\r\nHost: h\r\nContent-Type: "
+                        "application/json\r\nContent-Length: 3000\r\n\r\n%.3000s",
+                        body);
         assert_non_null(strstr(ask(f, request, "3000 b"),
                         "3000 b")); /* larger than what an exchange has room for */
         (void) snprintf(request, sizeof request,
-                        "POST /body HTTP/1.1\r\nHost: h\r\nContent-Length: 5001\r\n\r\n%.5001s", body);
+                        "POST /body HTTP/1.1\r\nHost: h\r\nContent-Type: "
+                        "application/json\r\nContent-Length: 5001\r\n\r\n%.5001s",
+                        body);
         assert_non_null(strstr(ask(f, request, "too-large"), "413"));
         assert_non_null(strstr(ask(f,
                                                "POST /body HTTP/1.1\r\nHost: h\r\nContent-Type: "
                                                "text/plain\r\nContent-Length: 1\r\n\r\nb",
                                                "wrong-type"),
                         "415"));
+        assert_non_null(strstr(
+                        ask(f, "POST /body HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nb", "wrong-type"),
+                        "415"));
+}
+
+/* What a page in a browser of this host can send. */
+static void test_web_pages(void **state)
+{
+        static const struct {
+                const char *headers, *expected;
+        } cases[] = {
+                        {"Host: localhost:7480\r\nOrigin: http://localhost:7480", "403"},
+                        {"Host: 127.0.0.1\r\nOrigin: null", "403"},
+                        {"Host: rebound.example.org", "421"},
+                        {"Host: 127.0.0.1.example.org:7480", "421"},
+                        {"Host: localhost", "204"},
+                        {"Host: 127.0.0.1:7480", "204"},
+                        {"Host: [::1]:7480", "204"},
+                        {"Host: discovery:7480", "204"},
+        };
+        Fixture *f = *state;
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                char request[256], status[16];
+
+                (void) snprintf(request, sizeof request, "GET /look HTTP/1.1\r\n%s\r\n\r\n",
+                                cases[i].headers);
+                (void) snprintf(status, sizeof status, "HTTP/1.1 %s ", cases[i].expected);
+                assert_non_null(strstr(ask(f, request, "\r\n\r\n"), status));
+        }
 }
 
 static void test_refusals(void **state)
@@ -300,6 +334,7 @@ int main(void)
                         cmocka_unit_test_setup_teardown(test_what_a_route_sees, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_prepared_answers, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_bodies, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_web_pages, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_held_until_the_end, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_connections_per_address, setup, teardown),
