@@ -36,7 +36,8 @@ uint64_t loop_now(Loop *l, clockid_t clock);
 
 /* `post` is called at the end of each iteration in which something happened, and again after the deferred
  * work. NULL: nothing is called. One iteration calls the callbacks of everything that is ready or becomes
- * ready meanwhile, but some hundred callbacks at most. */
+ * ready meanwhile, but some hundred callbacks at most. Those of
+ * many connections that are ready together have one time (loop_now()). */
 void loop_set_post(Loop *l, void (*post)(void *userdata), void *userdata);
 
 /* Work that runs once at the end of the iteration, however often it was deferred. Its owner embeds it by

@@ -8,9 +8,9 @@
 
 #include "base/cleanup.h"
 
-/* The kernel returns those that it has not returned for the longest time first, so nobody has to wait for
- * the same others twice. */
-#define AT_ONCE 64u
+/* The kernel returns those first that it has not returned for the longest time. */
+#define AT_ONCE   64u
+#define ROUND_MAX 256u /* then others have their turn */
 
 struct WatchSet {
         int epoll;
@@ -20,13 +20,12 @@ struct WatchSet {
         unsigned n, next;                  /* those from `next` on are still to be called */
 };
 
-static int on_ready(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+/* Returns how many were ready. */
+static unsigned call_some(WatchSet *s)
 {
-        WatchSet *s = userdata;
-        int n = epoll_wait(s->epoll, s->ready, AT_ONCE, 0);
+        const int n = epoll_wait(s->epoll, s->ready, AT_ONCE, 0);
 
         s->n = n > 0 ? (unsigned) n : 0;
-        *s->n_callbacks += s->n;
         for (s->next = 0; s->next < s->n;) {
                 const struct epoll_event *e = s->ready + s->next++;
                 const WatchMember *m = e->data.ptr;
@@ -34,6 +33,18 @@ static int on_ready(sd_event_source *source, int fd, uint32_t revents, void *use
                 if (m)
                         m->fn(e->events, m->userdata);
         }
+        return s->n;
+}
+
+static int on_ready(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+        WatchSet *s = userdata;
+        unsigned n = 0, some;
+
+        do
+                n += some = call_some(s);
+        while (some == AT_ONCE && n < ROUND_MAX);
+        *s->n_callbacks += n;
         return 0;
 }
 

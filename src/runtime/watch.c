@@ -6,8 +6,7 @@
 
 #include "runtime/loop-event.h"
 
-/* Of those that may be many, so many are not in the set, which costs a call of the kernel for each
- * iteration. */
+/* The first ones have sources of their own: asking the set costs one call of the kernel more. */
 #define OWN_MAX 8u
 
 /* It has either a source of its own, or a place in the loop's set. */

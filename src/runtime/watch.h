@@ -14,8 +14,8 @@ typedef struct Watch {
         void *userdata;
 } Watch;
 
-/* `events` are EPOLLIN and EPOLLOUT; EPOLLERR and EPOLLHUP are always reported. Calls `fn` in every
- * iteration in which the descriptor is ready. `fn` may stop the watch. 0 or negative errno; then there is
+/* `events` are EPOLLIN and EPOLLOUT; EPOLLERR and EPOLLHUP are always reported. Calls `fn` again
+ * and again while the descriptor is ready. `fn` may stop the watch. 0 or negative errno; then there is
  * nothing to stop. */
 int watch_start(Watch *w, Loop *loop, int fd, uint32_t events, void (*fn)(uint32_t events, void *userdata),
                 void *userdata);

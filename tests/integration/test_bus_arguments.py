@@ -2,16 +2,18 @@
 """Every method of org.ackgroup.Client1 answers every call that is well-formed on D-Bus, whatever the arguments are."""
 
 import ctypes
+import os
 import random
 import xml.etree.ElementTree
 
 from bulk import BusError, Pointer, connect, sd
 from client import MANAGER, NAME, PATH
 
-SEED = random.randrange(1 << 32)
+SEED = int(os.environ.get("SEED") or random.randrange(1 << 32))
 CALLS = 120  # of each method
 ANSWER_USEC = 600_000_000  # a call that takes longer has no answer
-NO_ANSWER = (b"org.freedesktop.DBus.Error.NoReply", b"org.freedesktop.DBus.Error.Timeout", b"System.Error.ETIMEDOUT")
+NO_ANSWER = (b"org.freedesktop.DBus.Error.NoReply", b"org.freedesktop.DBus.Error.Timeout", b"System.Error.ETIMEDOUT",
+             b"System.Error.ECONNRESET", b"System.Error.ENOTCONN")
 CHARACTERS = ["a", "0", "-", " ", "\n", "\x1b", "\"", "%", "é", "€", "😀"]
 VARIANTS = ["s", "b", "y", "u", "i", "t", "d", "as", "ay", "a{sv}", "v"]
 NUMBERS = {"b": (ctypes.c_int, [0, 1]), "y": (ctypes.c_uint8, [0, 255]), "d": (ctypes.c_double, [0.5]),
@@ -71,8 +73,9 @@ class Caller:
                                                      MANAGER.encode(), method.encode()))
         for kind in kinds:
             self.append(call, kind)
-        sd.sd_bus_call(self.bus, call, ctypes.c_uint64(ANSWER_USEC), ctypes.byref(error), ctypes.byref(reply))
+        r = sd.sd_bus_call(self.bus, call, ctypes.c_uint64(ANSWER_USEC), ctypes.byref(error), ctypes.byref(reply))
         name = error.name or b""
+        assert (r >= 0) == (name == b""), r
         sd.sd_bus_error_free(ctypes.byref(error))
         for message in (call, reply):
             if message:

@@ -404,6 +404,7 @@ static void test_bus_is_lost(void **state)
         Fixture *f = *state;
 
         (void) setenv("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent", 1);
+        (void) setenv("NOTIFY_SOCKET", "/nonexistent", 1); /* a service manager runs it */
         sd_bus_message_unref(CALL(f, "Subscribe", NULL));
         assert_true(bus_has_subscribers(&f->bus));
         fake_bus_cut(f->fake);
@@ -413,6 +414,8 @@ static void test_bus_is_lost(void **state)
         assert_false(f->bus.signals.named);
         assert_false(bus_has_subscribers(&f->bus));
         assert_null(f->bus.callers.by_name);
+        (void) unsetenv("NOTIFY_SOCKET");
+        (void) unsetenv("DBUS_SESSION_BUS_ADDRESS");
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, new_fixture, free_fixture)

@@ -3,7 +3,10 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/cleanup.h"
+#include "base/str-util.h"
 #include "client/bus/look-up.h"
 #include "client/bus/read.h"
 #include "client/bus/reply.h"
@@ -90,10 +93,14 @@ int bus_method_list_attempts(sd_bus_message *call, void *userdata, sd_bus_error 
 
 static int explain_message(ClientBus *b, Message *m, sd_bus_message *call)
 {
+        _cleanup_free_ char *why = NULL, *advice = NULL;
         Explanation e;
 
         explain(m, &e);
-        return sd_bus_reply_method_return(call, "ss", e.why, e.advice);
+        /* They quote texts of others, and may be cut within a character. */
+        why = str_printable(e.why, strlen(e.why), sizeof e.why);
+        advice = str_printable(e.advice, strlen(e.advice), sizeof e.advice);
+        return why && advice ? sd_bus_reply_method_return(call, "ss", why, advice) : -ENOMEM;
 }
 
 int bus_method_explain(sd_bus_message *call, void *userdata, sd_bus_error *error)

@@ -42,9 +42,9 @@ typedef struct ClientBus {
         bool system; /* true: the system bus; false: the user's bus */
 
         /* bus/connect */
-        sd_bus *bus; /* NULL while there is none: every function of libsystemd returns an error then */
+        sd_bus *bus; /* NULL while there is none: calls on it return an error then */
         struct {
-                bool attached;  /* there was one */
+                bool attached;  /* client_bus_attach() was called */
                 Timer timer;    /* until the next try */
                 uint64_t pause; /* µs, before the next try */
         } connect;

@@ -19,10 +19,11 @@
 #define PAUSE_MIN (100 * USEC_PER_MSEC)
 #define PAUSE_MAX (10 * USEC_PER_SEC)
 
-/* Without systemd the bus starts this program, and nobody else would end it. */
-static bool is_started_by_bus(void)
+/* Without a service manager nobody else would end it. In a container, or where the bus has started it, there
+ * will be no other bus. */
+static bool ends_with_bus(void)
 {
-        return getenv("DBUS_STARTER_BUS_TYPE");
+        return !getenv("NOTIFY_SOCKET") || getenv("DBUS_STARTER_BUS_TYPE");
 }
 
 static int on_lost(sd_bus_message *signal, void *userdata, sd_bus_error *error)
@@ -31,16 +32,16 @@ static int on_lost(sd_bus_message *signal, void *userdata, sd_bus_error *error)
 
         if (b->client->stopping)
                 return 0;
-        if (is_started_by_bus()) {
-                log_notice("The bus that has started this client has ended");
-                loop_exit(b->client->loop, EXIT_SUCCESS);
+        if (ends_with_bus()) {
+                log_error("The connection to the bus is lost");
+                loop_exit(b->client->loop, EXIT_FAILURE);
                 return 0;
         }
-        if (b->signals.named) {
+        if (b->signals.named)
                 b->connect.pause = PAUSE_MIN;
+        if (b->connect.pause == PAUSE_MIN) /* not after each try */
                 log_warning("The connection to the bus is lost; messages go on, and the client connects "
                             "again");
-        }
         (void) timer_arm_in(&b->connect.timer, b->connect.pause);
         return 0;
 }
@@ -51,16 +52,15 @@ static int open_bus(const ClientBus *b, sd_bus **ret)
                          : sd_bus_open_user_with_description(ret, "client");
 }
 
-/* Takes over `bus`. */
-static int use(ClientBus *b, sd_bus *bus)
+static int use(ClientBus *b)
 {
-        int r;
+        int r = manager_add_objects(b);
 
-        b->bus = bus;
-        r = manager_add_objects(b);
         if (r >= 0)
                 r = sd_bus_match_signal_async(b->bus, NULL, "org.freedesktop.DBus.Local", NULL,
                                 "org.freedesktop.DBus.Local", "Disconnected", on_lost, NULL, b);
+        if (r >= 0) /* the end of the loop would wait for a bus that does not answer */
+                r = sd_bus_set_close_on_exit(b->bus, false);
         if (r >= 0)
                 r = sd_bus_attach_event(b->bus, loop_event(b->client->loop), SD_EVENT_PRIORITY_NORMAL);
         return r;
@@ -78,14 +78,13 @@ static void leave(ClientBus *b)
 static void on_pause_over(void *userdata)
 {
         ClientBus *b = userdata;
-        sd_bus *bus = NULL;
         int r;
 
         leave(b);
         b->connect.pause = MIN(b->connect.pause * 2, PAUSE_MAX);
-        r = open_bus(b, &bus);
+        r = open_bus(b, &b->bus);
         if (r >= 0)
-                r = use(b, bus);
+                r = use(b);
         if (r >= 0) {
                 bus_signals_connected(b);
                 return;
@@ -104,13 +103,14 @@ int client_bus_attach(ClientBus *b, sd_bus *bus)
 {
         int r;
 
-        bus_signals_init(b);
+        b->bus = bus;
+        b->connect.attached = true;
         b->connect.pause = PAUSE_MIN;
+        bus_signals_init(b);
         r = timer_init(&b->connect.timer, b->client->loop, "bus", on_pause_over, b);
         if (r >= 0)
                 r = bus_wait_init(b);
-        b->connect.attached = true;
-        return r < 0 ? r : use(b, bus);
+        return r < 0 ? r : use(b);
 }
 
 int client_bus_open(ClientBus *b, Error *error)
@@ -132,7 +132,8 @@ void client_bus_clear(ClientBus *b)
         bus_read_clear(b);
         bus_wait_clear(b);
         bus_guard_clear(b);
-        (void) sd_bus_flush(b->bus);
+        if (b->signals.named) /* else it may not answer, and nobody waits for anything */
+                (void) sd_bus_flush(b->bus);
         bus_subscribe_clear(b);
         bus_signals_clear(b);
         timer_clear(&b->connect.timer);

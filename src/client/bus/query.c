@@ -43,9 +43,13 @@ static void on_listed(DbOp *op, int r)
         char next[PAGE_NEXT_MAX];
 
         bus_read_done(l->bus);
+        if (r < 0) {
+                (void) bus_fail(l->call, "Storage", "The outbox cannot be read: %s", strerror(-r));
+                listing_free(l);
+                return;
+        }
         bus_filter_next(&l->filter, records, n, next);
-        if (r >= 0)
-                r = sd_bus_message_new_method_return(l->call, &reply);
+        r = sd_bus_message_new_method_return(l->call, &reply);
         if (r >= 0)
                 r = sd_bus_message_open_container(reply, 'a', "(sssssuttts)");
         for (size_t i = 0; i < n && r >= 0; i++)
@@ -54,11 +58,7 @@ static void on_listed(DbOp *op, int r)
                 r = sd_bus_message_close_container(reply);
         if (r >= 0)
                 r = sd_bus_message_append(reply, "s", next);
-        if (r >= 0)
-                (void) sd_bus_send(NULL, reply, NULL); /* the connection of the call */
-        else
-                (void) bus_fail(l->call, "Storage", "The outbox cannot be read: %s", strerror(-r));
-        sd_bus_message_unref(reply);
+        bus_send_reply(l->call, reply, r);
         listing_free(l);
 }
 

@@ -157,6 +157,8 @@ static void on_receiver(const ReceiverInfo *info, bool listed, void *userdata)
 #define NAME_IS_OURS  1u
 #define NAME_WAS_OURS 4u
 
+static void take_name(ClientBus *b);
+
 static void end_without_name(ClientBus *b, const char *why)
 {
         if (why)
@@ -175,12 +177,18 @@ static int on_name(sd_bus_message *reply, void *userdata, sd_bus_error *error)
         b->signals.name_question = sd_bus_slot_unref(b->signals.name_question);
         if (sd_bus_is_open(b->bus) <= 0) /* bus/connect will try again */
                 return 0;
+        if (sd_bus_message_is_method_error(reply, SD_BUS_ERROR_NO_REPLY) ||
+                        sd_bus_message_is_method_error(reply, SD_BUS_ERROR_TIMEOUT)) {
+                take_name(b); /* the bus is slow */
+                return 0;
+        }
         if (e || sd_bus_message_read(reply, "u", &answer) < 0)
                 end_without_name(b, e ? e->message : "the answer of the bus cannot be read");
         else if (answer != NAME_IS_OURS && answer != NAME_WAS_OURS)
                 end_without_name(b, NULL);
         else {
                 b->signals.named = true;
+                log_info("On the bus as " BUS_NAME);
                 notify_ready();
         }
         return 0;
@@ -196,7 +204,7 @@ static void take_name(ClientBus *b)
                         sd_bus_is_open(b->bus) <= 0)
                 return;
         r = sd_bus_request_name_async(b->bus, &b->signals.name_question, BUS_NAME, 0, on_name, b);
-        if (r < 0)
+        if (r < 0 && sd_bus_is_open(b->bus) > 0)
                 end_without_name(b, strerror(-r));
 }
 

@@ -7,7 +7,6 @@
 
 ClientObserver bus_signals_observer(ClientBus *b);
 void bus_signals_init(ClientBus *b);
-/* The connection to the bus is lost; there is a new one, which takes the name again. */
-void bus_signals_lost(ClientBus *b);
-void bus_signals_connected(ClientBus *b);
+void bus_signals_lost(ClientBus *b);      /* the connection is lost, and the name with it */
+void bus_signals_connected(ClientBus *b); /* there is a new one: takes the name */
 void bus_signals_clear(ClientBus *b);

@@ -92,21 +92,20 @@ static Message *find_next(const Peer *p)
         return m;
 }
 
-/* The first one is the most urgent of all, also of those that are not bound. The caller has seen to that;
- * for each step down this does. */
+/* Before it goes a step down in priority, what is more urgent and not bound yet gets its place. The first
+ * one is not compared again: it was when it was bound, or when there was room. */
 static void pump_framed(Peer *p)
 {
         uint32_t priority = 0;
         Message *m;
 
         while (peer_has_room(p) && (m = find_next(p))) {
-                if (m->record.policy.priority < priority) {
-                        priority = m->record.policy.priority;
-                        bind_press(p);
-                        continue;
-                }
+                const bool down = m->record.policy.priority < priority;
+
                 priority = m->record.policy.priority;
-                if (!write_one(p, m))
+                if (down)
+                        bind_press(p);
+                else if (!write_one(p, m))
                         break;
         }
         peer_flush(p);
