@@ -84,7 +84,7 @@ def leave_with_keys(w, n):
 @row("RetryMany of so many dead letters", "message", 1000, 10_000, 100_000)
 def dead_retry(w, n):
     w.start_client()
-    w.load(n, "-a", "-g", "nobody", "-d", 2, "-w", 4096)
+    w.load(n, "-a", "-g", "nobody", "-d", 2 + n // 5000, "-w", 4096)
     w.wait_for("DeadLetters", n)
     return w.measure(lambda: w.caller.pages("RetryMany", "u"), n)
 

@@ -336,6 +336,20 @@ static void test_a_large_payload(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, client_setup, client_teardown)
 
+/* The disk has lost records, so it does not know whether the message was sent to the one that joins. */
+static void test_one_that_joins_after_a_loss(void **state)
+{
+        Submission s = submission(SELECTOR_ALL, "", "x");
+
+        list("a");
+        s.follow = true;
+        assert_int_equal(submit(s), 0);
+        find()->record.duplicate = true; /* as the salvage marks all that is open */
+        list("ab");
+        welcome('b', 1);
+        assert_true(expect_message('b', "x").flags & MESSAGE_POSSIBLE_DUPLICATE);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -351,6 +365,7 @@ int main(void)
                         TEST(test_the_power_goes),
                         TEST(test_the_power_goes_while_it_is_cancelled),
                         TEST(test_who_joins),
+                        TEST(test_one_that_joins_after_a_loss),
                         TEST(test_who_joins_at_the_end),
                         TEST(test_delayed),
                         TEST(test_a_large_payload),

@@ -177,6 +177,7 @@ int member_make(const Message *m, const ReceiverInfo *info, size_t number, Outbo
                         .state = m->record.state == DELIVERY_DELAYED ? DELIVERY_DELAYED : DELIVERY_QUEUED,
                         .policy = m->record.policy,
                         .quiet = m->record.quiet,
+                        .duplicate = m->record.duplicate, /* it may be a member that the disk has lost */
                         .queue = selector_format(&to),
         };
         (void) snprintf(ret->receiver_name, sizeof ret->receiver_name, "%s", info->name);
