@@ -336,6 +336,25 @@ static void test_a_large_payload(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, client_setup, client_teardown)
 
+/* The quorum is there, but the disk has not yet told which members are left. */
+static void test_a_member_that_is_not_needed_any_more(void **state)
+{
+        Submission s = submission(SELECTOR_QUORUM, "", "x");
+
+        list("ab");
+        s.quorum = 1;
+        assert_int_equal(submit(s), 0);
+        Message *m = find();
+        m->record.state = DELIVERY_ACKED;
+        welcome('b', 1);
+        expect_nothing('b');
+        assert_int_equal(m->fanout->n_failed, 1);
+        m->record.state = DELIVERY_GATHERING;
+        welcome('a', 1);
+        ack('a', "x");
+        assert_state(m, DELIVERY_ACKED);
+}
+
 /* The disk has lost records, so it does not know whether the message was sent to the one that joins. */
 static void test_one_that_joins_after_a_loss(void **state)
 {
@@ -366,6 +385,7 @@ int main(void)
                         TEST(test_the_power_goes_while_it_is_cancelled),
                         TEST(test_who_joins),
                         TEST(test_one_that_joins_after_a_loss),
+                        TEST(test_a_member_that_is_not_needed_any_more),
                         TEST(test_who_joins_at_the_end),
                         TEST(test_delayed),
                         TEST(test_a_large_payload),

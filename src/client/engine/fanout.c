@@ -81,6 +81,16 @@ static void drop_member(Message *member)
 
 static const MemberWalk dropping = {.each = drop_member};
 
+bool fanout_needs(Message *member)
+{
+        const Message *m = message_find(member->client, member->record.id);
+
+        if (!m || !delivery_state_is_final(m->record.state) || !message_never_started(member))
+                return true;
+        drop_member(member);
+        return false;
+}
+
 static void check(Fanout *f)
 {
         Message *m = f->message;

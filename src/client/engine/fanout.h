@@ -24,5 +24,9 @@ void fanout_begin(Message *m, OutboxRecord *records, size_t n);
 void fanout_load(Message *m, unsigned n_acked, unsigned n_failed, unsigned n_members);
 void fanouts_recount(Client *c);
 
+/* Before a member is sent. False: the whole has ended, and this member, which nobody has begun, with it. So
+ * none is sent while the client still reads from the disk which members to end. */
+bool fanout_needs(Message *member);
+
 void fanout_ended(Message *m);           /* the end of a member or of a whole is on disk */
 void fanouts_joined(Client *c, Peer *p); /* discovery lists a new receiver */

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "client/engine/bind.h"
 #include "client/engine/deliver.h"
+#include "client/engine/fanout.h"
 #include "client/link/connection.h"
 #include "client/link/plain.h"
 #include "client/state/message.h"
@@ -64,6 +65,8 @@ static void fetch(Message *m)
 /* Returns false if the client cannot write more messages now. */
 static bool write_one(Peer *p, Message *m)
 {
+        if (message_is_member(m) && !fanout_needs(m))
+                return true;
         peer_unready(m);
         switch (peer_write(p, m)) {
         case 0:
