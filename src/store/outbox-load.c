@@ -171,6 +171,29 @@ static int ensure_client(Db *db)
         return sql_run(s);
 }
 
+/* A crash may have come between the end of a message to several receivers and the ends of its members. Those
+ * that nobody can have begun end now, as they would have. */
+static int end_members(Db *db)
+{
+#define WHOLE(column)                                                                                       \
+        "(SELECT w." column " FROM delivery w WHERE w.message = delivery.message AND w.member = 0)"
+        return sql_run_text(db_sql(db),
+                        "UPDATE delivery SET error = 'not needed any more', wake = NULL, settled = " WHOLE(
+                                        "settled") ","
+                                                   " state = CASE " WHOLE(
+                                                                   "state") " WHEN " SQL_DEAD
+                                                                            " THEN " SQL_DEAD
+                                                                            " ELSE " SQL_CANCELLED " END"
+                                                                            " WHERE state IN (" SQL_QUEUED
+                                                                            ", " SQL_DELAYED
+                                                                            ") AND member > 0 AND duplicate "
+                                                                            "= 0"
+                                                                            " AND " WHOLE("state") " IN "
+                                                                                                   "(" SQL_FINAL
+                                                                                                   ")");
+#undef WHOLE
+}
+
 int outbox_load(Db *db, const OutboxLoad *load)
 {
         static const struct {
@@ -198,6 +221,8 @@ int outbox_load(Db *db, const OutboxLoad *load)
         int r;
 
         r = ensure_client(db);
+        if (r >= 0)
+                r = end_members(db);
         for (size_t i = 0; i < ELEMENTSOF(walks) && r >= 0; i++)
                 r = walk(db, walks[i].text, walks[i].row, load);
         return r;

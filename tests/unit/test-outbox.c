@@ -217,6 +217,51 @@ static void test_whole_is_counted_at_a_start(void **state)
         assert_int_equal(f->n_members, 2);
 }
 
+/* The message had ended when the client crashed, but not all of its members. */
+static void test_members_of_an_ended_message(void **state)
+{
+        static const struct {
+                DeliveryState whole, before;
+                bool duplicate;
+                DeliveryState after;
+        } cases[] = {
+                        {DELIVERY_ACKED, DELIVERY_QUEUED, false, DELIVERY_CANCELLED},
+                        {DELIVERY_DEAD, DELIVERY_QUEUED, false, DELIVERY_DEAD},
+                        {DELIVERY_DEAD, DELIVERY_DELAYED, false, DELIVERY_DEAD},
+                        {DELIVERY_CANCELLED, DELIVERY_DELAYED, false, DELIVERY_CANCELLED},
+                        {DELIVERY_ACKED, DELIVERY_QUEUED, true, DELIVERY_QUEUED}, /* it may have begun */
+                        {DELIVERY_GATHERING, DELIVERY_QUEUED, false, DELIVERY_QUEUED},
+        };
+        Fixture *f = *state;
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                OutboxRecord whole = record_of(i + 1, "all//"), member = record_of(i + 1, "any//");
+                OutboxInsertOp o;
+
+                whole.state = cases[i].whole;
+                member.member = 1;
+                member.state = cases[i].before;
+                member.duplicate = cases[i].duplicate;
+                outbox_insert_op_init(&o);
+                o.record = whole;
+                o.payload = "hello";
+                o.members = &member;
+                o.n_members = 1;
+                assert_int_equal(run(f, &o.op), 0);
+        }
+        start(f);
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                OutboxFindOp o;
+
+                outbox_find_op_init(&o, OUTBOX_MEMBERS, 10);
+                o.number = i + 1;
+                assert_int_equal(run(f, &o.op), 0);
+                assert_int_equal(o.n_records, 1);
+                assert_int_equal(o.records[0].state, cases[i].after);
+                outbox_records_free(o.records, o.n_records);
+        }
+}
+
 static void test_key_of_the_sender(void **state)
 {
         Fixture *f = *state;
@@ -362,6 +407,7 @@ int main(void)
                         cmocka_unit_test_setup_teardown(test_whole, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_cut_reply, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_too_many_members, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_members_of_an_ended_message, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_whole_is_counted_at_a_start, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_key_of_the_sender, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_tries, setup, teardown),
