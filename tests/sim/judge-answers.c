@@ -198,10 +198,10 @@ void answer_read(Judge *j, const Observation *o, JConnection *c)
         if (!d || c->copied)
                 return;
         c->used_at = o->at;
-        /* The client does not heed the refusal of an earlier attempt. */
+        /* The client does not heed the refusal of an attempt that is over. */
         if (a->outcome != OUTCOME_BUSY)
                 turns_told_other(c);
-        else if (a->attempt >= d->attempt)
+        else if (a->attempt >= d->attempt && a->attempt > attempts_over(d))
                 turns_told_busy(j, m, c);
         if (a->outcome == OUTCOME_WORKING) {
                 flight_goes_on(j, d, c);
