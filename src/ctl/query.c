@@ -68,7 +68,7 @@ static int append_selection(const Ctl *c, sd_bus_message *call, const char *afte
 }
 
 /* `after` NULL: all of them, from a client that has no pages. */
-static int get_receivers(Ctl *c, const char *after, cJSON **ret, char **ret_next)
+static int get_receivers(Ctl *c, const char *id, const char *after, cJSON **ret, char **ret_next)
 {
         static const char *const fields[] = {
                         "id", "name", "group", "labels", "addresses", "state", "bound", "plain", NULL};
@@ -81,7 +81,7 @@ static int get_receivers(Ctl *c, const char *after, cJSON **ret, char **ret_next
                 r = append_selection(c, call, after);
         r = bus_call_if_known(c, r, call, &answer, &known);
         if (r == 0 && !known && after)
-                return get_receivers(c, NULL, ret, ret_next);
+                return get_receivers(c, id, NULL, ret, ret_next);
         if (r != 0)
                 return r;
         *ret = value_read_records(answer, fields);
@@ -90,7 +90,10 @@ static int get_receivers(Ctl *c, const char *after, cJSON **ret, char **ret_next
         return after ? read_next(answer, ret_next) : 0;
 }
 
-int query_receivers(Ctl *c, cJSON **ret)
+/* All pages as one. `get` returns one of them, and where the next one begins: NULL or "" is nowhere. */
+static int join_pages(Ctl *c, const char *id,
+                int (*get)(Ctl *c, const char *id, const char *after, cJSON **ret, char **ret_next),
+                cJSON **ret)
 {
         _cleanup_(cjsonp) cJSON *all = cJSON_CreateArray();
         _cleanup_free_ char *next = strdup("");
@@ -98,7 +101,7 @@ int query_receivers(Ctl *c, cJSON **ret)
         do {
                 _cleanup_(cjsonp) cJSON *page = NULL;
                 char *following = NULL;
-                int r = get_receivers(c, next ?: "", &page, &following);
+                int r = get(c, id, next ?: "", &page, &following);
 
                 if (r != 0)
                         return r;
@@ -108,6 +111,11 @@ int query_receivers(Ctl *c, cJSON **ret)
         } while (!str_empty(next));
         *ret = TAKE_PTR(all);
         return 0;
+}
+
+int query_receivers(Ctl *c, cJSON **ret)
+{
+        return join_pages(c, NULL, get_receivers, ret);
 }
 
 static int get_records(Ctl *c, const char *method, const char *id, const char *const *fields, cJSON **ret)
@@ -136,17 +144,19 @@ static int get_all_deliveries(Ctl *c, const char *id, cJSON **ret)
         return *ret ? 0 : bus_bad_answer();
 }
 
-static int get_deliveries(
-                Ctl *c, const char *id, const char *after, cJSON **ret, char **ret_next, bool *ret_known)
+static int get_deliveries(Ctl *c, const char *id, const char *after, cJSON **ret, char **ret_next)
 {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL, *answer = NULL;
+        bool known;
         int r;
 
         r = bus_new_call(c, &call, "FindDeliveries");
         if (r >= 0)
                 r = sd_bus_message_append(call, "sa{sv}", id, 1, "after", "s", after);
-        r = bus_call_if_known(c, r, call, &answer, ret_known);
-        if (r != 0 || !*ret_known)
+        r = bus_call_if_known(c, r, call, &answer, &known);
+        if (r == 0 && !known)
+                return get_all_deliveries(c, id, ret);
+        if (r != 0)
                 return r;
         *ret = value_read(answer);
         return *ret ? read_next(answer, ret_next) : bus_bad_answer();
@@ -154,25 +164,7 @@ static int get_deliveries(
 
 int query_deliveries(Ctl *c, const char *id, cJSON **ret)
 {
-        _cleanup_(cjsonp) cJSON *all = cJSON_CreateArray();
-        _cleanup_free_ char *next = strdup("");
-
-        do {
-                _cleanup_(cjsonp) cJSON *page = NULL;
-                char *following = NULL;
-                bool known;
-                int r = get_deliveries(c, id, next ?: "", &page, &following, &known);
-
-                if (r == 0 && !known)
-                        return get_all_deliveries(c, id, ret);
-                if (r != 0)
-                        return r;
-                free(next);
-                next = following;
-                move_items(all, page);
-        } while (!str_empty(next));
-        *ret = TAKE_PTR(all);
-        return 0;
+        return join_pages(c, id, get_deliveries, ret);
 }
 
 int query_attempts(Ctl *c, const char *id, cJSON **ret)

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/parse-util.h"
 #include "base/str-util.h"
 #include "client/bus/look-up.h"
 #include "client/bus/read.h"
@@ -149,21 +148,10 @@ typedef struct PageFilter {
 static int take(sd_bus_message *call, const char *key, void *userdata, Error *error)
 {
         PageFilter *filter = userdata;
-        const char *after;
-        int r;
 
-        if (str_equal(key, "limit")) {
-                r = sd_bus_message_read(call, "v", "u", &filter->limit);
-                if (r >= 0 && (filter->limit < 1 || filter->limit > PAGE_MAX))
-                        return error_set(error, -EINVAL, "limit: from 1 to %u", PAGE_MAX);
-                return r;
-        }
-        if (!str_equal(key, "after"))
-                return -ENOENT;
-        r = sd_bus_message_read(call, "v", "s", &after);
-        if (r >= 0 && after[0] != '\0' && parse_u64(after, 1, UINT32_MAX, &filter->after) < 0)
-                return error_set(error, -EINVAL, "after: not the \"next\" of an earlier page");
-        return r;
+        if (str_equal(key, "limit"))
+                return bus_read_limit(call, PAGE_MAX, &filter->limit, error);
+        return str_equal(key, "after") ? bus_read_after(call, UINT32_MAX, &filter->after, error) : -ENOENT;
 }
 
 static int find_deliveries(ClientBus *b, Message *m, sd_bus_message *call)

@@ -5,7 +5,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "base/parse-util.h"
 #include "base/str-util.h"
 #include "client/bus/reply.h"
 
@@ -26,7 +25,6 @@ static int add_state(const char *word, void *userdata, Error *error)
 static int take(sd_bus_message *call, const char *key, void *userdata, Error *error)
 {
         MessageFilter *filter = userdata;
-        const char *after;
         int r;
 
         if (str_equal(key, "states")) {
@@ -34,18 +32,9 @@ static int take(sd_bus_message *call, const char *key, void *userdata, Error *er
                 return r >= 0 && filter->states == 0 ? error_set(error, -EINVAL, "states: there is none")
                                                      : r;
         }
-        if (str_equal(key, "limit")) {
-                r = sd_bus_message_read(call, "v", "u", &filter->limit);
-                if (r >= 0 && (filter->limit < 1 || filter->limit > PAGE_MAX))
-                        return error_set(error, -EINVAL, "limit: from 1 to %u", PAGE_MAX);
-                return r;
-        }
-        if (!str_equal(key, "after"))
-                return -ENOENT;
-        r = sd_bus_message_read(call, "v", "s", &after);
-        if (r >= 0 && after[0] != '\0' && parse_u64(after, 1, UINT64_MAX, &filter->before) < 0)
-                return error_set(error, -EINVAL, "after: not the \"next\" of an earlier page");
-        return r;
+        if (str_equal(key, "limit"))
+                return bus_read_limit(call, PAGE_MAX, &filter->limit, error);
+        return str_equal(key, "after") ? bus_read_after(call, UINT64_MAX, &filter->before, error) : -ENOENT;
 }
 
 int bus_read_message_filter(sd_bus_message *call, MessageFilter *ret, Error *error)

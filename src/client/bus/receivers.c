@@ -48,15 +48,6 @@ static int take_after(sd_bus_message *call, ReceiverFilter *filter)
         return r < 0 || after[0] == '\0' ? r : str_replace(&filter->after, after);
 }
 
-static int take_limit(sd_bus_message *call, ReceiverFilter *filter, Error *error)
-{
-        int r = sd_bus_message_read(call, "v", "u", &filter->limit);
-
-        if (r >= 0 && (filter->limit < 1 || filter->limit > PAGE_MAX))
-                return error_set(error, -EINVAL, "limit: from 1 to %u", PAGE_MAX);
-        return r;
-}
-
 static int take(sd_bus_message *call, const char *key, void *userdata, Error *error)
 {
         ReceiverFilter *filter = userdata;
@@ -72,7 +63,7 @@ static int take(sd_bus_message *call, const char *key, void *userdata, Error *er
         if (str_equal(key, "label"))
                 return bus_read_words(call, add_label, s, error);
         if (filter->limit > 0 && str_equal(key, "limit"))
-                return take_limit(call, filter, error);
+                return bus_read_limit(call, PAGE_MAX, &filter->limit, error);
         if (filter->limit > 0 && str_equal(key, "after"))
                 return take_after(call, filter);
         if (!str_equal(key, "group"))

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/parse-util.h"
 #include "base/str-util.h"
 
 int bus_fail(sd_bus_message *call, const char *name, const char *format, ...)
@@ -79,6 +80,25 @@ int bus_read_words(sd_bus_message *call, int (*take)(const char *word, void *use
         if (r >= 0)
                 r = sd_bus_message_exit_container(call);
         return r < 0 ? r : sd_bus_message_exit_container(call);
+}
+
+int bus_read_limit(sd_bus_message *call, uint32_t max, uint32_t *ret, Error *error)
+{
+        int r = sd_bus_message_read(call, "v", "u", ret);
+
+        if (r >= 0 && (*ret < 1 || *ret > max))
+                return error_set(error, -EINVAL, "limit: from 1 to %u", max);
+        return r;
+}
+
+int bus_read_after(sd_bus_message *call, uint64_t max, uint64_t *ret, Error *error)
+{
+        const char *after;
+        int r = sd_bus_message_read(call, "v", "s", &after);
+
+        if (r >= 0 && after[0] != '\0' && parse_u64(after, 1, max, ret) < 0)
+                return error_set(error, -EINVAL, "after: not the \"next\" of an earlier page");
+        return r;
 }
 
 int bus_read_filter(sd_bus_message *call,

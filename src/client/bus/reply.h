@@ -26,6 +26,11 @@ void bus_send_reply(sd_bus_message *call, sd_bus_message *reply, int r);
 /* Calls `take` for each string of an array in a variant. */
 int bus_read_words(sd_bus_message *call, int (*take)(const char *word, void *userdata, Error *error),
                 void *userdata, Error *error);
+/* The keys "limit" (1 to `max`) and "after" (a number up to `max`; "" leaves *ret as it is) of a filter.
+ * Return 0; -EINVAL, with a sentence in `error`; or another negative errno. */
+int bus_read_limit(sd_bus_message *call, uint32_t max, uint32_t *ret, Error *error);
+int bus_read_after(sd_bus_message *call, uint64_t max, uint64_t *ret, Error *error);
+
 /* Calls `take` for each entry of an a{sv}. `take` reads the variant, and returns -ENOENT for an unknown key.
  * Returns -EINVAL, with a sentence in `error`, for a mistake of the caller. */
 int bus_read_filter(sd_bus_message *call,
