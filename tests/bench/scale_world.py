@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Private daemons for tests/bench/scale, and what they cost: CPU time, memory, bytes, and how long others waited."""
 
+import contextlib
 import ctypes
 import dataclasses
 import http.client
@@ -135,8 +136,9 @@ class Process:
         """Seconds of all threads, of the children that are there, and of those that have been waited for."""
         total = 0
         for pid in self.family():
-            total += sum(int(p.read_text().split()[0]) for p in pathlib.Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
-            total += sum(map(int, self.file("stat", pid).rpartition(")")[2].split()[13:15])) / os.sysconf("SC_CLK_TCK")
+            with contextlib.suppress(OSError):  # a child, or a thread, that ended since
+                total += sum(map(int, self.file("stat", pid).rpartition(")")[2].split()[13:15])) / os.sysconf("SC_CLK_TCK")
+                total += sum(int(self.file(f"task/{task}/schedstat", pid).split()[0]) for task in os.listdir(f"/proc/{pid}/task")) / 1e9
         return total
 
     def memory(self, field="VmRSS"):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The real programs. Each has its own directory and is ended by its pid. Also the network between them."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -19,14 +20,13 @@ def uptime():
 
 
 def descendants(pid):
-    """All processes below it, itself first."""
+    """All processes below it, itself first. Each of them, and each thread, may end while this looks."""
     found = [pid]
     for parent in found:
-        for task in pathlib.Path(f"/proc/{parent}/task").glob("*/children"):
-            try:
-                found += map(int, task.read_text().split())
-            except OSError:
-                pass
+        with contextlib.suppress(OSError):
+            for task in os.listdir(f"/proc/{parent}/task"):
+                with contextlib.suppress(OSError):
+                    found += map(int, pathlib.Path(f"/proc/{parent}/task/{task}/children").read_text().split())
     return found
 
 
