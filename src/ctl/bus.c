@@ -143,7 +143,19 @@ int bus_connect(Ctl *c)
         return r < 0 ? ctl_fail(EXIT_FAILED, "cannot start: %s", strerror(-r)) : 0;
 }
 
-int bus_explain(const sd_bus_error *error)
+/* "abc: No message "abc" is known; "ackctl messages" shows them" */
+static int tell(const Ctl *c, ExitCode code, const char *text, const char *advice)
+{
+        size_t n = strlen(text);
+
+        /* Texts of the bus and of systemd end with a full stop. */
+        while (n > 0 && text[n - 1] == '.')
+                n--;
+        return ctl_fail(code, "%s%s%.*s%s%s", c->about ?: "", c->about ? ": " : "", (int) n, text,
+                        advice ? "; " : "", advice ?: "");
+}
+
+int bus_explain(const Ctl *c, const sd_bus_error *error)
 {
         for (size_t i = 0; i < ELEMENTSOF(errors); i++) {
                 bool family = errors[i].name[strlen(errors[i].name) - 1] == '.';
@@ -151,10 +163,9 @@ int bus_explain(const sd_bus_error *error)
                 if (family ? !str_after_prefix(error->name, errors[i].name)
                            : !sd_bus_error_has_name(error, errors[i].name))
                         continue;
-                return ctl_fail(errors[i].code, "%s%s%s", error->message ?: error->name,
-                                errors[i].advice ? "; " : "", errors[i].advice ?: "");
+                return tell(c, errors[i].code, error->message ?: error->name, errors[i].advice);
         }
-        return ctl_fail(EXIT_FAILED, "%s", error->message ?: error->name);
+        return tell(c, EXIT_FAILED, error->message ?: error->name, NULL);
 }
 
 int bus_new_call(Ctl *c, sd_bus_message **ret, const char *method)
@@ -222,7 +233,7 @@ int bus_call_if_known(Ctl *c, int made, sd_bus_message *call, sd_bus_message **r
                 return 0;
         if (!sd_bus_error_is_set(&error))
                 (void) sd_bus_error_set_errno(&error, r);
-        r = bus_explain(&error);
+        r = bus_explain(c, &error);
         c->hopeless = r == EXIT_NO_SERVICE || is_denied(&error);
         return r;
 }

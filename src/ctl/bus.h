@@ -43,8 +43,8 @@ int bus_call_newest(Ctl *c, const char *method, const char *older, const char *w
  * to `on_answer`. It may be NULL if a later call reports errors. Returns 0 or negative errno. */
 int bus_subscribe(Ctl *c, sd_bus_message_handler_t on_answer);
 
-/* Prints the meaning of an error reply and a remedy. Returns the exit code. */
-int bus_explain(const sd_bus_error *error);
+/* Prints what c->about was asked, the meaning of the error reply, and a remedy. Returns the exit code. */
+int bus_explain(const Ctl *c, const sd_bus_error *error);
 int bus_bad_answer(void); /* the same for a malformed reply */
 
 /* True if the client has left the bus. It may come back. */

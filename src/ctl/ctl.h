@@ -48,6 +48,7 @@ typedef struct Ctl {
         sd_bus *bus;
         sd_event *event;
         bool on_session_bus;
-        pid_t agent;   /* process id of the password agent; 0 or less: none */
-        bool hopeless; /* the last call failed, and similar calls would fail too */
+        pid_t agent;       /* process id of the password agent; 0 or less: none */
+        bool hopeless;     /* the last call failed, and similar calls would fail too */
+        const char *about; /* the one of several words of the command line that an error is about, or NULL */
 } Ctl;

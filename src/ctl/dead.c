@@ -5,6 +5,7 @@
 
 #include "base/str-util.h"
 #include "ctl/bar.h"
+#include "ctl/each.h"
 #include "ctl/messages.h"
 #include "ctl/print.h"
 #include "ctl/query.h"
@@ -12,35 +13,27 @@
 #include "model/delivery.h"
 
 /* Purges dead letters only. The client keeps other settled messages as its history. */
-static int purge_each(Ctl *c, char **ids)
+static int purge(Ctl *c, const char *id, void *userdata)
 {
-        int code = EXIT_OK, r;
+        _cleanup_(cjsonp) cJSON *properties = NULL;
+        int r = query_message(c, id, &properties), state;
 
-        for (; *ids && !c->hopeless; ids++) {
-                _cleanup_(cjsonp) cJSON *properties = NULL;
-                const char *const one[] = {*ids, NULL};
-                int state;
-
-                r = query_message(c, *ids, &properties);
-                if (r == 0) {
-                        state = delivery_state_from_string(value_string(properties, "State"));
-                        r = state >= 0 && delivery_state_is_dead_letter(state)
-                                            ? messages_call_each(c, "Purge", one, NULL)
-                                            : ctl_fail(EXIT_FAILED, "%s is %s, not a dead letter", *ids,
-                                                              value_string(properties, "State"));
-                }
-                if (r != 0)
-                        code = r;
-        }
-        return code;
+        if (r != 0)
+                return r;
+        state = delivery_state_from_string(value_string(properties, "State"));
+        if (state < 0 || !delivery_state_is_dead_letter(state))
+                return ctl_fail(EXIT_FAILED, "%s is %s, not a dead letter", id,
+                                value_string(properties, "State"));
+        return messages_call(c, id, &(MessageCall){"Purge"});
 }
 
 /* For a client that has no pages: `method` for each dead letter. */
 static int call_for_each(Ctl *c, const char *method, uint32_t *ret_done)
 {
         _cleanup_(cjsonp) cJSON *all = NULL;
-        const char **ids;
+        MessageCall call = {method};
         const cJSON *m;
+        char **ids;
         size_t n = 0;
         bool more;
         int r;
@@ -52,8 +45,9 @@ static int call_for_each(Ctl *c, const char *method, uint32_t *ret_done)
         if (!ids)
                 return ctl_fail(EXIT_FAILED, "out of memory");
         cJSON_ArrayForEach(m, all)
-                ids[n++] = value_string(m, "id");
-        r = messages_call_each(c, method, ids, ret_done);
+                ids[n++] = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(m, "id"));
+        r = each_word(c, ids, messages_call, &call);
+        *ret_done = call.done;
         free(ids);
         return r;
 }
@@ -96,17 +90,19 @@ static int call_for_all(Ctl *c, const char *method, const char *older)
         return r;
 }
 
-static int retry_or_purge(Ctl *c, bool purge, char **ids)
+static int retry_or_purge(Ctl *c, bool to_purge, char **ids)
 {
         if (c->all)
-                return purge ? call_for_all(c, "PurgeMany", "Purge") : call_for_all(c, "RetryMany", "Retry");
-        return purge ? purge_each(c, ids) : messages_call_each(c, "Retry", (const char *const *) ids, NULL);
+                return to_purge ? call_for_all(c, "PurgeMany", "Purge")
+                                : call_for_all(c, "RetryMany", "Retry");
+        return to_purge ? each_word(c, ids, purge, NULL)
+                        : each_word(c, ids, messages_call, &(MessageCall){"Retry"});
 }
 
 int verb_dead(Ctl *c, int argc, char **argv)
 {
         const char *command = argc > 1 ? argv[1] : "list";
-        bool has_ids = argc > 2, purge = str_equal(command, "purge");
+        bool has_ids = argc > 2, to_purge = str_equal(command, "purge");
 
         for (DeliveryState s = 0; s < _DELIVERY_STATE_MAX; s++)
                 if (delivery_state_is_dead_letter(s) &&
@@ -116,8 +112,8 @@ int verb_dead(Ctl *c, int argc, char **argv)
                 return messages_print(c);
         if (str_equal(command, "show") && has_ids && !c->all)
                 return verb_show(c, argc - 1, argv + 1);
-        if ((purge || str_equal(command, "retry")) && has_ids != c->all)
-                return retry_or_purge(c, purge, argv + 2);
+        if ((to_purge || str_equal(command, "retry")) && has_ids != c->all)
+                return retry_or_purge(c, to_purge, argv + 2);
         return ctl_fail(EXIT_USAGE,
                         "it is \"dead list\", \"dead show ID…\", \"dead retry ID…\" or \"dead purge ID…\";"
                         " --all instead of ID… to retry or purge all");

@@ -238,7 +238,7 @@ static int on_answer(sd_bus_message *answer, void *userdata, sd_bus_error *ignor
         if (!error)
                 end = read_end(f, answer);
         if (!cJSON_GetObjectItemCaseSensitive(end, "state")) {
-                finish(f, error ? bus_explain(error) : bus_bad_answer());
+                finish(f, error ? bus_explain(f->c, error) : bus_bad_answer());
                 return 0;
         }
         if (f->several)

@@ -1,22 +1,33 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/str-util.h"
 #include "ctl/bus.h"
+#include "ctl/each.h"
 #include "ctl/query.h"
 #include "ctl/table.h"
 #include "ctl/verb.h"
+
+/* By name and its numbers: 2@ant is before 10@ant. */
+static int compare(const void *a, const void *b)
+{
+        const cJSON *x = *(cJSON *const *) a, *y = *(cJSON *const *) b;
+        int order = strverscmp(value_string(x, "name"), value_string(y, "name"));
+
+        return order != 0 ? order : strcmp(value_string(x, "id"), value_string(y, "id"));
+}
 
 int verb_list(Ctl *c, int argc, char **argv)
 {
         static const Column columns[] = {
                         {"NAME", "name", COLUMN_TEXT, 8},
-                        {"GROUP", "group", COLUMN_TEXT, 8, 3},
+                        {"GROUP", "group", COLUMN_TEXT, 8, 4},
                         {"STATE", "state", COLUMN_STATE},
                         {"BOUND", "bound", COLUMN_NUMBER},
-                        {"ID", "id", COLUMN_ID, 0, 1},
+                        {"ID", "id", COLUMN_ID, 0, 3},
                         {"LABELS", "labels", COLUMN_LIST, 8, 2},
-                        {"ADDRESSES", "addresses", COLUMN_LIST, 8, 4},
+                        {"ADDRESSES", "addresses", COLUMN_LIST, 16, 1},
                         {},
         };
         _cleanup_(cjsonp) cJSON *receivers = NULL, *properties = NULL;
@@ -28,33 +39,28 @@ int verb_list(Ctl *c, int argc, char **argv)
                 return r;
         if (str_equal(value_string(properties, "DiscoveryState"), "unreachable"))
                 fputs("Discovery does not answer: this is the last known list.\n", stderr);
+        value_sort(receivers, compare);
         table_print(c, receivers, columns, "receiver");
         return EXIT_OK;
 }
 
-static int set_draining(Ctl *c, int argc, char **argv, bool drain)
+static int set_draining(Ctl *c, const char *receiver, void *userdata)
 {
-        int code = EXIT_OK;
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL, *answer = NULL;
+        const int *drain = userdata;
+        int r = bus_new_call(c, &call, "Drain");
 
-        for (int i = 1; i < argc && !c->hopeless; i++) {
-                _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL, *answer = NULL;
-                int r = bus_new_call(c, &call, "Drain");
-
-                if (r >= 0)
-                        r = sd_bus_message_append(call, "sb", argv[i], (int) drain);
-                r = bus_call(c, r, call, &answer);
-                if (r != 0)
-                        code = r;
-        }
-        return code;
+        if (r >= 0)
+                r = sd_bus_message_append(call, "sb", receiver, *drain);
+        return bus_call(c, r, call, &answer);
 }
 
 int verb_drain(Ctl *c, int argc, char **argv)
 {
-        return set_draining(c, argc, argv, true);
+        return each_word(c, argv + 1, set_draining, &(int){true});
 }
 
 int verb_resume(Ctl *c, int argc, char **argv)
 {
-        return set_draining(c, argc, argv, false);
+        return each_word(c, argv + 1, set_draining, &(int){false});
 }

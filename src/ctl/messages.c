@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "ctl/bus.h"
+#include "ctl/each.h"
 #include "ctl/print.h"
 #include "ctl/query.h"
 #include "ctl/table.h"
@@ -72,41 +73,37 @@ static const Column message_lines[] = {
                 {},
 };
 
-int verb_show(Ctl *c, int argc, char **argv)
+static int show(Ctl *c, const char *id, void *userdata)
 {
-        for (int i = 1; i < argc; i++) {
-                _cleanup_(cjsonp) cJSON *properties = NULL;
-                int r = query_message(c, argv[i], &properties);
+        _cleanup_(cjsonp) cJSON *properties = NULL;
+        bool *printed = userdata;
+        int r = query_message(c, id, &properties);
 
-                if (r != 0)
-                        return r;
-                if (i > 1 && c->json == JSON_OFF)
-                        putchar('\n');
-                lines_print(c, properties, message_lines);
-        }
+        if (r != 0)
+                return r;
+        if (*printed && c->json == JSON_OFF)
+                putchar('\n');
+        *printed = true;
+        lines_print(c, properties, message_lines);
         return EXIT_OK;
 }
 
-int messages_call_each(Ctl *c, const char *method, const char *const *ids, unsigned *ret_done)
+int verb_show(Ctl *c, int argc, char **argv)
 {
-        int code = EXIT_OK;
-        unsigned done = 0;
+        return each_word(c, argv + 1, show, &(bool){false});
+}
 
-        for (size_t i = 0; ids[i] && !c->hopeless; i++) {
-                _cleanup_(sd_bus_message_unrefp) sd_bus_message *answer = NULL;
-                int r = bus_call_word(c, method, ids[i], &answer);
+int messages_call(Ctl *c, const char *id, void *userdata)
+{
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *answer = NULL;
+        MessageCall *call = userdata;
+        int r = bus_call_word(c, call->method, id, &answer);
 
-                if (r == 0)
-                        done++;
-                else
-                        code = r;
-        }
-        if (ret_done)
-                *ret_done = done;
-        return code;
+        call->done += r == 0;
+        return r;
 }
 
 int verb_cancel(Ctl *c, int argc, char **argv)
 {
-        return messages_call_each(c, "Cancel", (const char *const *) argv + 1, NULL);
+        return each_word(c, argv + 1, messages_call, &(MessageCall){"Cancel"});
 }

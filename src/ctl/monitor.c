@@ -88,7 +88,7 @@ static int on_subscribed(sd_bus_message *answer, void *userdata, sd_bus_error *i
         Ctl *c = userdata;
 
         if (error)
-                return sd_event_exit(c->event, bus_explain(error));
+                return sd_event_exit(c->event, bus_explain(c, error));
         if (c->json == JSON_OFF && !c->no_legend)
                 fputs("Showing events; Ctrl-C ends it.\n", stderr);
         return 0;

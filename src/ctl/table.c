@@ -226,18 +226,19 @@ void table_print(const Ctl *c, const cJSON *records, const Column *columns, cons
         free(t.cells);
 }
 
-void lines_print(const Ctl *c, const cJSON *record, const Column *columns)
+void lines_print(const Ctl *c, const cJSON *properties, const Column *columns)
 {
         size_t width = 0;
 
         if (c->json != JSON_OFF) {
-                value_print(c, record);
+                _cleanup_(cjsonp) cJSON *named = value_of_properties(properties);
+                value_print(c, named);
                 return;
         }
         for (const Column *column = columns; column->title; column++)
                 width = MAX(width, strlen(column->title));
         for (const Column *column = columns; column->title; column++) {
-                const cJSON *value = cJSON_GetObjectItemCaseSensitive(record, column->field);
+                const cJSON *value = cJSON_GetObjectItemCaseSensitive(properties, column->field);
                 _cleanup_free_ char *text = cell_format(c, value, column->kind);
                 Style style = column->kind == COLUMN_STATE && text ? style_of_word(text) : STYLE_NONE;
 

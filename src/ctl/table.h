@@ -29,8 +29,9 @@ typedef struct Column {
 /* The last entry of `columns` has no title; at most COLUMNS_MAX columns. `noun`: the word for one row. */
 void table_print(const Ctl *c, const cJSON *records, const Column *columns, const char *noun);
 
-/* Prints one record: a line for each field that has a value. With --json: as JSON. */
-void lines_print(const Ctl *c, const cJSON *record, const Column *columns);
+/* Prints the properties of one object: a line for each of the columns that has a value. With --json: all of
+ * them, as value_of_properties() names them. */
+void lines_print(const Ctl *c, const cJSON *properties, const Column *columns);
 
 /* Returns one cell as text (malloc'ed); NULL: out of memory. */
 char *cell_format(const Ctl *c, const cJSON *value, ColumnKind kind);

@@ -17,6 +17,7 @@
 #define FAILURES_TOLD_MAX 20u
 #define FAILURE_TEXT_MAX  200u /* bytes */
 #define RETRIES_MAX       40u
+#define RATE_MAX          40u
 
 static const char *end_word(SettlementEnd end)
 {
@@ -55,9 +56,17 @@ static double seconds_since_start(const Tally *t, uint64_t now_usec)
         return (double) (now_usec - t->started_usec) / (double) USEC_PER_SEC;
 }
 
-static double per_second(const Tally *t, double seconds)
+/* ", 5230/s", ", 2.5/s", ", 12/min"; "" if nothing is done yet. */
+static const char *format_rate(const Tally *t, double seconds, char buffer[static RATE_MAX])
 {
-        return seconds > 0 ? (double) done(t) / seconds : 0;
+        double rate = seconds > 0 ? (double) done(t) / seconds : 0;
+
+        buffer[0] = '\0';
+        if (rate >= 1)
+                (void) snprintf(buffer, RATE_MAX, rate < 10 ? ", %.1f/s" : ", %.0f/s", rate);
+        else if (rate > 0)
+                (void) snprintf(buffer, RATE_MAX, rate * 60 < 10 ? ", %.1f/min" : ", %.0f/min", rate * 60);
+        return buffer;
 }
 
 static const char *format_retries(const Tally *t, char buffer[static RETRIES_MAX])
@@ -85,7 +94,7 @@ void tally_show_bar(Tally *t, uint64_t now_usec)
 {
         double seconds = seconds_since_start(t, now_usec), part = done_part(t);
         char bar[BAR_WIDTH + 1], portion[BAR_WIDTH + 16] = "", left[DURATION_MAX] = "", retries[RETRIES_MAX],
-                                                     line[256];
+                                                     rate[RATE_MAX], line[256];
 
         if (!t->c->err_is_terminal || t->c->json != JSON_OFF || now_usec - t->shown_usec < REDRAW_USEC)
                 return;
@@ -95,9 +104,9 @@ void tally_show_bar(Tally *t, uint64_t now_usec)
                                 part * 100);
         if (part > 0.001)
                 (void) format_duration(left, (uint64_t) (seconds * (1 - part) / part) * USEC_PER_SEC);
-        (void) snprintf(line, sizeof line, "%s%" PRIu64 " %s, %" PRIu64 " waiting%s, %.0f/s%s%s", portion,
-                        done(t), t->c->no_wait ? "accepted" : "done", tally_waiting(t),
-                        format_retries(t, retries), per_second(t, seconds), left[0] ? ", left: " : "", left);
+        (void) snprintf(line, sizeof line, "%s%" PRIu64 " %s, %" PRIu64 " waiting%s%s%s%s", portion, done(t),
+                        t->c->no_wait ? "accepted" : "done", tally_waiting(t), format_retries(t, retries),
+                        format_rate(t, seconds, rate), left[0] ? ", left: " : "", left);
         bar_show(&t->bar, line);
 }
 
@@ -225,7 +234,7 @@ static void print_totals_json(Tally *t, double seconds)
 /* "3 lines: 2 acked, 1 rejected, 0 retried in 0.1s, 30/s" */
 static void print_totals(const Tally *t, double seconds)
 {
-        char retries[RETRIES_MAX];
+        char retries[RETRIES_MAX], rate[RATE_MAX];
 
         fprintf(stderr, "%" PRIu64 " lines: ", t->submitted);
         if (t->c->no_wait)
@@ -241,8 +250,8 @@ static void print_totals(const Tally *t, double seconds)
                 fprintf(stderr, ", %" PRIu64 " refused", t->refused);
         if (tally_waiting(t) > 0)
                 fprintf(stderr, ", %" PRIu64 " waiting", tally_waiting(t));
-        fprintf(stderr, "%s in %.1fs, %.0f/s\n", format_retries(t, retries), seconds,
-                        per_second(t, seconds));
+        fprintf(stderr, "%s in %.1fs%s\n", format_retries(t, retries), seconds,
+                        format_rate(t, seconds, rate));
 }
 
 void tally_show_totals(Tally *t, uint64_t now_usec)

@@ -5,6 +5,7 @@
 #include "base/str-util.h"
 #include "base/time-util.h"
 #include "ctl/bus.h"
+#include "ctl/each.h"
 #include "ctl/print.h"
 #include "ctl/query.h"
 #include "ctl/table.h"
@@ -40,6 +41,7 @@ static double begin_of(const cJSON *row)
         return sent > 0 ? sent : value_number(row, "ended");
 }
 
+/* In the order in which they began. */
 static int compare(const void *a, const void *b)
 {
         const cJSON *x = *(cJSON *const *) a, *y = *(cJSON *const *) b;
@@ -49,21 +51,6 @@ static int compare(const void *a, const void *b)
         if (value_number(x, "attempt") != value_number(y, "attempt"))
                 return value_number(x, "attempt") < value_number(y, "attempt") ? -1 : 1;
         return value_number(x, "member") < value_number(y, "member") ? -1 : 1;
-}
-
-/* In the order in which they began. */
-static void sort(cJSON *attempts)
-{
-        const int n = cJSON_GetArraySize(attempts);
-        _cleanup_free_ cJSON **rows = calloc((size_t) n + 1, sizeof *rows);
-
-        if (!rows)
-                return;
-        for (int i = 0; i < n; i++)
-                rows[i] = cJSON_DetachItemFromArray(attempts, 0);
-        qsort(rows, (size_t) n, sizeof *rows, compare);
-        for (int i = 0; i < n; i++)
-                cJSON_AddItemToArray(attempts, rows[i]);
 }
 
 static void add_durations(cJSON *attempts)
@@ -116,7 +103,7 @@ static void print_trace(Ctl *c, const char *id, cJSON *deliveries, cJSON *attemp
         table_print(c, deliveries, delivery_columns, "receiver");
 }
 
-static int trace(Ctl *c, const char *id)
+static int trace(Ctl *c, const char *id, void *userdata)
 {
         _cleanup_(cjsonp) cJSON *message = NULL, *attempts = NULL, *deliveries = NULL;
         unsigned member;
@@ -134,12 +121,12 @@ static int trace(Ctl *c, const char *id)
         member = selector_mode_is_fanout(selector_mode_from_string(value_string(message, "Mode"))) ? 1 : 0;
         cJSON_ArrayForEach(d, deliveries)
                 add_last(attempts, d, member++);
-        sort(attempts);
+        value_sort(attempts, compare);
         print_trace(c, value_string(message, "Id"), deliveries, attempts);
         return EXIT_OK;
 }
 
-static int why(Ctl *c, const char *id)
+static int why(Ctl *c, const char *id, void *userdata)
 {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *answer = NULL;
         _cleanup_(cjsonp) cJSON *message = NULL;
@@ -166,21 +153,12 @@ static int why(Ctl *c, const char *id)
         return EXIT_OK;
 }
 
-static int for_each_id(Ctl *c, int argc, char **argv, int (*fn)(Ctl *c, const char *id))
-{
-        int r = 0;
-
-        for (int i = 1; i < argc && r == 0; i++)
-                r = fn(c, argv[i]);
-        return r;
-}
-
 int verb_trace(Ctl *c, int argc, char **argv)
 {
-        return for_each_id(c, argc, argv, trace);
+        return each_word(c, argv + 1, trace, NULL);
 }
 
 int verb_why(Ctl *c, int argc, char **argv)
 {
-        return for_each_id(c, argc, argv, why);
+        return each_word(c, argv + 1, why, NULL);
 }

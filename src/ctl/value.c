@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "ctl/value.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/str-util.h"
 #include "base/utf8.h"
 
 cJSON *value_of_bytes(const void *data, size_t n)
@@ -128,6 +130,62 @@ cJSON *value_read_records(sd_bus_message *m, const char *const *fields)
         }
         cJSON_Delete(rows);
         return records;
+}
+
+void value_sort(cJSON *array, int (*compare)(const void *a, const void *b))
+{
+        size_t n = (size_t) cJSON_GetArraySize(array);
+        _cleanup_free_ cJSON **items = calloc(n + 1, sizeof *items);
+
+        if (!items)
+                return;
+        for (size_t i = 0; i < n; i++)
+                items[i] = cJSON_DetachItemFromArray(array, 0);
+        qsort(items, n, sizeof *items, compare);
+        for (size_t i = 0; i < n; i++)
+                cJSON_AddItemToArray(array, items[i]);
+}
+
+/* The other records of ackctl have these names for what a message has. */
+static const struct {
+        const char *property, *name;
+} names[] = {
+                {"Receiver", "receiver_id"},
+                {"ReceiverName", "receiver"},
+                {"LastError", "error"},
+};
+
+/* "NextRetry" becomes "next_retry". The result is malloc'ed. NULL: out of memory. */
+static char *name_of_property(const char *property)
+{
+        char *name, *end;
+
+        for (size_t i = 0; i < ELEMENTSOF(names); i++)
+                if (str_equal(property, names[i].property))
+                        return strdup(names[i].name);
+        name = end = malloc(2 * strlen(property) + 1);
+        for (const char *p = property; name && *p; p++) {
+                if (isupper((unsigned char) *p) && p > property)
+                        *end++ = '_';
+                *end++ = (char) tolower((unsigned char) *p);
+        }
+        if (name)
+                *end = '\0';
+        return name;
+}
+
+cJSON *value_of_properties(const cJSON *properties)
+{
+        cJSON *record = cJSON_CreateObject();
+        const cJSON *p;
+
+        cJSON_ArrayForEach(p, properties) {
+                _cleanup_free_ char *name = name_of_property(p->string);
+
+                if (name)
+                        cJSON_AddItemToObject(record, name, cJSON_Duplicate(p, true));
+        }
+        return record;
 }
 
 const char *value_string(const cJSON *object, const char *field)

@@ -16,6 +16,10 @@ static inline void cjsonp(cJSON **p)
  * unreadable value, or out of memory. */
 cJSON *value_read(sd_bus_message *m);
 
+/* Properties of D-Bus as a record, with names as in all records of ackctl: "NextRetry" is "next_retry".
+ * Delete it. NULL: out of memory. */
+cJSON *value_of_properties(const cJSON *properties);
+
 /* Reads the next value, an array of structs, as an array of objects. `fields`: the names of the members;
  * ends with NULL. NULL: the value has another type, or out of memory. */
 cJSON *value_read_records(sd_bus_message *m, const char *const *fields);
@@ -23,6 +27,9 @@ cJSON *value_read_records(sd_bus_message *m, const char *const *fields);
 const char *value_string(const cJSON *object, const char *field); /* "" if there is none */
 double value_number(const cJSON *object, const char *field);      /* 0 if there is none */
 bool value_flag(const cJSON *object, const char *field);          /* false if there is none */
+
+/* Sorts an array. `compare` gets pointers to cJSON *, as from qsort(). Without memory it stays as it is. */
+void value_sort(cJSON *array, int (*compare)(const void *a, const void *b));
 
 void value_print(const Ctl *c, const cJSON *value); /* in the form that --json selects, with a newline */
 

@@ -160,7 +160,7 @@ class Client(Daemon):
     def waiting(self):
         """The number of messages that have not ended, or None when the client does not answer."""
         status, text = self.ackctl("status", "--json=short")
-        return json.loads(text).get("Waiting") if status == 0 else None
+        return json.loads(text).get("waiting") if status == 0 else None
 
     def identity(self):
         status, text = self.ackctl("status", "--json=short")

@@ -97,8 +97,8 @@ def test_half_of_the_acks_are_lost(group):
     ids = [group.ackctl("send", "--any", "--no-wait", f"message {n};").strip() for n in range(20)]
     group.ackctl("wait", *ids)
     records = [group.show(one) for one in ids]
-    assert {r["State"] for r in records} == {"acked"}
-    assert sum(r["Attempts"] for r in records) > 20
+    assert {r["state"] for r in records} == {"acked"}
+    assert sum(r["attempts"] for r in records) > 20
     log = group.log("receiver", 1) + group.log("receiver", 2)
     assert sorted(re.findall(r"says: message (\d+);", log), key=int) == [str(n) for n in range(20)]
 
@@ -117,7 +117,7 @@ def test_a_stopped_receiver_finishes_and_is_gone_at_once(group, handler):
     stop.join()
     assert group.engine.inspect(group.name("receiver"), ".State.ExitCode") == "0"
     assert runs.read_text() == "begun\ndone\n"
-    assert group.show(message)["State"] == "acked"
+    assert group.show(message)["state"] == "acked"
     assert group.receivers() == {}
 
 

@@ -152,12 +152,12 @@ def test_messages_show_wait_cancel(discovery, receiver, client, ackctl):
     assert ackctl("messages", "--all")[0].splitlines()[-1] == "4 messages."
     out, _ = ackctl("show", acked[:8])
     assert f"Message: {acked}\n" in out and "State: acked\n" in out and "Guarantee: processed-once\n" in out
-    assert json.loads(ackctl("show", queued[0], "--json=short")[0])["State"] == "queued"
+    assert json.loads(ackctl("show", queued[0], "--json=short")[0])["state"] == "queued"
     ackctl("cancel", queued[0], queued[1])
-    assert json.loads(ackctl("show", queued[0], "--json=short")[0])["State"] == "cancelled"
+    assert json.loads(ackctl("show", queued[0], "--json=short")[0])["state"] == "cancelled"
     assert "cancelled" in ackctl("wait", queued[0], code=3)[1]
     status = json.loads(ackctl("status", "--json=short")[0])
-    assert (status["Waiting"], status["Receivers"], status["DiscoveryState"]) == (1, 1, "reachable")
+    assert (status["waiting"], status["receivers"], status["discovery_state"]) == (1, 1, "reachable")
     assert "Waiting: 1\n" in ackctl("status")[0]
 
 
@@ -373,7 +373,7 @@ def test_json_is_of_one_kind(discovery, receiver, client, ackctl, tmp_path):
     assert (end["state"], end["attempts"], end["error"]) == ("acked", 2, "")
     m = end["id"]
     assert json_of("wait", m[:8]) == end
-    assert json_of("why", m[:8])["id"] == json_of("trace", m[:8])["id"] == json_of("show", m[:8])["Id"] == m
+    assert json_of("why", m[:8])["id"] == json_of("trace", m[:8])["id"] == json_of("show", m[:8])["id"] == m
     fields = ["member", "receiver", "attempt", "sent", "ended", "outcome", "detail"]
     attempts = json_of("trace", m)["attempts"]
     assert [list(a) for a in attempts] == [fields] * 2

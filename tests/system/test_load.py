@@ -53,7 +53,7 @@ def test_a_stop_stays_one(host):
         load.flows()
         for unit in sockets + services:
             assert host.property(unit, "ActiveState") == "inactive"
-        assert {json.loads(host.run("ackctl", "--json=short", "show", m))["State"] for m in away} <= {"queued", "bound", "waiting"}
+        assert {json.loads(host.run("ackctl", "--json=short", "show", m))["state"] for m in away} <= {"queued", "bound", "waiting"}
         host.systemctl("start", *services)
     load.check()
     host.run("ackctl", "wait", "--timeout", "60s", *away)

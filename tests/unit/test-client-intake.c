@@ -295,7 +295,7 @@ static void test_explanations(void **state)
         assert_string_equal(why(m), "A handler may have begun it, so the client asks a@h for the outcome.");
         assert_int_equal(message_cancel((Message *) bound), 0);
         run();
-        assert_non_null(strstr(why(bound), "It is done: cancelled"));
+        assert_non_null(strstr(why(bound), "It is done: cancelled at "));
 }
 
 static void test_more_explanations(void **state)

@@ -277,8 +277,8 @@ static void test_bar(void **state)
         tally_hide_bar(&t);
         capture_end(&capture);
         assert_string_equal(capture.out, "\r\033[K[######                  ]  25 %  5 done, 5 waiting, 1 "
-                                         "retried, 0/s, left: 30s"
-                                         "\r\033[K10 accepted, 0 waiting, 0/s"
+                                         "retried, 30/min, left: 30s"
+                                         "\r\033[K10 accepted, 0 waiting, 30/min"
                                          "\r\033[K\r\033[Kackctl: line 11: refused: no\n");
         capture_clear(&capture);
 }

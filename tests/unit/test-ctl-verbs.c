@@ -35,6 +35,26 @@ static void test_list(void **state)
         run_clear(&r);
 }
 
+static int reply_unsorted(Service *s, sd_bus_message *call)
+{
+        return sd_bus_reply_method_return(call, "a(sssa{ss}assub)s", 3, ID, "10@ant", "", 0, 0, "idle", 0,
+                        false, OTHER, "9@ant", "", 0, 0, "idle", 0, false, ID, "1@bee", "", 0, 0, "idle", 0,
+                        false, "");
+}
+
+static void test_list_in_natural_order(void **state)
+{
+        static const ServiceMethods methods[] = {
+                        {"FindReceivers", reply_unsorted}, {"GetAll", reply_properties}, {}};
+        Run r = {};
+
+        assert_int_equal(RUN(&r, methods, (void *) "reachable", "list", "--no-legend"), EXIT_OK);
+        assert_string_equal(r.capture.out, "1@bee   -  idle  0  " ID "  -  -\n"
+                                           "9@ant   -  idle  0  " OTHER "  -  -\n"
+                                           "10@ant  -  idle  0  " ID "  -  -\n");
+        run_clear(&r);
+}
+
 static void test_status(void **state)
 {
         static const ServiceMethods methods[] = {{"GetAll", reply_properties}, {}};
@@ -45,6 +65,10 @@ static void test_status(void **state)
                         "        Version: 0.1.0\n            Bus: system\nDiscovery state: reachable\n"
                         "      Receivers: 0\n        Waiting: 7\n   Dead letters: 0\n        Settled: 0\n"
                         "       Attempts: 0\n   Outbox limit: 0\n");
+        run_clear(&r);
+        assert_int_equal(RUN(&r, methods, (void *) "reachable", "status", "--json=short"), EXIT_OK);
+        assert_string_equal(r.capture.out, "{\"version\":\"0.1.0\",\"discovery_state\":\"reachable\","
+                                           "\"waiting\":7,\"bus\":\"system\"}\n");
         run_clear(&r);
 }
 
@@ -93,6 +117,11 @@ static void test_show(void **state)
         assert_contains(r.capture.out, "      Reply: ok\n\n    Message: ");
         assert_contains(r.called,
                         "GetMessage 5f0c1a\nGetAll org.ackgroup.Client1.Message\nGetMessage 5f0c1b\n");
+        run_clear(&r);
+        assert_int_equal(RUN(&r, methods, NULL, "show", "--json=short", "5f0c1a"), EXIT_OK);
+        assert_contains(r.capture.out,
+                        "{\"id\":\"" ID "\",\"state\":\"sent\",\"mode\":\"to\",\"attempts\":2,"
+                        "\"receiver\":\"1@host\",\"error\":\"exit status 1\",");
         run_clear(&r);
 }
 
@@ -158,7 +187,12 @@ static void test_cancel_and_drain(void **state)
         /* What fails for one message does not end the others; what is denied is denied for all. */
         assert_int_equal(RUN(&r, bad, NULL, "cancel", "111111", "222222"), EXIT_NOT_FOUND);
         assert_string_equal(r.called, "Cancel 111111\nCancel 222222\n");
-        assert_contains(r.capture.err, "No message has this id; \"ackctl messages\" shows them\n");
+        assert_contains(r.capture.err,
+                        "ackctl: 111111: No message has this id; \"ackctl messages\" shows them\n");
+        assert_contains(r.capture.err, "ackctl: 222222: No message has this id; ");
+        run_clear(&r);
+        assert_int_equal(RUN(&r, bad, NULL, "cancel", "111111"), EXIT_NOT_FOUND);
+        assert_contains(r.capture.err, "ackctl: No message has this id; ");
         run_clear(&r);
         assert_int_equal(RUN(&r, bad, NULL, "drain", "1", "2"), EXIT_FAILED);
         assert_string_equal(r.called, "Drain 1|1\n");
@@ -331,6 +365,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                         cmocka_unit_test(test_list),
+                        cmocka_unit_test(test_list_in_natural_order),
                         cmocka_unit_test(test_status),
                         cmocka_unit_test(test_messages),
                         cmocka_unit_test(test_show),

@@ -208,10 +208,18 @@ static void explain_waiting(const Message *m, Explanation *e)
 static void explain_end(const Message *m, Explanation *e)
 {
         bool acked = m->record.state == DELIVERY_ACKED, cancelled = m->record.state == DELIVERY_CANCELLED;
+        bool several = selector_mode_is_fanout(selector_text_mode(m->record.queue)),
+             named = m->record.receiver_name[0] != '\0';
 
+        /* "acked by 1@ant", "dead at 1@ant: no attempts left", "cancelled, acked by 4 of 5: cancelled by the
+         * sender" */
         say(e->why, "It is done: %s%s%s%s%s.", delivery_state_to_string(m->record.state),
-                        m->record.receiver_name[0] ? " by " : "", m->record.receiver_name,
-                        acked || str_empty(m->record.error) ? "" : ": ", acked ? "" : m->record.error ?: "");
+                        !named             ? ""
+                        : acked            ? " by "
+                        : several          ? ", acked by "
+                                           : " at ",
+                        m->record.receiver_name, acked || str_empty(m->record.error) ? "" : ": ",
+                        acked ? "" : m->record.error ?: "");
         if (!acked && !cancelled)
                 say(e->advice, "ackctl dead retry %.8s tries it again, ackctl dead purge %.8s forgets it.",
                                 SD_ID128_TO_STRING(m->record.id), SD_ID128_TO_STRING(m->record.id));
