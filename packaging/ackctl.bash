@@ -5,15 +5,26 @@ _ackctl_receivers() {
     ackctl "${bus[@]}" list --json=short 2>/dev/null | tr '{,' '\n\n' | sed -n "s/^\"$1\":\"\\([^\"]*\\)\".*/\\1/p" | sort -u
 }
 
+# KEY=VALUE of each label.
+_ackctl_labels() {
+    ackctl "${bus[@]}" list --json=short 2>/dev/null | tr '}' '\n' | sed -n 's/.*"labels":{//p' | tr ',' '\n' |
+        sed -n 's/^"\([^"]*\)":"\([^"]*\)"$/\1=\2/p' | sort -u
+}
+
+_ackctl_containers() {
+    machinectl list --no-legend --no-pager 2>/dev/null | cut -d' ' -f1
+}
+
+# Arguments: a verb that lists messages, and its options.
 _ackctl_messages() {
-    ackctl "${bus[@]}" messages --no-legend --limit 50 2>/dev/null | cut -d' ' -f1
+    ackctl "${bus[@]}" "$@" --no-legend 2>/dev/null | cut -d' ' -f1
 }
 
 _ackctl() {
-    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} verb='' i
+    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} verb='' command='' key='' i
     local verbs='list send messages show wait cancel trace why dead drain resume monitor status help'
     local everywhere='--json --no-legend --system --user --host --machine --no-ask-password --help --version'
-    local states='delayed queued bound sent waiting gathering cancelling giving-up acked rejected cancelled dead'
+    local -a open=(delayed queued bound sent waiting gathering cancelling giving-up)
     local -a bus=()
     local -A options=(
         [list]='--group --label --all' [send]='--to --any --all --quorum --key --group --label --include-plain --follow-joins --in --at --deadline
@@ -24,29 +35,50 @@ _ackctl() {
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
             --user | --system) bus+=("${COMP_WORDS[i]}") ;;
+            list | show | retry | purge) [[ $verb == dead ]] && command=${COMP_WORDS[i]} ;;&
             *) [[ -z $verb && -v options[${COMP_WORDS[i]}] ]] && verb=${COMP_WORDS[i]} ;;
         esac
     done
-    # "--json=short" is three words to bash.
-    [[ $word == = ]] && word=''
-    [[ $before == = ]] && before=${COMP_WORDS[COMP_CWORD - 2]}
+    # "--json=short" is three words to bash, and "--label zone=a" four.
+    i=COMP_CWORD-1
+    [[ $word == = ]] && word='' && i=COMP_CWORD
+    [[ ${COMP_WORDS[i]} == = ]] && before=${COMP_WORDS[i - 1]}
+    if [[ ${COMP_WORDS[i]} == = && $before != -* ]]; then
+        key=$before=
+        before=${COMP_WORDS[i - 2]}
+        [[ $before == = ]] && before=${COMP_WORDS[i - 3]}
+    fi
 
     case $before in
         --to) COMPREPLY=($(compgen -W "$(_ackctl_receivers name)" -- "$word")) ;;
         --group | -g) COMPREPLY=($(compgen -W "$(_ackctl_receivers group)" -- "$word")) ;;
-        --state) COMPREPLY=($(compgen -W "$states" -- "$word")) ;;
+        --state) COMPREPLY=($(compgen -W "${open[*]} acked rejected cancelled dead" -- "$word")) ;;
         --json) COMPREPLY=($(compgen -W 'short pretty off' -- "$word")) ;;
         --durability) COMPREPLY=($(compgen -W 'durable memory' -- "$word")) ;;
         --file | -f) COMPREPLY=($(compgen -f -- "$word")) ;;
         --host | -H) COMPREPLY=($(compgen -A hostname -- "$word")) ;;
-        --label | -l | --timeout | -t | --limit | -n | --machine | -M) COMPREPLY=() ;;
+        --machine | -M) COMPREPLY=($(compgen -W "$(_ackctl_containers)" -- "$word")) ;;
+        --label | -l)
+            COMPREPLY=($(compgen -W "$(_ackctl_labels)" -- "$key$word"))
+            COMPREPLY=("${COMPREPLY[@]#"$key"}")
+            ;;
+        --timeout | -t | --limit | -n) COMPREPLY=() ;;
         *)
             case $word:$verb in
                 -*:*) COMPREPLY=($(compgen -W "${options[${verb:-help}]} $everywhere" -- "$word")) ;;
                 *:) COMPREPLY=($(compgen -W "$verbs" -- "$word")) ;;
-                *:show | *:wait | *:cancel | *:trace | *:why) COMPREPLY=($(compgen -W "$(_ackctl_messages)" -- "$word")) ;;
+                *:show | *:trace) COMPREPLY=($(compgen -W "$(_ackctl_messages messages)" -- "$word")) ;;
+                *:wait | *:cancel | *:why)
+                    COMPREPLY=($(compgen -W "$(_ackctl_messages messages "${open[@]/#/--state=}")" -- "$word"))
+                    ;;
                 *:drain | *:resume) COMPREPLY=($(compgen -W "$(_ackctl_receivers name)" -- "$word")) ;;
-                *:dead) COMPREPLY=($(compgen -W "list show retry purge $(_ackctl_messages)" -- "$word")) ;;
+                *:dead)
+                    if [[ -z $command ]]; then
+                        COMPREPLY=($(compgen -W 'list show retry purge' -- "$word"))
+                    elif [[ $command != list ]]; then
+                        COMPREPLY=($(compgen -W "$(_ackctl_messages dead list)" -- "$word"))
+                    fi
+                    ;;
                 *:help) COMPREPLY=($(compgen -W "$verbs" -- "$word")) ;;
                 *) COMPREPLY=() ;;
             esac

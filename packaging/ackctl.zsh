@@ -19,20 +19,39 @@ _ackctl_field() {
 _ackctl_receivers() { _ackctl_field name }
 _ackctl_groups() { _ackctl_field group }
 
-_ackctl_messages() {
+# KEY=VALUE of each label.
+_ackctl_labels() {
+    local -a bus found
+    _ackctl_bus
+    found=(${(fu)"$(ackctl $bus list --json=short 2>/dev/null | tr '}' '\n' | sed -n 's/.*"labels":{//p' | tr ',' '\n' |
+        sed -n 's/^"\([^"]*\)":"\([^"]*\)"$/\1=\2/p')"})
+    compadd -a found
+}
+
+_ackctl_containers() {
+    local -a found
+    found=(${${(f)"$(machinectl list --no-legend --no-pager 2>/dev/null)"}%% *})
+    compadd -a found
+}
+
+# Arguments: a verb that lists messages, and its options.
+_ackctl_ids() {
     local -a bus lines ids
     local line
     _ackctl_bus
-    lines=(${(f)"$(ackctl $bus messages --no-legend --limit 50 2>/dev/null)"})
+    lines=(${(f)"$(ackctl $bus $@ --no-legend 2>/dev/null)"})
     for line in $lines; do ids+=("${line%% *}:${${line#* }## #}"); done
     _describe -t messages message ids
 }
 
+_ackctl_messages() { _ackctl_ids messages }
+_ackctl_open() { _ackctl_ids messages --state={delayed,queued,bound,sent,waiting,gathering,cancelling,giving-up} }
+
 _ackctl_dead() {
     if (( CURRENT == 2 )); then
         _values command 'list[show the dead letters]' 'show[all about one]' 'retry[try it again]' 'purge[delete it]'
-    else
-        _ackctl_messages
+    elif [[ $words[2] != list ]]; then
+        _ackctl_ids dead list
     fi
 }
 
@@ -50,12 +69,12 @@ _ackctl() {
         '--json=[for programs]:mode:(short pretty off)' '--no-legend[no titles and no totals]'
         "--system[the system's client]" "--user[the client of this user's session]"
         '(-H --host)'{-H,--host=}'[the client on another host, over SSH]:host:_hosts'
-        '(-M --machine)'{-M,--machine=}'[the client in a local container]:container:'
+        '(-M --machine)'{-M,--machine=}'[the client in a local container]:container:_ackctl_containers'
         '--no-ask-password[never ask for a password]' '(-h --help)'{-h,--help}'[show the help]' '--version[show the version]'
     )
     selection=(
         '(-g --group)'{-g,--group=}'[only receivers of this group]:group:_ackctl_groups'
-        '*'{-l,--label=}'[only receivers with this label]:label:'
+        '*'{-l,--label=}'[only receivers with this label]:label:_ackctl_labels'
     )
 
     _arguments -C $everywhere '1:verb:->verb' '*::argument:->argument' && return
@@ -84,8 +103,9 @@ _ackctl() {
                             acked rejected cancelled dead)'
                         '(-n --limit)'{-n,--limit=}'[how many messages]:number:' '(-a --all)'{-a,--all}'[all messages on disk]')
                     ;;
-                wait) own=('(-t --timeout)'{-t,--timeout=}'[wait no longer than this]:time:' '*:message:_ackctl_messages') ;;
-                show | cancel | trace | why) own=('*:message:_ackctl_messages') ;;
+                wait) own=('(-t --timeout)'{-t,--timeout=}'[wait no longer than this]:time:' '*:message:_ackctl_open') ;;
+                cancel | why) own=('*:message:_ackctl_open') ;;
+                show | trace) own=('*:message:_ackctl_messages') ;;
                 drain | resume) own=('*:receiver:_ackctl_receivers') ;;
                 dead) own=('(-a --all)'{-a,--all}'[every dead letter]' '*: :_ackctl_dead') ;;
                 help) own=('1:verb:(${verbs%%:*})') ;;

@@ -393,24 +393,34 @@ COMPLETION = pathlib.Path(__file__).parents[2] / "packaging" / "ackctl.bash"
     ("ackctl --user send --t", {"--to", "--timeout"}),
     ("ackctl --user send --to ", {"1", "2"}),
     ("ackctl --user list --group b", {"blue"}),
-    ("ackctl --user show ", "messages"),
+    ("ackctl --user show ", {"open", "acked", "rejected"}),
+    ("ackctl --user cancel ", {"open"}),
+    ("ackctl --user dead ", {"list", "show", "retry", "purge"}),
+    ("ackctl --user dead retry ", {"rejected"}),
+    ("ackctl --user dead list ", set()),
+    ("ackctl --user list --label ", {"zone=a", "zone=b", "disk=ssd"}),
+    ("ackctl --user list --label zone = ", {"a", "b"}),
+    ("ackctl --user list --label = zone = b", {"b"}),
+    ("ackctl --user send -l di", {"disk=ssd"}),
     ("ackctl messages --state ac", {"acked"}),
     ("ackctl list --json = p", {"pretty"}),
 ])
 def test_completion(discovery, receiver, client, bus, line, wanted):
     d = discovery()
-    receiver(d, "1", "--group", "blue")
-    receiver(d, "2")
+    receiver(d, "1", "--group", "blue", "--label", "zone=a", "--label", "disk=ssd")
+    receiver(d, "2", "--label", "zone=b", command=["grep", "-q", "good"])
     c = client(d)
-    if wanted == "messages":
-        wanted = {c.send("any", "nobody", "x") for _ in range(2)}
+    ids = {}
+    if " show " in line or "cancel" in line or "dead" in line:
+        ids = {"open": c.send("any", "nobody", "x"), "acked": c.send("to", "2", "good"), "rejected": c.send("to", "2", "bad", max_attempts=1)}
+        wait_until(lambda: [c.state(m) for m in ids.values()] == ["queued", "acked", "dead"], "two of three end")
     words = line.split() + ([""] if line.endswith(" ") else [])
     quoted = " ".join(f"'{word}'" for word in words)
     done = subprocess.run(
         ["bash", "-c", f". {COMPLETION}; PATH={ACKCTL.parent}:$PATH; COMP_WORDS=({quoted}); "
          f"COMP_CWORD={len(words) - 1}; _ackctl; printf '%s\\n' \"${{COMPREPLY[@]}}\""],
         env=bus.environment, capture_output=True, text=True, timeout=60)
-    assert set(done.stdout.split()) == wanted, done.stderr
+    assert set(done.stdout.split()) == {ids.get(word, word) for word in wanted}, done.stderr
 
 
 def test_times_in_json_are_whole_numbers(discovery, client, ackctl):
