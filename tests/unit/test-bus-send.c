@@ -88,6 +88,23 @@ static void test_send_options(void **state)
         done(CALL(f, "SendText", "sssa{sv}", "any", "jobs", "x", 1, "durability", "s", "memory"));
 }
 
+/* The integers of languages that have no unsigned ones, or one size only. */
+static void test_integers_of_any_type(void **state)
+{
+        Fixture *f = *state;
+        const char *id, *path;
+
+        sd_bus_message *answer = CALL(f, "SendText", "sssa{sv}", "any", "jobs", "x", 4, "priority", "i", 9,
+                        "max_attempts", "y", 255, "backoff", "x", INT64_C(3000000), "backoff_max", "u",
+                        4000000u);
+        assert_true(sd_bus_message_read(answer, "so", &id, &path) > 0);
+        assert_property(f, path, MESSAGE_INTERFACE, "Priority", "9");
+        done(answer);
+        done(CALL(f, "SendText", "sssa{sv}", "quorum", "jobs", "x", 1, "quorum", "n", 1));
+        done(CALL(f, "SendText", "sssa{sv}", "quorum", "jobs", "x", 1, "quorum", "q", 1));
+        done(CALL(f, "ListMessages", "a{sv}", 1, "limit", "x", INT64_C(5)));
+}
+
 static void test_idempotency_key(void **state)
 {
         Fixture *f = *state;
@@ -114,7 +131,8 @@ static void test_wrong_options(void **state)
         REFUSED("Option \"priority\" is of the wrong type, it is a \"u\"", "priority", "s", "high");
         REFUSED("Option \"label\" is of the wrong type, it is a \"as\"", "label", "s", "zone=a");
         REFUSED("Option \"include_plain\" is of the wrong type", "include_plain", "u", 1);
-        REFUSED("Option \"backoff\" is of the wrong type", "backoff", "u", 1);
+        REFUSED("Option \"backoff\" is of the wrong type", "backoff", "d", 1.0);
+        REFUSED("Option \"backoff\" is of the wrong type", "backoff", "at", 1, UINT64_C(1));
         REFUSED("Option \"key\" is of the wrong type", "key", "u", 1);
         REFUSED("priority: from 0 to 9", "priority", "u", 10);
         REFUSED("quorum: from 1", "quorum", "u", 0);
@@ -123,6 +141,12 @@ static void test_wrong_options(void **state)
         REFUSED("deadline: it has passed", "deadline", "t", UINT64_C(1));
         REFUSED("durability: \"durable\" or \"memory\"", "durability", "s", "stone");
         REFUSED("follow_joins: only with mode \"all\"", "follow_joins", "b", 1);
+        REFUSED("quorum: only with mode \"quorum\"", "quorum", "u", 2);
+        REFUSED("key: only with mode \"key\"", "key", "s", "k");
+        REFUSED("priority: from 0 to 9", "priority", "i", -1);
+        REFUSED("priority: from 0 to 9", "priority", "t", UINT64_C(1) << 32);
+        REFUSED("max_attempts: from 0 to 4294967295", "max_attempts", "x", INT64_C(-1));
+        REFUSED("deadline: a time behind", "deadline", "x", INT64_MIN);
         REFUSED("idempotency_key: from 1", "idempotency_key", "s", "");
         REFUSED("label", "label", "as", 1, "nonsense");
         FAILS(f, "InvalidArgument", "label: not with mode \"to\"", "SendText", "sssa{sv}", "to", RECEIVER,
@@ -249,6 +273,7 @@ int main(void)
                         TEST(test_send),
                         TEST(test_send_modes),
                         TEST(test_send_options),
+                        TEST(test_integers_of_any_type),
                         TEST(test_idempotency_key),
                         TEST(test_wrong_options),
                         TEST(test_too_many_labels),

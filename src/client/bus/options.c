@@ -83,7 +83,7 @@ static int check_range(const SendOption *o, uint64_t value, Error *error)
 static int read_value(sd_bus_message *call, const SendOption *o, BulkOptions *s, Error *error)
 {
         void *field = (char *) s + o->offset;
-        uint32_t number;
+        uint64_t number;
         int flag, r;
 
         switch (o->type[0]) {
@@ -95,14 +95,15 @@ static int read_value(sd_bus_message *call, const SendOption *o, BulkOptions *s,
                         *(bool *) field = flag;
                 return r;
         case 'u':
-                r = sd_bus_message_read(call, "v", "u", &number);
-                if (r < 0)
-                        return r;
-                *(unsigned *) field = number;
-                return check_range(o, number, error);
         case 't':
-                r = sd_bus_message_read(call, "v", "t", field);
-                return r < 0 ? r : check_range(o, *(uint64_t *) field, error);
+                r = bus_read_number(call, &number);
+                if (r >= 0)
+                        r = check_range(o, number, error);
+                if (r >= 0 && o->type[0] == 't')
+                        *(uint64_t *) field = number;
+                else if (r >= 0)
+                        *(unsigned *) field = (unsigned) number;
+                return r;
         default:
                 return sd_bus_message_read(call, "v", "s", field);
         }

@@ -82,12 +82,58 @@ int bus_read_words(sd_bus_message *call, int (*take)(const char *word, void *use
         return r < 0 ? r : sd_bus_message_exit_container(call);
 }
 
+int bus_read_number(sd_bus_message *call, uint64_t *ret)
+{
+        union {
+                uint8_t y;
+                int16_t n;
+                uint16_t q;
+                int32_t i;
+                uint32_t u;
+                int64_t x;
+                uint64_t t;
+        } value;
+        const char *type;
+        int64_t number;
+        int r;
+
+        r = sd_bus_message_peek_type(call, NULL, &type);
+        if (r >= 0 && (strlen(type) != 1 || !strchr("ynqiuxt", type[0])))
+                return -ENXIO;
+        if (r >= 0)
+                r = sd_bus_message_read(call, "v", type, &value);
+        if (r < 0)
+                return r;
+        switch (type[0]) {
+        case 'y':
+                *ret = value.y;
+                return r;
+        case 'q':
+                *ret = value.q;
+                return r;
+        case 'u':
+                *ret = value.u;
+                return r;
+        case 't':
+                *ret = value.t;
+                return r;
+        default:
+                number = type[0] == 'n' ? value.n : type[0] == 'i' ? value.i : value.x;
+                *ret = number < 0 ? UINT64_MAX : (uint64_t) number;
+                return r;
+        }
+}
+
 int bus_read_limit(sd_bus_message *call, uint32_t max, uint32_t *ret, Error *error)
 {
-        int r = sd_bus_message_read(call, "v", "u", ret);
+        uint64_t number;
+        int r = bus_read_number(call, &number);
 
-        if (r >= 0 && (*ret < 1 || *ret > max))
+        if (r < 0)
+                return r;
+        if (number < 1 || number > max)
                 return error_set(error, -EINVAL, "limit: from 1 to %u", max);
+        *ret = (uint32_t) number;
         return r;
 }
 

@@ -221,6 +221,10 @@ static int check(const Client *c, const Submission *s, Error *error)
                 return error_set(error, -EINVAL, "idempotency_key: from 1 to %u bytes", KEY_MAX_LENGTH);
         if (s->follow && s->mode != SELECTOR_ALL)
                 return error_set(error, -EINVAL, "follow_joins: only with mode \"all\"");
+        if (s->quorum > 0 && s->mode != SELECTOR_QUORUM)
+                return error_set(error, -EINVAL, "quorum: only with mode \"quorum\"");
+        if (s->key && s->mode != SELECTOR_KEY)
+                return error_set(error, -EINVAL, "key: only with mode \"key\"");
         return 0;
 }
 
