@@ -12,6 +12,7 @@
 #include "client/client.h"
 #include "daemon/paths.h"
 #include "daemon/program.h"
+#include "daemon/value-check.h"
 #include "store/outbox-salvage.h"
 
 typedef struct Config {
@@ -24,7 +25,7 @@ typedef struct Config {
 static const ConfItem items[] = {
                 {"Client", "User", CONF_BOOL, offsetof(Config, user), 0, 0},
                 {"Client", "System", CONF_BOOL, offsetof(Config, system), 0, 0},
-                {"Client", "Discovery", CONF_STRING, CLIENT(discovery), 0, 0},
+                {"Client", "Discovery", CONF_STRING, CLIENT(discovery), .check = check_url},
                 {"Client", "HostName", CONF_STRING, CLIENT(host_name), 0, 0},
                 {"Client", "AckTimeoutSec", CONF_DURATION, CLIENT(policy.ack_timeout_usec),
                                 100 * USEC_PER_MSEC, 86400 * USEC_PER_SEC},
@@ -38,11 +39,13 @@ static const ConfItem items[] = {
                 {"Client", "OutboxLimit", CONF_UNSIGNED, CLIENT(outbox_limit), 1, 0},
                 {"Client", "History", CONF_UNSIGNED, CLIENT(history), 0, 1000000},
                 {"Client", "StateDirectory", CONF_STRING, CLIENT(state_directory), 0, 0},
-                {"Client", "LogLevel", CONF_STRING, CLIENT(log_level), 0, 0},
+                {"Client", "LogLevel", CONF_STRING, CLIENT(log_level), .check = check_log_level},
                 {},
 };
 static const char *const foreign[] = {"Discovery", "Receiver", NULL};
-static const ConfTable table = {items, foreign};
+static const char *const live[] = {"AckTimeoutSec", "BackoffSec", "BackoffMaxSec", "MaxAttempts",
+                "DeadlineSec", "MaxPayload", "OutboxLimit", "History", "LogLevel", NULL};
+static const ConfTable table = {items, foreign, live};
 
 static const Option rows[] = {
                 {"user", "User", OPTION_FLAG},
@@ -64,6 +67,7 @@ static const char help[] =
                 "Usage: ackgroup-client [OPTION…]\n\n"
                 "Keeps messages until they are acked. Provides org.ackgroup.Client1; ackctl talks to it.\n\n"
                 "  --help, --version\n"
+                "  --check              check the configuration, and end\n"
                 "  --config FILE        instead of ackgroup.conf\n"
                 "  --state-dir DIR      where the outbox is kept\n"
                 "  --log-level LEVEL\n"

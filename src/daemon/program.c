@@ -9,7 +9,9 @@
 
 #include "base/fd-util.h"
 #include "base/log.h"
+#include "base/str-util.h"
 #include "runtime/journal.h"
+#include "runtime/notify.h"
 #include "runtime/timer.h"
 
 #define LOG_AGAIN_USEC (USEC_PER_SEC / 10)
@@ -21,7 +23,8 @@ typedef struct Run {
         int argc;
         char **argv;
         void *config, *root;
-        Timer log; /* writes what the log could not write at once */
+        char **values; /* of the configuration at the start: for each item of its table, as conf_format() */
+        Timer log;     /* writes what the log could not write at once */
 } Run;
 
 static const char *reason(const Error *error, int r)
@@ -37,7 +40,7 @@ static void *config_free(const Program *p, void *config)
         return NULL;
 }
 
-/* 0, or 1 when --help or --version was answered, or negative errno. *ret is for the caller in any case. */
+/* An OptionsWish, or negative errno. *ret is for the caller in any case. */
 static int config_read(const Run *run, void **ret, Error *error)
 {
         const Program *p = run->program;
@@ -49,21 +52,68 @@ static int config_read(const Run *run, void **ret, Error *error)
                 return -ENOMEM;
         memcpy(config, p->defaults, p->config_size);
         r = options_read(p->options, run->argc, run->argv, config, error);
-        return r == 0 && p->check ? p->check(config, error) : r;
+        if (r < 0 || r == OPTIONS_ANSWERED || !p->check)
+                return r;
+        int x = p->check(config, error);
+        return x < 0 ? x : r;
+}
+
+/* Keeps the values of the start; the root may take the configuration away. */
+static int keep_values(Run *run)
+{
+        const ConfItem *items = run->program->options->table->items;
+        int r = 0;
+
+        for (const ConfItem *item = items; item->key && r >= 0; item++) {
+                _cleanup_free_ char *value = conf_format(item, run->config);
+                r = value ? strv_append(&run->values, value) : -ENOMEM;
+        }
+        return r;
+}
+
+static bool is_live(const ConfTable *table, const char *key)
+{
+        for (const char *const *live = table->live; live && *live; live++)
+                if (str_equal(*live, key))
+                        return true;
+        return false;
+}
+
+/* "Group=, Name=": what is different from the start, and stays so until the next one. "" for nothing. */
+static char *find_later(const Run *run, const void *fresh)
+{
+        const ConfTable *table = run->program->options->table;
+        char *all = strdup("");
+
+        for (size_t i = 0; all && table->items[i].key; i++) {
+                _cleanup_free_ char *value = conf_format(table->items + i, fresh);
+
+                if (is_live(table, table->items[i].key) || str_equal(value, run->values[i]))
+                        continue;
+                char *longer = str_format("%s%s%s=", all, all[0] ? ", " : "", table->items[i].key);
+                free(all);
+                all = longer;
+        }
+        return all;
 }
 
 static void on_reload(void *userdata)
 {
+        _cleanup_free_ char *later = NULL;
         Run *run = userdata;
         Error error = {};
         void *fresh;
         int r;
 
         r = config_read(run, &fresh, &error);
-        if (r == 0)
+        if (r >= 0) {
+                later = find_later(run, fresh);
                 r = run->program->reload(run->root, fresh, &error);
+        }
         if (r < 0)
                 log_error("Cannot reload, everything stays as it is: %s", reason(&error, r));
+        else if (!str_empty(later))
+                log_warning("Reloaded the configuration; a restart is needed for %s", later);
         else
                 log_notice("Reloaded the configuration");
         config_free(run->program, fresh);
@@ -121,6 +171,7 @@ static int start_and_run(Run *run)
                                         reason(&error, r));
                 else
                         log_error("%s: %s", p->name, reason(&error, r));
+                notify_status("%s", reason(&error, r));
                 return is_hopeless(r) ? EX_CONFIG : r < 0 ? EXIT_FAILURE : r;
         }
         r = run_loop(run, loop);
@@ -159,12 +210,18 @@ int program_run(const Program *p, int argc, char **argv)
         fd_open_standard();
         fd_raise_limit();
         r = config_read(&run, &run.config, &error);
+        if (r == OPTIONS_RUN) {
+                int x = keep_values(&run);
+                r = x < 0 ? x : r;
+        }
         if (r < 0) {
                 log_error("%s: %s", p->name, reason(&error, r));
+                notify_status("%s", reason(&error, r));
                 status = EX_CONFIG;
-        } else if (r == 0)
+        } else if (r == OPTIONS_RUN)
                 status = p->task ? run_task(&run) : start_and_run(&run);
         config_free(p, run.config);
+        strv_free(run.values);
         log_finish();
         return status;
 }

@@ -4,6 +4,7 @@
 #include <sysexits.h>
 
 #include "daemon/program.h"
+#include "daemon/value-check.h"
 #include "discovery/discovery.h"
 
 #define MMAP_THRESHOLD      (256 << 10)
@@ -15,7 +16,7 @@
         }
 
 static const ConfItem items[] = {
-                ITEM("Listen", CONF_STRINGS, listen),
+                {"Discovery", "Listen", CONF_STRINGS, offsetof(DiscoveryConfig, listen), .check = check_url},
                 ITEM("SeedApi", CONF_BOOL, seed_api),
                 {"Discovery", "LeaseSec", CONF_DURATION, offsetof(DiscoveryConfig, lease_usec),
                                 LEASE_MIN_USEC, 86400 * USEC_PER_SEC},
@@ -24,11 +25,13 @@ static const ConfItem items[] = {
                 {"Discovery", "ConnectionsPerAddress", CONF_UNSIGNED,
                                 offsetof(DiscoveryConfig, connections_per_address), 1, 4096},
                 ITEM("StateDirectory", CONF_STRING, state_directory),
-                ITEM("LogLevel", CONF_STRING, log_level),
+                {"Discovery", "LogLevel", CONF_STRING, offsetof(DiscoveryConfig, log_level),
+                                .check = check_log_level},
                 {},
 };
 static const char *const foreign[] = {"Receiver", "Client", NULL};
-static const ConfTable table = {items, foreign};
+static const char *const live[] = {"LeaseSec", "AllowTcpRegistration", "LogLevel", NULL};
+static const ConfTable table = {items, foreign, live};
 
 static const Option rows[] = {
                 {"listen", "Listen", OPTION_VALUE},
@@ -43,6 +46,7 @@ static const Option rows[] = {
 static const char help[] = "Usage: ackgroup-discovery [OPTION…]\n\n"
                            "Keeps the list of receivers for the clients.\n\n"
                            "  --help, --version\n"
+                           "  --check                     check the configuration, and end\n"
                            "  --config FILE               instead of ackgroup.conf\n"
                            "  --state-dir DIR             where the registry is kept\n"
                            "  --log-level LEVEL\n"

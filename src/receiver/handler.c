@@ -54,20 +54,34 @@ static int refuse_program(const char *name, int e, Error *error)
         return error_set(error, e == ENOMEM ? -ENOMEM : -EINVAL, "cannot run the handler %s", why ?: name);
 }
 
+/* *ret: NULL without a command. */
+static int find_program(char *const *command, char **ret, Error *error)
+{
+        *ret = NULL;
+        if (!command || !command[0])
+                return 0;
+        int r = child_find_program(command[0], ret);
+        return r < 0 ? refuse_program(command[0], -r, error) : 0;
+}
+
+int handler_check(char *const *command, Error *error)
+{
+        _cleanup_free_ char *program = NULL;
+
+        return find_program(command, &program, error);
+}
+
 int handler_load(Handler *h, char *const *command, Error *error)
 {
         _cleanup_(strv_freep) char **environment = NULL;
         _cleanup_free_ char *program = NULL;
-        int r = 0;
+        int r;
 
-        if (command && command[0]) {
-                r = child_find_program(command[0], &program);
-                if (r < 0)
-                        return refuse_program(command[0], -r, error);
+        r = find_program(command, &program, error);
+        if (r >= 0 && program)
                 r = copy_environment(&environment);
-                if (r < 0)
-                        return r;
-        }
+        if (r < 0)
+                return r;
         handler_clear(h);
         h->program = TAKE_PTR(program);
         h->is_local = h->program && executable_is_local(h->program);

@@ -34,6 +34,7 @@ typedef struct Handler {
 /* Looks up the program of `command` (may be NULL or empty). When it fails, nothing has changed; negative
  * errno with the reason. */
 int handler_load(Handler *h, char *const *command, Error *error);
+int handler_check(char *const *command, Error *error); /* only looks it up */
 void handler_clear(Handler *h);
 
 /* Runs the handler for a job that is JOB_RUNNING. Returns 1 when the message is acknowledged at once (the

@@ -4,6 +4,7 @@
 
 #include "base/str-util.h"
 #include "daemon/program.h"
+#include "daemon/value-check.h"
 #include "receiver/receiver.h"
 
 #define BOUNDED(key, type, field, low, high)                                                                \
@@ -11,15 +12,19 @@
                 "Receiver", key, type, offsetof(ReceiverConfig, field), low, high                           \
         }
 #define ITEM(key, type, field) BOUNDED(key, type, field, 0, 0)
+#define CHECKED(key, type, field, how)                                                                      \
+        {                                                                                                   \
+                "Receiver", key, type, offsetof(ReceiverConfig, field), .check = how                        \
+        }
 
 static const ConfItem items[] = {
                 ITEM("Instance", CONF_STRING, instance),
-                ITEM("Name", CONF_STRING, name),
-                ITEM("Group", CONF_STRING, group),
-                ITEM("Label", CONF_STRINGS, labels),
-                ITEM("Listen", CONF_STRINGS, listen),
-                ITEM("Advertise", CONF_STRINGS, advertise),
-                ITEM("Discovery", CONF_STRING, discovery),
+                CHECKED("Name", CONF_STRING, name, check_name),
+                CHECKED("Group", CONF_STRING, group, check_name),
+                CHECKED("Label", CONF_STRINGS, labels, check_label),
+                CHECKED("Listen", CONF_STRINGS, listen, check_address),
+                CHECKED("Advertise", CONF_STRINGS, advertise, check_address),
+                CHECKED("Discovery", CONF_STRING, discovery, check_url),
                 BOUNDED("Concurrency", CONF_UNSIGNED, concurrency, 1, CONCURRENCY_MAX),
                 BOUNDED("Queue", CONF_UNSIGNED, queue, 0, QUEUE_MAX),
                 ITEM("FailureProbability", CONF_PROBABILITY, failure_probability),
@@ -33,11 +38,14 @@ static const ConfItem items[] = {
                 ITEM("AllowInsecure", CONF_BOOL, allow_insecure),
                 ITEM("Exec", CONF_WORDS, command),
                 ITEM("StateDirectory", CONF_STRING, state_directory),
-                ITEM("LogLevel", CONF_STRING, log_level),
+                CHECKED("LogLevel", CONF_STRING, log_level, check_log_level),
                 {},
 };
 static const char *const foreign[] = {"Discovery", "Client", NULL};
-static const ConfTable table = {items, foreign};
+static const char *const live[] = {"Concurrency", "Queue", "FailureProbability", "PlainText",
+                "HandlerTimeoutSec", "StopTimeoutSec", "MaxPayload", "MaxReply", "ReplyTooLong", "Exec",
+                "LogLevel", NULL};
+static const ConfTable table = {items, foreign, live};
 
 static const Option rows[] = {
                 {"instance", "Instance", OPTION_EARLY},
@@ -64,6 +72,7 @@ static const char help[] =
                 "Usage: ackgroup-receiver [OPTION…] [-- COMMAND…]\n\n"
                 "Takes messages, runs COMMAND for each, and acknowledges what was processed.\n\n"
                 "  --help, --version\n"
+                "  --check                     check the configuration, and end\n"
                 "  --config FILE               instead of ackgroup.conf and receiver@NAME.conf\n"
                 "  --state-dir DIR             where identity and outcomes are kept\n"
                 "  --log-level LEVEL\n"
@@ -117,6 +126,12 @@ static const ReceiverConfig defaults = {
                 .max_reply = REPLY_MAX,
 };
 
+/* What no value alone can say. */
+static int check(const void *config, Error *error)
+{
+        return receiver_check(config, error);
+}
+
 static int start(void *config, void **ret_root, Loop **ret_loop, Error *error)
 {
         Receiver *r;
@@ -147,6 +162,7 @@ int main(int argc, char **argv)
                         .options = &options,
                         .defaults = &defaults,
                         .config_size = sizeof defaults,
+                        .check = check,
                         .start = start,
                         .reload = reload,
                         .free = stop,

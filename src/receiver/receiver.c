@@ -374,6 +374,18 @@ int receiver_new(ReceiverConfig *config, Receiver **ret, Error *error)
         return 0;
 }
 
+int receiver_check(const ReceiverConfig *config, Error *error)
+{
+        ReceiverInfo info = {};
+        int r;
+
+        r = self_describe(&info, config, error);
+        if (r >= 0)
+                r = handler_check(config->command, error);
+        receiver_info_clear(&info);
+        return r;
+}
+
 int receiver_reload(Receiver *r, ReceiverConfig *fresh, Error *error)
 {
         ReceiverConfig *c = r->config;

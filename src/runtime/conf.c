@@ -3,12 +3,12 @@
 
 #include <errno.h>
 #include <glob.h>
-#include <ini.h>
 #include <inttypes.h>
-#include <stdio.h>
 
 #include "base/parse-util.h"
 #include "base/str-util.h"
+#include "base/time-util.h"
+#include "runtime/conf-file.h"
 
 static int check_range(uint64_t value, const ConfItem *item)
 {
@@ -109,10 +109,21 @@ static const struct {
                 [CONF_CHOICE] = {set_choice, NULL},
 };
 
+static int check_text(const ConfItem *item, const char *value, const char *where, Error *error)
+{
+        Error why = {};
+        int r = item->check && value[0] != '\0' ? item->check(value, &why) : 0;
+
+        return r < 0 ? error_set(error, r, "%s: %s", where, why.text) : 0;
+}
+
 static int set_item(const ConfItem *item, const char *value, const char *where, void *object, Error *error)
 {
-        int r = types[item->type].set(item, value, (char *) object + item->offset);
+        int r = check_text(item, value, where, error);
 
+        if (r < 0)
+                return r;
+        r = types[item->type].set(item, value, (char *) object + item->offset);
         if (r == -ERANGE && item->max > 0)
                 return error_set(error, r, "%s: %s is outside of %" PRIu64 " to %" PRIu64 "%s", where, value,
                                 item->min, item->max, item->type == CONF_DURATION ? " microseconds" : "");
@@ -141,71 +152,41 @@ static const ConfItem *find_item(
 }
 
 typedef struct Reading {
-        FILE *file;
-        int line;
         const ConfTable *table;
         const char *path;
         void *object;
-        Error *error;
-        int r;
 } Reading;
 
-/* Distributions build libinih without line numbers. It gets its lines from here, so they are counted here.
- */
-static char *next_line(char *buffer, int size, void *stream)
+static bool is_foreign(const ConfTable *table, const char *section)
 {
-        Reading *in = stream;
-
-        if (in->r < 0 || !fgets(buffer, size, in->file))
-                return NULL;
-        in->line++;
-        if (!strchr(buffer, '\n') && !feof(in->file)) {
-                in->r = error_set(in->error, -EINVAL, "%s:%d: line is longer than %d bytes", in->path,
-                                in->line, size - 2);
-                return NULL;
-        }
-        return buffer;
+        for (const char *const *foreign = table->foreign; foreign && *foreign; foreign++)
+                if (str_equal(section, *foreign))
+                        return true;
+        return false;
 }
 
-/* The callback of libinih: 0 means an error. */
-static int on_assignment(void *userdata, const char *section, const char *key, const char *value)
+static int on_assignment(const char *section, const char *key, const char *value, unsigned line,
+                void *userdata, Error *error)
 {
-        Reading *in = userdata;
+        const Reading *in = userdata;
         bool section_known;
 
-        if (in->r < 0)
+        if (is_foreign(in->table, section))
                 return 0;
-        for (const char *const *foreign = in->table->foreign; foreign && *foreign; foreign++)
-                if (str_equal(section, *foreign))
-                        return 1;
-
         const ConfItem *item = find_item(in->table, section, key, &section_known);
         if (item) {
-                _cleanup_free_ char *where = str_format("%s:%d: %s=", in->path, in->line, key);
-                in->r = where ? set_item(item, value, where, in->object, in->error) : -ENOMEM;
-        } else if (section_known)
-                in->r = error_set(in->error, -EINVAL, "%s:%d: unknown key %s= in [%s]", in->path, in->line,
-                                key, section);
-        else
-                in->r = error_set(in->error, -EINVAL, "%s:%d: unknown section [%s]", in->path, in->line,
+                _cleanup_free_ char *where = str_format("%s:%u: %s=", in->path, line, key);
+                return where ? set_item(item, value, where, in->object, error) : -ENOMEM;
+        }
+        if (section_known)
+                return error_set(error, -EINVAL, "%s:%u: unknown key %s= in [%s]", in->path, line, key,
                                 section);
-        return in->r >= 0;
+        return error_set(error, -EINVAL, "%s:%u: unknown section [%s]", in->path, line, section);
 }
 
 static int read_one(const ConfTable *table, const char *path, void *object, Error *error)
 {
-        _cleanup_fclose_ FILE *file = fopen(path, "re");
-        if (!file)
-                return error_set(error, -errno, "cannot read %s: %s", path, strerror(errno));
-
-        Reading in = {.file = file, .table = table, .path = path, .object = object, .error = error};
-        int line = ini_parse_stream(next_line, &in, on_assignment, &in);
-
-        if (in.r < 0)
-                return in.r;
-        if (line != 0)
-                return error_set(error, -EINVAL, "%s:%d: neither [Section] nor Key=value", path, line);
-        return 0;
+        return conf_file_read(path, on_assignment, &(Reading){table, path, object}, error);
 }
 
 int conf_read(const ConfTable *table, const char *path, bool optional, void *object, Error *error)
@@ -240,6 +221,59 @@ int conf_set(const ConfTable *table, const char *section, const char *key, const
 
         assert(item);
         return set_item(item, value, option, object, error);
+}
+
+static char *format_exactly(uint64_t usec)
+{
+        static const struct {
+                uint64_t usec;
+                const char *name;
+        } units[] = {{USEC_PER_SEC, "s"}, {USEC_PER_MSEC, "ms"}, {1, "us"}};
+        size_t i = 0;
+
+        if (usec == USEC_INFINITY)
+                return strdup("infinity");
+        while (usec % units[i].usec != 0)
+                i++;
+        return str_format("%" PRIu64 "%s", usec / units[i].usec, units[i].name);
+}
+
+static char *join(char *const *words)
+{
+        char *all = strdup("");
+
+        for (; all && words && *words; words++) {
+                char *longer = str_format("%s%s%s", all, all[0] ? " " : "", *words);
+                free(all);
+                all = longer;
+        }
+        return all;
+}
+
+char *conf_format(const ConfItem *item, const void *object)
+{
+        const void *field = (const char *) object + item->offset;
+
+        switch (item->type) {
+        case CONF_BOOL:
+                return strdup(*(const bool *) field ? "yes" : "no");
+        case CONF_UNSIGNED:
+                return str_format("%u", *(const unsigned *) field);
+        case CONF_SIZE:
+                return str_format("%" PRIu64, *(const uint64_t *) field);
+        case CONF_DURATION:
+                return format_exactly(*(const uint64_t *) field);
+        case CONF_PROBABILITY:
+                return str_format("%g", *(const double *) field);
+        case CONF_STRING:
+                return strdup(*(char *const *) field ?: "");
+        case CONF_STRINGS:
+        case CONF_WORDS:
+                return join(*(char **const *) field);
+        case CONF_CHOICE:
+                return strdup(item->choice[*(const bool *) field]);
+        }
+        return NULL;
 }
 
 void conf_clear(const ConfTable *table, void *object)

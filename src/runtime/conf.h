@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Configuration files (ini, with drop-ins) and command-line options, read into a struct through one table of
- * its fields. */
+/* Configuration files (runtime/conf-file, with drop-ins) and command-line options, read into a struct
+ * through one table of its fields. */
 
 #include "base/error.h"
 
@@ -25,14 +25,19 @@ typedef struct ConfItem {
         size_t offset;     /* of the field in the object */
         uint64_t min, max; /* max 0: no limit */
         const char *choice[2];
+        /* For CONF_STRING and CONF_STRINGS: refuses what is not right, with the reason. NULL: all text is.
+         */
+        int (*check)(const char *value, Error *error);
 } ConfItem;
 
 /* A table ends with an item without a key. Sections in `foreign` (NULL-terminated) belong to other programs
- * and are skipped. Any other unknown section or key is an error that names file, line and key.
+ * and are skipped. Any other unknown section or key is an error that names file, line and key. The keys in
+ * `live` (NULL-terminated) can change while the program runs.
  */
 typedef struct ConfTable {
         const ConfItem *items;
         const char *const *foreign;
+        const char *const *live;
 } ConfTable;
 
 /* Reads `path`, then PATH.d/<any>.conf in the order of their names. A missing `path` is -ENOENT, unless it
@@ -42,6 +47,10 @@ int conf_read(const ConfTable *table, const char *path, bool optional, void *obj
 /* Sets one key from the command line. `option` is its name in error messages. */
 int conf_set(const ConfTable *table, const char *section, const char *key, const char *value,
                 const char *option, void *object, Error *error);
+
+/* The value of a field as text (malloc'ed): equal for equal values. Several strings are joined by blanks. ""
+ * for a string that is not set. NULL: out of memory. */
+char *conf_format(const ConfItem *item, const void *object);
 
 /* Frees what the keys of the table have allocated in `object`, and sets those fields to NULL. */
 void conf_clear(const ConfTable *table, void *object);

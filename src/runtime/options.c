@@ -18,6 +18,7 @@ static const struct option first[] = {
                 {"help", no_argument, NULL, 'h'},
                 {"version", no_argument, NULL, 'v'},
                 {"config", required_argument, NULL, 'c'},
+                {"check", no_argument, NULL, 'k'},
 };
 
 /* One pass over the command line. */
@@ -30,6 +31,7 @@ typedef struct Scan {
         struct option getopt[OPTIONS_MAX + ELEMENTSOF(common) + ELEMENTSOF(first) + 1];
         bool seen[OPTIONS_MAX + ELEMENTSOF(common)];
         const char *config;
+        bool check;
 } Scan;
 
 static void add_row(Scan *s, size_t i, const Option *row)
@@ -92,6 +94,10 @@ static int scan(Scan *s, int argc, char **argv, bool early)
                         return c;
                 if (c == 'c') {
                         s->config = optarg;
+                        continue;
+                }
+                if (c == 'k') {
+                        s->check = true;
                         continue;
                 }
                 if ((s->rows[c]->use == OPTION_EARLY) != early)
@@ -167,7 +173,7 @@ int options_read(const Options *o, int argc, char **argv, void *object, Error *e
         r = scan(&s, argc, argv, true);
         if (r == 'h' || r == 'v') {
                 (void) fputs(r == 'h' ? o->help : "ackgroup " ACKGROUP_VERSION "\n", stdout);
-                return 1;
+                return OPTIONS_ANSWERED;
         }
         if (r >= 0)
                 r = read_files(&s);
@@ -175,5 +181,7 @@ int options_read(const Options *o, int argc, char **argv, void *object, Error *e
                 r = scan(&s, argc, argv, false);
         if (r >= 0)
                 r = take_words(&s, argv + optind);
-        return r >= 0 ? apply_log_level(&s) : r;
+        if (r >= 0)
+                r = apply_log_level(&s);
+        return r < 0 ? r : s.check ? OPTIONS_CHECK : OPTIONS_RUN;
 }

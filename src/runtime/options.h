@@ -2,8 +2,8 @@
 #pragma once
 
 /* The command line of a daemon. Each option sets one key of the configuration, so files and options share
- * one table. Every daemon has --help, --version, --config, --state-dir and --log-level; its table must have
- * StateDirectory and LogLevel. */
+ * one table. Every daemon has --help, --version, --check, --config, --state-dir and --log-level; its table
+ * must have StateDirectory and LogLevel. */
 
 #include "runtime/conf.h"
 
@@ -32,6 +32,12 @@ typedef struct Options {
         const char *words; /* the key that gets the words after "--"; NULL: no words are allowed */
 } Options;
 
-/* Reads the files, then the command line, and sets the log level. Returns 0, or 1 after --help or --version,
- * or negative errno with the reason. A reload calls it again with a fresh object. */
+typedef enum OptionsWish {
+        OPTIONS_RUN,
+        OPTIONS_ANSWERED, /* --help or --version */
+        OPTIONS_CHECK,    /* --check: the configuration is read, and the program ends */
+} OptionsWish;
+
+/* Reads the files, then the command line, and sets the log level. Returns an OptionsWish, or negative errno
+ * with the reason. A reload calls it again with a fresh object. */
 int options_read(const Options *o, int argc, char **argv, void *object, Error *error);

@@ -21,7 +21,7 @@ PACKAGES = {
     "trixie": "libmicrohttpd12t64,libcurl3t64-gnutls",
 }
 COMMON = ("systemd,systemd-sysv,dbus,dbus-user-session,libpam-systemd,polkitd,curl,procps,expect,zsh,bash-completion,locales,"
-          "libcjson1,libsqlite3-0,libinih1,libxxhash0")
+          "libcjson1,libsqlite3-0,libxxhash0")
 
 LOCALE = ["localedef", "-i", "pt_BR", "-f", "UTF-8", "pt_BR.UTF-8"]
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The units under a real systemd: start, readiness, activation, stop, watchdog, crash, sandbox, policy."""
 
+import contextlib
 import json
 import pathlib
 import re
@@ -192,6 +193,57 @@ def test_reload(host, unit):
     wait_until(lambda: "Reloaded the configuration" in host.run("journalctl", "--no-pager", "-u", unit), "it says so")
     assert host.main_pid(unit) == pid
     host.run("ackctl", "send", "--to", "1", "x")
+
+
+@contextlib.contextmanager
+def mistake(host, section):
+    """A line that is wrong; gives what is said of it."""
+    path = "/etc/ackgroup/ackgroup.conf.d/mistake.conf"
+    host.write(path, f"[{section}]\n\nBogus=1\n")
+    try:
+        yield f"{path}:3: unknown key Bogus= in [{section}]"
+    finally:
+        host.run("rm", path)
+
+
+@pytest.mark.parametrize("unit", SERVICES)
+def test_reload_with_a_mistake(host, unit):
+    """systemctl says that it failed, and the journal where the mistake is. The process goes on as it was."""
+    host.systemctl("start", receiver(1), unit)
+    host.run("ackctl", "send", "--to", "1", "x")
+    pid = host.main_pid(unit)
+    section = next(name for name in ("Discovery", "Receiver", "Client") if name.lower() in unit)
+    with mistake(host, section) as reason:
+        assert "failed" in host.systemctl("reload", unit, check=False)
+        text = host.run("journalctl", "--no-pager", "-u", unit)
+        assert reason in text and "stays as it is" not in text
+        assert host.main_pid(unit) == pid
+    host.run("ackctl", "send", "--to", "1", "x")
+
+
+def test_ackctl_says_why_the_client_does_not_start(host):
+    """At once, and not when the bus has lost its patience. It works again as soon as the mistake is mended."""
+    host.systemctl("stop", "ackgroup-client")
+    with mistake(host, "Client") as reason:
+        for words in (("list",), ("--system", "status")):
+            text = host.run("ackctl", *words, check=False)
+            assert host.status == 5 and reason in text and text.endswith("; see: systemctl status ackgroup-client\n"), text
+            assert "status 78" in text
+    host.run("ackctl", "list")
+
+
+def test_an_address_that_comes_later_than_the_socket(host):
+    """A boot does not wait for it: the socket listens before its address is there."""
+    host.write("/run/systemd/system/ackgroup-receiver@1.socket.d/network.conf", "[Socket]\nListenStream=198.51.100.7:7501\n")
+    host.write("/etc/ackgroup/receiver@1.conf", "[Receiver]\nAllowInsecure=yes\n")
+    host.systemctl("daemon-reload")
+    host.systemctl("start", receiver(1))
+    assert host.is_active("ackgroup-receiver@1.socket")
+    host.run("ip", "address", "add", "198.51.100.7/32", "dev", "lo")
+    try:
+        host.run("bash", "-c", "exec 3<>/dev/tcp/198.51.100.7/7501")
+    finally:
+        host.run("ip", "address", "del", "198.51.100.7/32", "dev", "lo")
 
 
 def test_drain(host):

@@ -12,6 +12,7 @@
 
 #include "base/fd-util.h"
 #include "base/str-util.h"
+#include "runtime/conf-file.h"
 #include "runtime/conf.h"
 #include "runtime/connection.h"
 #include "runtime/listen.h"
@@ -64,12 +65,17 @@ typedef struct Settings {
         char *name;
 } Settings;
 
+static int check_listen(const char *value, Error *error)
+{
+        return strchr(value, ' ') ? error_set(error, -EINVAL, "\"%s\" has a blank", value) : 0;
+}
+
 static const ConfItem items[] = {
                 {"Test", "Flag", CONF_BOOL, offsetof(Settings, flag), 0, 0},
                 {"Test", "Number", CONF_UNSIGNED, offsetof(Settings, number), 1, 10},
                 {"Test", "TimeSec", CONF_DURATION, offsetof(Settings, time), 0, 60 * USEC_PER_SEC},
                 {"Test", "Probability", CONF_PROBABILITY, offsetof(Settings, probability), 0, 0},
-                {"Test", "Listen", CONF_STRINGS, offsetof(Settings, list), 0, 0},
+                {"Test", "Listen", CONF_STRINGS, offsetof(Settings, list), .check = check_listen},
                 {"Test", "Exec", CONF_WORDS, offsetof(Settings, words), 0, 0},
                 {"Test", "Name", CONF_STRING, offsetof(Settings, name), 0, 0},
                 {"Test", "Way", CONF_CHOICE, offsetof(Settings, second), 0, 0, {"cut", "reject"}},
@@ -124,6 +130,46 @@ static void test_conf(void **state)
         settings_clear(&s);
 }
 
+/* What systemd.syntax(7) allows. */
+static void test_conf_syntax(void **state)
+{
+        static const char text[] = "\n  ; comment\n\t# comment \\\n [Test] \r\n"
+                                   "Exec = echo 'one ; two' # three \\\n"
+                                   "# not a part of it\n"
+                                   "   four\\\n\n"
+                                   "  Name=indented; \n"
+                                   "Listen=a=b\nListen= \nListen=c\nNumber=3";
+        static const char *const words[] = {"echo", "one ; two", "#", "three", "four"};
+        Settings s = {};
+        Error error = {};
+
+        assert_int_equal(read_text(*state, text, &s, &error), 0);
+        assert_int_equal(strv_length(s.words), ELEMENTSOF(words));
+        for (size_t i = 0; i < ELEMENTSOF(words); i++)
+                assert_string_equal(s.words[i], words[i]);
+        assert_string_equal(s.name, "indented;");
+        assert_int_equal(strv_length(s.list), 1);
+        assert_string_equal(s.list[0], "c");
+        assert_int_equal(s.number, 3);
+        settings_clear(&s);
+}
+
+static void test_conf_format(void **state)
+{
+        static const char text[] = "[Test]\nFlag=yes\nNumber=3\nTimeSec=1500ms\nProbability=50%\nListen=a\n"
+                                   "Listen=b\nExec=c 'd e'\nWay=reject\n";
+        static const char *const values[] = {"yes", "3", "1500ms", "0.5", "a b", "c d e", "", "reject"};
+        Settings s = {};
+        Error error = {};
+
+        assert_int_equal(read_text(*state, text, &s, &error), 0);
+        for (size_t i = 0; items[i].key; i++) {
+                _cleanup_free_ char *value = conf_format(items + i, &s);
+                assert_string_equal(value, values[i]);
+        }
+        settings_clear(&s);
+}
+
 static void test_conf_errors(void **state)
 {
         static const struct {
@@ -137,8 +183,15 @@ static void test_conf_errors(void **state)
                         {"[Test]\nWay=cuts\n", "Way=: \"cuts\" is neither cut nor reject"},
                         {"[Test]\njust words\n", "neither [Section] nor Key=value"},
                         {"[Test]\nTimeSec=2min\n", "outside"},
+                        {"[Test]\nListen=a\nListen=b c\n", "test.conf:3: Listen=: \"b c\" has a blank"},
+                        {"Number=3\n", "test.conf:1: an assignment before the first [Section]"},
+                        {"[Test]\n=3\n", "test.conf:2: neither [Section] nor Key=value"},
+                        {"[Test] # no comment here\n", "test.conf:1: neither [Section]"},
+                        {"[Test]\nNumber=3 ; no comment here\n", "\"3 ; no comment here\" is not a number"},
+                        {"[Test]\n\nExec=a \\\n b \\\n 'c\nNumber=3\n", "test.conf:3: Exec="},
+                        {"[Test]\nName=caf\xe9\n", "test.conf:2: not UTF-8 text"},
         };
-        char longest[5000];
+        static char longest[CONF_LINE_MAX + 64];
         Error error = {};
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
@@ -151,9 +204,9 @@ static void test_conf_errors(void **state)
 
         Settings s = {};
         memset(longest, 'x', sizeof longest - 1);
-        longest[sizeof longest - 1] = '\0';
         memcpy(longest, "[Test]\nName=", 12);
         assert_int_equal(read_text(*state, longest, &s, &error), -EINVAL);
+        assert_non_null(strstr(error.text, "test.conf:2: line is longer than 65536 bytes"));
         settings_clear(&s);
 
         assert_int_equal(conf_read(&table, "/nonexistent/x.conf", false, &s, &error), -ENOENT);
@@ -391,6 +444,8 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                         cmocka_unit_test_setup_teardown(test_conf, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_conf_syntax, setup, teardown),
+                        cmocka_unit_test_setup_teardown(test_conf_format, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_conf_errors, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_timer, setup, teardown),
                         cmocka_unit_test_setup_teardown(test_stream_bulk, setup, teardown),

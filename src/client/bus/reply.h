@@ -26,8 +26,8 @@ void bus_send_reply(sd_bus_message *call, sd_bus_message *reply, int r);
 /* Calls `take` for each string of an array in a variant. */
 int bus_read_words(sd_bus_message *call, int (*take)(const char *word, void *userdata, Error *error),
                 void *userdata, Error *error);
-/* A number in a variant, of any integer type: languages without unsigned types send others. A negative one is
- * UINT64_MAX, which no number of this interface may be. */
+/* A number in a variant, of any integer type: languages without unsigned types send others. A negative one
+ * is UINT64_MAX, which no number of this interface may be. */
 int bus_read_number(sd_bus_message *call, uint64_t *ret);
 /* The keys "limit" (1 to `max`) and "after" (a number up to `max`; "" leaves *ret as it is) of a filter.
  * Return 0; -EINVAL, with a sentence in `error`; or another negative errno. */

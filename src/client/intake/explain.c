@@ -208,16 +208,18 @@ static void explain_waiting(const Message *m, Explanation *e)
 static void explain_end(const Message *m, Explanation *e)
 {
         bool acked = m->record.state == DELIVERY_ACKED, cancelled = m->record.state == DELIVERY_CANCELLED;
+        bool rejected = m->record.state == DELIVERY_REJECTED;
         bool several = selector_mode_is_fanout(selector_text_mode(m->record.queue)),
              named = m->record.receiver_name[0] != '\0';
 
         /* "acked by 1@ant", "dead at 1@ant: no attempts left", "cancelled, acked by 4 of 5: cancelled by the
          * sender" */
-        say(e->why, "It is done: %s%s%s%s%s.", delivery_state_to_string(m->record.state),
-                        !named             ? ""
-                        : acked            ? " by "
-                        : several          ? ", acked by "
-                                           : " at ",
+        const char *preposition = !named              ? ""
+                                  : acked || rejected ? " by "
+                                  : several           ? ", acked by "
+                                                      : " at ";
+
+        say(e->why, "It is done: %s%s%s%s%s.", delivery_state_to_string(m->record.state), preposition,
                         m->record.receiver_name, acked || str_empty(m->record.error) ? "" : ": ",
                         acked ? "" : m->record.error ?: "");
         if (!acked && !cancelled)
