@@ -8,18 +8,22 @@
 #include "base/str-util.h"
 #include "ctl/agent.h"
 #include "ctl/print.h"
+#include "ctl/unit.h"
 
 #define MAY                                                                                                 \
         "only root, the group ackgroup, and users that a polkit rule allows may do that (see ackctl(1), "   \
         "AUTHORIZATION)"
 
-/* The name of an error. With a dot at its end: a prefix of names. */
-static const struct {
+/* What an error means. `name` with a dot at its end: a prefix of names. `verb`: the advice is this verb of
+ * systemctl. */
+typedef struct Meaning {
         const char *name;
         ExitCode code;
-        const char *advice;
-} errors[] = {
-                {"org.ackgroup.Error.InvalidArgument", EXIT_USAGE, NULL},
+        const char *advice, *verb;
+} Meaning;
+
+static const Meaning meanings[] = {
+                {"org.ackgroup.Error.InvalidArgument", EXIT_USAGE},
                 {"org.ackgroup.Error.NoSuchReceiver", EXIT_NOT_FOUND, "\"ackctl list\" shows the receivers"},
                 {"org.ackgroup.Error.AmbiguousReceiver", EXIT_NOT_FOUND,
                                 "\"ackctl list\" shows the receivers"},
@@ -27,17 +31,17 @@ static const struct {
                 {"org.ackgroup.Error.AmbiguousMessage", EXIT_NOT_FOUND, "\"ackctl messages\" shows them"},
                 {"org.ackgroup.Error.OutboxFull", EXIT_FAILED,
                                 "try later, look at \"ackctl dead list\", or raise OutboxLimit="},
-                {"org.ackgroup.Error.Timeout", EXIT_TIMEOUT, NULL},
+                {"org.ackgroup.Error.Timeout", EXIT_TIMEOUT},
                 {SD_BUS_ERROR_ACCESS_DENIED, EXIT_FAILED, MAY},
                 {SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED, EXIT_FAILED, MAY},
-                {SD_BUS_ERROR_SERVICE_UNKNOWN, EXIT_NO_SERVICE, "start it: systemctl start ackgroup-client"},
-                {SD_BUS_ERROR_NAME_HAS_NO_OWNER, EXIT_NO_SERVICE,
-                                "start it: systemctl start ackgroup-client"},
-                {"org.freedesktop.systemd1.", EXIT_NO_SERVICE, "see: systemctl status ackgroup-client"},
-                {"org.freedesktop.DBus.Error.Spawn.", EXIT_NO_SERVICE,
-                                "see: systemctl status ackgroup-client"},
-                {SD_BUS_ERROR_NO_REPLY, EXIT_NO_SERVICE, "see: systemctl status ackgroup-client"},
-                {SD_BUS_ERROR_DISCONNECTED, EXIT_NO_SERVICE, NULL},
+                {SD_BUS_ERROR_SERVICE_UNKNOWN, EXIT_NO_SERVICE, .verb = "start"},
+                {SD_BUS_ERROR_NAME_HAS_NO_OWNER, EXIT_NO_SERVICE, .verb = "start"},
+                {UNIT_FAILED, EXIT_NO_SERVICE, .verb = "status"},
+                {"org.freedesktop.systemd1.", EXIT_NO_SERVICE, .verb = "status"},
+                {"org.freedesktop.DBus.Error.Spawn.", EXIT_NO_SERVICE, .verb = "status"},
+                {SD_BUS_ERROR_NO_REPLY, EXIT_NO_SERVICE, .verb = "status"},
+                {SD_BUS_ERROR_TIMEOUT, EXIT_NO_SERVICE, .verb = "status"},
+                {SD_BUS_ERROR_DISCONNECTED, EXIT_NO_SERVICE},
 };
 
 static int open_bus(Ctl *c, bool session)
@@ -79,15 +83,12 @@ bool bus_is_gone(const sd_bus_error *error)
         return false;
 }
 
-/* True if a client runs or the first call can start one. */
-static bool is_provided(Ctl *c)
+/* True if a client runs, or the bus starts one; `error` is from unit_ping(). An error of systemd means that
+ * the unit is masked or missing. */
+static bool is_provided(const sd_bus_error *error)
 {
-        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
-        int r = sd_bus_call_method(
-                        c->bus, BUS_NAME, BUS_PATH, "org.freedesktop.DBus.Peer", "Ping", &error, NULL, NULL);
-
-        /* An error of systemd means that the unit is masked or missing. */
-        return r >= 0 || !(bus_is_gone(&error) || str_after_prefix(error.name, "org.freedesktop.systemd1."));
+        return !sd_bus_error_is_set(error) ||
+               !(bus_is_gone(error) || str_after_prefix(error->name, "org.freedesktop.systemd1."));
 }
 
 /* Connects to the client on another host or in a container. */
@@ -110,33 +111,53 @@ static int connect_elsewhere(Ctl *c)
                                          c->machine, strerror(-r));
 }
 
-/* Uses the session bus if only the session bus has the service. */
-static int try_session_bus(Ctl *c, int r)
+/* If the session bus has the service, takes that bus, and what unit_ping() says of it, and returns true. */
+static bool try_session_bus(Ctl *c, sd_bus_error *error)
 {
+        _cleanup_(sd_bus_error_free) sd_bus_error other = SD_BUS_ERROR_NULL;
         sd_bus *first = TAKE_PTR(c->bus);
+        bool provided = false;
 
-        if (open_bus(c, true) >= 0 && is_provided(c)) {
+        if (open_bus(c, true) >= 0) {
+                unit_ping(c, &other);
+                provided = is_provided(&other);
+        }
+        if (provided) {
+                sd_bus_error_free(error);
+                (void) sd_bus_error_move(error, &other);
                 sd_bus_flush_close_unref(first);
-                return 0;
+                return true;
         }
         sd_bus_flush_close_unref(c->bus);
         c->bus = first;
         c->on_session_bus = false;
-        return r;
+        return false;
+}
+
+/* Connects to the client on this host. Returns 0 or an exit code. */
+static int connect_here(Ctl *c)
+{
+        _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+        bool choose = !c->user && !c->system;
+        int r = open_bus(c, c->user);
+
+        if (r >= 0)
+                unit_ping(c, &error);
+        if (choose && (r < 0 || !is_provided(&error)) && try_session_bus(c, &error))
+                r = 0;
+        if (r < 0)
+                return ctl_fail(EXIT_NO_SERVICE, "cannot connect to the %s bus: %s",
+                                c->user ? "session" : "system", strerror(-r));
+        /* Other errors are told at the call of the verb. */
+        return sd_bus_error_has_name(&error, UNIT_FAILED) ? bus_explain(c, &error) : 0;
 }
 
 int bus_connect(Ctl *c)
 {
-        bool elsewhere = c->host || c->machine, choose = !c->user && !c->system && !elsewhere;
-        int r = elsewhere ? connect_elsewhere(c) : open_bus(c, c->user);
+        int r = c->host || c->machine ? connect_elsewhere(c) : connect_here(c);
 
-        if (elsewhere && r != 0)
+        if (r != 0)
                 return r;
-        if (choose && (r < 0 || !is_provided(c)))
-                r = try_session_bus(c, r);
-        if (r < 0)
-                return ctl_fail(EXIT_NO_SERVICE, "cannot connect to the %s bus: %s",
-                                c->user ? "session" : "system", strerror(-r));
         r = sd_event_default(&c->event);
         if (r >= 0)
                 r = sd_bus_attach_event(c->bus, c->event, SD_EVENT_PRIORITY_NORMAL);
@@ -155,17 +176,32 @@ static int tell(const Ctl *c, ExitCode code, const char *text, const char *advic
                         advice ? "; " : "", advice ?: "");
 }
 
+static const Meaning *find_meaning(const sd_bus_error *error)
+{
+        for (size_t i = 0; i < ELEMENTSOF(meanings); i++) {
+                const char *name = meanings[i].name;
+                bool family = name[strlen(name) - 1] == '.';
+
+                if (family ? str_after_prefix(error->name, name) != NULL
+                           : sd_bus_error_has_name(error, name) != 0)
+                        return meanings + i;
+        }
+        return NULL;
+}
+
 int bus_explain(const Ctl *c, const sd_bus_error *error)
 {
-        for (size_t i = 0; i < ELEMENTSOF(errors); i++) {
-                bool family = errors[i].name[strlen(errors[i].name) - 1] == '.';
+        const Meaning *m = find_meaning(error);
+        _cleanup_free_ char *systemctl = NULL;
 
-                if (family ? !str_after_prefix(error->name, errors[i].name)
-                           : !sd_bus_error_has_name(error, errors[i].name))
-                        continue;
-                return tell(c, errors[i].code, error->message ?: error->name, errors[i].advice);
-        }
-        return tell(c, EXIT_FAILED, error->message ?: error->name, NULL);
+        if (m && m->verb)
+                systemctl = str_format("%s: systemctl %s%s ackgroup-client",
+                                str_equal(m->verb, "start") ? "start it" : "see",
+                                c->on_session_bus ? "--user " : "", m->verb);
+        return tell(c, m ? m->code : EXIT_FAILED, error->message ?: error->name,
+                        systemctl ? systemctl
+                        : m       ? m->advice
+                                  : NULL);
 }
 
 int bus_new_call(Ctl *c, sd_bus_message **ret, const char *method)

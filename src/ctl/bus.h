@@ -6,11 +6,6 @@
 
 #include "ctl/ctl.h"
 
-#define BUS_NAME          "org.ackgroup.Client1"
-#define BUS_PATH          "/org/ackgroup/Client1"
-#define MANAGER_INTERFACE BUS_NAME ".Manager"
-#define MESSAGE_INTERFACE BUS_NAME ".Message"
-
 /* Connects. Without --user, --system, -H and -M it uses the system bus; if only the session bus has the
  * service, it uses that one. Returns 0 or an exit code. */
 int bus_connect(Ctl *c);

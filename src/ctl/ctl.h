@@ -9,6 +9,11 @@
 
 #include "base/macro.h"
 
+#define BUS_NAME          "org.ackgroup.Client1"
+#define BUS_PATH          "/org/ackgroup/Client1"
+#define MANAGER_INTERFACE BUS_NAME ".Manager"
+#define MESSAGE_INTERFACE BUS_NAME ".Message"
+
 typedef enum ExitCode {
         EXIT_OK = 0,
         EXIT_FAILED = 1,
@@ -48,7 +53,9 @@ typedef struct Ctl {
         sd_bus *bus;
         sd_event *event;
         bool on_session_bus;
-        pid_t agent;       /* process id of the password agent; 0 or less: none */
-        bool hopeless;     /* the last call failed, and similar calls would fail too */
-        const char *about; /* the one of several words of the command line that an error is about, or NULL */
+        pid_t agent;   /* process id of the password agent; 0 or less: none */
+        bool hopeless; /* the last call failed, and similar calls would fail too */
+
+        /* Set by each.c: the one of several words of the command line that an error is about, or NULL. */
+        const char *about;
 } Ctl;

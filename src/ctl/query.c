@@ -16,7 +16,7 @@ static int get_properties(Ctl *c, const char *path, const char *interface, cJSON
         if (r != 0)
                 return r;
         *ret = value_read(answer);
-        return *ret ? 0 : bus_bad_answer();
+        return cJSON_IsObject(*ret) ? 0 : bus_bad_answer();
 }
 
 int query_client(Ctl *c, cJSON **ret)
@@ -141,7 +141,7 @@ static int get_all_deliveries(Ctl *c, const char *id, cJSON **ret)
         if (r != 0)
                 return r;
         *ret = older ? value_read_records(answer, fields) : value_read(answer);
-        return *ret ? 0 : bus_bad_answer();
+        return cJSON_IsArray(*ret) ? 0 : bus_bad_answer();
 }
 
 static int get_deliveries(Ctl *c, const char *id, const char *after, cJSON **ret, char **ret_next)
@@ -159,7 +159,7 @@ static int get_deliveries(Ctl *c, const char *id, const char *after, cJSON **ret
         if (r != 0)
                 return r;
         *ret = value_read(answer);
-        return *ret ? read_next(answer, ret_next) : bus_bad_answer();
+        return cJSON_IsArray(*ret) ? read_next(answer, ret_next) : bus_bad_answer();
 }
 
 int query_deliveries(Ctl *c, const char *id, cJSON **ret)

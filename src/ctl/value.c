@@ -40,8 +40,14 @@ static cJSON *read_basic(sd_bus_message *m, char type)
         union {
                 const char *s;
                 int b;
+                uint8_t y;
+                int16_t n;
+                uint16_t q;
+                int32_t i;
                 uint32_t u;
+                int64_t x;
                 uint64_t t;
+                double d;
         } v = {};
 
         if (sd_bus_message_read_basic(m, type, &v) < 0)
@@ -49,13 +55,26 @@ static cJSON *read_basic(sd_bus_message *m, char type)
         switch (type) {
         case 's':
         case 'o':
+        case 'g':
                 return cJSON_CreateString(v.s);
         case 'b':
                 return cJSON_CreateBool(v.b);
+        case 'y':
+                return cJSON_CreateNumber(v.y);
+        case 'n':
+                return cJSON_CreateNumber(v.n);
+        case 'q':
+                return cJSON_CreateNumber(v.q);
+        case 'i':
+                return cJSON_CreateNumber(v.i);
         case 'u':
                 return cJSON_CreateNumber(v.u);
+        case 'x':
+                return cJSON_CreateNumber((double) v.x);
         case 't':
                 return cJSON_CreateNumber((double) v.t);
+        case 'd':
+                return cJSON_CreateNumber(v.d);
         default:
                 return NULL;
         }
@@ -119,7 +138,7 @@ cJSON *value_read(sd_bus_message *m)
 
 cJSON *value_read_records(sd_bus_message *m, const char *const *fields)
 {
-        cJSON *rows = value_read(m), *row, *records = rows ? cJSON_CreateArray() : NULL;
+        cJSON *rows = value_read(m), *row, *records = cJSON_IsArray(rows) ? cJSON_CreateArray() : NULL;
 
         cJSON_ArrayForEach(row, rows) {
                 cJSON *record = cJSON_CreateObject();

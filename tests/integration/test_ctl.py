@@ -196,7 +196,7 @@ def test_mistakes_and_exit_codes(discovery, client, ackctl, words, code, text):
 @pytest.mark.parametrize("words", [["list"], ["wait", "123456"], ["send", "--any", "x"], ["monitor"]])
 def test_no_service(ackctl, words):
     """ackctl does not wait for a client that was never there."""
-    assert "systemctl start ackgroup-client" in ackctl(*words, code=5)[1]
+    assert "start it: systemctl --user start ackgroup-client" in ackctl(*words, code=5)[1]
 
 
 def test_finds_the_session_without_flags(discovery, client, bus):
