@@ -7,11 +7,16 @@
 #include "base/time-util.h"
 #include "ctl/value.h"
 
-#define UNIT      "ackgroup-client.service"
-#define LOOK_USEC (300 * USEC_PER_MSEC)
+#define UNIT         "ackgroup-client.service"
+#define MANAGER      "org.freedesktop.systemd1.Manager"
+#define MANAGER_PATH "/org/freedesktop/systemd1"
+#define LOOK_USEC    (300 * USEC_PER_MSEC)
+#define START_USEC   USEC_PER_SEC /* after this time a start that the bus asked for has begun */
 
 typedef struct Ping {
-        uint64_t begun_usec; /* CLOCK_MONOTONIC, as in the properties of units */
+        uint64_t begun_usec; /* CLOCK_MONOTONIC, as in the properties of units; of the last try to start it
+                              */
+        bool started;        /* it was tried without the bus */
         double restarts;     /* of the unit at the first look; negative: there was none */
         bool done;
         sd_bus_error *error;
@@ -26,9 +31,9 @@ static int on_pong(sd_bus_message *answer, void *userdata, sd_bus_error *ignored
         return 0;
 }
 
-/* Without starting a service manager where none is on this bus. */
+/* Does not start a service manager where none is on this bus. NULL as `second`: there is one argument. */
 static int call_manager(const Ctl *c, const char *path, const char *interface, const char *method,
-                const char *word, sd_bus_message **ret)
+                const char *first, const char *second, sd_bus_message **ret)
 {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL;
         int r;
@@ -38,7 +43,9 @@ static int call_manager(const Ctl *c, const char *path, const char *interface, c
         if (r >= 0)
                 r = sd_bus_message_set_auto_start(call, false);
         if (r >= 0)
-                r = sd_bus_message_append(call, "s", word);
+                r = sd_bus_message_append(call, "s", first);
+        if (r >= 0 && second)
+                r = sd_bus_message_append(call, "s", second);
         return r < 0 ? r : sd_bus_call(c->bus, call, 0, NULL, ret);
 }
 
@@ -48,26 +55,43 @@ static cJSON *look(const Ctl *c)
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *found = NULL, *answer = NULL;
         const char *path;
 
-        if (call_manager(c, "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager", "LoadUnit",
-                            UNIT, &found) < 0 ||
+        if (call_manager(c, MANAGER_PATH, MANAGER, "LoadUnit", UNIT, NULL, &found) < 0 ||
                         sd_bus_message_read(found, "o", &path) < 0 ||
-                        call_manager(c, path, "org.freedesktop.DBus.Properties", "GetAll", "", &answer) < 0)
+                        call_manager(c, path, "org.freedesktop.DBus.Properties", "GetAll", "", NULL,
+                                        &answer) < 0)
                 return NULL;
         return value_read(answer);
 }
 
-/* True if the unit has failed since the ping, or fails again and again. Before the ping, it may have failed
- * for a reason that is no more. */
-static bool has_failed(Ping *p, const cJSON *unit)
+/* The bus asks for a start only once in 25 s, whatever happens to the unit meanwhile. Who may start units
+ * does not have to wait for that. */
+static bool start(Ping *p, const Ctl *c)
 {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *answer = NULL;
+
+        if (p->started)
+                return false;
+        p->started = true;
+        p->begun_usec = now_usec(CLOCK_MONOTONIC);
+        return call_manager(c, MANAGER_PATH, MANAGER, "StartUnit", UNIT, "replace", &answer) >= 0;
+}
+
+/* True if the unit is not started any more: it has failed, or it fails again and again. */
+static bool has_failed(Ping *p, const Ctl *c, const cJSON *unit)
+{
+        const cJSON *job = cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(unit, "Job"), 0);
         double restarts = value_number(unit, "NRestarts");
 
         if (p->restarts < 0)
                 p->restarts = restarts;
-        return (str_equal(value_string(unit, "ActiveState"), "failed") &&
-                               value_number(unit, "InactiveEnterTimestampMonotonic") >=
-                                               (double) p->begun_usec) ||
-               restarts >= p->restarts + 2;
+        if (restarts >= p->restarts + 2)
+                return true;
+        if (!str_equal(value_string(unit, "ActiveState"), "failed") || cJSON_GetNumberValue(job) > 0)
+                return false;
+        if (value_number(unit, "InactiveEnterTimestampMonotonic") >= (double) p->begun_usec)
+                return true;
+        /* It has failed before, and the reason may be no more. */
+        return now_usec(CLOCK_MONOTONIC) >= p->begun_usec + START_USEC && !start(p, c);
 }
 
 /* With the daemon's own words, if it had any before it ended. */
@@ -95,7 +119,7 @@ void unit_ping(Ctl *c, sd_bus_error *error)
                 if (r != 0)
                         continue;
                 _cleanup_(cjsonp) cJSON *unit = look(c);
-                if (unit && has_failed(&p, unit)) {
+                if (unit && has_failed(&p, c, unit)) {
                         set_reason(unit, error);
                         return;
                 }

@@ -5,6 +5,7 @@ import contextlib
 import json
 import pathlib
 import re
+import subprocess
 import sys
 import time
 
@@ -239,11 +240,13 @@ def test_an_address_that_comes_later_than_the_socket(host):
     host.systemctl("daemon-reload")
     host.systemctl("start", receiver(1))
     assert host.is_active("ackgroup-receiver@1.socket")
-    host.run("ip", "address", "add", "198.51.100.7/32", "dev", "lo")
+    assert host.is_active("ackgroup-receiver@1.service")
+    network = ["nsenter", "-t", str(host.pid), "-n", "ip", "address"]
+    subprocess.run([*network, "add", "198.51.100.7/32", "dev", "lo"], check=True)
     try:
         host.run("bash", "-c", "exec 3<>/dev/tcp/198.51.100.7/7501")
     finally:
-        host.run("ip", "address", "del", "198.51.100.7/32", "dev", "lo")
+        subprocess.run([*network, "del", "198.51.100.7/32", "dev", "lo"], check=True)
 
 
 def test_drain(host):
