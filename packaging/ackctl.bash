@@ -23,7 +23,7 @@ _ackctl_messages() {
 _ackctl() {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} verb='' command='' key='' i
     local verbs='list send messages show wait cancel trace why dead drain resume monitor status help'
-    local everywhere='--json --no-legend --system --user --host --machine --no-ask-password --help --version'
+    local everywhere='--json -j --no-legend --no-pager --system --user --host --machine --no-ask-password --help --version'
     local -a open=(delayed queued bound sent waiting gathering cancelling giving-up)
     local -a bus=()
     local -A options=(

@@ -66,7 +66,7 @@ _ackctl() {
         'status:show the state of the client' 'help:explain a verb'
     )
     everywhere=(
-        '--json=[for programs]:mode:(short pretty off)' '--no-legend[no titles and no totals]'
+        '--json=[for programs]:mode:(short pretty off)' '-j[as --json=pretty, or short]' '--no-legend[no titles and no totals]' '--no-pager[no pager]'
         "--system[the system's client]" "--user[the client of this user's session]"
         '(-H --host)'{-H,--host=}'[the client on another host, over SSH]:host:_hosts'
         '(-M --machine)'{-M,--machine=}'[the client in a local container]:container:_ackctl_containers'

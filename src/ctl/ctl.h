@@ -34,7 +34,7 @@ typedef enum JsonMode {
 
 typedef struct Ctl {
         /* The options, set by options.c. Strings point into argv; NULL: not given. */
-        bool user, system, no_ask_password, no_legend, version;
+        bool user, system, no_ask_password, no_legend, no_pager, version;
         bool help; /* written by run too */
         const char *host, *machine;
         JsonMode json;
@@ -48,6 +48,9 @@ typedef struct Ctl {
 
         /* The terminal, written by ctl-main. */
         bool out_is_terminal, err_is_terminal, out_colour, err_colour;
+        /* Set by pager.c: a process id or 0; the width of the terminal that it shows, 0: not known. */
+        pid_t pager;
+        size_t columns;
 
         /* The connection, set by bus.c. */
         sd_bus *bus;

@@ -21,8 +21,8 @@ static void print_options(uint64_t ids)
                         continue;
                 if (o->letter)
                         (void) snprintf(letter, sizeof letter, "-%c ", o->letter);
-                (void) snprintf(left, sizeof left, "%s--%s%s%s", letter, o->name, o->value ? "=" : "",
-                                o->value ?: "");
+                (void) snprintf(left, sizeof left, "%s%s%s%s%s", letter, o->name ? "--" : "", o->name ?: "",
+                                o->value ? "=" : "", o->value ?: "");
                 printf("  %s%*s %s\n", left, padding(left, 26), "", o->text);
         }
 }

@@ -1,22 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <stdio.h>
-#include <string.h>
 
 #include "base/str-util.h"
 #include "ctl/bus.h"
 #include "ctl/each.h"
+#include "ctl/pager.h"
 #include "ctl/query.h"
 #include "ctl/table.h"
 #include "ctl/verb.h"
-
-/* By name and its numbers: 2@ant is before 10@ant. */
-static int compare(const void *a, const void *b)
-{
-        const cJSON *x = *(cJSON *const *) a, *y = *(cJSON *const *) b;
-        int order = strverscmp(value_string(x, "name"), value_string(y, "name"));
-
-        return order != 0 ? order : strcmp(value_string(x, "id"), value_string(y, "id"));
-}
 
 int verb_list(Ctl *c, int argc, char **argv)
 {
@@ -39,7 +30,7 @@ int verb_list(Ctl *c, int argc, char **argv)
                 return r;
         if (str_equal(value_string(properties, "DiscoveryState"), "unreachable"))
                 fputs("Discovery does not answer: this is the last known list.\n", stderr);
-        value_sort(receivers, compare);
+        pager_open(c);
         table_print(c, receivers, columns, "receiver");
         return EXIT_OK;
 }

@@ -5,6 +5,7 @@
 
 #include "ctl/bus.h"
 #include "ctl/each.h"
+#include "ctl/pager.h"
 #include "ctl/print.h"
 #include "ctl/query.h"
 #include "ctl/table.h"
@@ -37,6 +38,7 @@ int messages_print(Ctl *c)
 
         if (r != 0)
                 return r;
+        pager_open(c);
         table_print(c, all, message_columns, "message");
         if (more && c->json == JSON_OFF && !c->no_legend)
                 puts("There are older ones: --all shows them.");
@@ -81,6 +83,7 @@ static int show(Ctl *c, const char *id, void *userdata)
 
         if (r != 0)
                 return r;
+        pager_open(c);
         if (*printed && c->json == JSON_OFF)
                 putchar('\n');
         *printed = true;

@@ -9,6 +9,7 @@
 #include "base/str-util.h"
 #include "base/time-util.h"
 #include "ctl/print.h"
+#include "ctl/suggest.h"
 
 #define FIELD(name) offsetof(Ctl, name)
 
@@ -75,6 +76,10 @@ const Option options_table[_OPTION_MAX] = {
                 [OPTION_ALL_NAMES] = {'a', "all", NULL, "also receivers that left: messages to them wait",
                                 OPTION_FLAG, FIELD(all)},
                 [OPTION_JSON] = {0, "json", "MODE", "short, pretty or off", OPTION_MODE, FIELD(json)},
+                [OPTION_J] = {'j', NULL, NULL, "as --json=pretty on a terminal, else --json=short",
+                                OPTION_FIT_MODE, FIELD(json)},
+                [OPTION_NO_PAGER] = {0, "no-pager", NULL, "do not show long output in a pager", OPTION_FLAG,
+                                FIELD(no_pager)},
                 [OPTION_NO_LEGEND] = {0, "no-legend", NULL, "no titles and no totals", OPTION_FLAG,
                                 FIELD(no_legend)},
                 [OPTION_SYSTEM] = {0, "system", NULL, "the system's client", OPTION_FLAG, FIELD(system)},
@@ -129,6 +134,9 @@ static int set_option(Ctl *c, const Option *o, const char *value)
                                                          value);
         case OPTION_MODE:
                 return set_json(field, value);
+        case OPTION_FIT_MODE:
+                *(JsonMode *) field = c->out_is_terminal ? JSON_PRETTY : JSON_SHORT;
+                return 0;
         }
         return EXIT_USAGE;
 }
@@ -153,8 +161,9 @@ static void make_getopt(struct option *longs, char *letters)
 
                 if (first_of_name(id) != id)
                         continue;
-                *longs++ = (struct option){o->name, o->value ? required_argument : no_argument, NULL,
-                                (int) (LONG_FIRST + id)};
+                if (o->name)
+                        *longs++ = (struct option){o->name, o->value ? required_argument : no_argument, NULL,
+                                        (int) (LONG_FIRST + id)};
                 if (o->letter) {
                         *letters++ = o->letter;
                         if (o->value)
@@ -189,6 +198,28 @@ static int check_bus(const Ctl *c)
         return 0;
 }
 
+/* getopt has already said what is wrong with the word. */
+static int wrong_option(const char *word)
+{
+        const char *name = str_after_prefix(word, "--") ?: "";
+        _cleanup_free_ char *typed = strndup(name, strcspn(name, "="));
+        const Option *near = NULL;
+
+        for (OptionId id = 0; id < _OPTION_MAX && !str_empty(typed); id++) {
+                const Option *o = options_table + id;
+
+                if (str_equal(o->name, typed))
+                        return EXIT_USAGE; /* its value is what is wrong */
+                if (!near && o->name && suggest_is_near(typed, o->name))
+                        near = o;
+        }
+        if (near)
+                fprintf(stderr, "Did you mean \"--%s\"?\n", near->name);
+        else
+                fputs("\"ackctl --help\" shows the options.\n", stderr);
+        return EXIT_USAGE;
+}
+
 int options_parse(Ctl *c, int argc, char **argv, uint64_t *ret_seen, int *ret_argc, char ***ret_argv)
 {
         struct option longs[_OPTION_MAX + 1];
@@ -199,10 +230,8 @@ int options_parse(Ctl *c, int argc, char **argv, uint64_t *ret_seen, int *ret_ar
         make_getopt(longs, letters);
         optind = 0; /* restarts getopt */
         while ((found = getopt_long(argc, argv, letters, longs, NULL)) >= 0) {
-                if (found == '?') {
-                        fputs("\"ackctl --help\" shows the options.\n", stderr);
-                        return EXIT_USAGE;
-                }
+                if (found == '?')
+                        return wrong_option(argv[optind - 1]);
                 OptionId id = id_of_getopt(found);
                 seen |= OPTION_BIT(id);
                 r = set_option(c, options_table + id, optarg);

@@ -37,7 +37,9 @@ typedef enum OptionId {
         OPTION_ALL_DEAD_LETTERS,
         OPTION_ALL_NAMES,
         OPTION_JSON, /* every verb takes this option and all below */
+        OPTION_J,
         OPTION_NO_LEGEND,
+        OPTION_NO_PAGER,
         OPTION_SYSTEM,
         OPTION_USER,
         OPTION_HOST,
@@ -59,6 +61,7 @@ typedef enum OptionKind {
         OPTION_DURATION, /* uint64_t, µs */
         OPTION_NUMBER,   /* unsigned, from 1 */
         OPTION_MODE,     /* JsonMode */
+        OPTION_FIT_MODE, /* JsonMode: pretty on a terminal, else short; the option has no value */
 } OptionKind;
 
 /* The D-Bus type of the value in a call. */
@@ -75,7 +78,7 @@ typedef enum CallKind {
 } CallKind;
 
 typedef struct Option {
-        char letter; /* 0: none */
+        char letter; /* 0: none; the first option with a letter or a name has it */
         const char *name, *value,
                         *text; /* value: placeholder in --help, NULL for a flag; text: for --help */
         OptionKind kind;

@@ -2,6 +2,7 @@
 #include "ctl/query.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/str-util.h"
 #include "ctl/bus.h"
@@ -113,9 +114,22 @@ static int join_pages(Ctl *c, const char *id,
         return 0;
 }
 
+/* By name and its numbers: 2@ant is before 10@ant. */
+static int compare(const void *a, const void *b)
+{
+        const cJSON *x = *(cJSON *const *) a, *y = *(cJSON *const *) b;
+        int order = strverscmp(value_string(x, "name"), value_string(y, "name"));
+
+        return order != 0 ? order : strcmp(value_string(x, "id"), value_string(y, "id"));
+}
+
 int query_receivers(Ctl *c, cJSON **ret)
 {
-        return join_pages(c, NULL, get_receivers, ret);
+        int r = join_pages(c, NULL, get_receivers, ret);
+
+        if (r == 0)
+                value_sort(*ret, compare);
+        return r;
 }
 
 static int get_records(Ctl *c, const char *method, const char *id, const char *const *fields, cJSON **ret)

@@ -12,7 +12,9 @@
 #include "ctl/help.h"
 #include "ctl/interactive.h"
 #include "ctl/options.h"
+#include "ctl/pager.h"
 #include "ctl/print.h"
+#include "ctl/suggest.h"
 #include "ctl/verbs.h"
 
 static const Verb *find_verb(const char *name)
@@ -21,6 +23,23 @@ static const Verb *find_verb(const char *name)
                 if (str_equal(name, v->name))
                         return v;
         return NULL;
+}
+
+static const char *find_near_verb(const char *name)
+{
+        for (const Verb *v = verbs_table; v->name; v++)
+                if (suggest_is_near(name, v->name))
+                        return v->name;
+        return suggest_is_near(name, "help") ? "help" : NULL;
+}
+
+static int unknown_verb(const char *name)
+{
+        const char *near = find_near_verb(name);
+
+        return near ? ctl_fail(EXIT_USAGE, "there is no verb \"%s\"; did you mean \"%s\"?", name, near)
+                    : ctl_fail(EXIT_USAGE, "there is no verb \"%s\"; \"ackctl --help\" shows the verbs",
+                                      name);
 }
 
 /* Checks that the verb takes these options and this number of arguments. NULL as `v`: there is no verb. */
@@ -66,8 +85,7 @@ static int dispatch(Ctl *c, int argc, char **argv, uint64_t seen)
         if (argc > 0 && str_equal(argv[0], "help"))
                 argc--, argv++, c->help = true;
         if (argc > 0 && !(v = find_verb(argv[0])))
-                return ctl_fail(EXIT_USAGE, "there is no verb \"%s\"; \"ackctl --help\" shows the verbs",
-                                argv[0]);
+                return unknown_verb(argv[0]);
         if (c->help) {
                 if (v)
                         help_print_verb(v);
@@ -92,7 +110,7 @@ int ctl_run(Ctl *c, int argc, char **argv)
         if (r == 0)
                 r = dispatch(c, argc, argv, seen);
         /* The exit code must tell a program that reads the output if some of it is missing. */
-        if ((fflush(stdout) != 0 || ferror(stdout)) && r == EXIT_OK)
+        if (!pager_close(c) && (fflush(stdout) != 0 || ferror(stdout)) && r == EXIT_OK)
                 r = ctl_fail(EXIT_FAILED, "cannot write the output: %s", strerror(errno));
         options_clear(c);
         return r;

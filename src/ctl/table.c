@@ -216,7 +216,9 @@ void table_print(const Ctl *c, const cJSON *records, const Column *columns, cons
                                         columns[i].kind);
         }
         if (t.n_rows > 0) {
-                lay_out(&t, c->out_is_terminal ? columns_of_terminal(STDOUT_FILENO) : SIZE_MAX);
+                lay_out(&t, !c->out_is_terminal  ? SIZE_MAX
+                                : c->columns > 0 ? c->columns
+                                                 : columns_of_terminal(STDOUT_FILENO));
                 print_rows(&t);
         }
         if (!c->no_legend)

@@ -6,6 +6,7 @@
 #include "base/time-util.h"
 #include "ctl/bus.h"
 #include "ctl/each.h"
+#include "ctl/pager.h"
 #include "ctl/print.h"
 #include "ctl/query.h"
 #include "ctl/table.h"
@@ -122,6 +123,7 @@ static int trace(Ctl *c, const char *id, void *userdata)
         cJSON_ArrayForEach(d, deliveries)
                 add_last(attempts, d, member++);
         value_sort(attempts, compare);
+        pager_open(c);
         print_trace(c, value_string(message, "Id"), deliveries, attempts);
         return EXIT_OK;
 }

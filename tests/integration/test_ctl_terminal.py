@@ -16,8 +16,8 @@ ACKCTL = BUILD / "src/ctl/ackctl"
 class Terminal(terminal.Terminal):
     """ackctl on a pseudo-terminal."""
 
-    def __init__(self, bus, *words, columns=80):
-        super().__init__([ACKCTL, "--user", *words], bus.environment, columns)
+    def __init__(self, bus, *words, columns=80, pager="cat"):
+        super().__init__([ACKCTL, "--user", *words], {**bus.environment, "SYSTEMD_PAGER": pager}, columns)
 
 
 def test_dialogue(discovery, receiver, client, bus, tmp_path):
@@ -126,3 +126,24 @@ def test_progress_fits_the_terminal(discovery, receiver, client, bus, tmp_path, 
     assert "画像" in bar and screen_width(bar) < columns
     (tmp_path / "go").touch()
     assert t.end() == 0
+
+
+@pytest.mark.parametrize("pager, words, shown", [
+    ("sed s/^/page:/", ["messages"], r"page:ID +STATE.*\npage:.*\n(page:.*\n)*page:\npage:3 messages."),
+    ("sed s/^/page:/", ["messages", "--no-pager"], r"^ID +STATE"),
+    ("sed s/^/page:/", ["list", "-j"], r"page:\[\]"),
+    ("", ["messages"], r"^ID +STATE"),
+    ("head -1", ["messages", "--no-legend"], r"^[0-9a-f]{8}  queued .*\n$"),
+    ("exit 7", ["messages"], r"^$"),
+    ("/nonexistent", ["messages"], r"not found"),
+])
+def test_pager(discovery, client, bus, pager, words, shown):
+    """As wide as the terminal, which the pager hides. A user who leaves it early has not failed."""
+    c = client(discovery())
+    for _ in range(3):
+        c.send("any", "a-group-with-a-long-name", "x" * 3000)
+    t = Terminal(bus, *words, columns=60, pager=pager)
+    assert t.end() == 0
+    text = re.sub("\x1b\\[[0-9]*m", "", t.text.replace("\r\n", "\n"))
+    assert re.search(shown, text), text
+    assert max(map(screen_width, text.replace("page:", "").splitlines()), default=0) <= 60

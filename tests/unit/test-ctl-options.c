@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <getopt.h>
+#include <limits.h>
 #include <locale.h>
 
 #include "capture.h"
@@ -8,6 +9,7 @@
 #include "ctl/help.h"
 #include "ctl/options.h"
 #include "ctl/run.h"
+#include "ctl/suggest.h"
 #include "ctl/verbs.h"
 
 /* What each verb takes besides the options of every verb, and its arguments. */
@@ -72,7 +74,8 @@ static void test_each_option_of_each_verb(void **state)
         for (size_t i = 0; i < ELEMENTSOF(uses); i++)
                 for (OptionId id = 0; id < OPTION_HELP; id++) {
                         const Option *o = options_table + id;
-                        _cleanup_free_ char *option = str_format("--%s%s", o->name, example(o));
+                        _cleanup_free_ char *option = o->name ? str_format("--%s%s", o->name, example(o))
+                                                              : str_format("-%c", o->letter);
                         bool taken = id >= OPTION_JSON || is_listed(uses[i].options, o->name);
                         Capture capture;
                         int r = RUN(&capture, uses[i].verb, option, uses[i].argument);
@@ -117,6 +120,40 @@ static void test_letters(void **state)
                         "group");
         options_clear(&c);
         assert_null(c.labels);
+        for (int terminal = 0; terminal < 2; terminal++) {
+                char *j[] = {(char *) "ackctl", (char *) "-j", NULL};
+
+                c = (Ctl){.out_is_terminal = terminal};
+                assert_int_equal(options_parse(&c, 2, j, &seen, &n, &rest), 0);
+                assert_int_equal(c.json, terminal ? JSON_PRETTY : JSON_SHORT);
+        }
+}
+
+static void test_distance(void **state)
+{
+        static const struct {
+                const char *a, *b;
+                unsigned distance;
+        } cases[] = {
+                        {"", "", 0},
+                        {"list", "list", 0},
+                        {"list", "lsit", 1},
+                        {"list", "lit", 1},
+                        {"list", "wist", 1},
+                        {"list", "lists", 1},
+                        {"monitor", "mointro", 2},
+                        {"abc", "", 3},
+                        {"send", "trace", 5},
+                        {"an-option-that-is-longer-than-any-of-ours", "list", UINT_MAX},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                assert_int_equal(suggest_distance(cases[i].a, cases[i].b), cases[i].distance);
+                assert_int_equal(suggest_distance(cases[i].b, cases[i].a), cases[i].distance);
+        }
+        assert_true(suggest_is_near("mess", "messages"));
+        assert_false(suggest_is_near("me", "messages"));
+        assert_false(suggest_is_near("why", "wait"));
 }
 
 static void test_mistakes(void **state)
@@ -125,7 +162,9 @@ static void test_mistakes(void **state)
                 const char *words[6];
                 const char *text;
         } cases[] = {
-                        {{"frob"}, "there is no verb \"frob\""},
+                        {{"frob"}, "there is no verb \"frob\"; \"ackctl --help\""},
+                        {{"lst"}, "there is no verb \"lst\"; did you mean \"list\"?"},
+                        {{"list", "--grop=x"}, "Did you mean \"--group\"?"},
                         {{NULL}, "Usage: ackctl"},
                         {{"list", "--bogus"}, "\"ackctl --help\" shows the options."},
                         {{"list", "--json=xml"}, "not \"xml\""},
@@ -186,8 +225,10 @@ static void test_help(void **state)
                 assert_narrow(capture.out, 90);
                 for (OptionId id = 0; id < _OPTION_MAX; id++) {
                         const Option *o = options_table + id;
-                        _cleanup_free_ char *option = str_format(
-                                        "--%s%s%s ", o->name, o->value ? "=" : "", o->value ?: "");
+                        _cleanup_free_ char *option =
+                                        o->name ? str_format("--%s%s%s ", o->name, o->value ? "=" : "",
+                                                                  o->value ?: "")
+                                                : str_format("-%c ", o->letter);
                         bool taken = id >= OPTION_JSON || is_listed(uses[i].options, o->name);
                         char *first = strstr(strstr(capture.out, "\nOptions:"), option);
 
@@ -323,6 +364,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                         cmocka_unit_test(test_each_option_of_each_verb),
                         cmocka_unit_test(test_letters),
+                        cmocka_unit_test(test_distance),
                         cmocka_unit_test(test_mistakes),
                         cmocka_unit_test(test_help),
                         cmocka_unit_test(test_version),
