@@ -83,13 +83,13 @@ static void on_recorded(DbOp *op, int result)
         r->done(stream, wanted, r->userdata);
 }
 
-void record_outcome(Recorder *r, Job *job)
+/* `attempt`: as the index has it. Higher ones that are asked for from now on have not been run. */
+static void submit(Recorder *r, Job *job, uint32_t attempt)
 {
-        job->recorder = r;
         job->recording = true;
         dedup_record_op_init(&job->record);
         job->record.op.done = on_recorded;
-        job->record.record = (DedupRecord){job->key.stream, job->key.sequence, job->message, job->attempt,
+        job->record.record = (DedupRecord){job->key.stream, job->key.sequence, job->message, attempt,
                         job->outcome, job->cut && job->outcome == OUTCOME_ACKED};
         job->record.reply = job->data;
         job->record.reply_size = job->data_size;
@@ -105,6 +105,12 @@ void record_outcome(Recorder *r, Job *job)
                 db_submit(r->db, &job->record.op);
 }
 
+void record_outcome(Recorder *r, Job *job)
+{
+        job->recorder = r;
+        submit(r, job, job->attempt);
+}
+
 static void on_timer(void *userdata)
 {
         Recorder *r = userdata;
@@ -112,7 +118,7 @@ static void on_timer(void *userdata)
 
         DL_FOREACH(r->jobs->active, job)
                 if (job->unrecorded && !job->recording)
-                        record_outcome(r, job);
+                        submit(r, job, job->record.record.attempt);
 }
 
 int recorder_init(Recorder *r)

@@ -46,15 +46,18 @@ def steps(block):
 
 
 def sections(path):
-    """{heading: the steps of all its blocks}"""
-    found, title = {}, ""
+    """{heading: the steps of those of its blocks that begin with a command of root}"""
+    found, title, ours = {}, "", False
     for line in path.read_text().splitlines():
         if line.startswith("#"):
-            title = line.lstrip("# ")
-            found[title] = []
+            title, ours = line.lstrip("# "), False
         elif line.startswith("    "):
-            found[title].append(line[4:])
-    return {title: steps(block) for title, block in found.items() if block and block[0].startswith("# ")}
+            ours = ours or line.startswith("    # ")
+            if ours:
+                found.setdefault(title, []).append(line[4:])
+        elif line:
+            ours = False
+    return {title: steps(block) for title, block in found.items()}
 
 
 class Shell:

@@ -270,6 +270,35 @@ static void test_asks_while_a_failure_is_recorded(void **state)
         expect_answer(s, 1, OUTCOME_ACKED, "");
 }
 
+/* The same when the disk takes the record only at the second try: memory and disk have the same attempt. */
+static void test_asks_while_the_disk_refuses_a_failure(void **state)
+{
+        Fixture *f = *state;
+        MessageFrame m = message(1, "x");
+        TestSocket *s;
+
+        fixture_set_command(f, "work");
+        fixture_start(f);
+        s = sender_open();
+        send_message(s, m);
+        fake_disk_fail(1, EIO, true);
+        world_child_end(world_child(0), 1, NULL);
+        world_settle();
+        m.attempt = 2;
+        send_message(s, m);
+        expect_answer(s, 1, OUTCOME_WORKING, "");
+        fake_disk_fail(0, 0, false);
+        world_advance(1500 * USEC_PER_MSEC);
+        Frame a = next_frame(s);
+        assert_int_equal(a.answer.outcome, OUTCOME_BUSY);
+        assert_int_equal(a.answer.attempt, 2);
+        restart(f);
+        s = sender_open();
+        send_message(s, m); /* it has not run, so it runs */
+        child_ends(0, NULL);
+        expect_answer(s, 1, OUTCOME_ACKED, "");
+}
+
 /* Its handler has run and must not run again: the record is tried until the disk takes it. */
 static void test_disk_refuses(void **state)
 {
@@ -480,6 +509,7 @@ int main(void)
                         TEST(test_begins_after_its_sender_has_gone),
                         TEST(test_memory),
                         TEST(test_asks_while_a_failure_is_recorded),
+                        TEST(test_asks_while_the_disk_refuses_a_failure),
                         TEST(test_disk_refuses),
                         TEST(test_working),
                         TEST(test_working_for_a_shorter_timeout),
