@@ -67,8 +67,8 @@ _ackctl() {
             case $word:$verb in
                 -*:*) COMPREPLY=($(compgen -W "${options[${verb:-help}]} $everywhere" -- "$word")) ;;
                 *:) COMPREPLY=($(compgen -W "$verbs" -- "$word")) ;;
-                *:show | *:trace) COMPREPLY=($(compgen -W "$(_ackctl_messages messages)" -- "$word")) ;;
-                *:wait | *:cancel | *:why)
+                *:show | *:trace | *:why) COMPREPLY=($(compgen -W "$(_ackctl_messages messages)" -- "$word")) ;;
+                *:wait | *:cancel)
                     COMPREPLY=($(compgen -W "$(_ackctl_messages messages "${open[@]/#/--state=}")" -- "$word"))
                     ;;
                 *:drain | *:resume) COMPREPLY=($(compgen -W "$(_ackctl_receivers name)" -- "$word")) ;;

@@ -104,8 +104,8 @@ _ackctl() {
                         '(-n --limit)'{-n,--limit=}'[how many messages]:number:' '(-a --all)'{-a,--all}'[all messages on disk]')
                     ;;
                 wait) own=('(-t --timeout)'{-t,--timeout=}'[wait no longer than this]:time:' '*:message:_ackctl_open') ;;
-                cancel | why) own=('*:message:_ackctl_open') ;;
-                show | trace) own=('*:message:_ackctl_messages') ;;
+                cancel) own=('*:message:_ackctl_open') ;;
+                show | trace | why) own=('*:message:_ackctl_messages') ;;
                 drain | resume) own=('*:receiver:_ackctl_receivers') ;;
                 dead) own=('(-a --all)'{-a,--all}'[every dead letter]' '*: :_ackctl_dead') ;;
                 help) own=('1:verb:(${verbs%%:*})') ;;

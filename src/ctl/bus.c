@@ -41,6 +41,7 @@ static const Meaning meanings[] = {
                 {"org.freedesktop.DBus.Error.Spawn.", EXIT_NO_SERVICE, .verb = "status"},
                 {SD_BUS_ERROR_NO_REPLY, EXIT_NO_SERVICE, .verb = "status"},
                 {SD_BUS_ERROR_TIMEOUT, EXIT_NO_SERVICE, .verb = "status"},
+                {"org.freedesktop.DBus.Error.TimedOut", EXIT_NO_SERVICE, .verb = "status"},
                 {SD_BUS_ERROR_DISCONNECTED, EXIT_NO_SERVICE},
 };
 
@@ -134,6 +135,19 @@ static bool try_session_bus(Ctl *c, sd_bus_error *error)
         return false;
 }
 
+static const Meaning *find_meaning(const sd_bus_error *error)
+{
+        for (size_t i = 0; i < ELEMENTSOF(meanings); i++) {
+                const char *name = meanings[i].name;
+                bool family = name[strlen(name) - 1] == '.';
+
+                if (family ? str_after_prefix(error->name, name) != NULL
+                           : sd_bus_error_has_name(error, name) != 0)
+                        return meanings + i;
+        }
+        return NULL;
+}
+
 /* Connects to the client on this host. Returns 0 or an exit code. */
 static int connect_here(Ctl *c)
 {
@@ -148,8 +162,9 @@ static int connect_here(Ctl *c)
         if (r < 0)
                 return ctl_fail(EXIT_NO_SERVICE, "cannot connect to the %s bus: %s",
                                 c->user ? "session" : "system", strerror(-r));
-        /* Other errors are told at the call of the verb. */
-        return sd_bus_error_has_name(&error, UNIT_FAILED) ? bus_explain(c, &error) : 0;
+        /* What only another start would help with. The rest is told at the call of the verb. */
+        const Meaning *m = sd_bus_error_is_set(&error) ? find_meaning(&error) : NULL;
+        return m && str_equal(m->verb, "status") ? bus_explain(c, &error) : 0;
 }
 
 int bus_connect(Ctl *c)
@@ -176,28 +191,19 @@ static int tell(const Ctl *c, ExitCode code, const char *text, const char *advic
                         advice ? "; " : "", advice ?: "");
 }
 
-static const Meaning *find_meaning(const sd_bus_error *error)
-{
-        for (size_t i = 0; i < ELEMENTSOF(meanings); i++) {
-                const char *name = meanings[i].name;
-                bool family = name[strlen(name) - 1] == '.';
-
-                if (family ? str_after_prefix(error->name, name) != NULL
-                           : sd_bus_error_has_name(error, name) != 0)
-                        return meanings + i;
-        }
-        return NULL;
-}
-
 int bus_explain(const Ctl *c, const sd_bus_error *error)
 {
         const Meaning *m = find_meaning(error);
         _cleanup_free_ char *systemctl = NULL;
 
         if (m && m->verb)
-                systemctl = str_format("%s: systemctl %s%s ackgroup-client",
+                systemctl = str_format("%s: systemctl %s%s%s%s%s ackgroup-client",
                                 str_equal(m->verb, "start") ? "start it" : "see",
-                                c->on_session_bus ? "--user " : "", m->verb);
+                                c->on_session_bus || c->user ? "--user " : "",
+                                c->host      ? "-H "
+                                : c->machine ? "-M "
+                                             : "",
+                                c->host ?: c->machine ?: "", c->host || c->machine ? " " : "", m->verb);
         return tell(c, m ? m->code : EXIT_FAILED, error->message ?: error->name,
                         systemctl ? systemctl
                         : m       ? m->advice

@@ -198,14 +198,14 @@ static int check_bus(const Ctl *c)
         return 0;
 }
 
-/* getopt has already said what is wrong with the word. */
+/* getopt has already said what is wrong with the word. For a long option that is not known, optopt is 0. */
 static int wrong_option(const char *word)
 {
         const char *name = str_after_prefix(word, "--") ?: "";
         _cleanup_free_ char *typed = strndup(name, strcspn(name, "="));
         const Option *near = NULL;
 
-        for (OptionId id = 0; id < _OPTION_MAX && !str_empty(typed); id++) {
+        for (OptionId id = 0; id < _OPTION_MAX && !str_empty(typed) && optopt == 0; id++) {
                 const Option *o = options_table + id;
 
                 if (str_equal(o->name, typed))

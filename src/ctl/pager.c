@@ -12,6 +12,9 @@
 
 #include "base/str-util.h"
 #include "ctl/columns.h"
+#include "ctl/print.h"
+
+#define EXIT_NO_PAGER 127 /* as the shell has it */
 
 /* What the user wants, as a command of the shell; NULL: the usual one; "": none. */
 static const char *find_command(void)
@@ -31,7 +34,8 @@ static void run_pager(const char *command, int input)
 {
         static const char *const usual[] = {"less", "more", "cat"};
 
-        (void) prctl(PR_SET_PDEATHSIG, SIGTERM);
+        (void) prctl(PR_SET_PDEATHSIG, SIGINT);
+        (void) signal(SIGINT, SIG_DFL);
         (void) signal(SIGPIPE, SIG_DFL);
         (void) dup2(input, STDIN_FILENO);
         /* Leave at the end of a single page, show colours, cut long lines, keep the screen. */
@@ -42,7 +46,7 @@ static void run_pager(const char *command, int input)
         else
                 for (size_t i = 0; i < ELEMENTSOF(usual); i++)
                         (void) execlp(usual[i], usual[i], NULL);
-        _exit(EXIT_FAILURE);
+        _exit(EXIT_NO_PAGER);
 }
 
 void pager_open(Ctl *c)
@@ -50,8 +54,8 @@ void pager_open(Ctl *c)
         const char *command = find_command();
         int ends[2];
 
-        if (c->no_pager || !c->out_is_terminal || c->pager > 0 || (command && command[0] == '\0') ||
-                        pipe2(ends, O_CLOEXEC) < 0)
+        if (c->no_pager || !c->out_is_terminal || c->pager > 0 || str_equal(command, "") ||
+                        str_equal(getenv("TERM"), "dumb") || pipe2(ends, O_CLOEXEC) < 0)
                 return;
         c->columns = columns_of_terminal(STDOUT_FILENO);
         (void) fflush(stdout);
@@ -61,20 +65,26 @@ void pager_open(Ctl *c)
         if (c->pager > 0) {
                 (void) dup2(ends[1], STDOUT_FILENO);
                 (void) signal(SIGPIPE, SIG_IGN);
+                (void) signal(SIGINT, SIG_IGN); /* it is for the pager, which sets the terminal right */
         }
         (void) close(ends[0]);
         (void) close(ends[1]);
 }
 
-bool pager_close(Ctl *c)
+int pager_close(Ctl *c, int code)
 {
+        int status = 0;
+
         if (c->pager <= 0)
-                return false;
+                return code;
         (void) fflush(stdout);
         /* The end of its input. */
         (void) dup2(STDERR_FILENO, STDOUT_FILENO);
-        while (waitpid(c->pager, NULL, 0) < 0 && errno == EINTR)
+        while (waitpid(c->pager, &status, 0) < 0 && errno == EINTR)
                 ;
         c->pager = 0;
-        return true;
+        clearerr(stdout);
+        return WIFEXITED(status) && WEXITSTATUS(status) >= EXIT_NO_PAGER - 1 && code == EXIT_OK
+                               ? ctl_fail(EXIT_FAILED, "cannot run the pager; --no-pager does without")
+                               : code;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Shows long output page by page, as systemctl does: with $SYSTEMD_PAGER, else $PAGER, else less. */
+/* Shows long output page by page: with $SYSTEMD_PAGER, else $PAGER, else less. */
 
 #include "ctl/ctl.h"
 
@@ -9,6 +9,6 @@
  * do nothing. */
 void pager_open(Ctl *c);
 
-/* Waits until the user has left the pager. Returns true if there was one: then the user may not have wanted
- * to see all of the output. */
-bool pager_close(Ctl *c);
+/* Waits until the user has left the pager. Returns `code`, or EXIT_FAILED after printing that the pager
+ * could not be run. A user who leaves it early does not want the rest of the output: that is no failure. */
+int pager_close(Ctl *c, int code);

@@ -110,7 +110,8 @@ int ctl_run(Ctl *c, int argc, char **argv)
         if (r == 0)
                 r = dispatch(c, argc, argv, seen);
         /* The exit code must tell a program that reads the output if some of it is missing. */
-        if (!pager_close(c) && (fflush(stdout) != 0 || ferror(stdout)) && r == EXIT_OK)
+        r = pager_close(c, r);
+        if ((fflush(stdout) != 0 || ferror(stdout)) && r == EXIT_OK)
                 r = ctl_fail(EXIT_FAILED, "cannot write the output: %s", strerror(errno));
         options_clear(c);
         return r;

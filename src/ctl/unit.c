@@ -1,22 +1,24 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "ctl/unit.h"
 
-#include <inttypes.h>
+#include <signal.h>
 
 #include "base/str-util.h"
 #include "base/time-util.h"
 #include "ctl/value.h"
 
-#define UNIT         "ackgroup-client.service"
-#define MANAGER      "org.freedesktop.systemd1.Manager"
-#define MANAGER_PATH "/org/freedesktop/systemd1"
-#define LOOK_USEC    (300 * USEC_PER_MSEC)
-#define START_USEC   USEC_PER_SEC /* after this time a start that the bus asked for has begun */
+#define UNIT          "ackgroup-client.service"
+#define MANAGER       "org.freedesktop.systemd1.Manager"
+#define MANAGER_PATH  "/org/freedesktop/systemd1"
+#define LOOK_USEC     (300 * USEC_PER_MSEC)
+#define CALL_USEC     USEC_PER_SEC
+#define START_USEC    USEC_PER_SEC       /* after this time a start that the bus asked for has begun */
+#define PATIENCE_USEC (5 * USEC_PER_SEC) /* after this time nobody starts it any more */
 
 typedef struct Ping {
         uint64_t begun_usec; /* CLOCK_MONOTONIC, as in the properties of units; of the last try to start it
                               */
-        bool started;        /* it was tried without the bus */
+        bool tried;          /* to start it without the bus */
         double restarts;     /* of the unit at the first look; negative: there was none */
         bool done;
         sd_bus_error *error;
@@ -46,7 +48,7 @@ static int call_manager(const Ctl *c, const char *path, const char *interface, c
                 r = sd_bus_message_append(call, "s", first);
         if (r >= 0 && second)
                 r = sd_bus_message_append(call, "s", second);
-        return r < 0 ? r : sd_bus_call(c->bus, call, 0, NULL, ret);
+        return r < 0 ? r : sd_bus_call(c->bus, call, CALL_USEC, NULL, ret);
 }
 
 /* The properties of the client's unit; NULL where there is no service manager. */
@@ -63,24 +65,38 @@ static cJSON *look(const Ctl *c)
         return value_read(answer);
 }
 
+/* True also if that cannot be told. */
+static bool has_owner(const Ctl *c)
+{
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *answer = NULL;
+        int owned;
+
+        return sd_bus_call_method(c->bus, "org.freedesktop.DBus", "/org/freedesktop/DBus",
+                               "org.freedesktop.DBus", "NameHasOwner", NULL, &answer, "s", BUS_NAME) < 0 ||
+               sd_bus_message_read(answer, "b", &owned) < 0 || owned;
+}
+
 /* The bus asks for a start only once in 25 s, whatever happens to the unit meanwhile. Who may start units
  * does not have to wait for that. */
-static bool start(Ping *p, const Ctl *c)
+static void start(Ping *p, const Ctl *c)
 {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *answer = NULL;
 
-        if (p->started)
-                return false;
-        p->started = true;
-        p->begun_usec = now_usec(CLOCK_MONOTONIC);
-        return call_manager(c, MANAGER_PATH, MANAGER, "StartUnit", UNIT, "replace", &answer) >= 0;
+        p->tried = true;
+        if (has_owner(c))
+                return; /* it runs without its unit, and is slow */
+        uint64_t begun = now_usec(CLOCK_MONOTONIC);
+        if (call_manager(c, MANAGER_PATH, MANAGER, "StartUnit", UNIT, "replace", &answer) >= 0)
+                p->begun_usec = begun;
 }
 
-/* True if the unit is not started any more: it has failed, or it fails again and again. */
+/* True if the unit is not started any more: it has failed since the last try, or it fails again and again.
+ * If it has failed before, the reason may be no more. */
 static bool has_failed(Ping *p, const Ctl *c, const cJSON *unit)
 {
         const cJSON *job = cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(unit, "Job"), 0);
         double restarts = value_number(unit, "NRestarts");
+        uint64_t now = now_usec(CLOCK_MONOTONIC);
 
         if (p->restarts < 0)
                 p->restarts = restarts;
@@ -90,8 +106,9 @@ static bool has_failed(Ping *p, const Ctl *c, const cJSON *unit)
                 return false;
         if (value_number(unit, "InactiveEnterTimestampMonotonic") >= (double) p->begun_usec)
                 return true;
-        /* It has failed before, and the reason may be no more. */
-        return now_usec(CLOCK_MONOTONIC) >= p->begun_usec + START_USEC && !start(p, c);
+        if (!p->tried && now >= p->begun_usec + START_USEC)
+                start(p, c);
+        return now >= p->begun_usec + PATIENCE_USEC && !has_owner(c);
 }
 
 /* With the daemon's own words, if it had any before it ended. */
@@ -99,9 +116,10 @@ static void set_reason(const cJSON *unit, sd_bus_error *error)
 {
         const char *status = value_string(unit, "StatusText");
 
-        (void) sd_bus_error_setf(error, UNIT_FAILED, "The client does not start (%s, status %.0f)%s%s",
-                        value_string(unit, "Result"), value_number(unit, "ExecMainStatus"),
-                        str_empty(status) ? "" : ": ", status);
+        (void) sd_bus_error_setf(error, UNIT_FAILED, "The client does not start (%s, %s %.0f)%s%s",
+                        value_string(unit, "Result"),
+                        value_number(unit, "ExecMainCode") == CLD_EXITED ? "status" : "signal",
+                        value_number(unit, "ExecMainStatus"), str_empty(status) ? "" : ": ", status);
 }
 
 void unit_ping(Ctl *c, sd_bus_error *error)

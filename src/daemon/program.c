@@ -58,13 +58,23 @@ static int config_read(const Run *run, void **ret, Error *error)
         return x < 0 ? x : r;
 }
 
+static bool is_key(const ConfTable *table, const char *key)
+{
+        for (const ConfItem *item = table->items; item->key; item++)
+                if (str_equal(item->key, key))
+                        return true;
+        return false;
+}
+
 /* Keeps the values of the start; the root may take the configuration away. */
 static int keep_values(Run *run)
 {
-        const ConfItem *items = run->program->options->table->items;
+        const ConfTable *table = run->program->options->table;
         int r = 0;
 
-        for (const ConfItem *item = items; item->key && r >= 0; item++) {
+        for (const char *const *live = table->live; live && *live; live++)
+                assert(is_key(table, *live));
+        for (const ConfItem *item = table->items; item->key && r >= 0; item++) {
                 _cleanup_free_ char *value = conf_format(item, run->config);
                 r = value ? strv_append(&run->values, value) : -ENOMEM;
         }
@@ -110,6 +120,8 @@ static void on_reload(void *userdata)
                 later = find_later(run, fresh);
                 r = run->program->reload(run->root, fresh, &error);
         }
+        if (r >= 0)
+                options_apply_log_level(run->program->options, fresh);
         if (r < 0)
                 log_error("Cannot reload, everything stays as it is: %s", reason(&error, r));
         else if (!str_empty(later))
@@ -211,13 +223,14 @@ int program_run(const Program *p, int argc, char **argv)
         fd_raise_limit();
         r = config_read(&run, &run.config, &error);
         if (r == OPTIONS_RUN) {
+                options_apply_log_level(p->options, run.config);
                 int x = keep_values(&run);
                 r = x < 0 ? x : r;
         }
         if (r < 0) {
                 log_error("%s: %s", p->name, reason(&error, r));
                 notify_status("%s", reason(&error, r));
-                status = EX_CONFIG;
+                status = r == -ENOMEM ? EXIT_FAILURE : EX_CONFIG;
         } else if (r == OPTIONS_RUN)
                 status = p->task ? run_task(&run) : start_and_run(&run);
         config_free(p, run.config);

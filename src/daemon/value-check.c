@@ -10,36 +10,36 @@
 #include "model/name.h"
 #include "model/receiver-info.h"
 
-/* The path of a socket may have blanks, but two addresses in one line are the likelier mistake. */
-static int check_one(
-                const char *value, int (*parse)(const char *s, Address *ret, Error *error), Error *error)
+/* The path of a socket could have blanks, but two addresses in one line are the likelier mistake. */
+static int refuse_blanks(const char *value, const char *advice, Error *error)
 {
-        Address address;
-
-        if (strpbrk(value, " \t"))
-                return error_set(error, -EINVAL, "\"%s\" has blanks: each address has a line of its own",
-                                value);
-        return parse(value, &address, error);
+        return strpbrk(value, " \t") ? error_set(error, -EINVAL, "\"%s\" has blanks: %s", value, advice) : 0;
 }
 
 int check_address(const char *value, Error *error)
 {
-        return check_one(value, address_parse, error);
+        Address address;
+        int r = refuse_blanks(value, "each address has a line of its own", error);
+
+        return r < 0 ? r : address_parse(value, &address, error);
 }
 
 int check_url(const char *value, Error *error)
 {
-        return check_one(value, address_parse_url, error);
+        Address address;
+        int r = refuse_blanks(value, "it is one address, and its path has none", error);
+
+        return r < 0 ? r : address_parse_url(value, &address, error);
 }
 
 int check_name(const char *value, Error *error)
 {
-        return name_is_valid(value)
-                               ? 0
-                               : error_set(error, -EINVAL,
-                                                 "\"%s\" is not a name (1 to %u letters, digits and ._@:-, "
-                                                 "beginning with a letter or digit)",
-                                                 value, NAME_MAX_LENGTH);
+        return name_is_valid(value) ? 0
+                                    : error_set(error, -EINVAL,
+                                                      "\"%s\" is not a valid name (1 to %u letters, digits "
+                                                      "and ._@:-, "
+                                                      "beginning with a letter or digit)",
+                                                      value, NAME_MAX_LENGTH);
 }
 
 int check_label(const char *value, Error *error)

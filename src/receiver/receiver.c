@@ -377,9 +377,15 @@ int receiver_new(ReceiverConfig *config, Receiver **ret, Error *error)
 int receiver_check(const ReceiverConfig *config, Error *error)
 {
         ReceiverInfo info = {};
+        Address address;
         int r;
 
         r = self_describe(&info, config, error);
+        for (char **s = config->listen; s && *s && r >= 0; s++) {
+                r = address_parse(*s, &address, error);
+                if (r >= 0 && !config->allow_insecure)
+                        r = listen_check_security(&address, error);
+        }
         if (r >= 0)
                 r = handler_check(config->command, error);
         receiver_info_clear(&info);

@@ -59,7 +59,8 @@ DEFINE_CLEANUP(Receiver *, receiver_free)
 
 /* Takes over from `fresh` what can change while it runs: command, concurrency, queue, limits. When it fails,
  * nothing has changed. */
-/* Refuses what receiver_new() and receiver_reload() would refuse: a name that is not valid, a handler that
- * cannot be run. Negative errno with the reason. */
-int receiver_check(const ReceiverConfig *config, Error *error);
 int receiver_reload(Receiver *r, ReceiverConfig *fresh, Error *error);
+
+/* Refuses what the two above would refuse, as far as the configuration alone tells: a name that is not
+ * valid, an address that others can reach, a handler that cannot be run. Negative errno with the reason. */
+int receiver_check(const ReceiverConfig *config, Error *error);

@@ -10,7 +10,8 @@
 #include "base/str-util.h"
 #include "base/utf8.h"
 
-#define BLANKS " \t\r\n"
+#define BLANKS          " \t\r\n"
+#define BYTE_ORDER_MARK "\xef\xbb\xbf"
 
 typedef struct Reading {
         const char *path;
@@ -80,19 +81,23 @@ static int take_whole(Reading *in)
 /* `n` bytes of `text`, which a NUL ends. */
 static int take_physical(Reading *in, char *text, size_t n)
 {
+        const char *begin = text;
         bool goes_on;
 
         in->line++;
         if (!in->whole)
                 in->first = in->line;
-        if (!utf8_is_text(text, n))
+        if (in->line == 1)
+                text = (char *) (str_after_prefix(text, BYTE_ORDER_MARK) ?: text);
+        const char *first = text + strspn(text, BLANKS);
+        if (*first == '#' || *first == ';')
+                return 0;
+        if (strlen(text) != n - (size_t) (text - begin) || !utf8_is_text(text, strlen(text)))
                 return refuse(in, "not UTF-8 text");
         if (n + (in->whole ? strlen(in->whole) : 0) > CONF_LINE_MAX)
                 return error_set(in->error, -EINVAL, "%s:%u: line is longer than %u bytes", in->path,
                                 in->first, CONF_LINE_MAX);
         text = strip(text);
-        if (text[0] == '#' || text[0] == ';')
-                return 0;
         n = strlen(text);
         goes_on = n > 0 && text[n - 1] == '\\';
         if (goes_on)
@@ -114,7 +119,7 @@ int conf_file_read(const char *path, ConfAssign assign, void *userdata, Error *e
                 return error_set(error, -errno, "cannot read %s: %s", path, strerror(errno));
         while (r >= 0 && (n = getline(&text, &room, file)) >= 0)
                 r = take_physical(&in, text, (size_t) n);
-        if (r >= 0 && ferror(file))
+        if (r >= 0 && !feof(file))
                 r = error_set(error, -EIO, "cannot read %s: %s", path, strerror(errno));
         else if (r >= 0)
                 r = take_whole(&in);

@@ -2,8 +2,8 @@
 #pragma once
 
 /* Reads files in the syntax of systemd.syntax(7): [Section], Key=Value, comments that begin with "#" or ";"
- * at the begin of a line and nowhere else, blanks around each part ignored, a backslash at the end of a line
- * that goes on in the next one. A value is taken as it stands, with its quotes. */
+ * at the beginning of a line and nowhere else, blanks around each part ignored, a backslash at the end of a
+ * line that goes on in the next one. A value is taken as it stands, with its quotes. */
 
 #include "base/error.h"
 

@@ -29,7 +29,9 @@ int listeners_inherit(ListenerSet *set, Error *error);
  * which nobody listens, and sets the mode `unix_mode`. -EADDRINUSE: somebody listens there. */
 int listeners_bind(ListenerSet *set, const Address *address, unsigned unix_mode, Error *error);
 
-/* 0, or -EPERM with the reason when other hosts can reach a socket and `allow_insecure` is false. */
+/* 0, or -EPERM with the reason when other hosts can reach the address, or a socket while `allow_insecure` is
+ * false. */
+int listen_check_security(const Address *address, Error *error);
 int listeners_check_security(const ListenerSet *set, bool allow_insecure, Error *error);
 
 /* The descriptor of the next connection, non-blocking and close-on-exec, for connection_new() or

@@ -4,7 +4,10 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <systemd/sd-daemon.h>
+
+#include "base/utf8.h"
 
 static char remark[256];
 
@@ -31,6 +34,9 @@ void notify_status(const char *format, ...)
         va_start(ap, format);
         (void) vsnprintf(text, sizeof text, format, ap);
         va_end(ap);
+        /* It may be cut within a character, and systemd takes UTF-8 only. */
+        for (size_t n = strlen(text); n > 0 && !utf8_is_text(text, n);)
+                text[--n] = '\0';
         (void) sd_notifyf(0, "STATUS=%s%s%s", text, remark[0] ? "; " : "", remark);
 }
 

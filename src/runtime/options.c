@@ -149,18 +149,14 @@ static int take_words(const Scan *s, char **words)
         return 0;
 }
 
-static int apply_log_level(const Scan *s)
+void options_apply_log_level(const Options *o, const void *object)
 {
-        const ConfItem *item = item_of(s->o, "LogLevel");
-        const char *word = *(char **) (void *) ((char *) s->object + item->offset);
+        const ConfItem *item = item_of(o, "LogLevel");
+        const char *word = *(char *const *) (const void *) ((const char *) object + item->offset);
+        int level = word ? log_level_from_string(word) : -EINVAL;
 
-        if (!word)
-                return 0;
-        int level = log_level_from_string(word);
-        if (level < 0)
-                return error_set(s->error, level, "unknown log level \"%s\"", word);
-        log_set_level(level);
-        return 0;
+        if (level >= 0)
+                log_set_level(level);
 }
 
 int options_read(const Options *o, int argc, char **argv, void *object, Error *error)
@@ -181,7 +177,5 @@ int options_read(const Options *o, int argc, char **argv, void *object, Error *e
                 r = scan(&s, argc, argv, false);
         if (r >= 0)
                 r = take_words(&s, argv + optind);
-        if (r >= 0)
-                r = apply_log_level(&s);
         return r < 0 ? r : s.check ? OPTIONS_CHECK : OPTIONS_RUN;
 }

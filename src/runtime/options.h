@@ -38,6 +38,9 @@ typedef enum OptionsWish {
         OPTIONS_CHECK,    /* --check: the configuration is read, and the program ends */
 } OptionsWish;
 
-/* Reads the files, then the command line, and sets the log level. Returns an OptionsWish, or negative errno
- * with the reason. A reload calls it again with a fresh object. */
+/* Reads the files, then the command line. Returns an OptionsWish, or negative errno with the reason. A
+ * reload calls it again with a fresh object. */
 int options_read(const Options *o, int argc, char **argv, void *object, Error *error);
+
+/* Sets the level of the log, if the object has one: when all of the configuration is right. */
+void options_apply_log_level(const Options *o, const void *object);

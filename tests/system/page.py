@@ -6,6 +6,7 @@ followed by the content that the reader is to write into FILE."""
 
 import re
 import subprocess
+import threading
 import time
 
 # What differs from run to run, and what stands for it.
@@ -72,6 +73,14 @@ class Shell:
     def run(self, command):
         self.process.stdin.write(f"{{ {command}\n}} </dev/null 2>&1\necho {self.MARK}\n")
         self.process.stdin.flush()
+        patience = threading.Timer(3 * PATIENCE, self.process.kill)
+        patience.start()
+        try:
+            return self.read(command)
+        finally:
+            patience.cancel()
+
+    def read(self, command):
         text = ""
         while not text.endswith(self.MARK + "\n"):
             line = self.process.stdout.readline()
@@ -80,8 +89,10 @@ class Shell:
         return text.removesuffix(self.MARK + "\n")
 
     def end(self):
-        self.process.stdin.close()
+        self.process.kill()
         self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()
 
 
 def follow(host, section):

@@ -216,8 +216,7 @@ def test_reload_with_a_mistake(host, unit):
     section = next(name for name in ("Discovery", "Receiver", "Client") if name.lower() in unit)
     with mistake(host, section) as reason:
         assert "failed" in host.systemctl("reload", unit, check=False)
-        text = host.run("journalctl", "--no-pager", "-u", unit)
-        assert reason in text and "stays as it is" not in text
+        assert reason in host.run("journalctl", "--no-pager", "-u", unit)
         assert host.main_pid(unit) == pid
     host.run("ackctl", "send", "--to", "1", "x")
 

@@ -133,7 +133,7 @@ static void test_conf(void **state)
 /* What systemd.syntax(7) allows. */
 static void test_conf_syntax(void **state)
 {
-        static const char text[] = "\n  ; comment\n\t# comment \\\n [Test] \r\n"
+        static const char text[] = "\xef\xbb\xbf\n  ; configura\xe7\xe3o\n\t# comment \\\n [Test] \r\n"
                                    "Exec = echo 'one ; two' # three \\\n"
                                    "# not a part of it\n"
                                    "   four\\\n\n"
