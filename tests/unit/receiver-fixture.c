@@ -279,3 +279,16 @@ void expect_error(TestSocket *s, const char *part)
         assert_non_null(strstr(text, part));
         assert_true(world_is_shut(s));
 }
+
+void fixture_restart(Fixture *f)
+{
+        fixture_end(f);
+        assert_int_equal(fixture_new(f), 0);
+        fixture_register(RECEIVER_TEXT_ID, 30);
+}
+
+void fixture_child_ends(int status, const char *output)
+{
+        world_child_end(world_child(0), status, output);
+        world_settle();
+}

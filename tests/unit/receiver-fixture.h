@@ -35,6 +35,8 @@ int fixture_new(Fixture *f);                               /* receiver_new(); it
 void fixture_register(const char *id, double lease);       /* discovery answers */
 void fixture_start(Fixture *f);                            /* both */
 void fixture_end(Fixture *f);                              /* frees the receiver; the state stays */
+void fixture_restart(Fixture *f);                          /* ends it, and starts another that registers */
+void fixture_child_ends(int status, const char *output);   /* the oldest handler */
 
 /* Discovery. */
 TestRequest *asked(const char *method, const char *path); /* fails when that is not what it was asked */

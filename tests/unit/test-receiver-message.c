@@ -7,19 +7,6 @@
 
 #include "world/disk.h"
 
-static void restart(Fixture *f)
-{
-        fixture_end(f);
-        assert_int_equal(fixture_new(f), 0);
-        fixture_register(RECEIVER_TEXT_ID, 30);
-}
-
-static void child_ends(int status, const char *output)
-{
-        world_child_end(world_child(0), status, output);
-        world_settle();
-}
-
 /* From the bytes of MESSAGE to the recorded ANSWER, and from SETTLED to PRUNED. */
 static void test_life(void **state)
 {
@@ -34,7 +21,7 @@ static void test_life(void **state)
         assert_string_equal(world_child(0)->input, "hello");
         assert_int_equal(warden_count(), 1);
         world_hold_disk(true);
-        child_ends(0, "reply");
+        fixture_child_ends(0, "reply");
         assert_int_equal(warden_count(), 0);
         expect_nothing(s); /* not before it is synced */
         world_hold_disk(false);
@@ -43,7 +30,7 @@ static void test_life(void **state)
 
         send_message(s, message(1, "hello"));
         expect_answer(s, 1, OUTCOME_ACKED, "reply");
-        restart(f);
+        fixture_restart(f);
         s = sender_open();
         send_message(s, message(1, "hello"));
         expect_answer(s, 1, OUTCOME_ACKED, "reply");
@@ -54,7 +41,7 @@ static void test_life(void **state)
         expect_answer(s, 1, OUTCOME_SETTLED, "");
         world_advance(USEC_PER_SEC);
         assert_int_equal(dedup_index_entries(f->receiver->index), 0);
-        restart(f);
+        fixture_restart(f);
         s = sender_open();
         send_message(s, message(1, "hello"));
         expect_answer(s, 1, OUTCOME_SETTLED, "");
@@ -64,7 +51,7 @@ static void test_life(void **state)
         Frame pruned = next_frame(s);
         assert_int_equal(pruned.type, FRAME_PRUNED);
         assert_true(sd_id128_equal(pruned.stream, stream_a));
-        restart(f);
+        fixture_restart(f);
         s = sender_open();
         send_message(s, message(1, "hello")); /* nothing is known of it any more */
         assert_non_null(world_child(0));
@@ -115,7 +102,7 @@ static void test_in_progress(void **state)
         m.attempt = 3;
         send_message(other, m);
         expect_answer(other, 1, OUTCOME_WORKING, "40 copying");
-        child_ends(1, NULL);
+        fixture_child_ends(1, NULL);
         expect_nothing(s);
         Frame answer = next_frame(other);
         assert_int_equal(answer.answer.outcome, OUTCOME_FAILED);
@@ -127,7 +114,7 @@ static void test_in_progress(void **state)
         m.attempt = 4;
         send_message(other, m);
         assert_string_equal(world_environment(world_child(0), "ACKGROUP_ATTEMPT"), "4");
-        child_ends(0, NULL);
+        fixture_child_ends(0, NULL);
         expect_answer(other, 1, OUTCOME_ACKED, "");
 }
 
@@ -147,14 +134,14 @@ static void test_queue(void **state)
         assert_int_equal(answer.answer.outcome, OUTCOME_BUSY);
         assert_int_equal(answer.answer.delay_ms, BUSY_DELAY_MS);
         assert_int_equal(world_n_children(), 1);
-        child_ends(0, NULL);
+        fixture_child_ends(0, NULL);
         expect_answer(s, 1, OUTCOME_ACKED, NULL);
         assert_string_equal(world_child(0)->input, "second");
         send_message(s, message(3, "third"));
         expect_answer(s, 3, OUTCOME_WORKING, ""); /* at once, since it was refused before */
-        child_ends(0, NULL);
+        fixture_child_ends(0, NULL);
         expect_answer(s, 2, OUTCOME_ACKED, NULL);
-        child_ends(0, NULL);
+        fixture_child_ends(0, NULL);
         expect_answer(s, 3, OUTCOME_ACKED, NULL);
 
         ReceiverConfig fresh = f->config;
@@ -184,7 +171,7 @@ static void test_sender_gone(void **state)
         send_message(s, message(1, "x"));
         world_close(s, 0);
         world_settle();
-        child_ends(0, "reply");
+        fixture_child_ends(0, "reply");
         s = sender_open();
         send_message(s, message(1, "x"));
         expect_answer(s, 1, OUTCOME_ACKED, "reply");
@@ -209,121 +196,12 @@ static void test_begins_after_its_sender_has_gone(void **state)
         assert_null(flag_of_run());
         world_close(s, 0);
         world_settle();
-        child_ends(0, NULL);
+        fixture_child_ends(0, NULL);
         assert_string_equal(flag_of_run(), "1");
-        child_ends(0, NULL);
+        fixture_child_ends(0, NULL);
         s = sender_open();
         send_message(s, message(3, "x"));
         assert_null(flag_of_run());
-}
-
-/* What is accepted in memory only is answered before it is synced. */
-static void test_memory(void **state)
-{
-        Fixture *f = *state;
-        MessageFrame m = message(1, "x");
-        TestSocket *s;
-
-        fixture_start(f);
-        s = sender_open();
-        world_hold_disk(true);
-        m.flags = MESSAGE_TRANSIENT;
-        send_message(s, m);
-        expect_answer(s, 1, OUTCOME_ACKED, "");
-        assert_int_equal(f->receiver->jobs.n_answered_early, 1);
-        assert_int_equal(jobs_taken(&f->receiver->jobs), 0);
-        send_message(s, m); /* asks again: now it waits for the disk */
-        expect_answer(s, 1, OUTCOME_WORKING, "");
-        assert_int_equal(f->receiver->jobs.n_answered_early, 0);
-        world_hold_disk(false);
-        world_advance(USEC_PER_SEC);
-        expect_answer(s, 1, OUTCOME_ACKED, "");
-        expect_nothing(s);
-        assert_int_equal(f->receiver->jobs.n, 0);
-}
-
-/* The record of a failure is on its way to the disk, so it is not the outcome of this attempt. */
-static void test_asks_while_a_failure_is_recorded(void **state)
-{
-        Fixture *f = *state;
-        MessageFrame m = message(1, "x");
-        TestSocket *s;
-
-        fixture_set_command(f, "work");
-        fixture_start(f);
-        s = sender_open();
-        send_message(s, m);
-        world_hold_disk(true);
-        world_child_end(world_child(0), 1, NULL);
-        world_settle();
-        m.attempt = 2;
-        send_message(s, m);
-        expect_answer(s, 1, OUTCOME_WORKING, "");
-        world_hold_disk(false);
-        world_settle();
-        Frame a = next_frame(s);
-        assert_int_equal(a.answer.outcome, OUTCOME_BUSY);
-        assert_int_equal(a.answer.attempt, 2);
-        send_message(s, m);
-        assert_non_null(world_child(0));
-        child_ends(0, NULL);
-        expect_answer(s, 1, OUTCOME_ACKED, "");
-}
-
-/* The same when the disk takes the record only at the second try: memory and disk have the same attempt. */
-static void test_asks_while_the_disk_refuses_a_failure(void **state)
-{
-        Fixture *f = *state;
-        MessageFrame m = message(1, "x");
-        TestSocket *s;
-
-        fixture_set_command(f, "work");
-        fixture_start(f);
-        s = sender_open();
-        send_message(s, m);
-        fake_disk_fail(1, EIO, true);
-        world_child_end(world_child(0), 1, NULL);
-        world_settle();
-        m.attempt = 2;
-        send_message(s, m);
-        expect_answer(s, 1, OUTCOME_WORKING, "");
-        fake_disk_fail(0, 0, false);
-        world_advance(1500 * USEC_PER_MSEC);
-        Frame a = next_frame(s);
-        assert_int_equal(a.answer.outcome, OUTCOME_BUSY);
-        assert_int_equal(a.answer.attempt, 2);
-        restart(f);
-        s = sender_open();
-        send_message(s, m); /* it has not run, so it runs */
-        child_ends(0, NULL);
-        expect_answer(s, 1, OUTCOME_ACKED, "");
-}
-
-/* Its handler has run and must not run again: the record is tried until the disk takes it. */
-static void test_disk_refuses(void **state)
-{
-        Fixture *f = *state;
-        TestSocket *s;
-
-        fixture_set_command(f, "work");
-        fixture_start(f);
-        s = sender_open();
-        send_message(s, message(1, "x"));
-        fake_disk_fail(1, ENOSPC, true);
-        child_ends(0, "reply");
-        expect_nothing(s);
-        world_advance(1500 * USEC_PER_MSEC);
-        expect_nothing(s);
-        send_message(s, message(1, "x"));
-        fake_disk_fail(0, 0, false);
-        expect_answer(s, 1, OUTCOME_WORKING, "");
-        assert_null(world_child(0));
-        world_advance(USEC_PER_SEC);
-        expect_answer(s, 1, OUTCOME_ACKED, "reply");
-        restart(f);
-        s = sender_open();
-        send_message(s, message(1, "x"));
-        expect_answer(s, 1, OUTCOME_ACKED, "reply");
 }
 
 /* "working". */
@@ -352,9 +230,9 @@ static void test_working(void **state)
         expect_nothing(s);
         world_advance(101 * USEC_PER_MSEC);
         expect_answer(s, 2, OUTCOME_WORKING, "");
-        child_ends(0, NULL);
+        fixture_child_ends(0, NULL);
         expect_answer(s, 1, OUTCOME_ACKED, "");
-        child_ends(0, NULL);
+        fixture_child_ends(0, NULL);
         expect_answer(s, 2, OUTCOME_ACKED, "");
         world_advance(10 * USEC_PER_SEC);
         expect_nothing(s);
@@ -430,13 +308,13 @@ static void test_cancel(void **state)
         expect_answer(s, 3, OUTCOME_CANCELLED, "");
 
         send_message(s, message(4, "x"));
-        child_ends(0, "done");
+        fixture_child_ends(0, "done");
         expect_answer(s, 4, OUTCOME_ACKED, "done");
         send_cancel(s, 4); /* too late */
         expect_answer(s, 4, OUTCOME_ACKED, "done");
 
         send_message(s, message(5, "x"));
-        child_ends(1, NULL);
+        fixture_child_ends(1, NULL);
         expect_answer(s, 5, OUTCOME_FAILED, NULL);
         send_cancel(s, 5); /* the next attempt is cancelled before it comes */
         expect_answer(s, 5, OUTCOME_CANCELLED, "");
@@ -460,7 +338,7 @@ static void test_cancel_comes_late(void **state)
         s = sender_open();
         send_message(s, message(1, "x"));
         world_hold_disk(true);
-        child_ends(0, "done");
+        fixture_child_ends(0, "done");
         send_cancel(s, 1); /* being recorded */
         expect_nothing(s);
         world_hold_disk(false);
@@ -507,10 +385,6 @@ int main(void)
                         TEST(test_queue),
                         TEST(test_sender_gone),
                         TEST(test_begins_after_its_sender_has_gone),
-                        TEST(test_memory),
-                        TEST(test_asks_while_a_failure_is_recorded),
-                        TEST(test_asks_while_the_disk_refuses_a_failure),
-                        TEST(test_disk_refuses),
                         TEST(test_working),
                         TEST(test_working_for_a_shorter_timeout),
                         TEST(test_progress_is_limited),
