@@ -27,10 +27,17 @@ expect eof
 
 
 @pytest.fixture(scope="module")
-def message(host):
+def messages(host):
+    """By the words that stand for them below: one that is acked, and a dead letter."""
     host.write("/etc/ackgroup/receiver@thumbnails.conf", "[Receiver]\nGroup=pictures\n")
     host.systemctl("start", "ackgroup-receiver@thumbnails.service")
-    yield host.run("ackctl", "send", "--to", "thumbnails", "--no-wait", "x").strip()
+    acked = host.run("ackctl", "send", "--to", "thumbnails", "--no-wait", "x").strip()
+    dead = host.run("ackctl", "send", "--any", "--group", "nobody", "--deadline", "100ms", "--no-wait", "x").strip()
+    host.run("ackctl", "wait", acked)
+    host.run("ackctl", "wait", dead, check=False)
+    assert host.status == 3
+    yield {"MESSAGE": acked, "DEAD": dead}
+    host.run("ackctl", "dead", "purge", dead)
     host.systemctl("stop", "ackgroup-receiver@*")
 
 
@@ -41,13 +48,15 @@ def message(host):
     ("ackctl drain thu", "ackctl drain thumbnails@HOST"),
     ("ackctl send --to thu", "ackctl send --to thumbnails@HOST"),
     ("ackctl list --group pic", "ackctl list --group pictures"),
-    ("ackctl why MESS", "ackctl why MESSAGE"),
-    ("ackctl dead show MESS", "ackctl dead show MESSAGE"),
+    ("ackctl why MESSAGE", "ackctl why MESSAGE"),
+    ("ackctl dead show DEAD", "ackctl dead show DEAD"),
 ])
 @pytest.mark.parametrize("shell", SHELLS)
-def test_tab(host, message, shell, line, completed):
+def test_tab(host, messages, shell, line, completed):
     program, begin = SHELLS[shell]
-    line = line.replace("MESS", message[:8])
-    completed = completed.replace("MESSAGE", message).replace("HOST", host.release)
+    for word, message in messages.items():
+        line = line.replace(word, message[:8])
+        completed = completed.replace(word, message)
+    completed = completed.replace("HOST", host.release)
     text = host.run("expect", "-c", TYPE.format(shell=program, begin=begin, line=line))
     assert [t.split("RESULT ")[1].strip() for t in text.splitlines() if "RESULT " in t] == [completed], text
