@@ -13,6 +13,7 @@ import time
 VARIABLE = [
     (r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", "ID"),
     (r"\b[0-9a-f]{32}\b", "ID"),
+    (r"\b[0-9a-f]{8}-?…", "ID"),
     (r"\b[0-9a-f]{8}\b", "ID"),
     (r"\b\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\b", "TIME"),
     (r"\b\d+(\.\d+)?(us|ms|s)\b( \d+(us|ms))?", "DURATION"),

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""docs/RECIPES.md, command by command, on a host that is called as the one in the page."""
+"""docs/RECIPES.md and the tour of README.md, command by command, on hosts that are called as those in the pages."""
 
 import pathlib
+import re
 
 import page
 import pytest
 from conftest import booted
 
-RECIPES = page.sections(pathlib.Path(__file__).parents[2] / "docs/RECIPES.md")
+TOP = pathlib.Path(__file__).parents[2]
+RECIPES = page.sections(TOP / "docs/RECIPES.md")
+TOUR = page.sections(TOP / "README.md")["A minute's tour"]
 
 
 @pytest.fixture(scope="module")
@@ -20,6 +23,25 @@ def ant(release):
 @pytest.mark.parametrize("title", RECIPES)
 def test_recipe(ant, title):
     assert page.follow(ant, RECIPES[title]) == []
+
+
+def test_tour(release):
+    """Which receiver takes a message, and how often acks are lost, is a matter of chance."""
+    steps = [(command, re.sub(r"to \d@host", "to …@host", wanted.replace("by 3@host", "by …@host").replace("by 1@host", "by …@host")))
+             for command, wanted in TOUR]
+    lost = next(i for i, (_, wanted) in enumerate(steps) if "no-ack" in wanted)
+    command, wanted = steps[lost]
+    steps[lost] = command, re.sub(r"(?s)no-ack.*attempt 2\n *acked +by 2@host, 2 attempts", "…\nacked by 2@host, …", wanted)
+    assert "…" in steps[lost][1] and len(steps) >= 6
+    with booted(release, name="host") as host:
+        host.apt("install", "ackgroup")
+        assert page.follow(host, steps) == []
+
+
+def test_what_is_no_recipe():
+    """Sections without commands are left out on purpose."""
+    titles = {line.lstrip("# ") for line in (TOP / "docs/RECIPES.md").read_text().splitlines() if line.startswith("## ")}
+    assert titles - set(RECIPES) == {"Moving from cron", "Moving from NSQ"}
 
 
 def test_how_pages_are_compared():
