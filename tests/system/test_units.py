@@ -248,6 +248,16 @@ def test_an_address_that_comes_later_than_the_socket(host):
         subprocess.run([*network, "del", "198.51.100.7/32", "dev", "lo"], check=True)
 
 
+def test_stop_of_all_waits(host):
+    """A start behind it is not taken for a change of mind: all processes are new."""
+    host.systemctl("start", "ackgroup.target")
+    before = {unit: host.main_pid(unit) for unit in SERVICES}
+    host.systemctl("stop", "ackgroup-*")
+    assert [unit for unit in UNITS if unit != "ackgroup.target" and host.is_active(unit)] == []
+    host.systemctl("start", "ackgroup.target")
+    assert all(host.main_pid(unit) not in (0, before[unit]) for unit in SERVICES)
+
+
 def test_drain(host):
     host.systemctl("start", receiver(1), receiver(2))
     wait_until(lambda: len(json.loads(host.run("ackctl", "list", "--json=short"))) == 2, "both are there")
