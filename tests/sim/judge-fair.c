@@ -260,6 +260,8 @@ static void check_frozen(Judge *j, const JRun *r)
 
                 if (d->first_written == 0 || at->frozen_at == 0 || d->first_written_at > at->frozen_until)
                         continue;
+                if (d->n_sends_before > 0) /* it had ended there, and somebody retried it */
+                        continue;
                 if (until > from + patience && !moved_on(d, from + patience) &&
                                 (!r->previous || r->previous->began_at > until) &&
                                 may_be_elsewhere(j, p->group, at->number))
