@@ -75,7 +75,7 @@ static int take_progress(Reader *in, OutboxRecord *r)
         r->settled_usec = take_u64(in);
         r->wake_usec = take_u64(in);
         Bytes name = take_bytes(in, take_u16(in));
-        if (name.size >= sizeof r->receiver_name)
+        if (name.size >= sizeof r->receiver_name || r->state >= _DELIVERY_STATE_MAX)
                 return -EUCLEAN;
         memcpy(r->receiver_name, name.data, name.size);
         r->receiver_name[name.size] = '\0';
@@ -168,7 +168,7 @@ int outbox_redo_take_head(const uint8_t *data, size_t size, OutboxRedoHead *ret)
         default:
                 return -EUCLEAN;
         }
-        if (in.bad)
+        if (in.bad || head.state >= _DELIVERY_STATE_MAX)
                 return -EUCLEAN;
         *ret = head;
         return 0;
