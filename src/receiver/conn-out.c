@@ -118,13 +118,13 @@ void conn_pruned(Conns *cs, uint64_t conn, sd_id128_t stream)
                 conn_send(c, &(Frame){.type = FRAME_PRUNED, .stream = stream});
 }
 
-void conn_text_done(Conns *cs, uint64_t conn, bool acked)
+void conn_text_done(Conns *cs, uint64_t conn, sd_id128_t message, bool acked)
 {
         Conn *c = conns_find(cs, conn);
 
         if (!c || c->state != CONN_TEXT_WORKING)
                 return;
-        if (acked && !ack_is_withheld(cs, SD_ID128_NULL)) {
+        if (acked && !ack_is_withheld(cs, message)) {
                 (void) !buffer_append(connection_output(c->connection), "ACK", STRLEN("ACK"));
                 connection_flush(c->connection);
         }

@@ -64,7 +64,8 @@ int conn_accept(Conns *c, int fd); /* 0, and takes over the descriptor; or negat
 
 void conn_answer(Conns *c, uint64_t conn, const AnswerFrame *answer);
 void conn_pruned(Conns *c, uint64_t conn, sd_id128_t stream);
-void conn_text_done(Conns *c, uint64_t conn, bool acked); /* the one message of the connection has ended */
+/* The one message of the connection has ended. */
+void conn_text_done(Conns *c, uint64_t conn, sd_id128_t message, bool acked);
 
 /* `n_free`: places that are free. True: a message of this connection may take one. */
 bool conn_may_begin(Conns *c, uint64_t conn, size_t n_free);

@@ -38,7 +38,7 @@ static void finish(Intake *in, Job *job, Outcome outcome, uint8_t *data, size_t 
                 return;
         }
         record_log(in->recorder, job);
-        conn_text_done(in->conns, job->conn, outcome == OUTCOME_ACKED);
+        conn_text_done(in->conns, job->conn, job->message, outcome == OUTCOME_ACKED);
         job_free(job);
 }
 

@@ -185,7 +185,7 @@ void job_abandon(Job *job)
         if (job->entry)
                 dedup_index_abandon(job->jobs->index, job->entry);
         else
-                conn_text_done(job->jobs->conns, job->conn, false);
+                conn_text_done(job->jobs->conns, job->conn, job->message, false);
         job_free(job);
 }
 

@@ -2,6 +2,7 @@
 """ackgroup-receiver as its senders see it, by the contract in docs/PROTOCOL.md."""
 
 import os
+import re
 import resource
 import signal
 import socket
@@ -346,6 +347,8 @@ def test_failure_injection(discovery, receiver, tmp_path):
     assert lines(tmp_path / "runs") == ["run"]
     assert talk(tcp_port(r), b"text") == b""
     assert lines(tmp_path / "runs") == ["run", "run"]
+    arrived, withheld = re.findall(r"Message (\S+) from a sender of plain text|Message (\S+): ack withheld", r.read_log())[-2:]
+    assert arrived[0] == withheld[1] and "00000000-0000" not in withheld[1]
 
 
 def test_large_payload_and_reply(discovery, receiver, tmp_path):
