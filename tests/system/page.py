@@ -74,7 +74,7 @@ class Shell:
     def run(self, command):
         self.process.stdin.write(f"{{ {command}\n}} </dev/null 2>&1\necho {self.MARK}\n")
         self.process.stdin.flush()
-        patience = threading.Timer(3 * PATIENCE, self.process.kill)
+        patience = threading.Timer(10 * PATIENCE, self.process.kill)
         patience.start()
         try:
             return self.read(command)
