@@ -164,7 +164,7 @@ class Client(Daemon):
 
     def identity(self):
         status, text = self.ackctl("status", "--json=short")
-        return json.loads(text)["ClientId"] if status == 0 else None
+        return json.loads(text)["client_id"] if status == 0 else None
 
     def close(self):
         self.end(signal.SIGTERM)
