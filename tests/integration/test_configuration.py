@@ -83,7 +83,7 @@ def test_a_reload_names_what_needs_a_restart(discovery, receiver, client, tmp_pa
     d = discovery()
     conf = tmp_path / "ackgroup.conf"
     conf.write_text("[Receiver]\nGroup=red\nQueue=3\n[Client]\nHostName=here\n")
-    r = receiver(d, "1", "--config", conf, "--stop-timeout", "1s")
+    r = receiver(d, "1", "--config", conf)
     c = client(d, "--config", conf)
     conf.write_text("[Receiver]\nGroup=blue\nLabel=zone=a\nQueue=4\n[Client]\nHostName=here\nHistory=7\n")
     for daemon in (r, c):

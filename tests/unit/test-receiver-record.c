@@ -30,56 +30,53 @@ static void test_memory(void **state)
         assert_int_equal(f->receiver->jobs.n, 0);
 }
 
-/* The record of a failure is on its way to the disk, so it is not the outcome of this attempt. */
-static void test_asks_while_a_failure_is_recorded(void **state)
+/* An attempt fails. While the disk hangs or refuses its record, the next one is asked for; then the disk is
+ * well again. The record is not the outcome of that next attempt. */
+static TestSocket *ask_while_a_failure_is_recorded(Fixture *f, MessageFrame *m, bool refused)
 {
-        Fixture *f = *state;
-        MessageFrame m = message(1, "x");
         TestSocket *s;
 
         fixture_set_command(f, "work");
         fixture_start(f);
         s = sender_open();
-        send_message(s, m);
-        world_hold_disk(true);
+        send_message(s, *m);
+        if (refused)
+                fake_disk_fail(1, EIO, true);
+        else
+                world_hold_disk(true);
         world_child_end(world_child(0), 1, NULL);
         world_settle();
-        m.attempt = 2;
-        send_message(s, m);
+        m->attempt = 2;
+        send_message(s, *m);
         expect_answer(s, 1, OUTCOME_WORKING, "");
+        fake_disk_fail(0, 0, false);
         world_hold_disk(false);
-        world_settle();
+        world_advance(1500 * USEC_PER_MSEC);
         Frame a = next_frame(s);
         assert_int_equal(a.answer.outcome, OUTCOME_BUSY);
         assert_int_equal(a.answer.attempt, 2);
+        return s;
+}
+
+static void test_asks_while_a_failure_is_recorded(void **state)
+{
+        MessageFrame m = message(1, "x");
+        TestSocket *s = ask_while_a_failure_is_recorded(*state, &m, false);
+
         send_message(s, m);
         assert_non_null(world_child(0));
         fixture_child_ends(0, NULL);
         expect_answer(s, 1, OUTCOME_ACKED, "");
 }
 
-/* The same when the disk takes the record only at the second try: memory and disk have the same attempt. */
+/* Memory and disk have the same attempt, also when the disk took the record at the second try. */
 static void test_asks_while_the_disk_refuses_a_failure(void **state)
 {
         Fixture *f = *state;
         MessageFrame m = message(1, "x");
         TestSocket *s;
 
-        fixture_set_command(f, "work");
-        fixture_start(f);
-        s = sender_open();
-        send_message(s, m);
-        fake_disk_fail(1, EIO, true);
-        world_child_end(world_child(0), 1, NULL);
-        world_settle();
-        m.attempt = 2;
-        send_message(s, m);
-        expect_answer(s, 1, OUTCOME_WORKING, "");
-        fake_disk_fail(0, 0, false);
-        world_advance(1500 * USEC_PER_MSEC);
-        Frame a = next_frame(s);
-        assert_int_equal(a.answer.outcome, OUTCOME_BUSY);
-        assert_int_equal(a.answer.attempt, 2);
+        (void) ask_while_a_failure_is_recorded(f, &m, true);
         fixture_restart(f);
         s = sender_open();
         send_message(s, m); /* it has not run, so it runs */
